@@ -1,0 +1,91 @@
+"""Chooses, schedules, watches and steers the learning rate of PyTorch training.
+
+Names are loaded when they are first used, so that ``import stepsize`` costs next to nothing.
+"""
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from stepsize._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from stepsize.control import Control as Control
+    from stepsize.control import Observer as Observer
+    from stepsize.control import Plan as Plan
+    from stepsize.draw import draw as draw
+    from stepsize.find import Finding as Finding
+    from stepsize.find import find as find
+    from stepsize.probe import range_test as range_test
+    from stepsize.schedule import Schedule as Schedule
+    from stepsize.schedule import absolute as absolute
+    from stepsize.schedule import constant as constant
+    from stepsize.schedule import cosine as cosine
+    from stepsize.schedule import exponential as exponential
+    from stepsize.schedule import linear as linear
+    from stepsize.schedule import step_decay as step_decay
+    from stepsize.schedule import warmup as warmup
+    from stepsize.task import Task as Task
+    from stepsize.task import Trial as Trial
+    from stepsize.task import train as train
+    from stepsize.watch import JsonLines as JsonLines
+    from stepsize.watch import TensorBoard as TensorBoard
+
+_ROOMS = {
+    "control": ("Control", "Observer", "Plan"),
+    "draw": ("draw",),
+    "find": ("Finding", "find"),
+    "probe": ("range_test",),
+    "schedule": ("Schedule", "absolute", "constant", "cosine", "exponential", "linear", "step_decay", "warmup"),
+    "task": ("Task", "Trial", "train"),
+    "watch": ("JsonLines", "TensorBoard"),
+}
+_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+
+__all__ = [
+    "Control",
+    "Finding",
+    "JsonLines",
+    "Observer",
+    "Plan",
+    "Schedule",
+    "Task",
+    "TensorBoard",
+    "Trial",
+    "absolute",
+    "constant",
+    "cosine",
+    "draw",
+    "exponential",
+    "find",
+    "linear",
+    "range_test",
+    "step_decay",
+    "train",
+    "warmup",
+]
+
+
+class _Package(ModuleType):
+    """Keeps ``stepsize.find`` and ``stepsize.draw`` the functions, whoever has imported the rooms of that name."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, ModuleType) and _HOME.get(name) == name:
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'stepsize' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"stepsize.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])
+
+
+sys.modules[__name__].__class__ = _Package

@@ -1,0 +1,72 @@
+"""Checks of what a caller hands in; every message names the argument, the rule, the value and the remedy."""
+
+import difflib
+import math
+from collections.abc import Iterable
+from numbers import Real
+from typing import Any
+
+
+def number(
+    name: str,
+    value: object,
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    remedy: str = "",
+) -> float:
+    """Return ``value`` as a finite float within the bounds, or raise TypeError or ValueError."""
+    rule = "a finite number"
+    if least is not None:
+        rule += f" >= {least:g}"
+    if above is not None:
+        rule += f" > {above:g}"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(message(name, value, rule, remedy))
+    result = float(value)
+    inside = (
+        math.isfinite(result)
+        and (least is None or result >= least)
+        and (above is None or result > above)
+    )
+    if not inside:
+        raise ValueError(message(name, value, rule, remedy))
+    return result
+
+
+def whole(name: str, value: object, *, least: int, remedy: str = "") -> int:
+    """Return ``value`` as an int of at least ``least``, or raise TypeError or ValueError."""
+    rule = f"a whole number >= {least}"
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(message(name, value, rule, remedy))
+    if not math.isfinite(value) or value != int(value) or value < least:
+        raise ValueError(message(name, value, rule, remedy))
+    return int(value)
+
+
+def one_number(name: str, value: Any) -> None:
+    """Raise unless ``value`` is a number or a tensor of one element. Nothing is read back from a device."""
+    if type(value) is float:
+        return
+    if callable(getattr(value, "numel", None)):
+        if value.numel() != 1:
+            raise ValueError(message(f"shape of {name}", tuple(value.shape), "one number", "take its mean or sum first"))
+    elif isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(message(name, value, "one number"))
+
+
+def message(name: str, value: object, rule: str, remedy: str = "") -> str:
+    """One line: name, rule, received value, remedy."""
+    shown = repr(value)
+    if len(shown) > 80:
+        shown = shown[:77] + "..."
+    return f"{name} must be {rule}, got {shown}" + (f"; {remedy}" if remedy else "")
+
+
+def closest(word: str, options: Iterable[str]) -> str:
+    """``did you mean 'cosine'?`` for a near miss, or the list of what there is."""
+    known = sorted(options)
+    near = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    if near:
+        return "did you mean " + " or ".join(repr(name) for name in near) + "?"
+    return "there is " + ", ".join(known)

@@ -1,0 +1,10 @@
+"""What sits in a training loop: Control, the plan it applies, and the protocol of those who watch it."""
+
+from stepsize.control._control import Control as Control
+from stepsize.control._control import Preview as Preview
+from stepsize.control._control import Step as Step
+from stepsize.control._observer import SIGNALS as SIGNALS
+from stepsize.control._observer import Observer as Observer
+from stepsize.control._plan import Plan as Plan
+
+__all__ = ["SIGNALS", "Control", "Observer", "Plan", "Preview", "Step"]

@@ -1,0 +1,63 @@
+"""Lengths: a number of positions, a share of the whole run (``"5%"``) or epochs (``"3ep"``)."""
+
+import math
+import re
+from dataclasses import dataclass
+
+from stepsize import _check
+
+Length = float | str | None
+"""A number of positions, ``"5%"`` of the whole run, ``"3ep"`` epochs, or None: the rest of the run."""
+
+LIMIT = 2.0**53  # above it, neighbouring steps are no longer different floats
+REMEDY = 'write a number of steps, a share of the run such as "5%", or epochs such as "3ep"'
+_RELATIVE = re.compile(r"\s*([0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?)\s*(%|ep)\s*")
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """The run a schedule is laid over: its total length and the length of an epoch, in positions."""
+
+    total: float
+    per_epoch: float | None
+
+
+def canonical(name: str, value: object) -> Length:
+    """Check a length and bring it to its one written form: a float, ``"5%"``, ``"3ep"`` or None."""
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        number = _check.number(name, value, least=0, remedy=REMEDY)
+        if not number < LIMIT:
+            raise ValueError(_check.message(name, value, f"below {LIMIT:g}", REMEDY))
+        return number
+    match = _RELATIVE.fullmatch(value)
+    if not match:
+        raise ValueError(_check.message(name, value, "a length", REMEDY))
+    amount, unit = float(match[1]), match[2]
+    if unit == "%" and not amount <= 100:
+        raise ValueError(_check.message(name, value, "at most 100% of the run", REMEDY))
+    if not amount < LIMIT:
+        raise ValueError(_check.message(name, value, f"below {LIMIT:g}", REMEDY))
+    return format_number(amount) + unit
+
+
+def resolve(name: str, length: Length, horizon: Horizon) -> float | None:
+    """The length in positions on this horizon; None stays None."""
+    if not isinstance(length, str):
+        return length
+    if length.endswith("%"):
+        return horizon.total * float(length[:-1]) / 100
+    if horizon.per_epoch is None:
+        raise ValueError(
+            f"{name}={length} counts epochs, and the length of an epoch is not known; "
+            "give it: .over(total, per_epoch=...) or Control(..., per_epoch=...)"
+        )
+    return float(length[:-2]) * horizon.per_epoch
+
+
+def format_number(value: float) -> str:
+    """The shortest text that reads back as the same float, without a needless ``.0``."""
+    if math.isfinite(value) and value == int(value) and abs(value) < LIMIT:
+        return str(int(value))
+    return repr(value)

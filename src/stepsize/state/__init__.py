@@ -1,0 +1,9 @@
+"""A run's state: exact capture and restore in memory, and files that are whole or not there."""
+
+from stepsize.state._capture import Captured as Captured
+from stepsize.state._capture import capture as capture
+from stepsize.state._files import write_atomic as write_atomic
+from stepsize.state._random import RandomState as RandomState
+from stepsize.state._random import own_randomness as own_randomness
+
+__all__ = ["Captured", "RandomState", "capture", "own_randomness", "write_atomic"]

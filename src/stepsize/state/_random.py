@@ -1,0 +1,88 @@
+"""The state of every global random number generator a training loop draws from."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class RandomState:
+    """The states of Python's, numpy's, torch's and every used accelerator's global generator.
+
+    Example:
+        >>> import torch
+        >>> from stepsize.state import RandomState
+        >>> before = RandomState.now()
+        >>> first = torch.rand(3)
+        >>> before.restore()
+        >>> torch.equal(first, torch.rand(3))
+        True
+    """
+
+    python: Any
+    numpy: Any
+    cpu: Tensor
+    cuda: tuple[Tensor, ...]
+
+    @staticmethod
+    def now() -> "RandomState":
+        """The states at this moment."""
+        cuda = tuple(torch.cuda.get_rng_state_all()) if torch.cuda.is_initialized() else ()
+        return RandomState(random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda)
+
+    @staticmethod
+    def seeded(seed: int) -> "RandomState":
+        """The states that follow from one seed, 0 <= seed < 2**32; the generators themselves stay as they are."""
+        before = RandomState.now()
+        try:
+            random.seed(seed)
+            np.random.seed(seed)
+            torch.manual_seed(seed)
+            return RandomState.now()
+        finally:
+            before.restore()
+
+    def restore(self) -> None:
+        """Put the global generators back to these states."""
+        random.setstate(self.python)
+        np.random.set_state(self.numpy)
+        torch.set_rng_state(self.cpu)
+        if self.cuda:
+            torch.cuda.set_rng_state_all(list(self.cuda))
+
+
+@contextmanager
+def own_randomness(state: RandomState) -> Iterator[list[RandomState]]:
+    """Run a block from a random state of its own and leave the global generators as they were.
+
+    Args:
+        state: where the block's draws start.
+
+    Yields:
+        A list that holds, after the block, the one state at which its draws ended.
+
+    Example:
+        >>> import torch
+        >>> from stepsize.state import RandomState, own_randomness
+        >>> mine = RandomState.seeded(0)
+        >>> with own_randomness(mine) as ended:
+        ...     first = torch.rand(1)
+        >>> with own_randomness(mine):
+        ...     again = torch.rand(1)
+        >>> torch.equal(first, again), len(ended)
+        (True, 1)
+    """
+    outside = RandomState.now()
+    state.restore()
+    ended: list[RandomState] = []
+    try:
+        yield ended
+    finally:
+        ended.append(RandomState.now())
+        outside.restore()
