@@ -91,6 +91,22 @@ class Schedule(ABC):
             )
         return self._over(total if needed is None else needed, horizon)
 
+    def stretch(self, factor: float) -> "Schedule":
+        """The same course, ``factor`` times as long: lengths in positions and epochs are multiplied, shares stay.
+
+        Args:
+            factor: > 0.
+
+        Raises:
+            TypeError, ValueError: factor is not a finite number > 0.
+
+        Example:
+            >>> from stepsize.schedule import cosine, warmup
+            >>> (warmup(500) >> cosine("90%")).stretch(0.1)
+            warmup(50) >> cosine(90%)
+        """
+        return self._stretched(_check.number("factor", factor, above=0))
+
     @staticmethod
     def parse(text: str) -> "Schedule":
         """Read a schedule from its text, the inverse of ``str``. The text is parsed, never evaluated.
@@ -172,6 +188,10 @@ class Schedule(ABC):
     @abstractmethod
     def _over(self, span: float, horizon: Horizon) -> "Schedule":
         """The same with every length a number, an open one becoming ``span``."""
+
+    @abstractmethod
+    def _stretched(self, factor: float) -> "Schedule":
+        """The same with every length in positions or epochs multiplied."""
 
     @abstractmethod
     def _text(self, place: int) -> str:
@@ -264,6 +284,9 @@ class Sequence(Schedule):
         pairs = zip(self.parts, spans, strict=True)
         return Sequence(tuple(part._over(rest if own is None else own, horizon) for part, own in pairs))
 
+    def _stretched(self, factor: float) -> Schedule:
+        return Sequence(tuple(part._stretched(factor) for part in self.parts))
+
     def _text(self, place: int) -> str:
         text = " >> ".join(part._text(IN_SEQUENCE) for part in self.parts)
         return text if place == OUTER else f"({text})"
@@ -339,6 +362,9 @@ class Product(Schedule):
     def _over(self, span: float, horizon: Horizon) -> Schedule:
         return Product(self.scale, tuple(factor._over(span, horizon) for factor in self.factors))
 
+    def _stretched(self, factor: float) -> Schedule:
+        return Product(self.scale, tuple(each._stretched(factor) for each in self.factors))
+
     def _text(self, place: int) -> str:
         parts = [factor._text(IN_PRODUCT) for factor in self.factors]
         if self.scale != 1:
@@ -408,6 +434,9 @@ class absolute(Schedule):  # noqa: N801 - schedules are written in lower case, l
 
     def _over(self, span: float, horizon: Horizon) -> Schedule:
         return absolute(self.schedule._over(span, horizon))
+
+    def _stretched(self, factor: float) -> Schedule:
+        return absolute(self.schedule._stretched(factor))
 
     def _text(self, place: int) -> str:
         return f"absolute({self.schedule._text(OUTER)})"

@@ -56,6 +56,15 @@ def resolve(name: str, length: Length, horizon: Horizon) -> float | None:
     return float(length[:-2]) * horizon.per_epoch
 
 
+def stretch(length: Length, factor: float) -> Length:
+    """A length in positions or epochs times a factor; a share and an open length stay what they are."""
+    if length is None or (isinstance(length, str) and length.endswith("%")):
+        return length
+    if isinstance(length, str):
+        return format_number(float(length[:-2]) * factor) + "ep"
+    return length * factor
+
+
 def format_number(value: float) -> str:
     """The shortest text that reads back as the same float, without a needless ``.0``."""
     if math.isfinite(value) and value == int(value) and abs(value) < LIMIT:

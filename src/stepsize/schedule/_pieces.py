@@ -11,7 +11,7 @@ import numpy as np
 
 from stepsize import _check
 from stepsize.schedule._core import Array, Schedule
-from stepsize.schedule._length import Horizon, Length, canonical, format_number, resolve
+from stepsize.schedule._length import Horizon, Length, canonical, format_number, resolve, stretch
 
 # Pieces are classes used like functions, and written like them: cosine(100), as range(100).
 # ruff: noqa: N801
@@ -85,7 +85,11 @@ class Piece(Schedule):
         return resolve(self._name("length"), self.length, horizon)
 
     def _over(self, span: float, horizon: Horizon) -> Schedule:
-        return replace(self, **{name: resolve(name, getattr(self, name), horizon) for name in self._lengths} | {"length": span})
+        lengths = {name: resolve(self._name(name), getattr(self, name), horizon) for name in self._lengths}
+        return replace(self, **{**lengths, "length": span})
+
+    def _stretched(self, factor: float) -> Schedule:
+        return replace(self, **{name: stretch(getattr(self, name), factor) for name in self._lengths})
 
     def _text(self, place: int) -> str:
         arguments = []

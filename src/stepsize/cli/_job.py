@@ -1,0 +1,152 @@
+"""A job of the command line: a task, its settings and its run folder, in which everything found is written down."""
+
+import datetime
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stepsize.cli._screen import Screen
+from stepsize.control import Plan
+from stepsize.engine import Result
+from stepsize.find import Finding, find
+from stepsize.report import picture
+from stepsize.state import RandomState, own_randomness
+from stepsize.task import Task, Trained, TrainingInterrupted, Trial, save_state, task_named, train
+from stepsize.watch import JsonLines, RunFolder, TensorBoard, environment, to_json
+
+POINTS = 200  # points on a curve of a whole run
+
+
+@dataclass
+class Job:
+    """One command's work on one run folder. Everything said is checked before the folder is made."""
+
+    command: str
+    task: Task
+    screen: Screen
+    seed: int
+    steps: int
+    schedule: str | None
+    clip: float | None
+    folder: RunFolder = field(init=False)
+
+    def open(self, out: Path | None, lr: float | None = None) -> None:
+        """Check the settings, make the run folder and write down what will be done."""
+        plan = Plan(self.schedule or self.task.schedule, self.clip or self.task.clip)
+        Plan(self.schedule, self.clip).over(self.steps)
+        Trial(self.task.name, {} if lr is None else {"lr": lr}, self.seed, self.steps)
+        self.folder = RunFolder.fresh(self.task.name) if out is None else RunFolder(out)
+        self.folder.write(
+            command=self.command,
+            task=self.task.name,
+            plan=str(plan),
+            rate=lr,
+            seed=self.seed,
+            steps=self.steps,
+            done=0,
+            started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            status="running",
+            **environment(),
+        )
+
+    def find(self, low: float, high: float) -> Finding:
+        """Find a rate; every trial is written as it comes."""
+        trials = JsonLines(self.folder.path / "trials.jsonl")
+        try:
+            with self.screen.progress(f"finding a rate for {self.task.name}", round(1.6 * self.steps)) as bar:
+                finding = find(
+                    self.task,
+                    low=low,
+                    high=high,
+                    schedule=self.schedule,
+                    clip=self.clip,
+                    seed=self.seed,
+                    steps=self.steps,
+                    on_result=lambda result: trials.on_observe(result.trial.steps, _trial(result)),
+                    progress=bar,
+                )
+        except KeyboardInterrupt:
+            self.folder.write(status="interrupted while finding a rate")
+            raise KeyboardInterrupt(f"stopped while finding a rate; the trials so far are in {trials.path}") from None
+        finally:
+            trials.close()
+        said = {
+            "rate": finding.rate,
+            "low": finding.low,
+            "high": finding.high,
+            "verdict": finding.verdict,
+            "initial": finding.initial,
+            "cost": vars(finding.cost),
+            "trials": [_trial(result) | {"losses": result.losses} for result in finding.results],
+        }
+        (self.folder.path / "finding.json").write_text(to_json(said) + "\n", encoding="utf-8")
+        self.folder.write(rate=finding.rate, status="running" if finding.rate else f"no usable rate: {finding.verdict}")
+        self.screen.say(str(finding))
+        return finding
+
+    def train(self, lr: float) -> Trained:
+        """Train at a rate, watched; on Ctrl-C write down how far it came, and go on stopping."""
+        every = max(1, self.steps // POINTS)
+        board = TensorBoard(self.folder.path, every=every)
+        lines = JsonLines(self.folder.path / "metrics.jsonl", every=every)
+        self._add_graph(board)
+        try:
+            with self.screen.progress(f"training {self.task.name}", self.steps) as bar:
+                trained = train(
+                    self.task,
+                    lr=lr,
+                    schedule=self.schedule,
+                    clip=self.clip,
+                    seed=self.seed,
+                    steps=self.steps,
+                    watch=[bar, board, lines],
+                )
+        except TrainingInterrupted as interrupt:
+            self._write_down(interrupt.trained, "interrupted")
+            raise KeyboardInterrupt(f"{interrupt}; what it has is in {self.folder.path}") from None
+        finally:
+            board.close()
+            lines.close()
+        self._write_down(trained, "diverged" if trained.diverged else "finished")
+        return trained
+
+    def picture(self) -> Path:
+        """Draw the run."""
+        return picture(self.folder.path)
+
+    def _add_graph(self, board: TensorBoard) -> None:
+        if self.task.example is not None:
+            with own_randomness(RandomState.seeded(self.seed)):
+                board.add_graph(self.task.model(), self.task.example())
+
+    def _write_down(self, trained: Trained, status: str) -> None:
+        save_state(self.folder.path / "last.pt", trained.state)
+        self.folder.write(
+            status=status,
+            done=trained.steps,
+            trial=trained.trial.key,
+            metrics={"loss": trained.score, **trained.metrics},
+            seconds=round(trained.seconds, 3),
+        )
+
+
+def job(
+    command: str, name: str, as_json: bool, seed: int, steps: int | None, schedule: str | None, clip: float | None
+) -> Job:
+    """A job from the words of a command line."""
+    task = task_named(name)
+    return Job(command, task, Screen(as_json), seed, task.steps if steps is None else steps, schedule, clip)
+
+
+def _trial(result: Result) -> dict[str, Any]:
+    settings = dict(result.trial.settings)
+    return {
+        "rate": settings.pop("lr"),
+        **settings,
+        "seed": result.trial.seed,
+        "steps": result.trial.steps,
+        "score": result.score,
+        "seconds": round(result.seconds, 4),
+        "engine": result.engine,
+        **result.metrics,
+    }

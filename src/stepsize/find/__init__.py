@@ -1,0 +1,7 @@
+"""Which rate? A race of short real runs, and an answer with its evidence."""
+
+from stepsize.find._finding import Cost as Cost
+from stepsize.find._finding import Finding as Finding
+from stepsize.find._race import find as find
+
+__all__ = ["Cost", "Finding", "find"]

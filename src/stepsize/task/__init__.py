@@ -1,0 +1,14 @@
+"""What is trained: tasks, the trials they start as runs, the supervised builder and the built-in tasks."""
+
+from stepsize.task._contract import Run as Run
+from stepsize.task._contract import Startable as Startable
+from stepsize.task._contract import Trial as Trial
+from stepsize.task._registry import BUILT_IN as BUILT_IN
+from stepsize.task._registry import task_named as task_named
+from stepsize.task._supervised import Task as Task
+from stepsize.task._train import Trained as Trained
+from stepsize.task._train import TrainingInterrupted as TrainingInterrupted
+from stepsize.task._train import save_state as save_state
+from stepsize.task._train import train as train
+
+__all__ = ["BUILT_IN", "Run", "Startable", "Task", "Trained", "TrainingInterrupted", "Trial", "save_state", "task_named", "train"]

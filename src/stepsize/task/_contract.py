@@ -1,0 +1,104 @@
+"""The contract: a task starts a run for a trial; a run advances, scores and has a state."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from stepsize import _check
+from stepsize.control import Observer
+
+AXES = ("clip", "lr", "schedule")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One thing to be trained: a task, settings by axis, a seed and a number of steps.
+
+    Args:
+        task: the task's name.
+        settings: by axis: ``lr`` (the rate), ``schedule`` (a text), ``clip`` (a norm). What is left out is the task's.
+        seed: of weights, data order and everything drawn, 0 <= seed < 2**32.
+        steps: length of the whole run, >= 1; relative lengths of the schedule are shares of it.
+
+    Raises:
+        TypeError, ValueError: an argument is not what is said above.
+
+    Example:
+        >>> from stepsize import Trial
+        >>> trial = Trial("digits", {"lr": 0.1}, seed=0, steps=400)
+        >>> trial.key == Trial("digits", {"lr": 0.1}, 0, 400).key
+        True
+        >>> trial.key == Trial("digits", {"lr": 0.2}, 0, 400).key
+        False
+    """
+
+    task: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    steps: int = 1
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.task, str):
+            raise TypeError(_check.message("task", self.task, "a task's name"))
+        if not isinstance(self.settings, Mapping):
+            raise TypeError(_check.message("settings", self.settings, "a mapping by axis", 'such as {"lr": 0.1}'))
+        for axis in self.settings:
+            if axis not in AXES:
+                raise ValueError(f"settings has {axis!r}, which is no axis; {_check.closest(str(axis), AXES)}")
+        settings = dict(self.settings)
+        if "lr" in settings:
+            settings["lr"] = _check.number("lr", settings["lr"], above=0)
+        object.__setattr__(self, "settings", settings)
+        seed = _check.whole("seed", self.seed, least=0)
+        if seed >= 2**32:
+            raise ValueError(_check.message("seed", seed, "below 2**32"))
+        object.__setattr__(self, "seed", seed)
+        object.__setattr__(self, "steps", _check.whole("steps", self.steps, least=1))
+
+    @property
+    def key(self) -> str:
+        """A hash of everything the trial says, the same on every machine: 16 hexadecimal digits."""
+        said = {"task": self.task, "settings": self.settings, "seed": self.seed, "steps": self.steps}
+        text = json.dumps(said, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+@runtime_checkable
+class Run(Protocol):
+    """A trial under way."""
+
+    def advance(self, steps: int) -> list[float]:
+        """Train so many steps more, and return the training loss of each; stops early where it is not finite."""
+
+    def score(self) -> float:
+        """How good it is now: the loss on a fixed large set of training data, lower is better."""
+
+    def metrics(self) -> dict[str, float]:
+        """Validation figures by name, such as ``validation_loss`` and ``accuracy``."""
+
+    def observe(self, **values: float) -> None:
+        """Hand measured values to the run's control and its observers."""
+
+    def state(self) -> dict[str, Any]:
+        """Everything needed to look at it later, loadable with ``torch.load(weights_only=True)``."""
+
+
+@runtime_checkable
+class Startable(Protocol):
+    """A task: anything with a name, a number of steps and a way to start a run for a trial."""
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+
+    @property
+    def steps(self) -> int:
+        """How many steps a whole run has, unless a trial says otherwise."""
+
+    def start(self, trial: Trial, watch: Iterable[Observer] = ()) -> Run:
+        """A run at its first step. The same trial gives the same run."""

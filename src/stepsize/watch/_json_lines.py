@@ -1,0 +1,85 @@
+"""A run as a text file: one JSON object a line, whole lines only."""
+
+import json
+import math
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from stepsize import _check
+from stepsize.control import SIGNALS
+
+
+class JsonLines:
+    """An observer that appends one JSON object a line to a file, written through at once.
+
+    A step's line has ``step`` (the first is 0), ``loss``, ``rate``, ``gradient_norm``, ``update_ratio``; a line from
+    ``Control.observe`` has ``step`` (how many were done) and what was handed over. What is not finite is ``null``.
+
+    Args:
+        path: the file; made if missing, its folder too, and appended to.
+        every: steps from one line to the next, >= 1.
+
+    Raises:
+        TypeError, ValueError: every is not a whole number >= 1.
+        OSError: the file cannot be written.
+
+    Example:
+        >>> import pathlib, tempfile, torch
+        >>> from stepsize import Control, JsonLines
+        >>> weight = torch.ones(1, requires_grad=True)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder, "metrics.jsonl")
+        ...     control = Control(torch.optim.SGD([weight], lr=0.5), watch=JsonLines(path))
+        ...     loss = weight.square().sum()
+        ...     loss.backward()
+        ...     _ = control.step(loss)
+        ...     print(path.read_text().strip())
+        {"step": 0, "loss": 1.0, "rate": 0.5, "gradient_norm": 2.0, "update_ratio": 1.0}
+    """
+
+    def __init__(self, path: Path | str, every: int = 1) -> None:
+        self.path = Path(path)
+        self.every = _check.whole("every", every, least=1)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self.path.open("a", encoding="utf-8", buffering=1)
+
+    def wants(self, step: int) -> Collection[str]:
+        """Every signal, each ``every`` steps."""
+        return SIGNALS if step % self.every == 0 else ()
+
+    def on_step(self, record: Mapping[str, float]) -> None:
+        """Append a step's record, if it is one of this observer's."""
+        if record["step"] % self.every == 0:
+            self._file.write(to_json(record) + "\n")
+
+    def on_observe(self, step: int, values: Mapping[str, float]) -> None:
+        """Append what was observed."""
+        self._file.write(to_json({"step": step, **values}) + "\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """Strict JSON: numbers that are not finite become ``null``.
+
+    Args:
+        value: mappings, sequences, texts, numbers, None.
+        indent: as in ``json.dumps``.
+
+    Example:
+        >>> from stepsize.watch import to_json
+        >>> to_json({"loss": float("nan")})
+        '{"loss": null}'
+    """
+    return json.dumps(_finite(value), indent=indent, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

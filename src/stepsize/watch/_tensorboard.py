@@ -1,0 +1,79 @@
+"""TensorBoard curves, through torch's own SummaryWriter."""
+
+import weakref
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stepsize import _check, _extras
+from stepsize.control import SIGNALS
+
+
+class TensorBoard:
+    """An observer that writes a run's curves for TensorBoard: ``tensorboard --logdir runs``.
+
+    Tags are ``loss``, ``rate`` (``rate/NAME`` with several groups), ``gradient_norm``, ``update_ratio``, and the names
+    handed to ``Control.observe``. The file is closed when the observer is dropped or the program ends.
+
+    Args:
+        folder: the run's folder for event files; made if missing.
+        every: steps from one point to the next, >= 1. Nothing is read back from the device in between.
+
+    Raises:
+        TypeError, ValueError: every is not a whole number >= 1.
+        ImportError: TensorBoard is not installed.
+
+    Example:
+        >>> import pathlib, tempfile, torch
+        >>> from stepsize import Control, TensorBoard
+        >>> weight = torch.ones(1, requires_grad=True)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     board = TensorBoard(folder, every=1)
+        ...     control = Control(torch.optim.SGD([weight], lr=0.5), watch=board)
+        ...     weight.square().sum().backward()
+        ...     _ = control.step()
+        ...     board.close()
+        ...     len(list(pathlib.Path(folder).glob("events.out.tfevents.*")))
+        1
+    """
+
+    def __init__(self, folder: Path | str, every: int = 10) -> None:
+        self.every = _check.whole("every", every, least=1)
+        _extras.load("tensorboard", "tensorboard", "TensorBoard(...)")
+        writer_type = _extras.load("torch.utils.tensorboard", "tensorboard", "TensorBoard(...)").SummaryWriter
+        self._writer = writer_type(str(folder))
+        self._close = weakref.finalize(self, self._writer.close)
+
+    def wants(self, step: int) -> Collection[str]:
+        """Every signal, each ``every`` steps."""
+        return SIGNALS if step % self.every == 0 else ()
+
+    def on_step(self, record: Mapping[str, float]) -> None:
+        """Add a step's points, if it is one of this observer's."""
+        if record["step"] % self.every == 0:
+            self.on_observe(int(record["step"]), {name: value for name, value in record.items() if name != "step"})
+
+    def on_observe(self, step: int, values: Mapping[str, float]) -> None:
+        """Add a point for each value."""
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+    def add_graph(self, model: torch.nn.Module, example: Any) -> None:
+        """Add the model's graph, traced in eval mode; weights, mode and random state stay as they are.
+
+        Args:
+            model: the model.
+            example: an input, or a tuple of inputs, on the model's device.
+        """
+        training = model.training
+        try:
+            with torch.random.fork_rng(enabled=True):
+                self._writer.add_graph(model.eval(), example)
+        finally:
+            model.train(training)
+
+    def close(self) -> None:
+        """Write out what is pending and close the file; further points open a new one."""
+        self._close()
