@@ -24,11 +24,7 @@ def number(
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(message(name, value, rule, remedy))
     result = float(value)
-    inside = (
-        math.isfinite(result)
-        and (least is None or result >= least)
-        and (above is None or result > above)
-    )
+    inside = math.isfinite(result) and (least is None or result >= least) and (above is None or result > above)
     if not inside:
         raise ValueError(message(name, value, rule, remedy))
     return result
@@ -39,9 +35,10 @@ def whole(name: str, value: object, *, least: int, remedy: str = "") -> int:
     rule = f"a whole number >= {least}"
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(message(name, value, rule, remedy))
-    if not math.isfinite(value) or value != int(value) or value < least:
+    result = float(value)
+    if not math.isfinite(result) or result != int(result) or result < least:
         raise ValueError(message(name, value, rule, remedy))
-    return int(value)
+    return int(result)
 
 
 def one_number(name: str, value: Any) -> None:
@@ -50,7 +47,9 @@ def one_number(name: str, value: Any) -> None:
         return
     if callable(getattr(value, "numel", None)):
         if value.numel() != 1:
-            raise ValueError(message(f"shape of {name}", tuple(value.shape), "one number", "take its mean or sum first"))
+            raise ValueError(
+                message(f"shape of {name}", tuple(value.shape), "one number", "take its mean or sum first")
+            )
     elif isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(message(name, value, "one number"))
 

@@ -14,4 +14,6 @@ def load(module: str, extra: str, feature: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
-        raise MissingExtraError(f"{feature} needs {package}, which is not here; pip install 'stepsize[{extra}]'") from error
+        raise MissingExtraError(
+            f"{feature} needs {package}, which is not here; pip install 'stepsize[{extra}]'"
+        ) from error

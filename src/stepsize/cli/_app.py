@@ -11,7 +11,7 @@ from stepsize._version import __version__
 from stepsize.cli._job import Job, job
 from stepsize.cli._screen import Screen
 from stepsize.draw import draw
-from stepsize.find import Finding
+from stepsize.find import Finding, check_range
 from stepsize.schedule import Schedule
 from stepsize.task import BUILT_IN, Trained
 
@@ -29,9 +29,13 @@ Seed = Annotated[int, typer.Option(help="Seed of weights, data order and everyth
 Steps = Annotated[int | None, typer.Option(help="Length of the run in steps; the task's own when left out.")]
 Out = Annotated[Path | None, typer.Option(help="New folder for the run; runs/TASK-0001, -0002 ... when left out.")]
 ScheduleText = Annotated[
-    str | None, typer.Option("--schedule", help="A schedule, such as 'warmup(5%) >> cosine()'; the task's when left out.")
+    str | None,
+    typer.Option("--schedule", help="A schedule, such as 'warmup(5%) >> cosine()'; the task's when left out."),
 ]
 Clip = Annotated[float | None, typer.Option(help="Largest global gradient norm let through; the task's when left out.")]
+Threads = Annotated[
+    int, typer.Option(min=1, help="CPU threads: with one, small networks are quick and figures do not depend on cores.")
+]
 Low = Annotated[float, typer.Option(help="Lowest rate to try.")]
 High = Annotated[float, typer.Option(help="Highest rate to try.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, the rest on standard error.")]
@@ -45,12 +49,16 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def stepsize(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """Chooses, schedules, watches and steers the learning rate of PyTorch training."""
 
 
-@app.command(epilog="Examples: stepsize tune digits   |   stepsize tune digits --seed 1 --schedule 'warmup(10%) >> linear()'")
+@app.command(
+    epilog="Examples: stepsize tune digits   |   stepsize tune digits --seed 1 --schedule 'warmup(10%) >> linear()'"
+)
 def tune(
     task: TaskName,
     schedule: ScheduleText = None,
@@ -60,10 +68,12 @@ def tune(
     seed: Seed = 0,
     steps: Steps = None,
     out: Out = None,
+    threads: Threads = 1,
     as_json: AsJson = False,
 ) -> int:
     """Find a rate, train with it under control, and show the evidence."""
-    work = job("tune", task, as_json, seed, steps, schedule, clip)
+    work = job("tune", task, as_json, seed, steps, schedule, clip, threads)
+    check_range(low, high)
     work.open(out)
     finding = work.find(low, high)
     if finding.rate is None:
@@ -83,10 +93,12 @@ def find_command(
     seed: Seed = 0,
     steps: Steps = None,
     out: Out = None,
+    threads: Threads = 1,
     as_json: AsJson = False,
 ) -> int:
     """Find a rate by a handful of short real runs, with the schedule squeezed into them."""
-    work = job("find", task, as_json, seed, steps, schedule, clip)
+    work = job("find", task, as_json, seed, steps, schedule, clip, threads)
+    check_range(low, high)
     work.open(out)
     finding = work.find(low, high)
     if finding.rate is not None:
@@ -97,7 +109,9 @@ def find_command(
     return 0 if finding.rate is not None else 1
 
 
-@app.command(epilog="Examples: stepsize train digits --lr 0.1   |   stepsize train digits --lr 0.1 --schedule 'cosine()' --clip 1")
+@app.command(
+    epilog="Examples: stepsize train digits --lr 0.1 | stepsize train digits --lr 0.1 --schedule 'linear()' --clip 1"
+)
 def train(
     task: TaskName,
     lr: Annotated[float, typer.Option(help="The learning rate.")],
@@ -106,10 +120,11 @@ def train(
     seed: Seed = 0,
     steps: Steps = None,
     out: Out = None,
+    threads: Threads = 1,
     as_json: AsJson = False,
 ) -> int:
     """Train at a rate of your own, under control."""
-    work = job("train", task, as_json, seed, steps, schedule, clip)
+    work = job("train", task, as_json, seed, steps, schedule, clip, threads)
     work.open(out, lr)
     return _finish(work, work.train(lr))
 
@@ -131,7 +146,9 @@ def plot(
     ax.set_title(str(laid), fontsize=10)
     ax.figure.savefig(out, dpi=150)
     screen.say(f"{laid}\nfirst {laid(0):.4g}   half-way {laid(total / 2):.4g}   end {laid(total):.4g}   picture {out}")
-    screen.answer(schedule=str(laid), total=total, first=laid(0), half_way=laid(total / 2), end=laid(total), picture=str(out))
+    screen.answer(
+        schedule=str(laid), total=total, first=laid(0), half_way=laid(total / 2), end=laid(total), picture=str(out)
+    )
 
 
 @app.command(epilog="Example: stepsize tasks")
@@ -158,7 +175,9 @@ def _finish(work: Job, trained: Trained, finding: Finding | None = None) -> int:
     return 1 if trained.diverged else 0
 
 
-def _answer(work: Job, finding: Finding | None = None, trained: Trained | None = None, image: Path | None = None) -> None:
+def _answer(
+    work: Job, finding: Finding | None = None, trained: Trained | None = None, image: Path | None = None
+) -> None:
     facts = work.folder.facts()
     answer: dict[str, Any] = {"task": work.task.name, "rate": facts["rate"], "plan": facts["plan"], "seed": work.seed}
     steps = seconds = 0.0

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from stepsize.cli._screen import Screen
 from stepsize.control import Plan
 from stepsize.engine import Result
@@ -15,6 +17,10 @@ from stepsize.task import Task, Trained, TrainingInterrupted, Trial, save_state,
 from stepsize.watch import JsonLines, RunFolder, TensorBoard, environment, to_json
 
 POINTS = 200  # points on a curve of a whole run
+
+
+class StoppedError(Exception):
+    """Ctrl-C; the message says how far it came and where that is."""
 
 
 @dataclass
@@ -32,9 +38,9 @@ class Job:
 
     def open(self, out: Path | None, lr: float | None = None) -> None:
         """Check the settings, make the run folder and write down what will be done."""
-        plan = Plan(self.schedule or self.task.schedule, self.clip or self.task.clip)
-        Plan(self.schedule, self.clip).over(self.steps)
         Trial(self.task.name, {} if lr is None else {"lr": lr}, self.seed, self.steps)
+        Plan(self.schedule, self.clip).over(self.steps)
+        plan = Plan(self.schedule or self.task.schedule, self.clip or self.task.clip)
         self.folder = RunFolder.fresh(self.task.name) if out is None else RunFolder(out)
         self.folder.write(
             command=self.command,
@@ -67,7 +73,7 @@ class Job:
                 )
         except KeyboardInterrupt:
             self.folder.write(status="interrupted while finding a rate")
-            raise KeyboardInterrupt(f"stopped while finding a rate; the trials so far are in {trials.path}") from None
+            raise StoppedError(f"stopped while finding a rate; the trials so far are in {trials.path}") from None
         finally:
             trials.close()
         said = {
@@ -103,7 +109,7 @@ class Job:
                 )
         except TrainingInterrupted as interrupt:
             self._write_down(interrupt.trained, "interrupted")
-            raise KeyboardInterrupt(f"{interrupt}; what it has is in {self.folder.path}") from None
+            raise StoppedError(f"{interrupt}; the run so far is in {self.folder.path}") from None
         finally:
             board.close()
             lines.close()
@@ -131,9 +137,17 @@ class Job:
 
 
 def job(
-    command: str, name: str, as_json: bool, seed: int, steps: int | None, schedule: str | None, clip: float | None
+    command: str,
+    name: str,
+    as_json: bool,
+    seed: int,
+    steps: int | None,
+    schedule: str | None,
+    clip: float | None,
+    threads: int,
 ) -> Job:
     """A job from the words of a command line."""
+    torch.set_num_threads(threads)
     task = task_named(name)
     return Job(command, task, Screen(as_json), seed, task.steps if steps is None else steps, schedule, clip)
 

@@ -1,5 +1,6 @@
 """Running a command: errors become one or two lines and an exit code, never a traceback for bad input."""
 
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ import typer
 
 from stepsize import _extras
 from stepsize.cli._app import app
+from stepsize.cli._job import StoppedError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 HOME = Path(__file__).resolve().parents[1]
@@ -28,9 +30,9 @@ def run(arguments: Sequence[str]) -> int:
     """
     try:
         code = app(args=list(arguments), standalone_mode=False, prog_name="stepsize")
-    except KeyboardInterrupt as interrupt:
-        return _say(str(interrupt) or "stopped", INTERRUPTED)
-    except typer.Abort:
+    except StoppedError as stopped:
+        return _say(str(stopped), INTERRUPTED)
+    except (KeyboardInterrupt, typer.Abort):
         return _say("stopped", INTERRUPTED)
     except _extras.MissingExtraError as error:
         return _say(str(error), BAD_INPUT)
@@ -44,7 +46,8 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         if not hasattr(error, "format_message"):  # what Typer raises for words it does not understand
             raise
-        return _say(error.format_message(), BAD_INPUT)
+        words = shlex.join(["stepsize", *arguments])
+        return _say(f"{error.format_message()}\n  in: {words}", BAD_INPUT)
     return code if isinstance(code, int) else DONE
 
 

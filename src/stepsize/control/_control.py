@@ -311,9 +311,7 @@ class Control:
         if "rate" in wanted:
             record["rate"] = rates[0]
             if len(rates) > 1:
-                record |= {
-                    f"rate/{name}": rate for name, rate in zip(group_names(self._optimizer), rates, strict=True)
-                }
+                record |= {f"rate/{name}": rate for name, rate in zip(group_names(self._optimizer), rates, strict=True)}
         if "gradient_norm" in wanted and norm is not None:
             record["gradient_norm"] = float(norm)
         if before:

@@ -56,7 +56,7 @@ class Plan:
         """
         if total is not None:
             return Plan(self.lr.over(total, per_epoch), self.clip)
-        if self.lr._missing is not None:
+        if self.lr.missing is not None:
             raise ValueError(f"lr={self.lr} needs the run's length; give total=, the number of steps to be trained")
         return self
 

@@ -50,14 +50,20 @@ def figure(width: float = 7.0, height: float = 4.0) -> Any:
         height: in inches, > 0.
 
     Raises:
+        TypeError, ValueError: a size is not a finite number > 0.
         ImportError: matplotlib is not installed.
+
+    Example:
+        >>> from stepsize.draw import figure
+        >>> len(figure().axes)
+        0
     """
     size = (_check.number("width", width, above=0), _check.number("height", height, above=0))
     return _extras.load("matplotlib.figure", "plot", "drawing").Figure(figsize=size, layout="constrained")
 
 
 @singledispatch
-def _draw(value: Any, ax: Any) -> None:
+def _draw(value: Any, _: Any) -> None:
     raise TypeError(_check.message("value", value, "a schedule, a preview or the result of a range test"))
 
 

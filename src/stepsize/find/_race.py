@@ -65,24 +65,46 @@ def find(
     Example:
         >>> from stepsize import find
         >>> from stepsize.schedule import Schedule
-from stepsize.task import task_named
+    from stepsize.task import task_named
         >>> finding = find(task_named("digits"), steps=40)
         >>> 0.01 < finding.rate < 1
         True
     """
     if not isinstance(task, Startable):
         raise TypeError(_check.message("task", task, "a task", 'for example task_named("digits")'))
-    low = _check.number("low", low, above=0)
-    high = _check.number("high", high, above=low)
+    low, high = check_range(low, high)
     total = task.steps if steps is None else _check.whole("steps", steps, least=1)
-    for name, function in (("engine", engine), ("on_result", on_result), ("progress", progress)):
+    if not callable(engine):
+        raise TypeError(_check.message("engine", engine, "an engine", "for example stepsize.engine.serial"))
+    for name, function in (("on_result", on_result), ("progress", progress)):
         if function is not None and not callable(function):
             raise TypeError(_check.message(name, function, "a function"))
     plan = Plan(schedule, clip)
     plan.over(total)  # a schedule that does not fit, and a bad seed, are refused before anything is trained
     Trial(task.name, {}, seed, total)
-    race = _Race(task, None if schedule is None else plan.lr, plan.clip, seed, total, low, high, engine, on_result, progress)
+    race = _Race(
+        task, None if schedule is None else plan.lr, plan.clip, seed, total, low, high, engine, on_result, progress
+    )
     return race.run()
+
+
+def check_range(low: float, high: float) -> tuple[float, float]:
+    """The range of rates as floats, or an error that says which bound is off.
+
+    Args:
+        low: the lowest rate, > 0.
+        high: the highest rate, > low.
+
+    Raises:
+        TypeError, ValueError: an argument is not what is said above.
+
+    Example:
+        >>> from stepsize.find import check_range
+        >>> check_range(1e-3, 1)
+        (0.001, 1.0)
+    """
+    low = _check.number("low", low, above=0)
+    return low, _check.number("high", high, above=low, remedy="rates are tried from low to high")
 
 
 @dataclass
@@ -113,7 +135,9 @@ class _Race:
             length = min(1.0, 4 * length)  # a flat start may only need more steps
             rung = self.explore(list(rung), length, 1.0)
         if not self.learnt(rung):
-            return self.nothing(f"nothing was learnt at any rate from {self.low:g} to {self.high:g} in {self.total} steps")
+            return self.nothing(
+                f"nothing was learnt at any rate from {self.low:g} to {self.high:g} in {self.total} steps"
+            )
         for share, distance in RUNGS[1:]:
             best = min(rung, key=lambda exponent: rung[exponent])
             near = [best - distance, best, best + distance]
@@ -121,7 +145,7 @@ class _Race:
         return self.conclude(rung)
 
     def allowed(self, exponent: float) -> bool:
-        return self.low * (1 - 1e-9) <= 10.0**exponent <= self.high * (1 + 1e-9)
+        return math.log10(self.low) - 1e-9 <= exponent <= math.log10(self.high) + 1e-9
 
     def explore(self, exponents: list[float], share: float, distance: float) -> dict[float, float]:
         """Score the rates of a rung, by exponent, and walk on while the best is at a border."""
@@ -160,7 +184,7 @@ class _Race:
         return Trial(self.task.name, settings, self.seed, length)
 
     def learnt(self, rung: dict[float, float]) -> bool:
-        return self.initial - min(rung.values()) > LEARNT * abs(self.initial)
+        return bool(self.initial - min(rung.values()) > LEARNT * abs(self.initial))
 
     def conclude(self, rung: dict[float, float]) -> Finding:
         best = min(rung, key=lambda exponent: rung[exponent])

@@ -26,7 +26,7 @@ def parameters(optimizer: Optimizer) -> Iterator[Tensor]:
 
 
 def group_names(optimizer: Optimizer) -> list[str]:
-    """A name for each group: its own ``"name"`` entry, or ``group0``, ``group1`` …
+    """A name for each group: its own ``"name"`` entry, or ``group0``, ``group1`` and so on.
 
     Args:
         optimizer: any torch optimizer.

@@ -75,7 +75,9 @@ class RangeTest:
         self._inside = True
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._inside = False
         self._stopped = self._stopped or ("the loop raised" if kind else "the loop ended early")
         self._captured.restore()
@@ -87,7 +89,8 @@ class RangeTest:
         if self._lent:
             raise RuntimeError("this range test was iterated before; make a new one with range_test(...)")
         for rate in self._plan:
-            for group, ratio in zip(self._optimizer.param_groups, self._ratios, strict=True):
+            # a group that the loop adds meanwhile keeps its own rate, and is taken out again at the end
+            for group, ratio in zip(self._optimizer.param_groups, self._ratios, strict=False):
                 write_rate(group, rate * ratio)
             self._lent.append(rate)
             yield rate
@@ -191,5 +194,7 @@ def range_test(
     for thing in things:
         stateful = hasattr(thing, "state_dict") and hasattr(thing, "load_state_dict")
         if not stateful and not hasattr(thing, "set_state"):
-            raise TypeError(_check.message("also", thing, "a list of modules, optimizers, generators or stateful objects"))
+            raise TypeError(
+                _check.message("also", thing, "a list of modules, optimizers, generators or stateful objects")
+            )
     return RangeTest(optimizer, things, [float(rate) for rate in np.geomspace(low, high, steps)])

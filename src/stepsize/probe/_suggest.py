@@ -10,6 +10,7 @@ from stepsize import _check
 
 Array = NDArray[np.float64]
 FEWEST = 8  # points below which no rule says anything
+CERTAIN = 5.0  # standard errors that a slope must differ from zero by, since many windows are looked at
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def smooth(losses: ArrayLike, beta: float = 0.98) -> Array:
     if not beta < 1:
         raise ValueError(_check.message("beta", beta, "< 1"))
     average, smoothed = 0.0, []
-    for index, loss in enumerate(np.asarray(losses, dtype=np.float64)):
+    for index, loss in enumerate(_array("losses", losses)):
         average = beta * average + (1 - beta) * loss
         smoothed.append(average / (1 - beta ** (index + 1)))
     return np.array(smoothed)
@@ -65,7 +66,7 @@ def steepest_by_log_rate(rates: ArrayLike, losses: ArrayLike) -> Suggestion:
 
     Formula:
         argmin over i of the least-squares slope d loss / d log10 rate within a quarter decade on either side of
-        rate i; no signal unless that slope is below zero by three of its standard errors.
+        rate i; no signal unless that slope is below zero by five of its standard errors.
 
     Args:
         rates: shape (n,), rising, > 0.
@@ -90,7 +91,8 @@ def steepest_by_log_rate(rates: ArrayLike, losses: ArrayLike) -> Suggestion:
     if len(rate) < FEWEST:
         return Suggestion(None, rule, f"no signal: {len(rate)} finite losses, and it takes {FEWEST}")
     decades = np.log10(rate)
-    slopes, significance = np.zeros_like(loss), np.zeros_like(loss)
+    noise = float(np.median(np.abs(np.diff(loss)))) / (0.6745 * np.sqrt(2))  # robust, from neighbours
+    slopes, falls = np.zeros_like(loss), np.zeros(len(loss), dtype=bool)
     for index, centre in enumerate(decades):
         near = np.abs(decades - centre) <= 0.25
         if near.sum() < 5:
@@ -98,12 +100,10 @@ def steepest_by_log_rate(rates: ArrayLike, losses: ArrayLike) -> Suggestion:
         x, y = decades[near] - decades[near].mean(), loss[near] - loss[near].mean()
         spread = float(x @ x)
         slopes[index] = float(x @ y) / spread
-        error = np.sqrt(float(np.sum((y - slopes[index] * x) ** 2)) / (len(x) - 2) / spread)
-        significance[index] = slopes[index] / error if error > 0 else np.sign(slopes[index]) * np.inf
-    falling = np.where(significance < -3, slopes, 0.0)
-    best = int(np.argmin(falling))
-    if falling[best] == 0:
+        falls[index] = slopes[index] < -CERTAIN * noise / np.sqrt(spread)
+    if not falls.any():
         return Suggestion(None, rule, "no signal: the loss falls nowhere by more than its noise")
+    best = int(np.argmin(np.where(falls, slopes, 0.0)))
     return Suggestion(float(rate[best]), rule, f"the loss falls by {-slopes[best]:.3g} per decade of rate here")
 
 
@@ -141,7 +141,9 @@ def valley(rates: ArrayLike, losses: ArrayLike) -> Suggestion:
         return Suggestion(None, rule, f"no signal: the longest falling stretch has {length} points")
     start = end - length
     third = (end - start) / 3
-    return Suggestion(float(rate[max(0, start) + int(third) + int(third / 2)]), rule, f"middle of {length} falling points")
+    return Suggestion(
+        float(rate[max(0, start) + int(third) + int(third / 2)]), rule, f"middle of {length} falling points"
+    )
 
 
 def minimum_tenth(rates: ArrayLike, losses: ArrayLike) -> Suggestion:
@@ -174,11 +176,19 @@ def minimum_tenth(rates: ArrayLike, losses: ArrayLike) -> Suggestion:
     return Suggestion(float(rate[lowest]) / 10, rule, f"the smoothed loss is lowest at {rate[lowest]:.3g}")
 
 
+def _array(name: str, values: ArrayLike) -> Array:
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(_check.message(name, values, "an array of numbers")) from None
+    if array.ndim != 1:
+        raise ValueError(_check.message(name, values, "an array of shape (n,)"))
+    return array
+
+
 def _curve(rates: ArrayLike, losses: ArrayLike) -> tuple[Array, Array]:
     """Both as arrays, without the points from the first loss on that is not finite."""
-    rate, loss = np.asarray(rates, dtype=np.float64), np.asarray(losses, dtype=np.float64)
-    if rate.ndim != 1:
-        raise ValueError(_check.message("rates", rates, "an array of shape (n,)"))
+    rate, loss = _array("rates", rates), _array("losses", losses)
     if rate.shape != loss.shape:
         raise ValueError(_check.message("shape of losses", loss.shape, f"that of rates, {rate.shape}"))
     if not (np.all(rate > 0) and np.all(np.diff(rate) > 0) and np.all(np.isfinite(rate))):

@@ -124,7 +124,9 @@ def _rates(ax: Any, lines: list[dict[str, Any]], facts: dict[str, Any]) -> None:
 
 def _losses(ax: Any, lines: list[dict[str, Any]]) -> None:
     steps = [line for line in lines if line.get("loss") is not None]
-    ax.plot([line["step"] for line in steps], [line["loss"] for line in steps], color=BLUE, linewidth=0.9, label="training")
+    ax.plot(
+        [line["step"] for line in steps], [line["loss"] for line in steps], color=BLUE, linewidth=0.9, label="training"
+    )
     seen = [line for line in lines if line.get("validation_loss") is not None]
     if seen:
         at = [line["step"] for line in seen]

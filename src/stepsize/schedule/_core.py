@@ -50,8 +50,8 @@ class Schedule(ABC):
             ValueError: a length is still open or relative (call ``.over(total)`` first), or a position is negative
                 or NaN.
         """
-        if self._missing is not None:
-            raise ValueError(f"{self} cannot be called yet: {self._missing}")
+        if self.missing is not None:
+            raise ValueError(f"{self} cannot be called yet: {self.missing}")
         kind = type(position)
         if kind is int or kind is float:
             if not position >= 0:
@@ -170,7 +170,7 @@ class Schedule(ABC):
 
     @property
     @abstractmethod
-    def _missing(self) -> str | None:
+    def missing(self) -> str | None:
         """What has to be said before a call, or None when it can be called."""
 
     @abstractmethod
@@ -242,19 +242,26 @@ class Sequence(Schedule):
 
     @property
     def borders(self) -> tuple[float, ...]:
-        if self._missing:
-            raise ValueError(f"{self} has no borders yet: {self._missing}")
+        if self.missing:
+            raise ValueError(f"{self} has no borders yet: {self.missing}")
         inner = [start + at for start, part in zip(self._starts, self.parts, strict=True) for at in part.borders]
         return tuple(sorted({*inner, *self._starts[1:]}))
 
     @cached_property
-    def _missing(self) -> str | None:
+    def missing(self) -> str | None:
         for part in self.parts[:-1]:
             if not isinstance(part.length, float):
                 return f"the length of {part} is not known; call .over(total) first"
-        return self.parts[-1]._missing
+        return self.parts[-1].missing
+
+    @cached_property
+    def _finish(self) -> float:
+        """Where the end is held from: exact, whatever the rounding of the pieces' starts."""
+        return self.length if isinstance(self.length, float) else math.inf
 
     def _at(self, position: float) -> float:
+        if position >= self._finish:
+            return self.end
         index = bisect_right(self._starts, position) - 1
         return self.parts[index]._at(position - self._starts[index])
 
@@ -264,6 +271,9 @@ class Sequence(Schedule):
         for index, (start, part) in enumerate(zip(self._starts, self.parts, strict=True)):
             mine = which == index
             values[mine] = part._on(positions[mine] - start)
+        over = positions >= self._finish
+        if over.any():
+            values[over] = self.end
         return values
 
     def _span(self, horizon: Horizon) -> float | None:
@@ -322,7 +332,8 @@ class Product(Schedule):
     @property
     def length(self) -> Length:
         stated = [length for length in self._lengths() if length is not None]
-        return stated[0] if stated else None
+        known = [length for length in stated if isinstance(length, float)]
+        return max(known) if known else next(iter(stated), None)  # equal but for rounding
 
     @property
     def end(self) -> float:
@@ -337,11 +348,11 @@ class Product(Schedule):
         return tuple(sorted({border for factor in self.factors for border in factor.borders}))
 
     @cached_property
-    def _missing(self) -> str | None:
+    def missing(self) -> str | None:
         lengths = self._lengths()
         if None in lengths and any(length is not None for length in lengths):
             return "one factor has a length and another takes the rest; call .over(total) first"
-        return next((factor._missing for factor in self.factors if factor._missing), None)
+        return next((factor.missing for factor in self.factors if factor.missing), None)
 
     def _at(self, position: float) -> float:
         value = self.scale
@@ -420,8 +431,8 @@ class absolute(Schedule):  # noqa: N801 - schedules are written in lower case, l
         return self.schedule.borders
 
     @property
-    def _missing(self) -> str | None:
-        return self.schedule._missing
+    def missing(self) -> str | None:
+        return self.schedule.missing
 
     def _at(self, position: float) -> float:
         return self.schedule._at(position)

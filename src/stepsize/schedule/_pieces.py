@@ -57,7 +57,7 @@ class Piece(Schedule):
         return False
 
     @cached_property
-    def _missing(self) -> str | None:
+    def missing(self) -> str | None:
         for name in self._lengths:
             if isinstance(getattr(self, name), str):
                 return f"{name}={getattr(self, name)} depends on the run; call .over(total) first"
@@ -273,7 +273,7 @@ class _Power(Piece):
         self._check_number("gamma", above=0)
         if self.every == 0 or self.every in ("0%", "0ep"):
             raise ValueError(_check.message(self._name("every"), self.every, "above 0"))
-        if self._missing is None and self._stretch / self._width * math.log(self.gamma) > math.log(1e300):
+        if self.missing is None and self._stretch / self._width * math.log(self.gamma) > math.log(1e300):
             rule = "at most 1 without a length, and such that the end is below 1e300"
             raise ValueError(_check.message(self._name("gamma"), self.gamma, rule))
 
@@ -288,7 +288,7 @@ class _Power(Piece):
 
     @property
     def end(self) -> float:
-        if self._missing is not None or not isinstance(self.length, float):
+        if self.missing is not None or not isinstance(self.length, float):
             raise ValueError(f"{self} has no end yet; give it a length, or call .over(total) first")
         return self._limit(self.length)
 

@@ -10,6 +10,7 @@ Grammar::
 
 import inspect
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 from stepsize import _check
@@ -53,7 +54,9 @@ def parse(text: str) -> Schedule:
     if not isinstance(text, str):
         raise TypeError(_check.message("text", text, "a text", 'write for example "warmup(5%) >> cosine()"'))
     if len(text) > LONGEST:
-        raise ScheduleTextError(f"a schedule's text has at most {LONGEST:,} characters, got {len(text):,}", text, LONGEST)
+        raise ScheduleTextError(
+            f"a schedule's text has at most {LONGEST:,} characters, got {len(text):,}", text, LONGEST
+        )
     parser = _Parser(text)
     result = parser.sequence()
     parser.expect("end", "the end of the text, '>>' or '*'")
@@ -147,7 +150,7 @@ class _Parser:
         return result
 
     def call(self, name: _Token) -> Schedule:
-        known = {**PIECES, "absolute": absolute}
+        known: dict[str, Callable[..., Schedule]] = {**PIECES, "absolute": absolute}
         if name.text not in known:
             raise self.error(f"there is no piece {name.text!r}; {_check.closest(name.text, known)}", name.at)
         self.expect("(", f"'(' after {name.text}")
@@ -158,7 +161,7 @@ class _Parser:
         except TypeError as mismatch:
             raise self.error(f"{name.text}: {mismatch}; write {name.text}{_bare(signature)}", name.at) from None
         try:
-            return known[name.text](*positional, **named)  # type: ignore[arg-type]
+            return known[name.text](*positional, **named)
         except (TypeError, ValueError) as error:
             raise self.error(str(error), name.at) from None
 

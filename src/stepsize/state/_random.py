@@ -33,7 +33,8 @@ class RandomState:
     @staticmethod
     def now() -> "RandomState":
         """The states at this moment."""
-        cuda = tuple(torch.cuda.get_rng_state_all()) if torch.cuda.is_initialized() else ()
+        used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+        cuda = tuple(torch.cuda.get_rng_state_all()) if used else ()
         return RandomState(random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda)
 
     @staticmethod

@@ -11,4 +11,15 @@ from stepsize.task._train import TrainingInterrupted as TrainingInterrupted
 from stepsize.task._train import save_state as save_state
 from stepsize.task._train import train as train
 
-__all__ = ["BUILT_IN", "Run", "Startable", "Task", "Trained", "TrainingInterrupted", "Trial", "save_state", "task_named", "train"]
+__all__ = [
+    "BUILT_IN",
+    "Run",
+    "Startable",
+    "Task",
+    "Trained",
+    "TrainingInterrupted",
+    "Trial",
+    "save_state",
+    "task_named",
+    "train",
+]

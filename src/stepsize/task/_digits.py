@@ -21,7 +21,7 @@ def data() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     images, labels = sklearn.load_digits(return_X_y=True)
     x = torch.tensor(images, dtype=torch.float32).view(-1, 1, 8, 8) / 16  # intensities 0 to 16
     y = torch.tensor(labels, dtype=torch.int64)
-    held_out = torch.arange(len(y)) % 5 == 4
+    held_out = torch.arange(len(y)) % 5 == 0
     mean, spread = x[~held_out].mean(), x[~held_out].std()
     x = (x - mean) / spread
     return x[~held_out], y[~held_out], x[held_out], y[held_out]
@@ -45,9 +45,9 @@ def batches(generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
     x, y, _, _ = data()
     while True:
         order = torch.randperm(len(y), generator=generator)
-        for picked in order.split(BATCH):
-            if len(picked) == BATCH:
-                yield x[picked], y[picked]
+        for first in range(0, len(order) - BATCH + 1, BATCH):
+            picked = order[first : first + BATCH]
+            yield x[picked], y[picked]
 
 
 def loss(network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:

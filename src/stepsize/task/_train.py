@@ -18,6 +18,7 @@ from stepsize.control import Observer, Plan
 from stepsize.state import write_atomic
 from stepsize.task._contract import Run, Startable, Trial
 
+
 @dataclass(frozen=True)
 class Trained:
     """A trial trained to its end, or as far as it came.
@@ -185,7 +186,7 @@ def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
         return
     before = signal.getsignal(signal.SIGINT)
 
-    def ask(number: int, frame: Any) -> None:
+    def ask(*_: Any) -> None:
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()

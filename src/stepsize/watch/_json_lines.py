@@ -2,6 +2,7 @@
 
 import json
 import math
+import weakref
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ class JsonLines:
         self.every = _check.whole("every", every, least=1)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self.path.open("a", encoding="utf-8", buffering=1)
+        self._close = weakref.finalize(self, self._file.close)
 
     def wants(self, step: int) -> Collection[str]:
         """Every signal, each ``every`` steps."""
@@ -58,8 +60,8 @@ class JsonLines:
         self._file.write(to_json({"step": step, **values}) + "\n")
 
     def close(self) -> None:
-        """Close the file."""
-        self._file.close()
+        """Close the file; done by itself when the observer is dropped or the program ends."""
+        self._close()
 
 
 def to_json(value: Any, indent: int | None = None) -> str:

@@ -1,5 +1,6 @@
 """TensorBoard curves, through torch's own SummaryWriter."""
 
+import warnings
 import weakref
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -69,7 +70,9 @@ class TensorBoard:
         """
         training = model.training
         try:
-            with torch.random.fork_rng(enabled=True):
+            with torch.random.fork_rng(), warnings.catch_warnings():
+                # SummaryWriter traces with torch.jit, which torch itself has deprecated
+                warnings.simplefilter("ignore", DeprecationWarning)
                 self._writer.add_graph(model.eval(), example)
         finally:
             model.train(training)

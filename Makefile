@@ -1,0 +1,36 @@
+# Every target sets up .venv by itself. Needs Python 3.11 or newer, make and git.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test check bench clean
+
+demo: $(READY)  ## find a rate for a real network, train with it, show the evidence
+	$(BIN)/stepsize tune digits
+	@echo
+	@echo "Look at it: open the picture, or run"
+	@echo "  $(BIN)/tensorboard --logdir runs"
+	@echo "and open the address it prints in a browser."
+
+test: $(READY)  ## all tests, also of the examples in README and docs
+	$(BIN)/python -m pytest -n 2
+
+check: $(READY)  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)  ## full-count measurements; logs go to benchmarks/logs
+	$(BIN)/python benchmarks/imports.py
+	$(BIN)/python benchmarks/control.py
+	$(BIN)/python benchmarks/digits.py
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "stepsize needs Python 3.11 or newer"'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt hatchling editables
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[all,dev]'
+	touch $@
+
+clean:  ## remove what the targets above made, but not your runs
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,201 @@
+"""Bad input, generated from the signatures: every parameter of every public function has cases, or this file fails."""
+
+import inspect
+import math
+
+import numpy as np
+import pytest
+import torch
+from test_house import public
+
+from stepsize import Task
+from stepsize.task import task_named
+
+NUMBERS = ["a", None, True, math.nan, math.inf, -math.inf, [1.0], 1j]
+POSITIVE = [*NUMBERS, 0, -1]
+NOT_NEGATIVE = [*NUMBERS, -1]
+WHOLE = [*POSITIVE, 1.5]
+LENGTHS = ["a", True, math.nan, math.inf, -1, "-5%", "101%", "5 apples", "", [1], 2.0**53]
+FUNCTIONS = [None, 3, "f"]
+SCHEDULES = [0.1, "cosin()", "", [], True, "0.5", "cosine(-1)"]
+SCHEDULE_TEXTS = ["cosin()", "", 3, [], True]
+
+
+def optional(cases):
+    return [case for case in cases if case is not None]
+
+
+CASES = {
+    # by parameter name: what must be refused wherever a parameter of that name occurs
+    "length": LENGTHS,
+    "every": {"default": WHOLE, "exponential": [*LENGTHS, 0, "0%"], "step_decay": [*LENGTHS, None, 0, "0ep"]},
+    "value": {"constant": NOT_NEGATIVE, "draw": [None, 3, "cosine()", [1, 2]]},
+    "start": {"default": NOT_NEGATIVE, "warmup": optional(NOT_NEGATIVE)},
+    "end": NOT_NEGATIVE,
+    "gamma": POSITIVE,
+    "schedule": {"absolute": [None, 3, "cosine()"], "Task": SCHEDULES, "default": SCHEDULE_TEXTS},
+    "optimizer": {"default": [None, 3, "sgd", torch.nn.Linear(1, 1)], "Task": FUNCTIONS},
+    "model": {"range_test": [None, 3, "model"], "Task": FUNCTIONS},
+    "lr": {"Control": SCHEDULES, "Plan": SCHEDULES, "train": POSITIVE},
+    "clip": optional(POSITIVE),
+    "total": {"default": POSITIVE, "Control": optional(POSITIVE)},
+    "per_epoch": optional(POSITIVE),
+    "watch": [3, "a", [3], object()],
+    "zero": [None, 1, "yes"],
+    "also": [3, None, [3], ["a"]],
+    "low": POSITIVE,
+    "high": [*POSITIVE, 1e-9],
+    "steps": {"default": WHOLE, "find": optional(WHOLE), "train": optional(WHOLE), "range_test": [*WHOLE, 1]},
+    "threshold": POSITIVE,
+    "beta": [*NUMBERS, -0.1, 1, 2],
+    "rates": [[2, 1], [0, 1], [[1]], [1, math.nan], [-1, 1]],
+    "losses": {"default": [[1], [[1, 1]], 3], "smooth": ["ab", ["a"]]},
+    "task": {"Trial": [None, 3], "default": [None, 3, "digits", object()]},
+    "settings": [3, ["lr"], {"rate": 1}, {"lr": -1}, {"lr": "a"}],
+    "seed": [*NUMBERS, -1, 1.5, 2**32],
+    "name": {"Task": [None, 3, ""], "task_named": ["digit", "", None, 3]},
+    "batches": FUNCTIONS,
+    "loss": FUNCTIONS,
+    "score": FUNCTIONS,
+    "metrics": FUNCTIONS,
+    "example": [3, "x"],
+    "about": [None, 3],
+    "engine": FUNCTIONS,
+    "on_result": [3, "f"],
+    "progress": [3, "f"],
+    "evaluate_every": optional(WHOLE),
+    "trials": [None, 3],
+    "ax": [3, "axes"],
+    "width": POSITIVE,
+    "height": POSITIVE,
+    "things": [(3,), ("a",), (None,)],
+    "folder": {"picture": ["no/such/folder"]},
+}
+
+# Parameters that take anything of their type, or whose misuse is the file system's or Python's to report.
+FREE = {
+    ("JsonLines", "path"),
+    ("RunFolder", "path"),
+    ("TensorBoard", "folder"),
+    ("save_state", "path"),
+    ("save_state", "state"),
+    ("write_atomic", "path"),
+    ("write_atomic", "content"),
+    ("to_json", "value"),
+    ("to_json", "indent"),
+    ("own_randomness", "state"),
+    ("clip_by_norm", "parameters"),
+    ("gradient_norm", "parameters"),
+    ("group_names", "optimizer"),
+    ("parameters", "optimizer"),
+    ("read_rate", "group"),
+    ("write_rate", "group"),
+    ("write_rate", "rate"),
+    ("run", "arguments"),
+}
+RECORDS = {
+    "Captured",
+    "Clipped",
+    "Cost",
+    "Finding",
+    "Preview",
+    "RandomState",
+    "RangeResult",
+    "RangeTest",
+    "Result",
+    "Step",
+}
+NOT_CALLED = RECORDS | {"Suggestion", "Trained", "TrainingInterrupted", "ScheduleTextError"}
+
+
+def sgd():
+    return torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+
+
+DIGITS = task_named("digits")
+GOOD = {
+    # what the other parameters are while one of them is bad
+    "Control": lambda: {"optimizer": sgd(), "total": 10},
+    "Task": lambda: {field: getattr(DIGITS, field) for field in Task.__dataclass_fields__},
+    "Trial": lambda: {"task": "digits"},
+    "check_range": lambda: {"low": 0.1, "high": 1},
+    "clip_by_norm": lambda: {"parameters": []},
+    "draw": lambda: {"value": __import__("stepsize").cosine(3)},
+    "find": lambda: {"task": DIGITS},
+    "minimum_tenth": lambda: {"rates": [1, 2], "losses": [1, 1]},
+    "range_test": lambda: {"optimizer": sgd(), "model": torch.nn.Linear(1, 1)},
+    "serial": lambda: {"task": DIGITS, "trials": []},
+    "smooth": lambda: {"losses": [1.0]},
+    "steepest_by_log_rate": lambda: {"rates": [1, 2], "losses": [1, 1]},
+    "step_decay": lambda: {"every": 3},
+    "train": lambda: {"task": DIGITS, "lr": 0.1},
+    "valley": lambda: {"rates": [1, 2], "losses": [1, 1]},
+}
+
+
+def targets():
+    for _, value in public():
+        called = inspect.isfunction(value) or (inspect.isclass(value) and not inspect.isabstract(value))
+        if called and not getattr(value, "_is_protocol", False) and value.__name__ not in NOT_CALLED:
+            yield value
+
+
+def cases_of(target, parameter):
+    cases = CASES.get(parameter)
+    if isinstance(cases, dict):
+        cases = cases.get(target.__name__, cases.get("default"))
+    return cases
+
+
+def generated():
+    for target in targets():
+        for parameter in inspect.signature(target).parameters.values():
+            if (target.__name__, parameter.name) in FREE:
+                continue
+            cases = cases_of(target, parameter.name)
+            for case in [None] if cases is None else cases:
+                yield pytest.param(
+                    target, parameter, case, cases is None, id=f"{target.__name__}-{parameter.name}-{case!r:.20}"
+                )
+
+
+@pytest.mark.parametrize(("target", "parameter", "bad", "forgotten"), list(generated()))
+def test_bad_input_is_refused_where_it_is_given_naming_argument_and_value(target, parameter, bad, forgotten, tmp_path):
+    assert not forgotten, f"{target.__name__}({parameter.name}) has no cases of bad input"
+    if (target.__name__, parameter.name) in {("JsonLines", "every"), ("TensorBoard", "every")}:
+        good = {"path" if target.__name__ == "JsonLines" else "folder": tmp_path / "x"}
+    else:
+        good = GOOD.get(target.__name__, dict)()
+    with pytest.raises((TypeError, ValueError)) as caught:
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            target(*bad)
+        else:
+            target(**{**good, parameter.name: bad})
+    message = str(caught.value)
+    texts = {"schedule", "lr", "name", "settings"}  # the text's own words are named instead
+    assert parameter.name.rstrip("s") in message or parameter.name in texts, message
+    assert len(message.splitlines()) <= 2
+
+
+def test_every_target_is_covered_by_more_than_its_name():
+    names = {target.__name__ for target in targets()}
+    assert {"Control", "cosine", "find", "range_test", "train", "clip_by_norm"} <= names
+    assert {name for name, _ in FREE} <= names
+    assert len(list(generated())) > 400
+
+
+@pytest.mark.parametrize("bad", ["a", None, [1], torch.ones(2), np.ones(3), True])
+def test_losses_and_observations_that_are_no_number(bad):
+    from stepsize import Control
+
+    control = Control(sgd())
+    if bad is not None:
+        with pytest.raises((TypeError, ValueError), match="loss"):
+            control.step(bad)
+    with pytest.raises((TypeError, ValueError), match="accuracy"):
+        control.observe(accuracy=bad)
+    for advance in POSITIVE:
+        if advance is not True:
+            with pytest.raises((TypeError, ValueError), match="advance"):
+                control.step(advance=advance)
+    assert control.position == 0

@@ -1,0 +1,181 @@
+"""The command line as its users meet it: answers, one JSON object, clear lines and exit codes, Ctrl-C."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stepsize.cli import run
+
+
+def stepsize(capsys, *words):
+    code = run(words)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_tune_finds_trains_and_shows(capsys, tmp_path):
+    for number in (1, 2):  # it can be repeated: run folders are fresh
+        code, out, err = stepsize(capsys, "tune", "digits", "--steps", "60", "--json")
+        assert code == 0
+        answer = json.loads(out)
+        assert answer["run"] == f"runs/digits-{number:04d}"
+        assert {"rate", "metrics", "run", "cost", "low", "high"} <= answer.keys()
+        assert 0.9 < answer["metrics"]["accuracy"] <= 1
+        assert answer["cost"]["steps"] > 60
+        assert "trained  60 steps" in err
+    folder = tmp_path / answer["run"]
+    files = {path.name for path in folder.iterdir() if "tfevents" not in path.name}
+    assert files == {"run.json", "metrics.jsonl", "trials.jsonl", "finding.json", "picture.png", "last.pt"}
+    assert len(list(folder.glob("*tfevents*"))) == 1
+    facts = json.loads((folder / "run.json").read_text())
+    assert {"task", "plan", "versions", "seed", "git", "rate", "status", "done"} <= facts.keys()
+    assert (facts["status"], facts["done"], facts["rate"]) == ("finished", 60, answer["rate"])
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert all({"step", "loss", "rate"} <= line.keys() for line in lines if "loss" in line)
+    trials = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
+    assert sum(trial["steps"] for trial in trials) + 60 == answer["cost"]["steps"]
+
+
+def test_train_and_find_for_people(capsys):
+    code, out, err = stepsize(
+        capsys, "train", "digits", "--lr", "0.1", "--steps", "30", "--schedule", "linear()", "--out", "a"
+    )
+    assert code == 0
+    assert "run      a" in out
+    assert "picture  a/picture.png" in out
+    assert "tensorboard --logdir" in out
+    assert json.loads(Path("a/run.json").read_text())["plan"] == "lr: linear()"
+    assert "loss" in err  # the progress bar
+    code, out, err = stepsize(capsys, "find", "digits", "--steps", "40", "--low", "1e-3", "--high", "1")
+    assert code == 0
+    assert out.startswith("rate 0.")
+
+
+def test_same_seed_same_bits(capsys):
+    for out in ("a", "b"):
+        assert stepsize(capsys, "train", "digits", "--lr", "0.1", "--steps", "30", "--seed", "3", "--out", out)[0] == 0
+    assert Path("a/metrics.jsonl").read_text() == Path("b/metrics.jsonl").read_text()
+
+
+def test_plot_and_tasks(capsys):
+    code, out, _ = stepsize(capsys, "plot", "warmup(5%) >> cosine()", "--total", "1000", "-o", "s.svg", "--json")
+    assert code == 0
+    answer = json.loads(out)
+    assert answer["schedule"] == "warmup(50) >> cosine(950)"
+    assert (answer["first"], answer["end"]) == (1 / 51, 0)
+    assert "<svg" in Path("s.svg").read_text()
+    assert stepsize(capsys, "plot", "warmup(1ep) >> cosine()", "--total", "1000", "--per-epoch", "93.75")[0] == 0
+    assert os.path.getsize("schedule.png") > 1_000
+    code, out, _ = stepsize(capsys, "tasks")
+    assert code == 0
+    assert "digits" in out
+    assert stepsize(capsys, "--version")[1].startswith("stepsize 0.")
+    for command in ("tune", "find", "train", "plot", "tasks"):
+        code, out, _ = stepsize(capsys, command, "--help")
+        assert code == 0
+        assert "Example" in out
+
+
+BAD = [
+    ("tune digit", "did you mean 'digits'?"),
+    ("tune mnst", "there is no task 'mnst'"),
+    ("train digits --lr 0.1 --schedule cosin()", "did you mean 'cosine'?"),
+    ("train digits --lr 0.1 --schedule cosine(", "<-- here"),
+    ("train digits --lr -0.1", "lr must be a finite number > 0, got -0.1"),
+    ("train digits --lr 0", "lr must be a finite number > 0, got 0"),
+    ("train digits --lr nan", "lr must be a finite number > 0, got nan"),
+    ("train digits --lr inf", "lr must be a finite number > 0, got inf"),
+    ("train digits --lr fast", "fast"),
+    ("train digits", "--lr"),
+    ("train digits --lr 0.1 --steps 0", "steps must be a whole number >= 1, got 0"),
+    ("tune digits --steps -3", "steps must be a whole number >= 1, got -3"),
+    ("train digits --lr 0.1 --clip 0", "clip must be a finite number > 0, got 0"),
+    ("train digits --lr 0.1 --seed -1", "seed must be a whole number >= 0, got -1"),
+    ("train digits --lr 0.1 --steps 100 --schedule warmup(500)>>cosine()", "leaves nothing for cosine()"),
+    ("train digits --lr 0.1 --out /proc/stepsize", "/proc/stepsize"),
+    ("train digits --lr 0.1 --out occupied", "it holds another run"),
+    ("find digits --low 1 --high 0.1", "high must be a finite number > 1, got 0.1"),
+    ("find digits --low nan", "low must be a finite number > 0, got nan"),
+    ("plot warmup(500)>>cosine() --total 100", "takes 500 of 100 positions"),
+    ("plot warmup(3ep)>>cosine() --total 100", "per_epoch"),
+    ("plot cosine() --total 0", "total must be a finite number > 0, got 0"),
+    ("plot cosine() --total 100 -o a.gif", "a file ending in .png, .svg or .pdf"),
+    ("plot cosine() --total 100 -o no/such/folder.png", "no/such/folder.png"),
+    ("tunee digits", "tunee"),
+    ("tune digits --sed 1", "--sed"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), BAD, ids=[words for words, _ in BAD])
+def test_bad_input_gets_one_clear_line_exit_code_2_and_leaves_nothing_behind(capsys, tmp_path, words, said):
+    os.mkdir("occupied")
+    (tmp_path / "occupied" / "run.json").write_text("{}")
+    code, out, err = stepsize(capsys, *words.split())
+    assert code == 2
+    assert out == ""
+    assert said in err
+    assert err.startswith("stepsize: ")
+    assert len(err.strip().splitlines()) <= 2
+    assert sorted(os.listdir()) == ["occupied"]
+    assert (tmp_path / "occupied" / "run.json").read_text() == "{}"
+
+
+def test_nothing_learnt_is_an_answer_with_exit_code_1(capsys):
+    code, out, _ = stepsize(capsys, "tune", "digits", "--low", "1e-12", "--high", "1e-11", "--steps", "20", "--json")
+    assert code == 1
+    assert json.loads(out)["rate"] is None
+    assert "nothing was learnt" in json.loads(out)["verdict"]
+
+
+def test_divergence_is_said_with_exit_code_1(capsys):
+    code, out, _ = stepsize(capsys, "train", "digits", "--lr", "1e30", "--steps", "30", "--out", "a")
+    assert code == 1
+    assert "diverged" in out
+    assert json.loads(Path("a/run.json").read_text())["status"] == "diverged"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", [["train", "digits", "--lr", "0.1"], ["tune", "digits"]])
+def test_ctrl_c_leaves_a_readable_run_and_says_how_far_it_came(words, tmp_path):
+    command = [sys.executable, "-m", "stepsize", *words, "--steps", "20000", "--out", "run"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wanted = tmp_path / "run" / ("metrics.jsonl" if words[0] == "train" else "trials.jsonl")
+    for _ in range(600):
+        if wanted.exists() and wanted.read_text().count("\n") > (3 if words[0] == "train" else 0):
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert facts["status"].startswith("interrupted")
+    lines = [json.loads(line) for line in wanted.read_text().splitlines()]
+    assert lines
+    if words[0] == "train":
+        import torch
+
+        assert f"stopped at step {facts['done']} of 20000" in err
+        assert 0 < facts["done"] < 20000
+        assert torch.load(tmp_path / "run" / "last.pt", weights_only=True)["control"]["steps"] == facts["done"]
+    else:
+        assert "stopped while finding a rate" in err
+
+
+def test_without_the_extra_the_command_says_what_to_install(tmp_path):
+    (tmp_path / "typer.py").write_text("raise ImportError('not here')")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-m", "stepsize", "tasks"], capture_output=True, text=True, env=environment)
+    assert done.returncode == 2
+    assert done.stderr == "stepsize: the command stepsize needs typer, which is not here; pip install 'stepsize[cli]'\n"

@@ -1,0 +1,178 @@
+"""The house holds: imports run downwards, importing is cheap, public names are sorted, documented and typed."""
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+import typing
+from pathlib import Path
+
+import pytest
+
+import stepsize
+
+SOURCE = Path(stepsize.__file__).parent
+FLOORS = [
+    {"_check", "_extras", "_version", "schedule"},
+    {"optim", "state"},
+    {"control", "probe"},
+    {"watch", "draw"},
+    {"task"},
+    {"engine"},
+    {"find"},
+    {"cli", "report"},
+    {"__main__"},
+]
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+MAY_USE_ITS_OWN_FLOOR = {"schedule": {"_check"}, "state": {"optim"}, "cli": {"report"}, "_extras": set()}
+ROOMS = sorted(path.name for path in SOURCE.iterdir() if path.is_dir() and path.name != "__pycache__")
+
+
+def room_of(path):
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imported_rooms(path):
+    """Every room of stepsize that a file imports, at the top or inside a function."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "stepsize" and len(parts) > 1:
+                yield parts[1]
+
+
+def test_every_room_has_a_floor():
+    assert set(ROOMS) <= set(FLOOR)
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_run_only_downwards_lazy_ones_too(path):
+    room = room_of(path)
+    if room == "__init__":
+        return  # the front door hands out names from every floor, lazily
+    for other in imported_rooms(path):
+        below = FLOOR[other] < FLOOR[room]
+        assert below or other == room or other in MAY_USE_ITS_OWN_FLOOR.get(room, set()), f"{path} imports {other}"
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_only_the_command_line_prints_and_assert_is_for_tests(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        assert not isinstance(node, ast.Assert)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print":
+            assert room_of(path) == "cli"
+
+
+def loaded(code):
+    """The top-level modules that are loaded after running some code in a fresh Python."""
+    command = [
+        sys.executable,
+        "-c",
+        f"{code}\nimport sys\nprint(' '.join({{name.split('.')[0] for name in sys.modules}}))",
+    ]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+
+HEAVY = {"matplotlib", "tensorboard", "sklearn", "typer", "rich", "datasets", "google", "scipy"}
+
+
+def test_importing_stepsize_loads_neither_torch_nor_numpy():
+    assert not loaded("import stepsize") & {"torch", "numpy", *HEAVY}
+
+
+def test_schedules_load_without_torch():
+    code = "from stepsize import Schedule, warmup\nfrom stepsize.schedule import cosine\n(warmup(5) >> cosine()).over(10)(3)"
+    assert not loaded(code) & {"torch", *HEAVY}
+
+
+def test_the_lower_floors_load_no_picture_data_or_command_line_library():
+    code = "from stepsize import Control, range_test\nimport stepsize.optim, stepsize.state, stepsize.control, stepsize.probe"
+    assert not loaded(code) & HEAVY
+
+
+def test_rooms_and_functions_of_one_name_stay_apart():
+    code = (
+        "import stepsize.find, stepsize.draw, stepsize.report\nimport stepsize\n"
+        "from stepsize.find import Finding\nfrom stepsize import find, draw\n"
+        "assert callable(find) and callable(draw) and stepsize.find is find and callable(stepsize.draw)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def public():
+    """Every public name of the front door and of every room, with where it stands."""
+    seen = {}
+    for module in [stepsize, *(importlib.import_module(f"stepsize.{room}") for room in ROOMS)]:
+        for name in module.__all__:
+            seen.setdefault(id(getattr(module, name)), (f"{module.__name__}.{name}", getattr(module, name)))
+    return sorted(seen.values(), key=lambda pair: pair[0])
+
+
+@pytest.mark.parametrize("module", ["stepsize", *(f"stepsize.{room}" for room in ROOMS)])
+def test_public_names_are_sorted_and_there(module):
+    names = importlib.import_module(module).__all__
+    assert list(names) == sorted(names, key=lambda name: (not name.isupper(), not name[0].isupper(), name))
+    assert set(names) <= set(dir(importlib.import_module(module)))
+
+
+def test_the_front_door_says_close_names():
+    with pytest.raises(AttributeError, match="cosin"):
+        _ = stepsize.cosin
+    assert stepsize.__version__ in (SOURCE / "_version.py").read_text()
+
+
+@pytest.mark.parametrize(("name", "value"), public(), ids=[name for name, _ in public()])
+def test_public_names_are_documented_and_typed(name, value):
+    if not (inspect.isclass(value) or inspect.isfunction(value)):
+        return  # constants and aliases are documented where they stand
+    document = inspect.getdoc(value)
+    assert document
+    assert document.splitlines()[0][-1] in ".?!"
+    functions = [value] if inspect.isfunction(value) else []
+    if inspect.isclass(value):
+        functions = [
+            member
+            for key, member in vars(value).items()
+            if inspect.isfunction(member) and member.__module__.startswith("stepsize")
+            if key == "__init__" or not key.startswith("_")
+        ]
+    for function in functions:
+        hints = typing.get_type_hints(function)
+        parameters = [key for key in inspect.signature(function).parameters if key not in ("self", "args", "kwargs")]
+        missing = {*parameters, "return"} - set(hints)
+        assert not missing, missing
+        if function.__name__ != "__init__":
+            assert inspect.getdoc(function), function.__name__
+
+
+def has_example(value):
+    return ">>>" in (inspect.getdoc(value) or "")
+
+
+RECORDS = {
+    "Captured",
+    "Clipped",
+    "Cost",
+    "Finding",
+    "Preview",
+    "RangeResult",
+    "RangeTest",
+    "Result",
+    "Step",
+    "Suggestion",
+    "Trained",
+}
+INTERFACES = {"Run", "Startable", "TrainingInterrupted", "ScheduleTextError"}
+
+
+@pytest.mark.parametrize(("name", "value"), public(), ids=[name for name, _ in public()])
+def test_everything_that_is_called_has_a_runnable_example(name, value):
+    if inspect.isfunction(value) or inspect.isclass(value):
+        assert has_example(value) or value.__name__ in RECORDS | INTERFACES

@@ -1,0 +1,164 @@
+"""What is written can be read: TensorBoard by TensorBoard, JSON lines by anything, run folders at every moment."""
+
+import json
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+import torch
+
+from stepsize import Control, JsonLines, TensorBoard, train
+from stepsize.report import picture
+from stepsize.state import write_atomic
+from stepsize.task import task_named
+from stepsize.watch import RunFolder, environment, to_json
+
+DIGITS = task_named("digits")
+
+
+def scalars(folder):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    return events.Tags(), {tag: {e.step: e.value for e in events.Scalars(tag)} for tag in events.Tags()["scalars"]}
+
+
+def test_tensorboard_and_json_lines_hold_the_same_figures(tmp_path):
+    board, lines = TensorBoard(tmp_path, every=5), JsonLines(tmp_path / "metrics.jsonl", every=5)
+    board.add_graph(DIGITS.model(), DIGITS.example())
+    trained = train(DIGITS, lr=0.1, steps=20, watch=[board, lines])
+    board.close()
+    lines.close()
+    tags, points = scalars(tmp_path)
+    assert tags["graph"]
+    assert set(points) == {"loss", "rate", "gradient_norm", "update_ratio", "validation_loss", "accuracy"}
+    written = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    steps = [line for line in written if "loss" in line]
+    assert [line["step"] for line in steps] == [0, 5, 10, 15]
+    for line in steps:
+        assert line["loss"] == trained.losses[line["step"]]
+        for name, value in line.items():
+            if name != "step":
+                assert points[name][line["step"]] == pytest.approx(value, rel=1e-6)
+    assert points["accuracy"][20] == pytest.approx(trained.metrics["accuracy"])
+
+
+def test_the_graph_leaves_model_and_randomness_alone(tmp_path):
+    model = DIGITS.model().train()
+    before, state = torch.get_rng_state(), [t.clone() for t in model.state_dict().values()]
+    board = TensorBoard(tmp_path)
+    board.add_graph(model, DIGITS.example())
+    board.close()
+    assert model.training
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(torch.equal(a, b) for a, b in zip(state, model.state_dict().values(), strict=True))
+
+
+@pytest.mark.slow
+def test_a_script_that_never_closes_its_board_loses_nothing_and_a_real_server_shows_it(tmp_path):
+    script = (
+        "import torch\nfrom stepsize import Control, TensorBoard\n"
+        "w = torch.ones(1, requires_grad=True)\n"
+        f"control = Control(torch.optim.SGD([w], lr=0.1), watch=TensorBoard({str(tmp_path / 'a')!r}, every=1))\n"
+        "for _ in range(3):\n    loss = w.square().sum(); loss.backward(); control.step(loss)\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "tensorboard.main",
+        "--logdir",
+        str(tmp_path),
+        "--port",
+        str(port),
+        "--load_fast=false",
+    ]
+    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        url = f"http://127.0.0.1:{port}/data/plugin/scalars/scalars?run=a&tag=loss"
+        points = _get(url, server)
+    finally:
+        server.terminate()
+        server.wait(timeout=20)
+    assert [step for _, step, _ in points] == [0, 1, 2]
+
+
+def _get(url, server, patience=90):
+    for _ in range(patience):
+        assert server.poll() is None
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return json.load(answer)
+        except OSError:
+            time.sleep(1)
+    raise TimeoutError(url)
+
+
+def test_lines_are_whole_at_every_moment_and_numbers_strict_json(tmp_path):
+    path = tmp_path / "new" / "metrics.jsonl"
+    lines = JsonLines(path)
+    weight = torch.tensor([float("inf")], requires_grad=True)
+    control = Control(torch.optim.SGD([weight], lr=0.1), watch=lines)
+    loss = weight.sum()
+    loss.backward()
+    control.step(loss)
+    assert json.loads(path.read_text())["loss"] is None
+    assert to_json({"a": [float("nan"), 1.5], "b": None}) == '{"a": [null, 1.5], "b": null}'
+
+
+def _make(root):
+    return RunFolder.fresh("digits", root).path.name
+
+
+def test_fresh_folders_are_never_shared(tmp_path):
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        names = pool.map(_make, [tmp_path] * 8)
+    assert sorted(names) == [f"digits-{number:04d}" for number in range(1, 9)]
+
+
+def test_a_folder_that_holds_a_run_is_refused_and_stays_as_it_is(tmp_path):
+    RunFolder(tmp_path / "a").write(status="finished")
+    before = (tmp_path / "a" / "run.json").read_bytes()
+    with pytest.raises(FileExistsError, match="holds another run"):
+        RunFolder(tmp_path / "a")
+    assert (tmp_path / "a" / "run.json").read_bytes() == before
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        RunFolder(tmp_path / "file" / "b")
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_rest(tmp_path, monkeypatch):
+    path = tmp_path / "run.json"
+    write_atomic(path, b"old")
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [file.name for file in tmp_path.iterdir()] == ["run.json"]
+
+
+def test_the_environment_says_versions_and_git_state():
+    facts = environment()
+    assert facts["versions"]["torch"] == torch.__version__
+    assert facts["git"] is None or len(facts["git"]["commit"]) == 40
+
+
+def test_a_picture_needs_a_run(tmp_path):
+    with pytest.raises(ValueError, match=r"with a run\.json"):
+        picture(tmp_path)
+    RunFolder(tmp_path / "empty")
+    with pytest.raises(ValueError, match="something to draw"):
+        picture(tmp_path / "empty")
