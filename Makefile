@@ -22,7 +22,6 @@ check: $(READY)  ## style and types
 
 bench: $(READY)  ## full-count measurements; logs go to benchmarks/logs
 	$(BIN)/python benchmarks/imports.py
-	$(BIN)/python benchmarks/control.py
 	$(BIN)/python benchmarks/digits.py
 
 $(READY): pyproject.toml constraints.txt

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from stepsize.watch import environment
 
+torch.set_num_threads(1)  # small networks; and figures then do not depend on the number of cores
 LOGS = Path(__file__).parent / "logs"
 
 

@@ -166,11 +166,10 @@ def test_bad_input_is_refused_where_it_is_given_naming_argument_and_value(target
         good = {"path" if target.__name__ == "JsonLines" else "folder": tmp_path / "x"}
     else:
         good = GOOD.get(target.__name__, dict)()
+    positional = bad if parameter.kind is inspect.Parameter.VAR_POSITIONAL else ()
+    named = good if positional else {**good, parameter.name: bad}
     with pytest.raises((TypeError, ValueError)) as caught:
-        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
-            target(*bad)
-        else:
-            target(**{**good, parameter.name: bad})
+        target(*positional, **named)
     message = str(caught.value)
     texts = {"schedule", "lr", "name", "settings"}  # the text's own words are named instead
     assert parameter.name.rstrip("s") in message or parameter.name in texts, message

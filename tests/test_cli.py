@@ -76,7 +76,7 @@ def test_plot_and_tasks(capsys):
     assert (answer["first"], answer["end"]) == (1 / 51, 0)
     assert "<svg" in Path("s.svg").read_text()
     assert stepsize(capsys, "plot", "warmup(1ep) >> cosine()", "--total", "1000", "--per-epoch", "93.75")[0] == 0
-    assert os.path.getsize("schedule.png") > 1_000
+    assert Path("schedule.png").stat().st_size > 1_000
     code, out, _ = stepsize(capsys, "tasks")
     assert code == 0
     assert "digits" in out
@@ -119,7 +119,7 @@ BAD = [
 
 @pytest.mark.parametrize(("words", "said"), BAD, ids=[words for words, _ in BAD])
 def test_bad_input_gets_one_clear_line_exit_code_2_and_leaves_nothing_behind(capsys, tmp_path, words, said):
-    os.mkdir("occupied")
+    Path("occupied").mkdir()
     (tmp_path / "occupied" / "run.json").write_text("{}")
     code, out, err = stepsize(capsys, *words.split())
     assert code == 2
@@ -127,7 +127,7 @@ def test_bad_input_gets_one_clear_line_exit_code_2_and_leaves_nothing_behind(cap
     assert said in err
     assert err.startswith("stepsize: ")
     assert len(err.strip().splitlines()) <= 2
-    assert sorted(os.listdir()) == ["occupied"]
+    assert [path.name for path in Path().iterdir()] == ["occupied"]
     assert (tmp_path / "occupied" / "run.json").read_text() == "{}"
 
 
@@ -156,7 +156,7 @@ def test_ctrl_c_leaves_a_readable_run_and_says_how_far_it_came(words, tmp_path):
             break
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in err
     facts = json.loads((tmp_path / "run" / "run.json").read_text())

@@ -207,9 +207,9 @@ def test_a_state_of_another_plan_total_or_base_is_refused_and_nothing_changes():
         assert other.state_dict() == before
     with pytest.raises(ValueError, match="it lacks"):
         make().load_state_dict({"position": 3})
+    two = Control(torch.optim.SGD([{"params": [torch.ones(1)]}, {"params": [torch.ones(1)]}], lr=0.1))
     with pytest.raises(ValueError, match="parameter groups"):
-        two = [{"params": [torch.ones(1)]}, {"params": [torch.ones(1)]}]
-        Control(torch.optim.SGD(two, lr=0.1)).load_state_dict(saved)
+        two.load_state_dict(saved)
 
 
 class Seen:

@@ -25,7 +25,7 @@ FLOORS = [
     {"__main__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-MAY_USE_ITS_OWN_FLOOR = {"schedule": {"_check"}, "state": {"optim"}, "cli": {"report"}, "_extras": set()}
+MAY_USE_ITS_OWN_FLOOR = {"schedule": {"_check"}, "cli": {"report"}}
 ROOMS = sorted(path.name for path in SOURCE.iterdir() if path.is_dir() and path.name != "__pycache__")
 
 
@@ -88,12 +88,12 @@ def test_importing_stepsize_loads_neither_torch_nor_numpy():
 
 
 def test_schedules_load_without_torch():
-    code = "from stepsize import Schedule, warmup\nfrom stepsize.schedule import cosine\n(warmup(5) >> cosine()).over(10)(3)"
+    code = "from stepsize import warmup\nfrom stepsize.schedule import cosine\n(warmup(5) >> cosine()).over(10)(3)"
     assert not loaded(code) & {"torch", *HEAVY}
 
 
 def test_the_lower_floors_load_no_picture_data_or_command_line_library():
-    code = "from stepsize import Control, range_test\nimport stepsize.optim, stepsize.state, stepsize.control, stepsize.probe"
+    code = "from stepsize import Control, range_test\nimport stepsize.optim, stepsize.state, stepsize.probe"
     assert not loaded(code) & HEAVY
 
 

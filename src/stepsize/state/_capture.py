@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from stepsize import _check
-from stepsize.optim import parameters
 from stepsize.state._random import RandomState
 
 Undo = Callable[[], None]
@@ -64,7 +63,7 @@ def capture(*things: Any) -> Captured:
 def _parameters(thing: Any) -> Iterable[Tensor]:
     if isinstance(thing, nn.Module):
         return thing.parameters()
-    return parameters(thing) if isinstance(thing, Optimizer) else ()
+    return [p for group in thing.param_groups for p in group["params"]] if isinstance(thing, Optimizer) else ()
 
 
 def _undos(thing: Any) -> Iterable[Undo]:
