@@ -59,7 +59,7 @@ class Job:
         """Find a rate; every trial is written as it comes."""
         trials = JsonLines(self.folder.path / "trials.jsonl")
         try:
-            with self.screen.progress(f"finding a rate for {self.task.name}", round(1.6 * self.steps)) as bar:
+            with self.screen.progress(f"find {self.task.name}", round(1.6 * self.steps)) as bar:
                 finding = find(
                     self.task,
                     low=low,
@@ -71,6 +71,7 @@ class Job:
                     on_result=lambda result: trials.on_observe(result.trial.steps, _trial(result)),
                     progress=bar,
                 )
+                bar(finding.cost.steps, finding.cost.steps, "done")
         except KeyboardInterrupt:
             self.folder.write(status="interrupted while finding a rate")
             raise StoppedError(f"stopped while finding a rate; the trials so far are in {trials.path}") from None
@@ -97,7 +98,7 @@ class Job:
         lines = JsonLines(self.folder.path / "metrics.jsonl", every=every)
         self._add_graph(board)
         try:
-            with self.screen.progress(f"training {self.task.name}", self.steps) as bar:
+            with self.screen.progress(f"train {self.task.name}", self.steps) as bar:
                 trained = train(
                     self.task,
                     lr=lr,

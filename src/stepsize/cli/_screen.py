@@ -35,9 +35,9 @@ class Screen:
         """A progress bar while the block runs."""
         columns = (
             TextColumn("{task.description}"),
-            BarColumn(bar_width=30),
+            BarColumn(bar_width=15),
             MofNCompleteColumn(),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[note]}"),
         )
         with Progress(*columns, console=self.errors) as rich_progress:

@@ -170,7 +170,7 @@ class _Race:
                 self.on_result(result)
             if self.progress is not None:
                 done = sum(len(each.losses) for each in self.results)
-                note = f"rate {result.trial.settings['lr']:.3g}: loss {result.score:.3g} after {length} steps"
+                note = f"rate {result.trial.settings['lr']:.3g}: loss {result.score:.3g} ({length} steps)"
                 self.progress(done, max(done, round(1.6 * self.total)), note)
         scores = {result.trial.settings["lr"]: result.score for result in self.results[-len(trials) :]}
         return {exponent: scores[10.0**exponent] for exponent in exponents}
