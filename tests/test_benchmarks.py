@@ -10,7 +10,9 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "said"), [("imports", "added to torch by"), ("digits", "validation accuracy")])
+@pytest.mark.parametrize(
+    ("name", "said"), [("imports", "import stepsize, after torch"), ("digits", "validation accuracy")]
+)
 def test_a_shortened_benchmark_runs(name, said):
     command = [sys.executable, str(BENCHMARKS / f"{name}.py"), "--quick"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)

@@ -64,8 +64,7 @@ def find(
 
     Example:
         >>> from stepsize import find
-        >>> from stepsize.schedule import Schedule
-    from stepsize.task import task_named
+        >>> from stepsize.task import task_named
         >>> finding = find(task_named("digits"), steps=40)
         >>> 0.01 < finding.rate < 1
         True

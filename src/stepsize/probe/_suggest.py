@@ -10,7 +10,8 @@ from stepsize import _check
 
 Array = NDArray[np.float64]
 FEWEST = 8  # points below which no rule says anything
-CERTAIN = 5.0  # standard errors that a slope must differ from zero by, since many windows are looked at
+WINDOW = 0.5  # decades on either side of a rate over which its slope is fitted
+CERTAIN = 4.0  # standard errors that a slope must differ from zero by, since many windows are looked at
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,8 @@ def steepest_by_log_rate(rates: ArrayLike, losses: ArrayLike) -> Suggestion:
     """Where the loss falls fastest per decade of the learning rate (not per unit of rate, not per step).
 
     Formula:
-        argmin over i of the least-squares slope d loss / d log10 rate within a quarter decade on either side of
-        rate i; no signal unless that slope is below zero by five of its standard errors.
+        argmin over i of the least-squares slope d loss / d log10 rate within half a decade on either side of
+        rate i; no signal unless that slope is below zero by four of its standard errors.
 
     Args:
         rates: shape (n,), rising, > 0.
@@ -94,13 +95,14 @@ def steepest_by_log_rate(rates: ArrayLike, losses: ArrayLike) -> Suggestion:
     noise = float(np.median(np.abs(np.diff(loss)))) / (0.6745 * np.sqrt(2))  # robust, from neighbours
     slopes, falls = np.zeros_like(loss), np.zeros(len(loss), dtype=bool)
     for index, centre in enumerate(decades):
-        near = np.abs(decades - centre) <= 0.25
+        near = np.abs(decades - centre) <= WINDOW
         if near.sum() < 5:
             near = np.argsort(np.abs(decades - centre), kind="stable")[:5]
         x, y = decades[near] - decades[near].mean(), loss[near] - loss[near].mean()
         spread = float(x @ x)
         slopes[index] = float(x @ y) / spread
-        falls[index] = slopes[index] < -CERTAIN * noise / np.sqrt(spread)
+        own = np.sqrt(float(np.sum((y - slopes[index] * x) ** 2)) / (len(x) - 2))  # noisier here than elsewhere?
+        falls[index] = slopes[index] < -CERTAIN * max(noise, own) / np.sqrt(spread)
     if not falls.any():
         return Suggestion(None, rule, "no signal: the loss falls nowhere by more than its noise")
     best = int(np.argmin(np.where(falls, slopes, 0.0)))
