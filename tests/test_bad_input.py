@@ -75,6 +75,7 @@ CASES = {
 # Parameters that take anything of their type, or whose misuse is the file system's or Python's to report.
 FREE = {
     ("JsonLines", "path"),
+    ("JsonLines", "observed"),
     ("RunFolder", "path"),
     ("TensorBoard", "folder"),
     ("save_state", "path"),

@@ -36,13 +36,23 @@ def test_tune_finds_trains_and_shows(capsys, tmp_path):
         assert "trained  60 steps" in err
     folder = tmp_path / answer["run"]
     files = {path.name for path in folder.iterdir() if "tfevents" not in path.name}
-    assert files == {"run.json", "metrics.jsonl", "trials.jsonl", "finding.json", "picture.png", "last.pt"}
+    assert files == {
+        "run.json",
+        "metrics.jsonl",
+        "validation.jsonl",
+        "trials.jsonl",
+        "finding.json",
+        "picture.png",
+        "last.pt",
+    }
     assert len(list(folder.glob("*tfevents*"))) == 1
     facts = json.loads((folder / "run.json").read_text())
     assert {"task", "plan", "versions", "seed", "git", "rate", "status", "done"} <= facts.keys()
     assert (facts["status"], facts["done"], facts["rate"]) == ("finished", 60, answer["rate"])
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert all({"step", "loss", "rate"} <= line.keys() for line in lines if "loss" in line)
+    assert all({"step", "loss", "rate", "gradient_norm", "update_ratio"} == line.keys() for line in lines)
+    seen = [json.loads(line) for line in (folder / "validation.jsonl").read_text().splitlines()]
+    assert seen[-1] == {"step": 60} | {name: answer["metrics"][name] for name in ("validation_loss", "accuracy")}
     trials = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
     assert sum(trial["steps"] for trial in trials) + 60 == answer["cost"]["steps"]
 
@@ -103,7 +113,7 @@ BAD = [
     ("train digits --lr 0.1 --clip 0", "clip must be a finite number > 0, got 0"),
     ("train digits --lr 0.1 --seed -1", "seed must be a whole number >= 0, got -1"),
     ("train digits --lr 0.1 --steps 100 --schedule warmup(500)>>cosine()", "leaves nothing for cosine()"),
-    ("train digits --lr 0.1 --out /proc/stepsize", "/proc/stepsize"),
+    ("train digits --lr 0.1 --out /proc/stepsize", "--out /proc/stepsize cannot be written"),
     ("train digits --lr 0.1 --out occupied", "it holds another run"),
     ("find digits --low 1 --high 0.1", "high must be a finite number > 1, got 0.1"),
     ("find digits --low nan", "low must be a finite number > 0, got nan"),

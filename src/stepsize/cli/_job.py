@@ -41,7 +41,13 @@ class Job:
         Trial(self.task.name, {} if lr is None else {"lr": lr}, self.seed, self.steps)
         Plan(self.schedule, self.clip).over(self.steps)
         plan = Plan(self.schedule or self.task.schedule, self.clip or self.task.clip)
-        self.folder = RunFolder.fresh(self.task.name) if out is None else RunFolder(out)
+        try:
+            self.folder = RunFolder.fresh(self.task.name) if out is None else RunFolder(out)
+        except FileExistsError:
+            raise
+        except OSError as error:
+            where = "the folder runs" if out is None else f"--out {out}"
+            raise ValueError(f"{where} cannot be written: {error.strerror}; choose another with --out") from None
         self.folder.write(
             command=self.command,
             task=self.task.name,
@@ -74,7 +80,7 @@ class Job:
                 bar(finding.cost.steps, finding.cost.steps, "done")
         except KeyboardInterrupt:
             self.folder.write(status="interrupted while finding a rate")
-            raise StoppedError(f"stopped while finding a rate; the trials so far are in {trials.path}") from None
+            raise StoppedError(f"stopped while finding a rate; the trials so far are in {self.folder.path}") from None
         finally:
             trials.close()
         said = {
@@ -95,7 +101,7 @@ class Job:
         """Train at a rate, watched; on Ctrl-C write down how far it came, and go on stopping."""
         every = max(1, self.steps // POINTS)
         board = TensorBoard(self.folder.path, every=every)
-        lines = JsonLines(self.folder.path / "metrics.jsonl", every=every)
+        lines = JsonLines(self.folder.path / "metrics.jsonl", every, observed=self.folder.path / "validation.jsonl")
         self._add_graph(board)
         try:
             with self.screen.progress(f"train {self.task.name}", self.steps) as bar:

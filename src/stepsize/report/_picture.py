@@ -17,7 +17,8 @@ def picture(folder: Path | str) -> Path:
     """Draw the run in a folder, from its own files, into ``picture.png`` beside them.
 
     Args:
-        folder: a run folder with ``run.json``, and ``metrics.jsonl`` or ``finding.json`` or both.
+        folder: a run folder with ``run.json``, and ``metrics.jsonl`` or ``finding.json`` or both. Validation figures
+            are read from ``validation.jsonl``, or from among the metrics.
 
     Returns:
         The picture's path.
@@ -66,9 +67,7 @@ def _panels(folder: Path, facts: dict[str, Any]) -> list[Panel]:
     if (folder / "finding.json").is_file():
         finding = json.loads((folder / "finding.json").read_text(encoding="utf-8"))
         panels.append(lambda ax: _evidence(ax, finding))
-    lines: list[dict[str, Any]] = []
-    if (folder / "metrics.jsonl").is_file():
-        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    lines = [line for name in ("metrics.jsonl", "validation.jsonl") for line in _lines(folder / name)]
     if any("rate" in line for line in lines):
         panels.append(lambda ax: _rates(ax, lines, facts))
     if any(line.get("loss") is not None for line in lines):
@@ -76,6 +75,12 @@ def _panels(folder: Path, facts: dict[str, Any]) -> list[Panel]:
     if any("accuracy" in line for line in lines):
         panels.append(lambda ax: _accuracy(ax, lines))
     return panels
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def _title(facts: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ import math
 import weakref
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from stepsize import _check
 from stepsize.control import SIGNALS
@@ -20,6 +20,8 @@ class JsonLines:
     Args:
         path: the file; made if missing, its folder too, and appended to.
         every: steps from one line to the next, >= 1.
+        observed: another file for what is handed to ``Control.observe``, so that every line of each has the same
+            names; the same file when left out.
 
     Raises:
         TypeError, ValueError: every is not a whole number >= 1.
@@ -39,12 +41,10 @@ class JsonLines:
         {"step": 0, "loss": 1.0, "rate": 0.5, "gradient_norm": 2.0, "update_ratio": 1.0}
     """
 
-    def __init__(self, path: Path | str, every: int = 1) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Path | str, every: int = 1, observed: Path | str | None = None) -> None:
         self.every = _check.whole("every", every, least=1)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("a", encoding="utf-8", buffering=1)
-        self._close = weakref.finalize(self, self._file.close)
+        self._file = _append(self, path)
+        self._observed = self._file if observed is None else _append(self, observed)
 
     def wants(self, step: int) -> Collection[str]:
         """Every signal, each ``every`` steps."""
@@ -57,11 +57,19 @@ class JsonLines:
 
     def on_observe(self, step: int, values: Mapping[str, float]) -> None:
         """Append what was observed."""
-        self._file.write(to_json({"step": step, **values}) + "\n")
+        self._observed.write(to_json({"step": step, **values}) + "\n")
 
     def close(self) -> None:
-        """Close the file; done by itself when the observer is dropped or the program ends."""
-        self._close()
+        """Close the files; done by itself when the observer is dropped or the program ends."""
+        self._file.close()
+        self._observed.close()
+
+
+def _append(owner: JsonLines, path: Path | str) -> TextIO:
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    file = Path(path).open("a", encoding="utf-8", buffering=1)  # noqa: SIM115 - closed with its owner
+    weakref.finalize(owner, file.close)
+    return file
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
