@@ -9,6 +9,7 @@ import torch
 from test_house import public
 
 from stepsize import Task
+from stepsize.schedule import cosine
 from stepsize.task import task_named
 
 NUMBERS = ["a", None, True, math.nan, math.inf, -math.inf, [1.0], 1j]
@@ -28,12 +29,40 @@ def optional(cases):
 CASES = {
     # by parameter name: what must be refused wherever a parameter of that name occurs
     "length": LENGTHS,
-    "every": {"default": WHOLE, "exponential": [*LENGTHS, 0, "0%"], "step_decay": [*LENGTHS, None, 0, "0ep"]},
+    "every": {
+        "default": [*LENGTHS, None, 0, "0ep"],
+        "exponential": [*LENGTHS, 0, "0%"],
+        "JsonLines": WHOLE,
+        "TensorBoard": WHOLE,
+    },
     "value": {"constant": NOT_NEGATIVE, "draw": [None, 3, "cosine()", [1, 2]]},
-    "start": {"default": NOT_NEGATIVE, "warmup": optional(NOT_NEGATIVE)},
+    "start": {"default": NOT_NEGATIVE, "warmup": optional(NOT_NEGATIVE), "part": [*LENGTHS, None]},
     "end": NOT_NEGATIVE,
-    "gamma": POSITIVE,
-    "schedule": {"absolute": [None, 3, "cosine()"], "Task": SCHEDULES, "default": SCHEDULE_TEXTS},
+    "peak": NOT_NEGATIVE,
+    "up": {"default": [*LENGTHS, None, 0, "0%"], "one_cycle": [*LENGTHS, None]},
+    "down": [*LENGTHS, 0, "0%"],
+    "at": [None, 3, "5%", [], [None], ["a"], [-1], [5, 3], [math.nan], [True]],
+    "values": [None, 3, "5%", [], [1], [1, 2, 3, 4], ["a", 1, 2], [-1, 1, 2], [math.inf, 1, 2]],
+    "power": POSITIVE,
+    "growth": [*POSITIVE, 0.5],
+    "decay": POSITIVE,
+    "limit": [*POSITIVE, 1.5],
+    "std": POSITIVE,
+    "times": WHOLE,
+    "call": FUNCTIONS,
+    "warm": {"noam": POSITIVE, "wsd": [*LENGTHS, None]},
+    "cool": [*LENGTHS, None],
+    "dimension": POSITIVE,
+    "shape": [None, 3, "cosin"],
+    "phases": [1, 4, 2.5, True, "2"],
+    "momentum": {"one_cycle": [None, 3, (0.9,), (0.9, 1), (-0.1, 0.9), "ab"], "default": [0.9, True, [], [3]]},
+    "weight_decay": [0.1, True, [], [3]],
+    "gamma": {"default": POSITIVE, "exp_range": [*POSITIVE, 1.5]},
+    "schedule": {
+        **{key: [None, 3, "cosine()"] for key in ("absolute", "clip", "part", "repeat")},
+        "Task": SCHEDULES,
+        "default": SCHEDULE_TEXTS,
+    },
     "optimizer": {"default": [None, 3, "sgd", torch.nn.Linear(1, 1)], "Task": FUNCTIONS},
     "model": {"range_test": [None, 3, "model"], "Task": FUNCTIONS},
     "lr": {"Control": SCHEDULES, "Plan": SCHEDULES, "train": POSITIVE},
@@ -43,8 +72,8 @@ CASES = {
     "watch": [3, "a", [3], object()],
     "zero": [None, 1, "yes"],
     "also": [3, None, [3], ["a"]],
-    "low": POSITIVE,
-    "high": [*POSITIVE, 1e-9],
+    "low": {"default": POSITIVE, **dict.fromkeys(["clip", "cosine_wave", "cosine_restarts"], NOT_NEGATIVE)},
+    "high": {"default": [*POSITIVE, 1e-9], "clip": optional([*NUMBERS, -1, 0.01])},
     "steps": {"default": WHOLE, "find": optional(WHOLE), "train": optional(WHOLE), "range_test": [*WHOLE, 1]},
     "threshold": POSITIVE,
     "beta": [*NUMBERS, -0.1, 1, 2],
@@ -52,8 +81,8 @@ CASES = {
     "losses": {"default": [[1], [[1, 1]], 3], "smooth": ["ab", ["a"]]},
     "task": {"Trial": [None, 3], "default": [None, 3, "digits", object()]},
     "settings": [3, ["lr"], {"rate": 1}, {"lr": -1}, {"lr": "a"}],
-    "seed": [*NUMBERS, -1, 1.5, 2**32],
-    "name": {"Task": [None, 3, ""], "task_named": ["digit", "", None, 3]},
+    "seed": {"default": [*NUMBERS, -1, 1.5, 2**32], "noise": [*NUMBERS, -1, 1.5, 2**63]},
+    "name": {"Task": [None, 3, ""], "from_function": [None, 3, "", "a b", "a()"], "task_named": ["digit", "", None, 3]},
     "batches": FUNCTIONS,
     "loss": FUNCTIONS,
     "score": FUNCTIONS,
@@ -89,9 +118,11 @@ FREE = {
     ("gradient_norm", "parameters"),
     ("group_names", "optimizer"),
     ("parameters", "optimizer"),
-    ("read_rate", "group"),
-    ("write_rate", "group"),
-    ("write_rate", "rate"),
+    ("read_value", "group"),
+    ("read_value", "hyperparameter"),
+    ("write_value", "group"),
+    ("write_value", "hyperparameter"),
+    ("write_value", "value"),
     ("run", "arguments"),
 }
 RECORDS = {
@@ -114,21 +145,30 @@ def sgd():
 
 
 DIGITS = task_named("digits")
+COSINE = cosine(3)
 GOOD = {
+    **dict.fromkeys(["absolute", "repeat", "part"], lambda: {"schedule": COSINE}),
+    **dict.fromkeys(["triangular", "triangular2", "exp_range"], lambda: {"up": 3}),
+    **dict.fromkeys(["cosine_wave", "cosine_restarts", "inverse_sqrt", "step_decay"], lambda: {"every": 3}),
+    "clip": lambda: {"schedule": COSINE, "low": 0.1},
+    "from_function": lambda: {"call": abs, "name": "size"},
+    "multi_step": lambda: {"at": [3]},
+    "noam": lambda: {"warm": 3},
+    "piecewise_constant": lambda: {"at": [3], "values": [1, 2]},
+    "piecewise_linear": lambda: {"at": [3, 4], "values": [1, 2]},
     # what the other parameters are while one of them is bad
     "Control": lambda: {"optimizer": sgd(), "total": 10},
     "Task": lambda: {field: getattr(DIGITS, field) for field in Task.__dataclass_fields__},
     "Trial": lambda: {"task": "digits"},
     "check_range": lambda: {"low": 0.1, "high": 1},
     "clip_by_norm": lambda: {"parameters": []},
-    "draw": lambda: {"value": __import__("stepsize").cosine(3)},
+    "draw": lambda: {"value": COSINE},
     "find": lambda: {"task": DIGITS},
     "minimum_tenth": lambda: {"rates": [1, 2], "losses": [1, 1]},
     "range_test": lambda: {"optimizer": sgd(), "model": torch.nn.Linear(1, 1)},
     "serial": lambda: {"task": DIGITS, "trials": []},
     "smooth": lambda: {"losses": [1.0]},
     "steepest_by_log_rate": lambda: {"rates": [1, 2], "losses": [1, 1]},
-    "step_decay": lambda: {"every": 3},
     "train": lambda: {"task": DIGITS, "lr": 0.1},
     "valley": lambda: {"rates": [1, 2], "losses": [1, 1]},
 }
@@ -163,7 +203,7 @@ def generated():
 @pytest.mark.parametrize(("target", "parameter", "bad", "forgotten"), list(generated()))
 def test_bad_input_is_refused_where_it_is_given_naming_argument_and_value(target, parameter, bad, forgotten, tmp_path):
     assert not forgotten, f"{target.__name__}({parameter.name}) has no cases of bad input"
-    if (target.__name__, parameter.name) in {("JsonLines", "every"), ("TensorBoard", "every")}:
+    if target.__name__ in {"JsonLines", "TensorBoard"}:
         good = {"path" if target.__name__ == "JsonLines" else "folder": tmp_path / "x"}
     else:
         good = GOOD.get(target.__name__, dict)()

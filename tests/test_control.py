@@ -266,8 +266,15 @@ def test_between_two_log_points_nothing_is_read_back_from_the_device(monkeypatch
 
 def test_the_text_of_a_plan_is_yaml():
     yaml = pytest.importorskip("yaml")
-    for plan in (Plan(), Plan("warmup(5%) >> 0.5 * cosine()", 1), Plan("(cosine(3) >> cosine()) * linear()", 0.25)):
+    for plan in (
+        Plan(),
+        Plan("warmup(5%) >> 0.5 * cosine()", clip=1),
+        Plan("(cosine(3) >> cosine()) * linear()", clip=0.25),
+    ):
         read = yaml.safe_load(str(plan))
         assert Plan.parse(str(plan)) == plan
         assert read["lr"] == str(plan.lr)
         assert read.get("clip") == plan.clip
+    several = Plan(["cosine()", "multi_step(at=[30, 80])"], momentum="absolute(constant(value=0.9))")
+    assert Plan.parse(str(several)) == several
+    assert yaml.safe_load(str(several))["lr"] == ["cosine()", "multi_step(at=[30, 80])"]

@@ -28,7 +28,7 @@ def test_texts_are_read(text):
 
 
 REFUSED = {
-    "warmup(5%) >> cosin()": ("did you mean 'cosine'?", 14),
+    "warmup(5%) >> cosin()": ("did you mean 'cosine'", 14),
     "warmup(5%) >> cosine(": ("found 'the end'", 21),
     "cosine(lenght=3)": ("did you mean 'length'?", 7),
     "cosine(length=1, length=2)": ("given twice", 17),
@@ -79,10 +79,19 @@ def generated(random_source, depth=0):
         return " * ".join(generated(random_source, depth + 1) for _ in range(2))
     if depth < 4 and kind < 0.5:
         return f"({generated(random_source, depth + 1)})"
-    name = random_source.choice([*PIECES, "absolute"])
+    name = random_source.choice(list(PIECES))
     length = random_source.choice(["", "5", "5%", "2ep", "0.5", "length=3"])
-    extra = {"step_decay": "every=3", "absolute": "schedule=cosine(3)"}.get(name, "")
-    return f"{name}({', '.join(part for part in (length if name != 'absolute' else '', extra) if part)})"
+    needs = {
+        **dict.fromkeys(["step_decay", "inverse_sqrt", "cosine_wave", "cosine_restarts"], "every=3"),
+        **dict.fromkeys(["triangular", "triangular2", "exp_range"], "up=2, down=5"),
+        **dict.fromkeys(["absolute", "clip", "part", "repeat"], "schedule=cosine(3)"),
+        "multi_step": "at=[3, 5%]",
+        "piecewise_constant": "at=[3], values=[1, 0.5]",
+        "piecewise_linear": "at=[3, 4ep], values=[1, 0.5]",
+        "noam": "warm=5",
+    }
+    bare = name in ("absolute", "clip", "part", "repeat", "noam", "wsd")
+    return f"{name}({', '.join(part for part in ('' if bare else length, needs.get(name, '')) if part)})"
 
 
 def test_fuzz_raises_nothing_but_its_own_error_and_round_trips():

@@ -39,8 +39,8 @@ class Job:
     def open(self, out: Path | None, lr: float | None = None) -> None:
         """Check the settings, make the run folder and write down what will be done."""
         Trial(self.task.name, {} if lr is None else {"lr": lr}, self.seed, self.steps)
-        Plan(self.schedule, self.clip).over(self.steps)
-        plan = Plan(self.schedule or self.task.schedule, self.clip or self.task.clip)
+        Plan(self.schedule, clip=self.clip).over(self.steps)
+        plan = Plan(self.schedule or self.task.schedule, clip=self.clip or self.task.clip)
         try:
             self.folder = RunFolder.fresh(self.task.name) if out is None else RunFolder(out)
         except FileExistsError:

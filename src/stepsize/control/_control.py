@@ -12,11 +12,12 @@ from torch.optim import Optimizer
 
 from stepsize import _check
 from stepsize.control._observer import SIGNALS, Observer
-from stepsize.control._plan import Plan
-from stepsize.optim import clip_by_norm, gradient_norm, group_names, parameters, read_rate, write_rate
+from stepsize.control._plan import CourseLike, Plan
+from stepsize.optim import clip_by_norm, gradient_norm, group_names, parameters, read_value, write_value
 from stepsize.schedule import Schedule
 
 VERSION = 1
+Values = dict[str, list[float]]  # by hyperparameter, a number for each group
 
 
 class Step(NamedTuple):
@@ -57,15 +58,18 @@ class Control:
     """Keeps an optimizer's learning rate where the schedule says, step by step.
 
     Formula:
-        rate of a group = base of the group * schedule(position)
+        value of a hyperparameter of a group = its base * schedule(position)
 
-    The base is the group's own learning rate when Control takes it over. The rate is derived anew each time, never
+    The base is the group's own value when Control takes it over. The value is derived anew each time, never
     read back: a group added later, a checkpoint loaded before or after the optimizer's, a step run twice cannot make
     it wrong. ``absolute(schedule)`` gives the rate itself, whatever the base.
 
     Args:
         optimizer: any torch optimizer; its groups' ``"lr"`` are the bases. Tensor rates stay the same tensors.
-        lr: a schedule or its text, such as ``warmup(500) >> cosine()``; constant when left out.
+        lr: a schedule or its text, such as ``warmup(500) >> cosine()``, or a list with one for each parameter group;
+            constant when left out.
+        momentum: the same for the momentum (beta1 for Adam's kin); left alone when left out.
+        weight_decay: the same for the weight decay; left alone when left out.
         clip: the largest global gradient norm let through, > 0; no clipping when left out.
         total: the number of steps to be trained, > 0; needed by schedules with an open or relative length.
         per_epoch: steps in an epoch, > 0; needed by lengths such as ``"3ep"``.
@@ -95,7 +99,9 @@ class Control:
         self,
         optimizer: Optimizer,
         *,
-        lr: Schedule | str | None = None,
+        lr: CourseLike | None = None,
+        momentum: CourseLike | None = None,
+        weight_decay: CourseLike | None = None,
         clip: float | None = None,
         total: float | None = None,
         per_epoch: float | None = None,
@@ -109,12 +115,14 @@ class Control:
         self._optimizer = optimizer
         self._total = None if total is None else _check.number("total", total, above=0)
         self._per_epoch = None if per_epoch is None else _check.number("per_epoch", per_epoch, above=0)
-        self._plan = Plan(lr, clip).over(self._total, self._per_epoch)
+        self._plan = Plan(lr, momentum=momentum, weight_decay=weight_decay, clip=clip).over(
+            self._total, self._per_epoch
+        )
         self._observers = _observers(watch)
         self._zero = zero
         self._position = 0.0
         self._steps = 0
-        self._bases: list[float] = []
+        self._bases: Values = {name: [] for name in self._plan.courses}
         self._write()
 
     @property
@@ -131,7 +139,7 @@ class Control:
     def rates(self) -> dict[str, float]:
         """The learning rate of each group at the present position, by group name; reads nothing from the device."""
         self._adopt()
-        return dict(zip(group_names(self._optimizer), self._derive(), strict=True))
+        return dict(zip(group_names(self._optimizer), self._derive()["lr"], strict=True))
 
     def step(self, loss: Tensor | float | None = None, advance: float = 1) -> Step:
         """Clip, update, zero the gradients, advance the clock, write the next rate, tell the observers.
@@ -158,7 +166,7 @@ class Control:
         elif "gradient_norm" in wanted:
             norm = gradient_norm(parameters(self._optimizer))
         before = [p.detach().clone() for p in parameters(self._optimizer)] if "update_ratio" in wanted else []
-        rates = self._derive() if wanted else []
+        rates = self._derive()["lr"] if wanted else []
         self._optimizer.step()
         record = self._record(wanted, loss, rates, norm, before) if wanted else {}
         if self._zero:
@@ -207,16 +215,17 @@ class Control:
             array([0.5  , 0.375, 0.25 , 0.125])
         """
         if positions is None:
-            end = self._total or self._plan.lr.length
+            end = self._total or getattr(self._plan.lr, "length", None)
             if not isinstance(end, float):
                 raise ValueError("positions are needed: the run's length is not known; give positions= or total=")
             positions = np.arange(end)
         at = np.asarray(positions, dtype=np.float64)
-        factors = self._plan.lr(at)
         self._adopt()
-        scales = [1.0] * len(self._bases) if self._plan.lr.is_absolute else self._bases
-        names = group_names(self._optimizer)
-        return Preview(at, {name: scale * factors for name, scale in zip(names, scales, strict=True)})
+        rates = {}
+        for index, name in enumerate(group_names(self._optimizer)):
+            schedule = self._schedule("lr", index)
+            rates[name] = (1.0 if schedule.is_absolute else self._bases["lr"][index]) * schedule(at)
+        return Preview(at, rates)
 
     def state_dict(self) -> dict[str, Any]:
         """The whole state as small plain data, for ``torch.save`` and ``torch.load(weights_only=True)``."""
@@ -225,8 +234,8 @@ class Control:
             "version": VERSION,
             "position": self._position,
             "steps": self._steps,
-            "bases": list(self._bases),
-            "rates": self._derive(),
+            "bases": {name: list(bases) for name, bases in self._bases.items()},
+            "written": self._derive(),
             "plan": str(self._plan),
             "total": self._total,
             "per_epoch": self._per_epoch,
@@ -244,7 +253,7 @@ class Control:
         """
         if not isinstance(state, Mapping):
             raise TypeError(_check.message("state", state, "a mapping from Control.state_dict()"))
-        missing = {"version", "position", "steps", "bases", "rates", "plan", "total", "per_epoch"} - set(state)
+        missing = {"version", "position", "steps", "bases", "written", "plan", "total", "per_epoch"} - set(state)
         if missing:
             raise ValueError(f"state is not from Control.state_dict(): it lacks {', '.join(sorted(missing))}")
         if state["version"] != VERSION:
@@ -259,42 +268,71 @@ class Control:
         self._check_bases(state)
         self._position = _check.number("position of state", state["position"], least=0)
         self._steps = _check.whole("steps of state", state["steps"], least=0)
-        self._bases = [_check.number("base of state", base, least=0) for base in state["bases"]]
+        self._bases = {name: [float(base) for base in state["bases"][name]] for name in self._bases}
         self._write()
 
     def _check_bases(self, state: Mapping[str, Any]) -> None:
-        saved = list(state["bases"])
-        if len(saved) != len(self._optimizer.param_groups):
-            raise ValueError(
-                f"state has {len(saved)} parameter groups and the optimizer {len(self._optimizer.param_groups)}; "
-                "build the optimizer with the groups it was saved with"
-            )
         self._adopt()
-        # An optimizer loaded before Control was built carries the rate last written: that is the same base.
-        for name, base, old, written in zip(
-            group_names(self._optimizer), self._bases, saved, state["rates"], strict=True
-        ):
-            if base != old and not np.isclose(base, written, rtol=1e-6, atol=0):
+        names = group_names(self._optimizer)
+        for hyperparameter, bases in self._bases.items():
+            saved, written = state["bases"][hyperparameter], state["written"][hyperparameter]
+            if len(saved) != len(names):
                 raise ValueError(
-                    f"the base rate of {name} was {old!r} when the state was saved and is {base!r} now; build the "
-                    f"optimizer with lr={old!r}"
+                    f"state has {len(saved)} parameter groups and the optimizer {len(names)}; build the optimizer with "
+                    "the groups it was saved with"
                 )
+            # An optimizer loaded before Control was built carries what was last written: that is the same base.
+            for name, base, old, last in zip(names, bases, saved, written, strict=True):
+                _check.number(f"base of {name} in state", old, least=0)
+                if base != old and not np.isclose(base, last, rtol=1e-6, atol=0):
+                    what = "base rate" if hyperparameter == "lr" else f"base {hyperparameter}"
+                    raise ValueError(
+                        f"the {what} of {name} was {old!r} when the state was saved and is {base!r} now; build the "
+                        f"optimizer with {hyperparameter}={old!r}"
+                    )
+
+    def _schedule(self, hyperparameter: str, group: int) -> Schedule:
+        course = self._plan.courses[hyperparameter]
+        if isinstance(course, Schedule):
+            return course
+        if group >= len(course):
+            raise ValueError(
+                f"{hyperparameter} has {len(course)} schedules and the optimizer {len(self._optimizer.param_groups)} "
+                "parameter groups; give one for each, or one for all"
+            )
+        return course[group]
 
     def _adopt(self) -> None:
-        """Take over the base of groups not seen before."""
-        for group in self._optimizer.param_groups[len(self._bases) :]:
-            self._bases.append(_check.number("lr of a parameter group", read_rate(group), least=0))
+        """Take over the bases of groups not seen before."""
+        groups = self._optimizer.param_groups
+        for hyperparameter, bases in self._bases.items():
+            for index in range(len(bases), len(groups)):
+                self._schedule(hyperparameter, index)
+                value = read_value(groups[index], hyperparameter)
+                bases.append(_check.number(f"{hyperparameter} of a parameter group", value, least=0))
 
-    def _derive(self) -> list[float]:
+    def _derive(self) -> Values:
         """The formula."""
-        factor = self._plan.lr(self._position)
-        return [factor if self._plan.lr.is_absolute else base * factor for base in self._bases]
+        values: Values = {}
+        for hyperparameter, bases in self._bases.items():
+            course = self._plan.courses[hyperparameter]
+            if isinstance(course, Schedule):
+                factor = course(self._position)
+                values[hyperparameter] = [factor] * len(bases) if course.is_absolute else [b * factor for b in bases]
+            else:
+                each = [(schedule, schedule(self._position)) for schedule in course]
+                values[hyperparameter] = [
+                    factor if schedule.is_absolute else base * factor
+                    for base, (schedule, factor) in zip(bases, each, strict=True)
+                ]
+        return values
 
     def _write(self) -> None:
-        """The one place that writes rates."""
+        """The one place that writes."""
         self._adopt()
-        for group, rate in zip(self._optimizer.param_groups, self._derive(), strict=True):
-            write_rate(group, rate)
+        for hyperparameter, values in self._derive().items():
+            for group, value in zip(self._optimizer.param_groups, values, strict=True):
+                write_value(group, hyperparameter, value)
 
     def _record(
         self,

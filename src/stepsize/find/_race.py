@@ -78,11 +78,20 @@ def find(
     for name, function in (("on_result", on_result), ("progress", progress)):
         if function is not None and not callable(function):
             raise TypeError(_check.message(name, function, "a function"))
-    plan = Plan(schedule, clip)
+    plan = Plan(schedule, clip=clip)
     plan.over(total)  # a schedule that does not fit, and a bad seed, are refused before anything is trained
     Trial(task.name, {}, seed, total)
     race = _Race(
-        task, None if schedule is None else plan.lr, plan.clip, seed, total, low, high, engine, on_result, progress
+        task,
+        None if schedule is None else Schedule.parse(schedule),
+        plan.clip,
+        seed,
+        total,
+        low,
+        high,
+        engine,
+        on_result,
+        progress,
     )
     return race.run()
 

@@ -1,4 +1,4 @@
-"""An optimizer's parameter groups: their names, their parameters, and the one place that writes a rate."""
+"""An optimizer's parameter groups: their names, their parameters, reading and writing their hyperparameters."""
 
 from collections.abc import Iterator, MutableMapping
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+
+from stepsize import _check
 
 
 def parameters(optimizer: Optimizer) -> Iterator[Tensor]:
@@ -42,39 +44,58 @@ def group_names(optimizer: Optimizer) -> list[str]:
     return [str(group.get("name", f"group{index}")) for index, group in enumerate(optimizer.param_groups)]
 
 
-def read_rate(group: MutableMapping[str, Any]) -> float:
-    """A group's learning rate as a float; reads back from the device when it is a tensor there.
+def read_value(group: MutableMapping[str, Any], hyperparameter: str = "lr") -> float:
+    """A group's hyperparameter as a float; reads back from the device when it is a tensor there.
 
     Args:
         group: one of ``optimizer.param_groups``.
+        hyperparameter: ``"lr"``, ``"momentum"`` (beta1 where a group has betas), ``"weight_decay"`` or another entry.
 
     Raises:
-        KeyError: the group has no ``"lr"``.
+        ValueError: the group has no such hyperparameter.
 
     Example:
-        >>> from stepsize.optim import read_rate
-        >>> read_rate({"params": [], "lr": 0.1})
-        0.1
+        >>> from stepsize.optim import read_value
+        >>> group = {"params": [], "lr": 0.1, "betas": (0.9, 0.999)}
+        >>> read_value(group), read_value(group, "momentum")
+        (0.1, 0.9)
     """
-    return float(group["lr"])
+    if hyperparameter == "momentum" and "betas" in group:
+        return float(group["betas"][0])
+    if hyperparameter not in group:
+        known = sorted(key for key in group if key not in ("params", "name"))
+        problem = f"the optimizer has no {hyperparameter!r} in its parameter groups"
+        raise ValueError(f"{problem}; {_check.closest(hyperparameter, known)}")
+    return float(group[hyperparameter])
 
 
-def write_rate(group: MutableMapping[str, Any], rate: float) -> None:
-    """Set a group's learning rate; a tensor rate stays the same tensor, so that nothing compiled is compiled again.
+def write_value(group: MutableMapping[str, Any], hyperparameter: str, value: float) -> None:
+    """Set a group's hyperparameter; a tensor stays the same tensor, so that nothing compiled is compiled again.
 
     Args:
         group: one of ``optimizer.param_groups``.
-        rate: the new rate.
+        hyperparameter: as for ``read_value``.
+        value: the new value.
 
     Example:
-        >>> from stepsize.optim import write_rate
-        >>> group = {"params": [], "lr": 0.1}
-        >>> write_rate(group, 0.05)
-        >>> group["lr"]
-        0.05
+        >>> from stepsize.optim import write_value
+        >>> group = {"params": [], "lr": 0.1, "betas": (0.9, 0.999)}
+        >>> write_value(group, "lr", 0.05)
+        >>> write_value(group, "momentum", 0.85)
+        >>> group["lr"], group["betas"]
+        (0.05, (0.85, 0.999))
     """
-    if isinstance(group["lr"], Tensor):
-        with torch.no_grad():
-            group["lr"].fill_(rate)
+    if hyperparameter == "momentum" and "betas" in group:
+        if isinstance(group["betas"][0], Tensor):
+            _fill(group["betas"][0], value)
+        else:
+            group["betas"] = (value, *group["betas"][1:])
+    elif isinstance(group[hyperparameter], Tensor):
+        _fill(group[hyperparameter], value)
     else:
-        group["lr"] = rate
+        group[hyperparameter] = value
+
+
+def _fill(tensor: Tensor, value: float) -> None:
+    with torch.no_grad():
+        tensor.fill_(value)

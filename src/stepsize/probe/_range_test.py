@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from stepsize import _check
-from stepsize.optim import read_rate, write_rate
+from stepsize.optim import read_value, write_value
 from stepsize.probe._suggest import Rule, Suggestion, steepest_by_log_rate
 from stepsize.state import capture
 
@@ -67,7 +67,7 @@ class RangeTest:
     def __enter__(self) -> "RangeTest":
         if self._lent or self._inside:
             raise RuntimeError("this range test was used before; make a new one with range_test(...)")
-        rates = [_check.number("lr of a parameter group", read_rate(g), least=0) for g in self._optimizer.param_groups]
+        rates = [_check.number("lr of a parameter group", read_value(g), least=0) for g in self._optimizer.param_groups]
         if not max(rates) > 0:
             raise ValueError("lr of every parameter group is 0, and the test keeps the groups' ratios; set one above 0")
         self._ratios = [rate / max(rates) for rate in rates]
@@ -91,7 +91,7 @@ class RangeTest:
         for rate in self._plan:
             # a group that the loop adds meanwhile keeps its own rate, and is taken out again at the end
             for group, ratio in zip(self._optimizer.param_groups, self._ratios, strict=False):
-                write_rate(group, rate * ratio)
+                write_value(group, "lr", rate * ratio)
             self._lent.append(rate)
             yield rate
             if len(self._losses) < len(self._lent):

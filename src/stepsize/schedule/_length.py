@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from stepsize import _check
 
@@ -63,6 +64,18 @@ def stretch(length: Length, factor: float) -> Length:
     if isinstance(length, str):
         return format_number(float(length[:-2]) * factor) + "ep"
     return length * factor
+
+
+def is_relative(value: object) -> bool:
+    """Whether a length, or one of a table of lengths, depends on the run."""
+    return any(map(is_relative, value)) if isinstance(value, tuple) else isinstance(value, str)
+
+
+def format_value(value: Any) -> str:
+    """The text of an argument: a number, a length, or a list of these."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(format_value, value))}]"
+    return format_number(value) if isinstance(value, float) else str(value)
 
 
 def format_number(value: float) -> str:

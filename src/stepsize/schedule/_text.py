@@ -5,22 +5,24 @@ Grammar::
     schedule = product (">>" product)*
     product  = factor ("*" factor)*
     factor   = NUMBER | NAME "(" [argument ("," argument)*] ")" | "(" schedule ")"
-    argument = [NAME "="] (["-"] NUMBER ["%" | "ep"] | STRING | schedule)
+    argument = [NAME "="] value
+    value    = ["-"] NUMBER ["%" | "ep"] | STRING | "[" [value ("," value)*] "]" | schedule
 """
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from stepsize import _check
-from stepsize.schedule._core import Schedule, absolute
+from stepsize.schedule._core import Schedule
+from stepsize.schedule._function import from_function
 from stepsize.schedule._pieces import PIECES
 
 LONGEST, DEEPEST = 10_000, 50
 _TOKEN = re.compile(
     r"""(?P<number>-?(?:[0-9][0-9_]*\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?(?!\w)|-?[0-9][0-9_]*\.?[0-9]*(?=ep\b))
-    |(?P<unit>%|ep\b)|(?P<name>[A-Za-z_]\w*)|(?P<string>"[^"]*"|'[^']*')|(?P<mark>>>|[*(),=])""",
+    |(?P<unit>%|ep\b)|(?P<name>[A-Za-z_]\w*)|(?P<string>"[^"]*"|'[^']*')|(?P<mark>>>|[*(),=[\]])""",
     re.VERBOSE,
 )
 Factor = Schedule | float
@@ -49,7 +51,10 @@ class _Token(NamedTuple):
     at: int
 
 
-def parse(text: str) -> Schedule:
+Functions = Mapping[str, Callable[[float], float]]
+
+
+def parse(text: str, functions: Functions | None = None) -> Schedule:
     """The schedule that a text says; see ``Schedule.parse``."""
     if not isinstance(text, str):
         raise TypeError(_check.message("text", text, "a text", 'write for example "warmup(5%) >> cosine()"'))
@@ -57,7 +62,7 @@ def parse(text: str) -> Schedule:
         raise ScheduleTextError(
             f"a schedule's text has at most {LONGEST:,} characters, got {len(text):,}", text, LONGEST
         )
-    parser = _Parser(text)
+    parser = _Parser(text, functions or {})
     result = parser.sequence()
     parser.expect("end", "the end of the text, '>>' or '*'")
     return parser.schedule(result, 0)
@@ -79,8 +84,9 @@ def _tokens(text: str) -> list[_Token]:
 
 
 class _Parser:
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, functions: Functions) -> None:
         self.text = text
+        self.functions = functions
         self.tokens = _tokens(text)
         self.index = 0
         self.depth = 0
@@ -150,18 +156,19 @@ class _Parser:
         return result
 
     def call(self, name: _Token) -> Schedule:
-        known: dict[str, Callable[..., Schedule]] = {**PIECES, "absolute": absolute}
-        if name.text not in known:
-            raise self.error(f"there is no piece {name.text!r}; {_check.closest(name.text, known)}", name.at)
+        if name.text == "function":
+            return self.function()
+        if name.text not in PIECES:
+            raise self.error(f"there is no piece {name.text!r}; {_check.closest(name.text, PIECES)}", name.at)
         self.expect("(", f"'(' after {name.text}")
-        signature = inspect.signature(known[name.text])
+        signature = inspect.signature(PIECES[name.text])
         positional, named = self.arguments(name.text, signature)
         try:
             signature.bind(*positional, **named)
         except TypeError as mismatch:
             raise self.error(f"{name.text}: {mismatch}; write {name.text}{_bare(signature)}", name.at) from None
         try:
-            return known[name.text](*positional, **named)
+            return PIECES[name.text](*positional, **named)
         except (TypeError, ValueError) as error:
             raise self.error(str(error), name.at) from None
 
@@ -200,7 +207,39 @@ class _Parser:
             return token.text.replace("_", "") + self.tokens[self.index - 1].text
         if string := self.take("string"):
             return string.text[1:-1]
+        if self.take("["):
+            return self.values()
         return self.sequence()
+
+    def values(self) -> list[object]:
+        values: list[object] = []
+        while not self.take("]"):
+            if self.next.kind == "[":
+                raise self.error("a list holds numbers and lengths, no lists", self.next.at)
+            values.append(self.value())
+            if self.next.kind != "]":
+                self.expect(",", "',' or ']'")
+        return values
+
+    def function(self) -> Schedule:
+        self.expect("(", "'(' after function")
+        name = self.expect("name", "the function's name")
+        if name.text not in self.functions:
+            hint = f"{_check.closest(name.text, self.functions)}; " if self.functions else ""
+            problem = (
+                f"the function {name.text!r} is not known; {hint}hand it over: Schedule.parse(text, functions=...)"
+            )
+            raise self.error(problem, name.at)
+        length: object = None
+        if self.take(","):
+            key, length = self.argument()
+            if key != "length":
+                raise self.error("function takes a name and length=...", name.at)
+        self.expect(")", "')'")
+        try:
+            return from_function(self.functions[name.text], name=name.text, length=length)  # type: ignore[arg-type]
+        except (TypeError, ValueError) as error:
+            raise self.error(str(error), name.at) from None
 
 
 def _bare(signature: inspect.Signature) -> str:

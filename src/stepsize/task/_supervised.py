@@ -81,7 +81,7 @@ class Task:
         if not isinstance(self.about, str):
             raise TypeError(_check.message("about", self.about, "a line of text"))
         _check.whole("steps", self.steps, least=1)
-        plan = Plan(self.schedule, self.clip)
+        plan = Plan(self.schedule, clip=self.clip)
         object.__setattr__(self, "schedule", str(plan.lr))
 
     def start(self, trial: Trial, watch: Iterable[Observer] = ()) -> Run:
@@ -105,7 +105,7 @@ class _SupervisedRun:
             raise ValueError(_check.message("settings", trial.settings, "with a rate", 'add {"lr": ...}'))
         self.task = task
         schedule = trial.settings.get("schedule") or Schedule.parse(task.schedule).stretch(trial.steps / task.steps)
-        plan = Plan(schedule, trial.settings.get("clip", task.clip))
+        plan = Plan(schedule, clip=trial.settings.get("clip", task.clip))
         plan.over(trial.steps)  # a plan that does not fit is refused before anything is built
         with own_randomness(RandomState.seeded(trial.seed)) as ended:
             self.model = task.model()

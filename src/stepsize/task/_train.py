@@ -95,7 +95,7 @@ def train(
         raise TypeError(_check.message("task", task, "a task", 'for example task_named("digits")'))
     total = task.steps if steps is None else _check.whole("steps", steps, least=1)
     pause = max(1, total // 20) if evaluate_every is None else _check.whole("evaluate_every", evaluate_every, least=1)
-    plan = Plan(schedule, clip)
+    plan = Plan(schedule, clip=clip)
     settings: dict[str, Any] = {"lr": _check.number("lr", lr, above=0)}
     settings |= {} if schedule is None else {"schedule": str(plan.lr)}
     settings |= {} if clip is None else {"clip": plan.clip}
