@@ -78,6 +78,32 @@ def test_same_seed_same_bits(capsys):
     assert Path("a/metrics.jsonl").read_text() == Path("b/metrics.jsonl").read_text()
 
 
+def test_plot_several_and_tables(capsys):
+    code, out, _ = stepsize(capsys, "plot", "cosine()", "linear(50)", "--total", "100", "-o", "both.csv", "--json")
+    assert code == 0
+    assert [each["schedule"] for each in json.loads(out)["schedules"]] == ["cosine(100)", "linear(50)"]
+    rows = Path("both.csv").read_text().splitlines()
+    assert (len(rows), rows[0], rows[1], rows[-1].split(",")[2]) == (
+        101,
+        "step,cosine(),linear(50)",
+        "0,1.0,1.0",
+        "0.0",
+    )
+    assert stepsize(capsys, "plot", "cosine()", "linear()", "--total", "100", "-o", "both.png")[0] == 0
+
+
+def test_schedules_are_listed_and_explained(capsys):
+    code, out, _ = stepsize(capsys, "schedules")
+    assert code == 0
+    assert "one_cycle(" in out
+    code, out, _ = stepsize(capsys, "schedules", "cosine", "-o", "cosine.png")
+    assert code == 0
+    for said in ("Formula:", "Args:", "Source: Loshchilov", "picture  cosine.png"):
+        assert said in out
+    assert Path("cosine.png").read_bytes().startswith(b"\x89PNG")
+    assert len(json.loads(stepsize(capsys, "schedules", "--json")[1])["schedules"]) > 25
+
+
 def test_plot_and_tasks(capsys):
     code, out, _ = stepsize(capsys, "plot", "warmup(5%) >> cosine()", "--total", "1000", "-o", "s.svg", "--json")
     assert code == 0
@@ -91,7 +117,7 @@ def test_plot_and_tasks(capsys):
     assert code == 0
     assert "digits" in out
     assert stepsize(capsys, "--version")[1].startswith("stepsize 0.")
-    for command in ("tune", "find", "train", "plot", "tasks"):
+    for command in ("tune", "find", "train", "plot", "schedules", "tasks"):
         code, out, _ = stepsize(capsys, command, "--help")
         assert code == 0
         assert "Example" in out
@@ -100,7 +126,14 @@ def test_plot_and_tasks(capsys):
 BAD = [
     ("tune digit", "did you mean 'digits'?"),
     ("tune mnst", "there is no task 'mnst'"),
-    ("train digits --lr 0.1 --schedule cosin()", "did you mean 'cosine'?"),
+    ("train digits --lr 0.1 --schedule cosin()", "did you mean 'cosine'"),
+    ("train digits --lr 1e31", "lr must be at most 1e+30"),
+    ("train digits --lr 0.1 --steps " + "9" * 400, "steps must be a whole number"),
+    ("train digits --lr 0.1 --schedule absolute(cosine())", "leave out absolute"),
+    ("tune digits --schedule absolute(cosine())", "leave out absolute"),
+    ("train digits --lr 0.1 --threads 0", "--threads"),
+    ("plot cosine() --total 1e300", "total must be at least"),
+    ("plot step_decay(every=1e-320) --total 9", "every of step_decay must be 0, or at least 1e-09"),
     ("train digits --lr 0.1 --schedule cosine(", "<-- here"),
     ("train digits --lr -0.1", "lr must be a finite number > 0, got -0.1"),
     ("train digits --lr 0", "lr must be a finite number > 0, got 0"),
@@ -120,9 +153,10 @@ BAD = [
     ("plot warmup(500)>>cosine() --total 100", "takes 500 of 100 positions"),
     ("plot warmup(3ep)>>cosine() --total 100", "per_epoch"),
     ("plot cosine() --total 0", "total must be a finite number > 0, got 0"),
-    ("plot cosine() --total 100 -o a.gif", "a file ending in .png, .svg or .pdf"),
+    ("plot cosine() --total 100 -o a.gif", "a file ending in .png, .svg, .pdf, .csv"),
     ("plot cosine() --total 100 -o no/such/folder.png", "no/such/folder.png"),
     ("tunee digits", "tunee"),
+    ("schedules cosin", "did you mean 'cosine'"),
     ("tune digits --sed 1", "--sed"),
 ]
 

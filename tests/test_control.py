@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from stepsize import Control, Plan, absolute, cosine, linear, warmup
-from stepsize.schedule import step_decay
+from stepsize.schedule import one_cycle, step_decay
 
 SCHEDULE = warmup("10%") >> cosine()
 
@@ -189,6 +189,43 @@ def test_any_split_of_a_run_by_save_and_load_is_the_run_never_stopped(name, sche
         targets[part].load_state_dict(saved[part])
     assert go(control, again, range(split, 20)) == rates
     assert torch.equal(weights(again), weights(model))
+
+
+def test_momentum_and_weight_decay_follow_the_same_formula():
+    parameters = [torch.ones(1, requires_grad=True)]
+    adam = torch.optim.AdamW(parameters, lr=0.1, weight_decay=0.2, betas=(0.9, 0.99))
+    control = Control(adam, **one_cycle(), weight_decay=linear(), total=10)
+    for _ in range(3):
+        control.step()
+    assert adam.param_groups[0]["betas"] == pytest.approx((0.85, 0.99))
+    assert adam.param_groups[0]["weight_decay"] == pytest.approx(0.2 * 0.7)
+    assert control.rates["group0"] == pytest.approx(0.1)
+    sgd = torch.optim.SGD([{"params": parameters, "weight_decay": 0.0}], lr=0.1, momentum=0.9, weight_decay=0.5)
+    Control(sgd, momentum="absolute(constant(value=0.5))", weight_decay=linear(), total=10)
+    assert (sgd.param_groups[0]["momentum"], sgd.param_groups[0]["weight_decay"]) == (0.5, 0)
+    with pytest.raises(ValueError, match="the optimizer has no 'momentum'"):
+        Control(torch.optim.Adagrad(parameters), momentum=linear(), total=10)
+
+
+def test_one_schedule_for_each_group():
+    parameters = [{"params": [torch.ones(1)]}, {"params": [torch.ones(1)]}]
+    control = Control(torch.optim.SGD(parameters, lr=0.1), lr=[linear(), cosine()], total=4)
+    control.step()
+    assert control.rates == pytest.approx({"group0": 0.075, "group1": 0.1 * (1 + np.cos(np.pi / 4)) / 2})
+    with pytest.raises(ValueError, match="lr has 1 schedules and the optimizer 2"):
+        Control(torch.optim.SGD([*map(dict, parameters)], lr=0.1), lr=[linear()], total=4)
+
+
+def test_names_that_stand_twice_hide_no_group_and_a_long_clock_no_memory():
+    groups = [{"params": [torch.ones(1)], "name": "a"}, {"params": [torch.ones(1)], "name": "a"}]
+    control = Control(torch.optim.SGD(groups, lr=0.1), lr=linear(), total=1e13)
+    assert set(control.rates) == {"a#0", "a#1"}
+    assert len(control.preview().positions) == 100_000
+
+
+def test_optimizers_that_need_a_closure_are_refused_at_once():
+    with pytest.raises(TypeError, match="steps without a closure"):
+        Control(torch.optim.LBFGS([torch.ones(1, requires_grad=True)]))
 
 
 def test_a_state_of_another_plan_total_or_base_is_refused_and_nothing_changes():

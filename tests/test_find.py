@@ -73,6 +73,18 @@ def test_where_there_is_no_answer_it_gives_none(task, said):
     assert str(finding).startswith("no usable rate")
 
 
+def test_the_answer_stays_in_the_range_and_no_trial_is_done_twice():
+    finding = find(bowl([1.0]), low=0.05, high=0.06)
+    assert 0.05 <= finding.low <= finding.rate <= finding.high <= 0.06
+    short = find(bowl([1.0]), steps=1)
+    assert len({result.trial.key for result in short.results}) == len(short.results)
+
+
+def test_an_absolute_schedule_is_refused():
+    with pytest.raises(ValueError, match="leave out absolute"):
+        find(bowl([1.0]), schedule="absolute(cosine())")
+
+
 def test_progress_tells_how_far_it_is():
     told = []
     finding = find(bowl([1.0]), progress=lambda done, total, note: told.append((done, total, note)))

@@ -143,6 +143,18 @@ def test_it_stops_where_the_loss_breaks(losses, said):
     assert "no signal" in test.result.suggestion.reason
 
 
+def test_a_loop_that_writes_rates_itself_is_told_so():
+    from stepsize import Control
+
+    model, optimizer, generator = make()
+    control = Control(optimizer, lr="cosine()", total=100)
+    with range_test(optimizer, model, also=[control, generator], low=1e-4, high=10) as test:
+        next(iter(test))
+        control.step()
+        with pytest.raises(RuntimeError, match="something in the loop writes rates"):
+            test.record(1.0)
+
+
 def test_wrong_use_is_said():
     model, optimizer, _ = make()
     test = range_test(optimizer, model, steps=5)

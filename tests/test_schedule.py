@@ -150,6 +150,11 @@ def test_falling_curves_fall(length, share):
         assert 0 <= piece(length * share) <= 1
 
 
+def test_a_notebook_shows_a_picture_of_what_can_be_called():
+    assert cosine(100)._repr_mimebundle_()["image/png"].startswith(b"\x89PNG")
+    assert cosine()._repr_mimebundle_() == {"text/plain": "cosine()"}
+
+
 def test_schedules_are_values():
     assert warmup(5) >> cosine() == warmup(5.0) >> cosine()
     assert len({cosine(3), cosine(3.0), cosine(4)}) == 2

@@ -92,6 +92,33 @@ def test_engine_and_trainer_agree_and_a_broken_run_stops():
     assert train(DIGITS, lr=1e9, steps=30).diverged
 
 
+def test_measuring_draws_the_same_each_time_and_leaves_training_as_it_was():
+    from dataclasses import replace
+
+    task = replace(with_dropout(), score=lambda model: float(model(torch.randn(16, 4)).square().mean()))
+    measured, plain = (each.start(Trial("dropout", {"lr": 0.1}, 1, 30)) for each in (task, with_dropout()))
+    outside = torch.get_rng_state()
+    assert measured.score() == measured.score()
+    assert torch.equal(outside, torch.get_rng_state())
+    assert measured.advance(30) == plain.advance(30)
+
+
+def test_batches_that_run_out_and_losses_after_the_first_broken_one():
+    from dataclasses import replace
+
+    finite = replace(with_dropout(), batches=lambda generator: [torch.ones(2, 4)] * 3)
+    with pytest.raises(ValueError, match="batches of the task 'dropout' ran out"):
+        finite.start(Trial("dropout", {"lr": 0.1}, 1, 30)).advance(5)
+    broken = train(DIGITS, lr=3e4, steps=30)
+    assert not np.isfinite(broken.losses[-1])
+    assert np.isfinite(broken.losses[:-1]).all()
+
+
+def test_lengths_in_epochs_are_the_tasks():
+    run = DIGITS.start(Trial("digits", {"lr": 0.1, "schedule": "warmup(2ep) >> cosine()"}, 0, 100))
+    assert str(run.control.plan.lr) == "warmup(44) >> cosine(56)"
+
+
 def test_a_schedule_with_numbers_is_squeezed_into_a_shorter_run():
     from dataclasses import replace
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from stepsize.control import Control as Control
     from stepsize.control import Observer as Observer
     from stepsize.control import Plan as Plan
+    from stepsize.control import from_torch as from_torch
     from stepsize.draw import draw as draw
     from stepsize.find import Finding as Finding
     from stepsize.find import find as find
@@ -23,9 +24,12 @@ if TYPE_CHECKING:
     from stepsize.schedule import constant as constant
     from stepsize.schedule import cosine as cosine
     from stepsize.schedule import exponential as exponential
+    from stepsize.schedule import from_function as from_function
     from stepsize.schedule import linear as linear
+    from stepsize.schedule import one_cycle as one_cycle
     from stepsize.schedule import step_decay as step_decay
     from stepsize.schedule import warmup as warmup
+    from stepsize.schedule import wsd as wsd
     from stepsize.task import Task as Task
     from stepsize.task import Trial as Trial
     from stepsize.task import train as train
@@ -33,11 +37,23 @@ if TYPE_CHECKING:
     from stepsize.watch import TensorBoard as TensorBoard
 
 _ROOMS = {
-    "control": ("Control", "Observer", "Plan"),
+    "control": ("Control", "Observer", "Plan", "from_torch"),
     "draw": ("draw",),
     "find": ("Finding", "find"),
     "probe": ("range_test",),
-    "schedule": ("Schedule", "absolute", "constant", "cosine", "exponential", "linear", "step_decay", "warmup"),
+    "schedule": (
+        "Schedule",
+        "absolute",
+        "constant",
+        "cosine",
+        "exponential",
+        "from_function",
+        "linear",
+        "one_cycle",
+        "step_decay",
+        "warmup",
+        "wsd",
+    ),
     "task": ("Task", "Trial", "train"),
     "watch": ("JsonLines", "TensorBoard"),
 }
@@ -59,11 +75,15 @@ __all__ = [
     "draw",
     "exponential",
     "find",
+    "from_function",
+    "from_torch",
     "linear",
+    "one_cycle",
     "range_test",
     "step_decay",
     "train",
     "warmup",
+    "wsd",
 ]
 
 
@@ -71,9 +91,20 @@ class _Package(ModuleType):
     """Keeps ``stepsize.find`` and ``stepsize.draw`` the functions, whoever has imported the rooms of that name."""
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name == "schedule":
+            value.Schedule.picture = staticmethod(_picture)
         if isinstance(value, ModuleType) and _HOME.get(name) == name:
             value = getattr(value, name)
         super().__setattr__(name, value)
+
+
+def _picture(schedule: Any) -> bytes | None:
+    """What a notebook shows of a schedule; nothing without matplotlib."""
+    try:
+        image: bytes = importlib.import_module("stepsize.draw").png(schedule)
+    except ImportError:
+        return None
+    return image
 
 
 def __getattr__(name: str) -> Any:

@@ -23,7 +23,7 @@ def number(
         rule += f" > {above:g}"
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(message(name, value, rule, remedy))
-    result = float(value)
+    result = _float(value)
     inside = math.isfinite(result) and (least is None or result >= least) and (above is None or result > above)
     if not inside:
         raise ValueError(message(name, value, rule, remedy))
@@ -35,10 +35,17 @@ def whole(name: str, value: object, *, least: int, remedy: str = "") -> int:
     rule = f"a whole number >= {least}"
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(message(name, value, rule, remedy))
-    result = float(value)
-    if not math.isfinite(result) or result != int(result) or result < least:
+    result = _float(value)
+    if not abs(result) < 2**53 or result != int(result) or result < least:
         raise ValueError(message(name, value, rule, remedy))
     return int(result)
+
+
+def _float(value: Real) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # an int beyond all floats
+        return math.inf
 
 
 def one_number(name: str, value: Any) -> None:

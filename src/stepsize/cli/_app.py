@@ -1,8 +1,12 @@
 """The commands: tune, find, train, plot, tasks."""
 
+import csv
+import math
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 from rich.table import Table
 
@@ -12,7 +16,8 @@ from stepsize.cli._job import Job, job
 from stepsize.cli._screen import Screen
 from stepsize.draw import draw
 from stepsize.find import Finding, check_range
-from stepsize.schedule import Schedule
+from stepsize.report import GALLERY, explanation, gallery_picture, signature, summary
+from stepsize.schedule import Schedule, part
 from stepsize.task import BUILT_IN, Trained
 
 app = typer.Typer(
@@ -34,7 +39,10 @@ ScheduleText = Annotated[
 ]
 Clip = Annotated[float | None, typer.Option(help="Largest global gradient norm let through; the task's when left out.")]
 Threads = Annotated[
-    int, typer.Option(min=1, help="CPU threads: with one, small networks are quick and figures do not depend on cores.")
+    int,
+    typer.Option(
+        min=1, max=4096, help="CPU threads: with one, small networks are quick and figures do not depend on cores."
+    ),
 ]
 Low = Annotated[float, typer.Option(help="Lowest rate to try.")]
 High = Annotated[float, typer.Option(help="Highest rate to try.")]
@@ -74,13 +82,13 @@ def tune(
     """Find a rate, train with it under control, and show the evidence."""
     work = job("tune", task, as_json, seed, steps, schedule, clip, threads)
     check_range(low, high)
-    work.open(out)
-    finding = work.find(low, high)
-    if finding.rate is None:
-        _answer(work, finding=finding)
-        return 1
-    trained = work.train(finding.rate)
-    return _finish(work, trained, finding)
+    with work.opened(out):
+        finding = work.find(low, high)
+        if finding.rate is None:
+            _answer(work, finding=finding)
+            return 1
+        trained = work.train(finding.rate)
+        return _finish(work, trained, finding)
 
 
 @app.command(name="find", epilog="Examples: stepsize find digits   |   stepsize find digits --low 1e-4 --high 1 --json")
@@ -99,14 +107,14 @@ def find_command(
     """Find a rate by a handful of short real runs, with the schedule squeezed into them."""
     work = job("find", task, as_json, seed, steps, schedule, clip, threads)
     check_range(low, high)
-    work.open(out)
-    finding = work.find(low, high)
-    if finding.rate is not None:
-        work.folder.write(status="finished")
-    image = work.picture()
-    work.screen.say(f"picture  {image}")
-    _answer(work, finding=finding, image=image)
-    return 0 if finding.rate is not None else 1
+    with work.opened(out):
+        finding = work.find(low, high)
+        if finding.rate is not None:
+            work.folder.write(status="finished")
+        image = work.picture()
+        work.screen.say(f"picture  {image}")
+        _answer(work, finding=finding, image=image)
+        return 0 if finding.rate is not None else 1
 
 
 @app.command(
@@ -125,30 +133,82 @@ def train(
 ) -> int:
     """Train at a rate of your own, under control."""
     work = job("train", task, as_json, seed, steps, schedule, clip, threads)
-    work.open(out, lr)
-    return _finish(work, work.train(lr))
+    with work.opened(out, lr):
+        return _finish(work, work.train(lr))
 
 
-@app.command(epilog="Example: stepsize plot 'warmup(5%) >> cosine()' --total 1000 -o schedule.png")
+FORMATS = (".png", ".svg", ".pdf", ".csv")
+
+
+@app.command(
+    epilog="Examples: stepsize plot 'warmup(5%) >> cosine()' --total 1000 -o schedule.png"
+    " | stepsize plot 'cosine()' 'linear()' --total 1000 -o both.svg | stepsize plot 'wsd()' --total 1000 -o table.csv"
+)
 def plot(
-    schedule: Annotated[str, typer.Argument(metavar="SCHEDULE", help="A schedule, such as 'warmup(5%) >> cosine()'.")],
+    schedules: Annotated[
+        list[str], typer.Argument(metavar="SCHEDULE...", help="Schedules, as 'warmup(5%) >> cosine()'.")
+    ],
     total: Annotated[float, typer.Option(help="Length of the run in steps.")],
     per_epoch: Annotated[float | None, typer.Option(help="Steps in an epoch, for lengths such as 3ep.")] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The picture: .png, .svg or .pdf.")] = Path("schedule.png"),
+    out: Annotated[Path, typer.Option("--out", "-o", help="The picture (.png, .svg, .pdf) or table (.csv).")] = Path(
+        "schedule.png"
+    ),
     as_json: AsJson = False,
 ) -> None:
-    """Draw a schedule."""
-    if out.suffix not in (".png", ".svg", ".pdf"):
-        raise ValueError(_check.message("out", str(out), "a file ending in .png, .svg or .pdf"))
-    laid = Schedule.parse(schedule).over(total, per_epoch)
+    """Draw schedules side by side, or write their values at every step."""
+    if out.suffix.lower() not in FORMATS:
+        raise ValueError(_check.message("out", str(out), f"a file ending in {', '.join(FORMATS)}"))
+    laid = {text: Schedule.parse(text).over(total, per_epoch) for text in schedules}
+    if out.suffix.lower() == ".csv":
+        _write_table(out, laid, total)
+    else:
+        ax = draw({text: part(schedule, length=total) for text, schedule in laid.items()})
+        ax.set_title(textwrap.fill(" and ".join(map(str, laid.values())), 90), fontsize=9)
+        ax.figure.savefig(out, dpi=150)
+    screen, answers = Screen(as_json), []
+    for schedule in laid.values():
+        first, half, end = schedule(0), schedule(total / 2), schedule(total)
+        screen.say(f"{schedule}\nfirst {first:.4g}   half-way {half:.4g}   end {end:.4g}   written to {out}")
+        answers.append({"schedule": str(schedule), "first": first, "half_way": half, "end": end})
+    screen.answer(**answers[0], total=total, picture=str(out), schedules=answers)
+
+
+def _write_table(out: Path, laid: dict[str, Schedule], total: float) -> None:
+    steps = np.arange(math.ceil(total))
+    columns = [schedule(steps) for schedule in laid.values()]
+    with out.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["step", *laid])
+        table.writerows(zip(steps.tolist(), *(column.tolist() for column in columns), strict=True))
+
+
+@app.command(
+    epilog="Examples: stepsize schedules | stepsize schedules cosine | stepsize schedules cosine -o cosine.png"
+)
+def schedules(
+    name: Annotated[str | None, typer.Argument(help="A piece, to see its formula, parameters and source.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the piece's picture here.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List all pieces a schedule can be made of, or explain one."""
     screen = Screen(as_json)
-    ax = draw(laid)
-    ax.set_title(str(laid), fontsize=10)
-    ax.figure.savefig(out, dpi=150)
-    screen.say(f"{laid}\nfirst {laid(0):.4g}   half-way {laid(total / 2):.4g}   end {laid(total):.4g}   picture {out}")
-    screen.answer(
-        schedule=str(laid), total=total, first=laid(0), half_way=laid(total / 2), end=laid(total), picture=str(out)
-    )
+    if name is None:
+        table = Table("piece", "what it is", box=None)
+        for piece in GALLERY:
+            table.add_row(signature(piece), summary(piece))
+        screen.say(table)
+        screen.answer(
+            schedules=[{"name": piece, "text": signature(piece), "about": summary(piece)} for piece in GALLERY]
+        )
+        return
+    if name not in GALLERY:
+        raise ValueError(f"there is no piece {name!r}; {_check.closest(name, GALLERY)}")
+    if out is not None:
+        gallery_picture(name, out)
+    screen.say(f"{signature(name)}\n\n{explanation(name)}")
+    if out is not None:
+        screen.say(f"\npicture  {out}")
+    screen.answer(name=name, text=signature(name), about=explanation(name), picture=None if out is None else str(out))
 
 
 @app.command(epilog="Example: stepsize tasks")

@@ -1,6 +1,8 @@
 """A job of the command line: a task, its settings and its run folder, in which everything found is written down."""
 
 import datetime
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,10 +38,27 @@ class Job:
     clip: float | None
     folder: RunFolder = field(init=False)
 
-    def open(self, out: Path | None, lr: float | None = None) -> None:
+    @contextmanager
+    def opened(self, out: Path | None, lr: float | None = None) -> Iterator[None]:
+        """Make the run folder for a block of work; what stops the block is written down in it."""
+        self._open(out, lr)
+        try:
+            yield
+        except StoppedError:
+            raise
+        except KeyboardInterrupt:
+            self.folder.write(status="interrupted")
+            raise StoppedError(f"stopped; what there is is in {self.folder.path}") from None
+        except Exception as error:
+            self.folder.write(status=f"failed: {type(error).__name__}: {error}")
+            raise
+
+    def _open(self, out: Path | None, lr: float | None = None) -> None:
         """Check the settings, make the run folder and write down what will be done."""
-        Trial(self.task.name, {} if lr is None else {"lr": lr}, self.seed, self.steps)
-        Plan(self.schedule, clip=self.clip).over(self.steps)
+        said = {"lr": lr, "schedule": self.schedule}
+        settings = {axis: value for axis, value in said.items() if value is not None}
+        Trial(self.task.name, settings, self.seed, self.steps)
+        Plan(self.schedule, clip=self.clip).over(self.steps, self.task.per_epoch)
         plan = Plan(self.schedule or self.task.schedule, clip=self.clip or self.task.clip)
         try:
             self.folder = RunFolder.fresh(self.task.name) if out is None else RunFolder(out)

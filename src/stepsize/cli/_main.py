@@ -46,8 +46,12 @@ def run(arguments: Sequence[str]) -> int:
     except Exception as error:
         if not hasattr(error, "format_message"):  # what Typer raises for words it does not understand
             raise
-        words = shlex.join(["stepsize", *arguments])
+        if not error.format_message():  # the help was asked for by giving no command, and is printed already
+            return BAD_INPUT
+        words = shlex.join(["stepsize", *arguments]).replace("\n", "\\n")
         return _say(f"{error.format_message()}\n  in: {words}", BAD_INPUT)
+    if code == INTERRUPTED:  # what Typer makes of Ctrl-C
+        return _say("stopped", INTERRUPTED)
     return code if isinstance(code, int) else DONE
 
 

@@ -3,8 +3,9 @@
 from stepsize.control._control import Control as Control
 from stepsize.control._control import Preview as Preview
 from stepsize.control._control import Step as Step
+from stepsize.control._from_torch import from_torch as from_torch
 from stepsize.control._observer import SIGNALS as SIGNALS
 from stepsize.control._observer import Observer as Observer
 from stepsize.control._plan import Plan as Plan
 
-__all__ = ["SIGNALS", "Control", "Observer", "Plan", "Preview", "Step"]
+__all__ = ["SIGNALS", "Control", "Observer", "Plan", "Preview", "Step", "from_torch"]

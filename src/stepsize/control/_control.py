@@ -1,5 +1,6 @@
 """Control: derives the learning rate from the position, writes it, clips, updates, tells the observers."""
 
+import inspect
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from stepsize.optim import clip_by_norm, gradient_norm, group_names, parameters,
 from stepsize.schedule import Schedule
 
 VERSION = 1
+MOST = 100_000  # positions in a preview of a whole run
 Values = dict[str, list[float]]  # by hyperparameter, a number for each group
 
 
@@ -110,6 +112,9 @@ class Control:
     ) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(_check.message("optimizer", optimizer, "a torch.optim.Optimizer"))
+        if inspect.signature(optimizer.step).parameters["closure"].default is inspect.Parameter.empty:
+            rule = "an optimizer that steps without a closure"
+            raise TypeError(_check.message("optimizer", type(optimizer).__name__, rule))
         if not isinstance(zero, bool):
             raise TypeError(_check.message("zero", zero, "True or False"))
         self._optimizer = optimizer
@@ -202,7 +207,8 @@ class Control:
         """The rates of every group at positions, without touching the optimizer.
 
         Args:
-            positions: shape (n,), >= 0; every step of the run when left out.
+            positions: shape (n,), >= 0; every step of the run when left out, or a hundred thousand of them where there
+                are more.
 
         Raises:
             ValueError: no positions are given and the run's length is not known, or a position is negative.
@@ -218,7 +224,7 @@ class Control:
             end = self._total or getattr(self._plan.lr, "length", None)
             if not isinstance(end, float):
                 raise ValueError("positions are needed: the run's length is not known; give positions= or total=")
-            positions = np.arange(end)
+            positions = np.arange(end) if end <= MOST else np.floor(np.linspace(0, end, MOST, endpoint=False))
         at = np.asarray(positions, dtype=np.float64)
         self._adopt()
         rates = {}
@@ -266,8 +272,9 @@ class Control:
                     f"its {name}: build Control with the saved one"
                 )
         self._check_bases(state)
-        self._position = _check.number("position of state", state["position"], least=0)
-        self._steps = _check.whole("steps of state", state["steps"], least=0)
+        position = _check.number("position of state", state["position"], least=0)
+        steps = _check.whole("steps of state", state["steps"], least=0)
+        self._position, self._steps = position, steps
         self._bases = {name: [float(base) for base in state["bases"][name]] for name in self._bases}
         self._write()
 
@@ -275,8 +282,8 @@ class Control:
         self._adopt()
         names = group_names(self._optimizer)
         for hyperparameter, bases in self._bases.items():
-            saved, written = state["bases"][hyperparameter], state["written"][hyperparameter]
-            if len(saved) != len(names):
+            saved, written = (state[kind].get(hyperparameter, []) for kind in ("bases", "written"))
+            if not len(saved) == len(written) == len(names):
                 raise ValueError(
                     f"state has {len(saved)} parameter groups and the optimizer {len(names)}; build the optimizer with "
                     "the groups it was saved with"

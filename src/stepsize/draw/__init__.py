@@ -2,5 +2,6 @@
 
 from stepsize.draw._draw import draw as draw
 from stepsize.draw._draw import figure as figure
+from stepsize.draw._draw import png as png
 
-__all__ = ["draw", "figure"]
+__all__ = ["draw", "figure", "png"]

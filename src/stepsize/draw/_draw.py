@@ -1,5 +1,7 @@
 """One function that draws schedules, previews and range tests on matplotlib axes."""
 
+import io
+from collections.abc import Mapping
 from functools import singledispatch
 from typing import Any
 
@@ -13,11 +15,11 @@ from stepsize.schedule import Schedule
 POINTS = 1_001
 
 
-def draw(value: Schedule | Preview | RangeResult, ax: Any = None) -> Any:
-    """Draw a schedule, a preview of a control, or the result of a range test.
+def draw(value: Schedule | Mapping[str, Schedule] | Preview | RangeResult, ax: Any = None) -> Any:
+    """Draw a schedule, several by name, a preview of a control, or the result of a range test.
 
     Args:
-        value: what is drawn. A schedule needs numbers for its lengths: ``draw(schedule.over(total))``.
+        value: what is drawn. Schedules need numbers for their lengths: ``draw(schedule.over(total))``.
         ax: matplotlib axes; new ones when left out.
 
     Returns:
@@ -70,21 +72,36 @@ def _draw(value: Any, _: Any) -> None:
 def _drawer(value: Any) -> None:
     if _draw.dispatch(type(value)) is _draw.dispatch(object):
         _draw(value, None)
-    if isinstance(value, Schedule):
-        value(0)
+    for schedule in value.values() if isinstance(value, Mapping) else [value]:
+        if isinstance(schedule, Schedule):
+            schedule(0)  # says what is missing
+        elif isinstance(value, Mapping):
+            raise TypeError(_check.message("value", schedule, "schedules by name"))
 
 
 @_draw.register
 def _schedule(value: Schedule, ax: Any) -> None:
-    length = value.length
-    end = length if isinstance(length, float) and length > 0 else 100.0
-    at = np.unique(np.concatenate([np.linspace(0, end, POINTS), np.array(value.borders)]))
-    ax.plot(at, value(at), linewidth=2)
-    for border in value.borders:
-        ax.axvline(border, color="0.7", linewidth=0.8, linestyle=":")
-    ax.set(xlabel="step", ylabel="value" if value.is_absolute else "factor of the base rate", xlim=(0, end))
+    _several({str(value): value}, ax)
+
+
+@_draw.register(Mapping)
+def _several(value: Mapping[str, Schedule], ax: Any) -> None:
+    """Schedules by name on one pair of axes, the borders of their pieces marked."""
+    lengths = [schedule.length for schedule in value.values()]
+    end = max((length for length in lengths if isinstance(length, float) and length > 0), default=100.0)
+    for name, schedule in value.items():
+        borders = [border for border in schedule.borders if border < end]
+        at = np.unique(np.concatenate([np.linspace(0, end, POINTS), np.nextafter(borders, 0), borders]))
+        ax.plot(at, schedule(at), linewidth=2, label=name)
+        for border in borders:
+            ax.axvline(border, color="0.7", linewidth=0.8, linestyle=":")
+    kinds = {schedule.is_absolute for schedule in value.values()}
+    ylabel = "factor of the base, or value" if len(kinds) > 1 else "value" if True in kinds else "factor of the base"
+    ax.set(xlabel="step", ylabel=ylabel, xlim=(0, end))
     ax.set_ylim(bottom=0)
     ax.grid(alpha=0.25)
+    if len(value) > 1:
+        ax.legend(fontsize=8)
 
 
 @_draw.register
@@ -100,7 +117,12 @@ def _preview(value: Preview, ax: Any) -> None:
 
 @_draw.register
 def _range_result(value: RangeResult, ax: Any) -> None:
-    ax.plot(value.rates, value.losses, linewidth=1.5)
+    losses = np.array(value.losses)
+    finite = losses[np.isfinite(losses)]
+    if len(finite):  # the blow-up at the end must not flatten what comes before
+        low, first = float(finite.min()), float(finite[0])
+        ax.set_ylim(low - 0.15 * (first - low) - 1e-9, first + 0.6 * max(first - low, abs(first) * 0.1) + 1e-9)
+    ax.plot(value.rates, losses, linewidth=1.5)
     suggestion = value.suggestion
     if suggestion.rate is not None:
         ax.axvline(suggestion.rate, color="tab:red", label=f"{suggestion.rule}: {suggestion.rate:.3g}")
@@ -109,3 +131,25 @@ def _range_result(value: RangeResult, ax: Any) -> None:
         ax.set_title(suggestion.reason)
     ax.set(xlabel="learning rate", ylabel="loss", xscale="log")
     ax.grid(alpha=0.25)
+
+
+def png(value: Schedule) -> bytes:
+    r"""A schedule's picture, as a notebook shows it.
+
+    Args:
+        value: a schedule that can be called.
+
+    Raises:
+        ImportError: matplotlib is not installed.
+
+    Example:
+        >>> from stepsize import cosine
+        >>> from stepsize.draw import png
+        >>> png(cosine(100))[:4]
+        b'\x89PNG'
+    """
+    buffer = io.BytesIO()
+    ax = draw(value)
+    ax.figure.set_size_inches(6, 2.6)
+    ax.figure.savefig(buffer, format="png", dpi=80)
+    return buffer.getvalue()

@@ -27,8 +27,8 @@ class Finding:
     Attributes:
         rate: the rate to train with; None where there is no usable one.
         low: the lowest and
-        high: the highest rate tried in the longest rung whose progress was within 5 % of the best one's; None
-            without a rate. The finer meaning of an interval over seeds is not claimed.
+        high: the highest of the rate itself and the rates tried in the longest rung whose progress was within 5 % of
+            the best one's; None without a rate. It is of one seed: nothing is claimed about others.
         verdict: one sentence: what was concluded and why.
         initial: the score before any training.
         results: every trial that was trained, in order, with its curve.

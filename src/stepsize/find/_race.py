@@ -11,7 +11,7 @@ from stepsize.control import Plan
 from stepsize.engine import Engine, Result, serial
 from stepsize.find._finding import Cost, Finding
 from stepsize.schedule import Schedule
-from stepsize.task import Startable, Trial
+from stepsize.task import LARGEST, Startable, Trial
 
 # Each rung: its length as a share of the whole run, and the distance of its rates in decades.
 # Why this works, and what it leaves on the table: docs/decisions/0005-first-finder.md
@@ -79,21 +79,11 @@ def find(
         if function is not None and not callable(function):
             raise TypeError(_check.message(name, function, "a function"))
     plan = Plan(schedule, clip=clip)
-    plan.over(total)  # a schedule that does not fit, and a bad seed, are refused before anything is trained
-    Trial(task.name, {}, seed, total)
-    race = _Race(
-        task,
-        None if schedule is None else Schedule.parse(schedule),
-        plan.clip,
-        seed,
-        total,
-        low,
-        high,
-        engine,
-        on_result,
-        progress,
-    )
-    return race.run()
+    # a schedule that does not fit, and a bad seed, are refused before anything is trained
+    plan.over(total, getattr(task, "per_epoch", None))
+    Trial(task.name, {} if schedule is None else {"schedule": schedule}, seed, total)
+    course = None if schedule is None else Schedule.parse(schedule)
+    return _Race(task, course, plan.clip, seed, total, low, high, engine, on_result, progress).run()
 
 
 def check_range(low: float, high: float) -> tuple[float, float]:
@@ -112,7 +102,10 @@ def check_range(low: float, high: float) -> tuple[float, float]:
         (0.001, 1.0)
     """
     low = _check.number("low", low, above=0)
-    return low, _check.number("high", high, above=low, remedy="rates are tried from low to high")
+    high = _check.number("high", high, above=low, remedy="rates are tried from low to high")
+    if high > LARGEST:
+        raise ValueError(_check.message("high", high, f"at most {LARGEST:g}"))
+    return low, high
 
 
 @dataclass
@@ -171,17 +164,18 @@ class _Race:
         return scores
 
     def train(self, exponents: list[float], length: int) -> dict[float, float]:
-        trials = [self.trial(exponent, length) for exponent in exponents]
+        done = {(result.trial.settings["lr"], result.trial.steps): result.score for result in self.results}
+        trials = [self.trial(exponent, length) for exponent in exponents if (10.0**exponent, length) not in done]
         for result in self.engine(self.task, trials):
             self.results.append(result)
             if self.on_result is not None:
                 self.on_result(result)
             if self.progress is not None:
-                done = sum(len(each.losses) for each in self.results)
+                taken = sum(len(each.losses) for each in self.results)
                 note = f"rate {result.trial.settings['lr']:.3g}: loss {result.score:.3g} ({length} steps)"
-                self.progress(done, max(done, round(1.6 * self.total)), note)
-        scores = {result.trial.settings["lr"]: result.score for result in self.results[-len(trials) :]}
-        return {exponent: scores[10.0**exponent] for exponent in exponents}
+                self.progress(taken, max(taken, round(1.6 * self.total)), note)
+            done[result.trial.settings["lr"], length] = result.score
+        return {exponent: done[10.0**exponent, length] for exponent in exponents}
 
     def trial(self, exponent: float, length: int) -> Trial:
         settings: dict[str, Any] = {"lr": 10.0**exponent}
@@ -200,7 +194,7 @@ class _Race:
         gained = self.initial - lowest
         good = [exponent for exponent, score in rung.items() if score <= lowest + NEAR * gained]
         breaks = self.breaking(best)
-        chosen = min(best, breaks - MARGIN) - CAUTION
+        chosen = max(min(best, breaks - MARGIN) - CAUTION, math.log10(self.low))
         at = f"lowest loss at {10**best:.3g}"
         if breaks < math.inf:
             at += f", and {10**breaks:.3g} breaks the run"
@@ -218,7 +212,8 @@ class _Race:
         broken = [
             math.log10(result.trial.settings["lr"])
             for result in self.results
-            if result.score > self.initial - LOST * (self.initial - best_of[result.trial.steps])
+            if self.learnt({0.0: best_of[result.trial.steps]})
+            and result.score > self.initial - LOST * (self.initial - best_of[result.trial.steps])
             and result.trial.settings["lr"] > 10**best
         ]
         return min(broken, default=math.inf)

@@ -41,7 +41,9 @@ def group_names(optimizer: Optimizer) -> list[str]:
         >>> group_names(torch.optim.SGD(groups, lr=0.1))
         ['group0', 'bias']
     """
-    return [str(group.get("name", f"group{index}")) for index, group in enumerate(optimizer.param_groups)]
+    names = [str(group.get("name", f"group{index}")) for index, group in enumerate(optimizer.param_groups)]
+    # a name that stands twice gets its place behind it, so that no group hides another
+    return [name if names.count(name) == 1 else f"{name}#{index}" for index, name in enumerate(names)]
 
 
 def read_value(group: MutableMapping[str, Any], hyperparameter: str = "lr") -> float:

@@ -108,11 +108,18 @@ class RangeTest:
 
         Raises:
             TypeError, ValueError: it is not one number.
-            RuntimeError: outside the loop, or twice at one rate.
+            RuntimeError: outside the loop, twice at one rate, or something else has written the rate meanwhile.
         """
         if not self._inside or len(self._losses) >= len(self._lent):
             raise RuntimeError("record(loss) belongs into the loop over the range test, once at each rate")
         _check.one_number("loss", loss)
+        for group, ratio in zip(self._optimizer.param_groups, self._ratios, strict=False):
+            lent, found = self._lent[-1] * ratio, read_value(group)
+            if not math.isclose(lent, found, rel_tol=1e-5):
+                raise RuntimeError(
+                    f"the test lent the rate {lent:g} and found {found:g}: something in the loop writes rates, such as "
+                    "Control or a scheduler; step the optimizer itself in the test's loop"
+                )
         self._losses.append(float(loss.item() if isinstance(loss, Tensor) else loss))
 
     @property

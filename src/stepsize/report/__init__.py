@@ -1,5 +1,11 @@
-"""The pages a person looks at: the picture of a run."""
+"""The pages a person looks at: the picture of a run, and the gallery of schedules."""
 
+from stepsize.report._gallery import GALLERY as GALLERY
+from stepsize.report._gallery import example as example
+from stepsize.report._gallery import explanation as explanation
+from stepsize.report._gallery import gallery_picture as gallery_picture
+from stepsize.report._gallery import signature as signature
+from stepsize.report._gallery import summary as summary
 from stepsize.report._picture import picture as picture
 
-__all__ = ["picture"]
+__all__ = ["GALLERY", "example", "explanation", "gallery_picture", "picture", "signature", "summary"]

@@ -2,6 +2,7 @@
 
 import json
 import math
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def picture(folder: Path | str) -> Path:
     columns = min(2, len(panels))
     rows = math.ceil(len(panels) / columns)
     sheet = figure(5.6 * columns, 3.6 * rows + 0.4)
-    sheet.suptitle(_title(facts), fontsize=12)
+    sheet.suptitle(textwrap.fill(_title(facts), 46 * columns), fontsize=12)
     for number, panel in enumerate(panels, 1):
         ax = sheet.add_subplot(rows, columns, number)
         panel(ax)
@@ -121,17 +122,26 @@ def _evidence(ax: Any, finding: dict[str, Any]) -> None:
 
 def _rates(ax: Any, lines: list[dict[str, Any]], facts: dict[str, Any]) -> None:
     steps = [line for line in lines if "rate" in line]
-    ax.plot([line["step"] for line in steps], [line["rate"] for line in steps], color=BLUE, linewidth=2)
+    ax.plot(
+        [line["step"] for line in steps],
+        [line["rate"] for line in steps],
+        color=BLUE,
+        linewidth=2,
+        marker=_marker(steps),
+    )
     ax.set(xlabel="step", ylabel="learning rate", ylim=(0, None))
     schedule = str(facts.get("plan", "")).partition("lr: ")[2].partition("\n")[0]
     ax.set_title("The schedule as applied" + (f": {schedule}" if schedule else ""), fontsize=10)
 
 
+def _marker(lines: list[dict[str, Any]]) -> str:
+    return "o" if len(lines) < 5 else ""
+
+
 def _losses(ax: Any, lines: list[dict[str, Any]]) -> None:
     steps = [line for line in lines if line.get("loss") is not None]
-    ax.plot(
-        [line["step"] for line in steps], [line["loss"] for line in steps], color=BLUE, linewidth=0.9, label="training"
-    )
+    at, losses = [line["step"] for line in steps], [line["loss"] for line in steps]
+    ax.plot(at, losses, color=BLUE, linewidth=0.9, marker=_marker(steps), label="training")
     seen = [line for line in lines if line.get("validation_loss") is not None]
     if seen:
         at = [line["step"] for line in seen]

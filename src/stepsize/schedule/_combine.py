@@ -23,8 +23,9 @@ def times(left: Schedule, right: Schedule | float) -> Schedule:
     scale, factors = _factors(left)
     if isinstance(right, Schedule):
         more, others = _factors(right)
-        return _product(scale * more, factors + others)
-    return _product(scale * _check.number(f"factor of {left}", right, least=0), factors)
+        return _product(_check.number("product of the factors", scale * more, least=0), factors + others)
+    scale *= _check.number(f"factor of {left}", right, least=0)
+    return _product(_check.number("product of the factors", scale, least=0), factors)
 
 
 @dataclass(frozen=True, repr=False)
@@ -113,7 +114,7 @@ class Sequence(Schedule):
     def _over(self, span: float, horizon: Horizon) -> Schedule:
         spans = [part._span(horizon) for part in self.parts]
         rest = span - sum(known for known in spans if known is not None)
-        if None in spans and not rest > 0:
+        if None in spans and not rest > 1e-9 * span:
             greedy = self.parts[spans.index(None)]
             others = " and ".join(str(part) for part in self.parts if part is not greedy)
             raise ValueError(

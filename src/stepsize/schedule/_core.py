@@ -2,13 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Union, overload
+from typing import Any, ClassVar, Union, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from stepsize import _check
-from stepsize.schedule._length import Horizon, Length
+from stepsize.schedule._length import LIMIT, SMALLEST, Horizon, Length
 
 Array = NDArray[np.float64]
 OUTER, IN_SEQUENCE, IN_PRODUCT = range(3)  # where a text stands, for its brackets
@@ -35,6 +35,8 @@ class Schedule(ABC):
         True
     """
 
+    __array_ufunc__ = None  # so that an array times a schedule is refused instead of made into objects
+
     @overload
     def __call__(self, position: float) -> float: ...
     @overload
@@ -53,7 +55,10 @@ class Schedule(ABC):
             if not position >= 0:
                 raise ValueError(_check.message("position", position, "a number >= 0"))
             return self._at(position)
-        array = np.asarray(position, dtype=np.float64)
+        array = np.asarray(position)
+        if array.dtype.kind not in "iuf" and array.size:
+            raise TypeError(_check.message("position", position, "a number or an array of numbers"))
+        array = array.astype(np.float64)
         if not bool(np.all(array >= 0)):
             raise ValueError(_check.message("position", position, "numbers >= 0"))
         values = self._on(array)
@@ -77,6 +82,8 @@ class Schedule(ABC):
             warmup(187.5)
         """
         total = _check.number("total", total, above=0, remedy="give the run's length in steps")
+        if not SMALLEST <= total < LIMIT:
+            raise ValueError(_check.message("total", total, f"at least {SMALLEST:g} and below {LIMIT:g}"))
         if per_epoch is not None:
             per_epoch = _check.number("per_epoch", per_epoch, above=0)
         horizon = Horizon(total, per_epoch)
@@ -181,6 +188,14 @@ class Schedule(ABC):
         return self._text(OUTER)
 
     __repr__ = __str__
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        """In a notebook: the text and, with matplotlib and once it can be called, a picture."""
+        bundle: dict[str, Any] = {"text/plain": str(self)}
+        image = None if Schedule.picture is None or self.missing else Schedule.picture(self)
+        return bundle if image is None else bundle | {"image/png": image}
+
+    picture: ClassVar[Callable[["Schedule"], bytes | None] | None] = None  # hung up by the front door, which knows how
 
     @property
     @abstractmethod

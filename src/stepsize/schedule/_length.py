@@ -10,6 +10,7 @@ from stepsize import _check
 Length = float | str | None
 """A number of positions, ``"5%"`` of the whole run, ``"3ep"`` epochs, or None: the rest of the run."""
 
+SMALLEST = 1e-9  # below it, positions divided by a length may leave the floats
 LIMIT = 2.0**53  # above it, neighbouring steps are no longer different floats
 REMEDY = 'write a number of steps, a share of the run such as "5%", or epochs such as "3ep"'
 _RELATIVE = re.compile(r"\s*([0-9]+\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?)\s*(%|ep)\s*")
@@ -29,8 +30,7 @@ def canonical(name: str, value: object) -> Length:
         return None
     if not isinstance(value, str):
         number = _check.number(name, value, least=0, remedy=REMEDY)
-        if not number < LIMIT:
-            raise ValueError(_check.message(name, value, f"below {LIMIT:g}", REMEDY))
+        _check_size(name, value, number)
         return number
     match = _RELATIVE.fullmatch(value)
     if not match:
@@ -38,9 +38,13 @@ def canonical(name: str, value: object) -> Length:
     amount, unit = float(match[1]), match[2]
     if unit == "%" and not amount <= 100:
         raise ValueError(_check.message(name, value, "at most 100% of the run", REMEDY))
-    if not amount < LIMIT:
-        raise ValueError(_check.message(name, value, f"below {LIMIT:g}", REMEDY))
+    _check_size(name, value, amount)
     return format_number(amount) + unit
+
+
+def _check_size(name: str, value: object, amount: float) -> None:
+    if amount != 0 and not SMALLEST <= amount < LIMIT:
+        raise ValueError(_check.message(name, value, f"0, or at least {SMALLEST:g} and below {LIMIT:g}", REMEDY))
 
 
 def resolve(name: str, length: Length, horizon: Horizon) -> float | None:

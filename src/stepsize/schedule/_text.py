@@ -38,7 +38,8 @@ class ScheduleTextError(ValueError):
 
     def __init__(self, problem: str, text: str, position: int) -> None:
         start = max(0, position - 60)
-        shown = ("..." if start else "") + text[start : position + 20] + ("..." if len(text) > position + 20 else "")
+        flat = "".join(" " if letter.isspace() else letter for letter in text)
+        shown = ("..." if start else "") + flat[start : position + 20] + ("..." if len(text) > position + 20 else "")
         mark = position - start + (3 if start else 0)
         super().__init__(f"{problem}\n  at column {position + 1}: {shown[:mark]} <-- here --> {shown[mark:]}".rstrip())
         self.text = text

@@ -3,7 +3,8 @@
 from stepsize.state._capture import Captured as Captured
 from stepsize.state._capture import capture as capture
 from stepsize.state._files import write_atomic as write_atomic
+from stepsize.state._modes import evaluating as evaluating
 from stepsize.state._random import RandomState as RandomState
 from stepsize.state._random import own_randomness as own_randomness
 
-__all__ = ["Captured", "RandomState", "capture", "own_randomness", "write_atomic"]
+__all__ = ["Captured", "RandomState", "capture", "evaluating", "own_randomness", "write_atomic"]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class RandomState:
-    """The states of Python's, numpy's, torch's and every used accelerator's global generator.
+    """The states of Python's, numpy's, torch's and, where CUDA is in use, its devices' global generators.
 
     Example:
         >>> import torch

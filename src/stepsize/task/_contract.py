@@ -8,7 +8,9 @@ from typing import Any, Protocol, runtime_checkable
 
 from stepsize import _check
 from stepsize.control import Observer
+from stepsize.schedule import Schedule
 
+LARGEST = 1e30  # a rate that float32 weights can still be told
 AXES = ("clip", "lr", "schedule")
 
 
@@ -50,6 +52,11 @@ class Trial:
         settings = dict(self.settings)
         if "lr" in settings:
             settings["lr"] = _check.number("lr", settings["lr"], above=0)
+            if settings["lr"] > LARGEST:
+                raise ValueError(_check.message("lr", settings["lr"], f"at most {LARGEST:g}"))
+        if "schedule" in settings and Schedule.parse(settings["schedule"]).is_absolute:
+            remedy = "leave out absolute(...): the rate is the trial's lr"
+            raise ValueError(_check.message("schedule", settings["schedule"], "a factor of lr", remedy))
         object.__setattr__(self, "settings", settings)
         seed = _check.whole("seed", self.seed, least=0)
         if seed >= 2**32:
@@ -73,7 +80,7 @@ class Run(Protocol):
     """A trial under way."""
 
     def advance(self, steps: int) -> list[float]:
-        """Train so many steps more, and return the training loss of each; stops early where it is not finite."""
+        """Train so many steps more, and return the training loss of each, up to the first that is not finite."""
 
     def score(self) -> float:
         """How good it is now: the loss on a fixed large set of training data, lower is better."""

@@ -83,6 +83,7 @@ digits = Task(
     score=score,
     metrics=metrics,
     steps=400,
+    per_epoch=22,
     example=lambda: data()[0][:1],
     about="handwritten digits, 1,437 images of 8x8, a small CNN with batch norm, SGD with momentum, 400 steps",
 )

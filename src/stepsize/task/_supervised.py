@@ -1,5 +1,6 @@
 """The supervised builder: a task from plain callables, trained with Control as any user would."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from torch.optim import Optimizer
 from stepsize import _check
 from stepsize.control import Control, Observer, Plan
 from stepsize.schedule import Schedule
-from stepsize.state import RandomState, own_randomness
+from stepsize.state import RandomState, evaluating, own_randomness
 from stepsize.task._contract import Run, Trial
 
 
@@ -31,6 +32,7 @@ class Task:
         steps: how many steps a whole run has, >= 1.
         schedule: the text of the schedule of a whole run, unless a trial says otherwise; squeezed into shorter ones.
         clip: the clipping threshold, unless a trial says otherwise.
+        per_epoch: steps in an epoch, > 0, for lengths such as ``"3ep"``.
         example: makes an input of the model, for its graph in TensorBoard.
         about: one line for people.
 
@@ -67,6 +69,7 @@ class Task:
     steps: int
     schedule: str = "warmup(5%) >> cosine()"
     clip: float | None = None
+    per_epoch: float | None = None
     example: Callable[[], Any] | None = None
     about: str = ""
 
@@ -81,6 +84,8 @@ class Task:
         if not isinstance(self.about, str):
             raise TypeError(_check.message("about", self.about, "a line of text"))
         _check.whole("steps", self.steps, least=1)
+        if self.per_epoch is not None:
+            _check.number("per_epoch", self.per_epoch, above=0)
         plan = Plan(self.schedule, clip=self.clip)
         object.__setattr__(self, "schedule", str(plan.lr))
 
@@ -106,25 +111,37 @@ class _SupervisedRun:
         self.task = task
         schedule = trial.settings.get("schedule") or Schedule.parse(task.schedule).stretch(trial.steps / task.steps)
         plan = Plan(schedule, clip=trial.settings.get("clip", task.clip))
-        plan.over(trial.steps)  # a plan that does not fit is refused before anything is built
+        plan.over(trial.steps, task.per_epoch)  # a plan that does not fit is refused before anything is built
         with own_randomness(RandomState.seeded(trial.seed)) as ended:
             self.model = task.model()
             self.optimizer = task.optimizer(self.model.parameters(), trial.settings["lr"])
-            self.batches = task.batches(torch.Generator().manual_seed(trial.seed))
+            self.batches = iter(task.batches(torch.Generator().manual_seed(trial.seed)))
         self._random = ended[0]
-        self.control = Control(self.optimizer, lr=plan.lr, clip=plan.clip, total=trial.steps, watch=watch)
+        self.control = Control(
+            self.optimizer, lr=plan.lr, clip=plan.clip, total=trial.steps, per_epoch=task.per_epoch, watch=watch
+        )
 
     def advance(self, steps: int) -> list[float]:
         losses: list[float] = []
         with own_randomness(self._random) as ended:
             self.model.train()
             for _ in range(steps):
-                loss = self.task.loss(self.model, next(self.batches))
+                loss = self.task.loss(self.model, self._next_batch())
                 loss.backward()  # type: ignore[no-untyped-call]
                 self.control.step(loss.detach())
                 losses.append(loss.detach())  # type: ignore[arg-type]
         self._random = ended[0]
-        return torch.stack(losses).tolist() if losses else []  # type: ignore[arg-type]
+        numbers: list[float] = torch.stack(losses).tolist() if losses else []  # type: ignore[arg-type]
+        broken = next((index for index, loss in enumerate(numbers, 1) if not math.isfinite(loss)), len(numbers))
+        return numbers[:broken]
+
+    def _next_batch(self) -> Any:
+        try:
+            return next(self.batches)
+        except StopIteration:
+            raise ValueError(
+                f"batches of the task {self.task.name!r} ran out; it must make an endless iterator, epoch after epoch"
+            ) from None
 
     def score(self) -> float:
         return float(self._measure(self.task.score))
@@ -143,9 +160,6 @@ class _SupervisedRun:
         }
 
     def _measure(self, function: Callable[[nn.Module], Any]) -> Any:
-        training = self.model.training
-        try:
-            with torch.no_grad():
-                return function(self.model.eval())
-        finally:
-            self.model.train(training)
+        # what a measurement draws is drawn again at the next one, and leaves training as it would have been
+        with own_randomness(self._random), evaluating(self.model), torch.no_grad():
+            return function(self.model)

@@ -137,8 +137,8 @@ class _Training:
 
     def to_end(self) -> Trained:
         chunk, total = 1, self.trial.steps
-        self.measure()
         with _deferred_interrupt() as interrupted:
+            self.measure()
             while len(self.losses) < total and not interrupted() and not self.diverged:
                 started, done = time.perf_counter(), len(self.losses)
                 until = min(done + chunk, total, (done // self.pause + 1) * self.pause)
@@ -147,10 +147,10 @@ class _Training:
                     self.measure()
                 # a tenth of a second between looks: quick to answer Ctrl-C, few interruptions of the training
                 chunk = 2 * chunk if time.perf_counter() - started < 0.05 else max(1, chunk // 2)
-            stopped = len(self.losses) < total and not self.diverged
-        if stopped:
-            raise TrainingInterrupted(self.result())
-        return self.result()
+            trained = self.result()
+        if trained.steps < total and not self.diverged:
+            raise TrainingInterrupted(trained)
+        return trained
 
     @property
     def diverged(self) -> bool:

@@ -38,10 +38,15 @@ class RunFolder:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self._facts: dict[str, Any] = {}
-        self.path.mkdir(parents=True, exist_ok=True)
-        if any(self.path.iterdir()):
+        if self.path.exists() and not (self.path.is_dir() and not any(self.path.iterdir())):
             rule = "a new or empty folder"
-            raise FileExistsError(_check.message("out", str(path), rule, "it holds another run; choose another name"))
+            remedy = (
+                "it holds another run; choose another name"
+                if (self.path / "run.json").exists()
+                else ("something else is there; choose another name")
+            )
+            raise FileExistsError(_check.message("out", str(path), rule, remedy))
+        self.path.mkdir(parents=True, exist_ok=True)
         self.write(status="started")
 
     @staticmethod

@@ -10,6 +10,7 @@ import torch
 
 from stepsize import _check, _extras
 from stepsize.control import SIGNALS
+from stepsize.state import evaluating
 
 
 class TensorBoard:
@@ -45,7 +46,7 @@ class TensorBoard:
         _extras.load("tensorboard", "tensorboard", "TensorBoard(...)")
         writer_type = _extras.load("torch.utils.tensorboard", "tensorboard", "TensorBoard(...)").SummaryWriter
         self._writer = writer_type(str(folder))
-        self._close = weakref.finalize(self, self._writer.close)
+        weakref.finalize(self, self._writer.close)
 
     def wants(self, step: int) -> Collection[str]:
         """Every signal, each ``every`` steps."""
@@ -68,15 +69,11 @@ class TensorBoard:
             model: the model.
             example: an input, or a tuple of inputs, on the model's device.
         """
-        training = model.training
-        try:
-            with torch.random.fork_rng(), warnings.catch_warnings():
-                # SummaryWriter traces with torch.jit, which torch itself has deprecated
-                warnings.simplefilter("ignore", DeprecationWarning)
-                self._writer.add_graph(model.eval(), example)
-        finally:
-            model.train(training)
+        with evaluating(model), torch.random.fork_rng(), warnings.catch_warnings():
+            # SummaryWriter traces with torch.jit, which torch itself has deprecated
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._writer.add_graph(model, example)
 
     def close(self) -> None:
         """Write out what is pending and close the file; further points open a new one."""
-        self._close()
+        self._writer.close()
