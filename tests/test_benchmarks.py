@@ -11,7 +11,13 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "said"), [("imports", "import stepsize, after torch"), ("digits", "validation accuracy")]
+    ("name", "said"),
+    [
+        ("imports", "import stepsize, after torch"),
+        ("schedules", "times faster"),
+        ("fuzz", "nothing else"),
+        ("digits", "validation accuracy"),
+    ],
 )
 def test_a_shortened_benchmark_runs(name, said):
     command = [sys.executable, str(BENCHMARKS / f"{name}.py"), "--quick"]

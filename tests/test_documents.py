@@ -58,6 +58,26 @@ def test_links_inside_the_project_lead_somewhere(path):
             assert (path.parent / target).exists(), target
 
 
+def test_what_the_page_of_conventions_says_of_our_texts_is_so():
+    """The other packages' figures were measured by docs/conventions.py; ours beside them are computed again here."""
+    from stepsize import Schedule
+
+    rows = re.findall(r"^\| (\w+) \| .*", (ROOT / "docs" / "conventions.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert {"stepsize", "torch", "transformers", "optax", "timm", "fastai"} <= set(rows)
+    checked = 0
+    for line in (ROOT / "docs" / "conventions.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) != 10 or not cells[7].startswith("`"):
+            continue
+        schedule = Schedule.parse(cells[7].strip("`"))
+        first, peak, last, past = (float(cell.split()[0]) for cell in cells[3:7])
+        at = int(re.search(r"step (\d+)", cells[4])[1])
+        for step, value in ((0, first), (at, peak), (99, last), (110, past)):
+            assert schedule(step) == pytest.approx(value, rel=1e-5, abs=2e-7), line
+        checked += 1
+    assert checked >= 18
+
+
 def test_the_page_of_schedules_is_what_its_script_writes():
     import runpy
 

@@ -322,7 +322,9 @@ class part(_Wrapper):
     def _over(self, span: float, horizon: Horizon) -> Schedule:
         start = resolve("start of part", self.start, horizon) or 0.0
         whole = self.schedule._span(horizon)
-        return part(self.schedule._over(start + span if whole is None else whole, horizon), start, span)
+        if whole is None:  # what is open inside is laid over the run, or to where an open part of it ends
+            whole = start + span if self.length is None else max(horizon.total, start + span)
+        return part(self.schedule._over(whole, horizon), start, span)
 
     def _stretched(self, factor: float) -> Schedule:
         return part(self.schedule._stretched(factor), stretch(self.start, factor), stretch(self.length, factor))
