@@ -213,9 +213,9 @@ Written by `python docs/conventions.py`, which runs the packages themselves: {ve
 steps; *past* is step 110. *Difference* is the largest over steps 0 to 110 between the package and the text beside it
 (optax and fastai compute in float32)."""
 QUIRKS = """\
-Ours spends no step at zero and none twice at the peak, reaches the end at the length and holds it. The cosines of torch
-and transformers rise again past the end; timm counts the cosine from the run's start unless `warmup_prefix=True`, and so
-jumps at the end of the warm-up; torch's OneCycleLR reaches peak and end one step early."""
+Ours spends no step at zero and none twice at the peak, reaches the end at the length and holds it. The cosines of
+torch and transformers rise again past the end; timm counts the cosine from the run's start unless `warmup_prefix=True`,
+and so jumps at the end of the warm-up; torch's OneCycleLR reaches peak and end one step early."""
 
 
 def main() -> None:

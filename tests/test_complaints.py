@@ -87,7 +87,7 @@ def test_162591_a_sequence_resumes_at_the_rate_of_its_step(library):
 def test_65342_building_anew_after_loading_the_optimizer_keeps_the_base(library):
     """Loading in the order optimizer, then scheduler: the rate must not be reset, nor the base be the rate of now.
 
-    The complaint was of CosineAnnealingLR, which torch 2.13 gets right; LinearLR is a tenth of what it should be for ever.
+    The complaint was of CosineAnnealingLR, which torch 2.13 gets right; LinearLR stays at a tenth for ever.
     """
     optimizer = sgd()
     ours, line = library == "stepsize", linear(100, start=0.1, end=1)

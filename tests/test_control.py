@@ -212,6 +212,8 @@ def test_one_schedule_for_each_group():
     control = Control(torch.optim.SGD(parameters, lr=0.1), lr=[linear(), cosine()], total=4)
     control.step()
     assert control.rates == pytest.approx({"group0": 0.075, "group1": 0.1 * (1 + np.cos(np.pi / 4)) / 2})
+    with pytest.raises(ValueError, match="lr has 3 schedules and the optimizer 2"):
+        Control(torch.optim.SGD([*map(dict, parameters)], lr=0.1), lr=[linear()] * 3, total=4)
     with pytest.raises(ValueError, match="lr has 1 schedules and the optimizer 2"):
         Control(torch.optim.SGD([*map(dict, parameters)], lr=0.1), lr=[linear()], total=4)
 

@@ -2,6 +2,7 @@
 
 import csv
 import math
+import tempfile
 import textwrap
 from pathlib import Path
 from typing import Annotated, Any
@@ -187,7 +188,10 @@ def _write_table(out: Path, laid: dict[str, Schedule], total: float) -> None:
 )
 def schedules(
     name: Annotated[str | None, typer.Argument(help="A piece, to see its formula, parameters and source.")] = None,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the piece's picture here.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Where its picture goes; a temporary file if left out."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List all pieces a schedule can be made of, or explain one."""
@@ -203,12 +207,10 @@ def schedules(
         return
     if name not in GALLERY:
         raise ValueError(f"there is no piece {name!r}; {_check.closest(name, GALLERY)}")
-    if out is not None:
-        gallery_picture(name, out)
-    screen.say(f"{signature(name)}\n\n{explanation(name)}")
-    if out is not None:
-        screen.say(f"\npicture  {out}")
-    screen.answer(name=name, text=signature(name), about=explanation(name), picture=None if out is None else str(out))
+    image = Path(tempfile.gettempdir(), f"stepsize-{name}.png") if out is None else out
+    gallery_picture(name, image)
+    screen.say(f"{signature(name)}\n\n{explanation(name)}\n\npicture  {image}")
+    screen.answer(name=name, text=signature(name), about=explanation(name), picture=str(image))
 
 
 @app.command(epilog="Example: stepsize tasks")

@@ -128,6 +128,8 @@ class Control:
         self._position = 0.0
         self._steps = 0
         self._bases: Values = {name: [] for name in self._plan.courses}
+        self._derived_at: tuple[float, int] | None = None
+        self._derived: Values = {}
         self._write()
 
     @property
@@ -163,7 +165,9 @@ class Control:
         if advance != 1:
             advance = _check.number("advance", advance, above=0)
         position = self._position
-        wanted = set().union(*(observer.wants(self._steps) for observer in self._observers))
+        wanted: set[str] = set()
+        for observer in self._observers:
+            wanted.update(observer.wants(self._steps))
         self._write()
         norm = None
         if self._plan.clip is not None:
@@ -241,7 +245,7 @@ class Control:
             "position": self._position,
             "steps": self._steps,
             "bases": {name: list(bases) for name, bases in self._bases.items()},
-            "written": self._derive(),
+            "written": {name: list(values) for name, values in self._derive().items()},
             "plan": str(self._plan),
             "total": self._total,
             "per_epoch": self._per_epoch,
@@ -276,6 +280,7 @@ class Control:
         steps = _check.whole("steps of state", state["steps"], least=0)
         self._position, self._steps = position, steps
         self._bases = {name: [float(base) for base in state["bases"][name]] for name in self._bases}
+        self._derived_at = None
         self._write()
 
     def _check_bases(self, state: Mapping[str, Any]) -> None:
@@ -302,16 +307,19 @@ class Control:
         course = self._plan.courses[hyperparameter]
         if isinstance(course, Schedule):
             return course
-        if group >= len(course):
+        groups = len(self._optimizer.param_groups)
+        if groups != len(course):
             raise ValueError(
-                f"{hyperparameter} has {len(course)} schedules and the optimizer {len(self._optimizer.param_groups)} "
-                "parameter groups; give one for each, or one for all"
+                f"{hyperparameter} has {len(course)} schedules and the optimizer {groups} parameter groups; give one "
+                "for each, or one for all"
             )
         return course[group]
 
     def _adopt(self) -> None:
         """Take over the bases of groups not seen before."""
         groups = self._optimizer.param_groups
+        if len(self._bases["lr"]) == len(groups):
+            return
         for hyperparameter, bases in self._bases.items():
             for index in range(len(bases), len(groups)):
                 self._schedule(hyperparameter, index)
@@ -319,7 +327,10 @@ class Control:
                 bases.append(_check.number(f"{hyperparameter} of a parameter group", value, least=0))
 
     def _derive(self) -> Values:
-        """The formula."""
+        """The formula; it is pure, so that its values hold as long as position and groups are the same."""
+        at = (self._position, len(self._bases["lr"]))
+        if self._derived_at == at:
+            return self._derived
         values: Values = {}
         for hyperparameter, bases in self._bases.items():
             course = self._plan.courses[hyperparameter]
@@ -332,6 +343,7 @@ class Control:
                     factor if schedule.is_absolute else base * factor
                     for base, (schedule, factor) in zip(bases, each, strict=True)
                 ]
+        self._derived_at, self._derived = at, values
         return values
 
     def _write(self) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 
 from stepsize import _check
@@ -56,7 +57,7 @@ class Plan:
             object.__setattr__(self, name, None if value is None else as_course(name, value))
         object.__setattr__(self, "clip", None if clip is None else _check.number("clip", clip, above=0))
 
-    @property
+    @cached_property
     def courses(self) -> Mapping[str, Course]:
         """What is driven, by hyperparameter."""
         courses = {name: getattr(self, name) for name in DRIVEN}
