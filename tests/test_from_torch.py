@@ -155,6 +155,12 @@ def test_a_warm_up_chained_with_a_cosine():
     compare(lambda o: T.ChainedScheduler([T.LinearLR(o, 0.1, 1, 20), T.CosineAnnealingLR(o, 100)]), 101)
 
 
+def test_the_end_of_a_part_is_the_end_of_the_whole_to_the_bit():
+    """Found by hypothesis: a root at the end turns one rounding error of the position into 1e-8 of the rate."""
+    steps = [lambda o: T.StepLR(o, 1, 1.0), lambda o: T.PolynomialLR(o, 1, 0.5)]
+    compare(lambda o: T.SequentialLR(o, [make(o) for make in steps], [1]), 5, 1)
+
+
 def test_the_text_has_as_many_pieces_as_the_original():
     o = optimizer()
     sequence = T.SequentialLR(o, [T.LinearLR(o, 0.1, 1, 10), T.CosineAnnealingLR(o, 90)], [10])

@@ -282,7 +282,10 @@ class part(_Wrapper):
     def end(self) -> float:
         if not isinstance(self.length, float):
             raise ValueError(f"{self} has no end yet; give it a length, or call .over(total) first")
-        return self.schedule._at(max(0.0, math.nextafter(self._from + self.length, 0.0)))
+        stop, whole = self._from + self.length, self.schedule.length
+        if isinstance(whole, float) and stop >= whole:
+            return self.schedule.end
+        return self.schedule._at(max(0.0, math.nextafter(stop, 0.0)))
 
     @property
     def borders(self) -> tuple[float, ...]:
