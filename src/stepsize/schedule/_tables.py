@@ -80,7 +80,7 @@ class piecewise_linear(_Table):
     Args:
         length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or goes on
             for ever.
-        at: the points' positions, not falling: positions, shares of the run or epochs.
+        at: the points' positions, rising: positions, shares of the run or epochs.
         values: their values, as many numbers >= 0.
 
     Raises:
@@ -94,6 +94,14 @@ class piecewise_linear(_Table):
 
     Source: ``numpy.interp``; ``optax.piecewise_interpolate_schedule("linear", ...)``.
     """
+
+    def _check(self) -> None:
+        _Table._check(self)
+        known = [edge for edge in self.at if isinstance(edge, float)]
+        if len(set(known)) < len(known):
+            raise ValueError(
+                _check.message(self._name("at"), list(self.at), "rising", "put piecewise_constant for jumps")
+            )
 
     def _formula(self, position: Any, length: float, xp: ModuleType) -> Any:
         values = np.interp(position, np.array(self.at, dtype=np.float64), self.values)
