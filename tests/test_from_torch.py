@@ -82,7 +82,7 @@ def written(optimizer):
     return [float(group["lr"]) for group in optimizer.param_groups]
 
 
-def compare(build, steps, begin=0):
+def check_same(build, steps, begin=0):
     """Step the scheduler and Control side by side from step ``begin`` on."""
     theirs = optimizer()
     with warnings.catch_warnings():
@@ -109,7 +109,7 @@ def compare(build, steps, begin=0):
 @settings(max_examples=300, deadline=None)
 @given(singles, st.integers(0, 50))
 def test_every_single_scheduler_over_its_whole_course_also_from_mid_run(build, begin):
-    compare(build, 130, begin)
+    check_same(build, 130, begin)
 
 
 @settings(max_examples=150, deadline=None)
@@ -139,7 +139,7 @@ def test_sequences_of_single_schedulers(builds, gaps, begin):
             safe(optimizer())
         if not all(inner_totals):
             return  # torch itself raises when a OneCycleLR is stepped past its total
-        compare(build, 130, begin)
+        check_same(build, 130, begin)
     except ValueError as error:
         if "has overwritten it" not in str(error):
             raise
@@ -148,17 +148,17 @@ def test_sequences_of_single_schedulers(builds, gaps, begin):
 @settings(max_examples=150, deadline=None)
 @given(st.lists(multiplying(), min_size=1, max_size=3), st.integers(0, 50))
 def test_chains_of_schedulers_that_multiply(builds, begin):
-    compare(lambda o: T.ChainedScheduler([make(o) for make in builds]), 130, begin)
+    check_same(lambda o: T.ChainedScheduler([make(o) for make in builds]), 130, begin)
 
 
 def test_a_warm_up_chained_with_a_cosine():
-    compare(lambda o: T.ChainedScheduler([T.LinearLR(o, 0.1, 1, 20), T.CosineAnnealingLR(o, 100)]), 101)
+    check_same(lambda o: T.ChainedScheduler([T.LinearLR(o, 0.1, 1, 20), T.CosineAnnealingLR(o, 100)]), 101)
 
 
 def test_the_end_of_a_part_is_the_end_of_the_whole_to_the_bit():
     """Found by hypothesis: a root at the end turns one rounding error of the position into 1e-8 of the rate."""
     steps = [lambda o: T.StepLR(o, 1, 1.0), lambda o: T.PolynomialLR(o, 1, 0.5)]
-    compare(lambda o: T.SequentialLR(o, [make(o) for make in steps], [1]), 5, 1)
+    check_same(lambda o: T.SequentialLR(o, [make(o) for make in steps], [1]), 5, 1)
 
 
 def test_the_text_has_as_many_pieces_as_the_original():

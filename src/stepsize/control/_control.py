@@ -2,58 +2,24 @@
 
 import inspect
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.optim import Optimizer
 
 from stepsize import _check
 from stepsize.control._observer import SIGNALS, Observer
 from stepsize.control._plan import CourseLike, Plan
+from stepsize.control._records import Preview, Step
 from stepsize.optim import clip_by_norm, gradient_norm, group_names, parameters, read_value, write_value
 from stepsize.schedule import Schedule
 
 VERSION = 1
 MOST = 100_000  # positions in a preview of a whole run
 Values = dict[str, list[float]]  # by hyperparameter, a number for each group
-
-
-class Step(NamedTuple):
-    """What a call of ``Control.step`` did; nothing has been read back from the device.
-
-    Attributes:
-        updated: whether the weights were updated.
-        position: the clock before the update; the first step is at 0.
-        norm: the gradients' global norm before clipping, a 0-d tensor; None where it was not needed.
-        threshold: the clipping threshold; None without clipping.
-    """
-
-    updated: bool
-    position: float
-    norm: Tensor | None = None
-    threshold: float | None = None
-
-    @property
-    def clipped(self) -> bool:
-        """Whether the gradients were scaled down. Reads the norm back from the device."""
-        return self.norm is not None and self.threshold is not None and bool(self.norm > self.threshold)
-
-
-@dataclass(frozen=True)
-class Preview:
-    """The rates that will be, without touching the optimizer.
-
-    Attributes:
-        positions: shape (n,), in steps.
-        rates: for each group by name, shape (n,).
-    """
-
-    positions: NDArray[np.float64]
-    rates: Mapping[str, NDArray[np.float64]]
 
 
 class Control:
