@@ -30,6 +30,7 @@ def test_texts_are_read(text):
 REFUSED = {
     "warmup(5%) >> cosin()": ("did you mean 'cosine'", 14),
     "warmup(5%) >> cosine(": ("found 'the end'", 21),
+    "one_cycle()": ("the rate alone is cosine(30%, start=0.04, end=1) >> cosine(end=4e-06)", 0),
     "cosine(lenght=3)": ("did you mean 'length'?", 7),
     "cosine(length=1, length=2)": ("given twice", 17),
     "cosine(length=1, 2)": ("without a name comes after", 17),

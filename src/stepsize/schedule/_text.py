@@ -18,6 +18,7 @@ from stepsize import _check
 from stepsize.schedule._core import Schedule
 from stepsize.schedule._function import from_function
 from stepsize.schedule._pieces import PIECES
+from stepsize.schedule._recipes import one_cycle
 
 LONGEST, DEEPEST = 10_000, 50
 _TOKEN = re.compile(
@@ -159,6 +160,11 @@ class _Parser:
     def call(self, name: _Token) -> Schedule:
         if name.text == "function":
             return self.function()
+        if name.text == "one_cycle":
+            rate = one_cycle()["lr"]
+            raise self.error(
+                f"one_cycle gives rate and momentum to Control in Python; the rate alone is {rate}", name.at
+            )
         if name.text not in PIECES:
             raise self.error(f"there is no piece {name.text!r}; {_check.closest(name.text, PIECES)}", name.at)
         self.expect("(", f"'(' after {name.text}")
