@@ -22,6 +22,7 @@ check: $(READY)  ## style and types
 
 bench: $(READY)  ## full-count measurements; logs go to benchmarks/logs
 	$(BIN)/python benchmarks/imports.py
+	$(BIN)/python benchmarks/control.py
 	$(BIN)/python benchmarks/schedules.py
 	$(BIN)/python benchmarks/fuzz.py
 	$(BIN)/python benchmarks/digits.py

@@ -15,6 +15,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
     [
         ("imports", "import stepsize, after torch"),
         ("schedules", "times faster"),
+        ("control", "300 groups"),
         ("fuzz", "nothing else"),
         ("digits", "validation accuracy"),
     ],

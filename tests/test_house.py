@@ -103,7 +103,8 @@ def test_rooms_and_functions_of_one_name_stay_apart():
         "from stepsize.find import Finding\nfrom stepsize import find, draw\n"
         "assert callable(find) and callable(draw) and stepsize.find is find and callable(stepsize.draw)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def public():
