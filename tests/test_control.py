@@ -225,9 +225,12 @@ def test_names_that_stand_twice_hide_no_group_and_a_long_clock_no_memory():
     assert len(control.preview().positions) == 100_000
 
 
-def test_optimizers_that_need_a_closure_are_refused_at_once():
-    with pytest.raises(TypeError, match="steps without a closure"):
-        Control(torch.optim.LBFGS([torch.ones(1, requires_grad=True)]))
+def test_optimizers_that_need_a_closure_say_so():
+    control = Control(torch.optim.LBFGS([torch.ones(1, requires_grad=True)]))
+    with pytest.raises(TypeError, match="LBFGS steps with a closure"):
+        control.step()
+    with pytest.raises(ValueError, match="since it steps with a closure"):
+        Control([torch.optim.LBFGS([torch.ones(1)]), torch.optim.SGD([torch.ones(1)], lr=0.1)])
 
 
 def test_a_state_of_another_plan_total_or_base_is_refused_and_nothing_changes():
@@ -253,7 +256,7 @@ def test_a_state_of_another_plan_total_or_base_is_refused_and_nothing_changes():
 
 class Seen:
     def __init__(self, every):
-        self.every, self.records, self.observed = every, [], []
+        self.every, self.records, self.observed, self.events = every, [], [], []
 
     def wants(self, step):
         return {"loss", "rate", "gradient_norm", "update_ratio"} if step % self.every == 0 else ()
@@ -263,6 +266,9 @@ class Seen:
 
     def on_observe(self, step, values):
         self.observed.append((step, values))
+
+    def on_event(self, step, event):
+        self.events.append((step, event))
 
 
 def test_observers_see_the_step_as_it_was():

@@ -120,7 +120,8 @@ class Job:
         """Train at a rate, watched; on Ctrl-C write down how far it came, and go on stopping."""
         every = max(1, self.steps // POINTS)
         board = TensorBoard(self.folder.path, every=every)
-        lines = JsonLines(self.folder.path / "metrics.jsonl", every, observed=self.folder.path / "validation.jsonl")
+        root = self.folder.path
+        lines = JsonLines(root / "metrics.jsonl", every, root / "validation.jsonl", root / "events.jsonl")
         self._add_graph(board)
         try:
             with self.screen.progress(f"train {self.task.name}", self.steps) as bar:

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from stepsize.watch import to_json
+from stepsize.watch import event_line, to_json
 
 
 class Screen:
@@ -67,3 +67,7 @@ class Bar:
 
     def on_observe(self, step: int, values: Mapping[str, float]) -> None:
         """Validation figures have their place at the end."""
+
+    def on_event(self, step: int, event: Mapping[str, Any]) -> None:
+        """Say what has changed the rate."""
+        self._progress.console.print(f"step {step}: {event_line(event)}", highlight=False)

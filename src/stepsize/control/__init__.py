@@ -1,11 +1,35 @@
-"""What sits in a training loop: Control, the plan it applies, and the protocol of those who watch it."""
+"""What sits in a training loop: Control, the plan it applies, feedback, and the protocol of those who watch it."""
 
 from stepsize.control._control import Control as Control
 from stepsize.control._from_torch import from_torch as from_torch
+from stepsize.control._governor import ShortRunWarning as ShortRunWarning
+from stepsize.control._log import Event as Event
 from stepsize.control._observer import SIGNALS as SIGNALS
 from stepsize.control._observer import Observer as Observer
 from stepsize.control._plan import Plan as Plan
 from stepsize.control._records import Preview as Preview
 from stepsize.control._records import Step as Step
+from stepsize.control.feedback import Decision as Decision
+from stepsize.control.feedback import Feedback as Feedback
+from stepsize.control.feedback import Observation as Observation
+from stepsize.control.feedback import greedy as greedy
+from stepsize.control.feedback import noisy_plateau as noisy_plateau
+from stepsize.control.feedback import plateau as plateau
 
-__all__ = ["SIGNALS", "Control", "Observer", "Plan", "Preview", "Step", "from_torch"]
+__all__ = [
+    "SIGNALS",
+    "Control",
+    "Decision",
+    "Event",
+    "Feedback",
+    "Observation",
+    "Observer",
+    "Plan",
+    "Preview",
+    "ShortRunWarning",
+    "Step",
+    "from_torch",
+    "greedy",
+    "noisy_plateau",
+    "plateau",
+]

@@ -1,58 +1,72 @@
-"""Control: derives the learning rate from the position, writes it, clips, updates, tells the observers."""
+"""Control: the loop's one call. Clips, updates, zeroes, moves the clock, writes what comes next, tells observers."""
 
-import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.optim import Optimizer
 
 from stepsize import _check
+from stepsize.control._course import CourseLike
+from stepsize.control._governor import Governor
+from stepsize.control._log import Event
 from stepsize.control._observer import SIGNALS, Observer
-from stepsize.control._plan import CourseLike, Plan
-from stepsize.control._records import Preview, Step
-from stepsize.optim import clip_by_norm, gradient_norm, group_names, parameters, read_value, write_value
+from stepsize.control._plan import Plan
+from stepsize.control._records import Preview, Step, read, record
+from stepsize.control._resume import Choice
+from stepsize.control._update import Closure, Updater
+from stepsize.control.feedback import Feedback
 from stepsize.schedule import Schedule
 
-VERSION = 1
-MOST = 100_000  # positions in a preview of a whole run
-Values = dict[str, list[float]]  # by hyperparameter, a number for each group
+Optimizers = Optimizer | Iterable[Optimizer] | Mapping[str, Optimizer]
 
 
 class Control:
-    """Keeps an optimizer's learning rate where the schedule says, step by step.
+    """Keeps the learning rate of one or several optimizers where the plan says, step by step.
 
-    Formula:
-        value of a hyperparameter of a group = its base * schedule(position)
+    Formula, for each driven hyperparameter of each parameter group:
+        value = clip(base * schedule(position) * feedback * manual, floor, cap)
 
-    The base is the group's own value when Control takes it over. The value is derived anew each time, never
-    read back: a group added later, a checkpoint loaded before or after the optimizer's, a step run twice cannot make
-    it wrong. ``absolute(schedule)`` gives the rate itself, whatever the base.
+    The base is the group's own value when Control takes it over; feedback, manual changes, floor and cap are for the
+    learning rate. The value is derived anew each time, never read back: a group added later, a checkpoint loaded before
+    or after the optimizer's, a step run twice cannot make it wrong. ``absolute(schedule)`` gives the rate itself,
+    whatever the base. A base of 0 stays 0.
 
     Args:
-        optimizer: any torch optimizer; its groups' ``"lr"`` are the bases. Tensor rates stay the same tensors.
-        lr: a schedule or its text, such as ``warmup(500) >> cosine()``, or a list with one for each parameter group;
-            constant when left out.
+        optimizer: any torch optimizer, a list of them or a mapping by name, which are stepped together and clipped by
+            their common norm. Tensor rates stay the same tensors. With several, groups are called ``name/group``.
+        lr: a schedule or its text, such as ``warmup(500) >> cosine()``; a list with one for each parameter group; or a
+            mapping from the groups' names (patterns such as ``"*"`` too) or indices; constant when left out.
         momentum: the same for the momentum (beta1 for Adam's kin); left alone when left out.
         weight_decay: the same for the weight decay; left alone when left out.
-        clip: the largest global gradient norm let through, > 0; no clipping when left out.
-        total: the number of steps to be trained, > 0; needed by schedules with an open or relative length.
-        per_epoch: steps in an epoch, > 0; needed by lengths such as ``"3ep"``.
+        clip: the largest global gradient norm let through: a number > 0 or a schedule; no clipping when left out.
+        feedback: what looks at the loss, such as ``plateau(patience=5)`` or its text. With several processes all ranks
+            take one decision, exchanged in ``step``, so that every rank must call it.
+        floor: the smallest learning rate: a number, a schedule that gives it, or one by group.
+        cap: the largest learning rate, likewise.
+        total: the run's length on its clock, > 0; needed by schedules with an open or relative length.
+        per_epoch: positions in an epoch, > 0; needed by lengths such as ``"3ep"``.
+        accumulate: calls of ``step`` to one update, >= 1. Divide the loss by it yourself.
+        scaler: the ``torch.amp.GradScaler`` that scales the loss; ``step`` unscales, steps and updates it. A step that
+            it leaves out does not move the clock.
         watch: an observer, such as ``TensorBoard("runs/a")``, or several.
         zero: whether ``step`` also zeroes the gradients after the update.
+        foreign: when something else writes a driven value: ``"warn"`` once and keep the plan, ``"raise"``, or
+            ``"adopt"`` it as a change by hand. Noticed without reading from the device.
+        remind: whether to warn, once, of training past the total or stopping below 90 % of it.
+        others: any other number in the groups, such as ``beta2`` or ``eps``, as for lr.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is not what is said above, or the optimizer is under control already.
 
     Example:
         >>> import torch
         >>> from stepsize import Control, cosine, warmup
         >>> model = torch.nn.Linear(3, 1)
         >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        >>> control = Control(optimizer, lr=warmup("10%") >> cosine(), total=10, clip=1.0)
+        >>> control = Control(optimizer, lr=warmup("10%") >> cosine(), total=3, clip=1.0)
         >>> for _ in range(3):
         ...     loss = model(torch.ones(4, 3)).square().mean()
         ...     loss.backward()
@@ -60,121 +74,291 @@ class Control:
         >>> step.position, control.position
         (2.0, 3.0)
         >>> control.rates
-        {'group0': 0.0883022221559489}
+        {'group0': 0.0}
     """
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        optimizer: Optimizers,
         *,
         lr: CourseLike | None = None,
         momentum: CourseLike | None = None,
         weight_decay: CourseLike | None = None,
-        clip: float | None = None,
+        clip: float | Schedule | str | None = None,
+        feedback: Feedback | str | None = None,
+        floor: float | CourseLike | None = None,
+        cap: float | CourseLike | None = None,
         total: float | None = None,
         per_epoch: float | None = None,
+        accumulate: int = 1,
+        scaler: torch.amp.GradScaler | None = None,
         watch: Observer | Iterable[Observer] | None = None,
         zero: bool = True,
+        foreign: str = "warn",
+        remind: bool = True,
+        **others: CourseLike,
     ) -> None:
-        if not isinstance(optimizer, Optimizer):
-            raise TypeError(_check.message("optimizer", optimizer, "a torch.optim.Optimizer"))
-        if inspect.signature(optimizer.step).parameters["closure"].default is inspect.Parameter.empty:
-            rule = "an optimizer that steps without a closure"
-            raise TypeError(_check.message("optimizer", type(optimizer).__name__, rule))
+        optimizers = _optimizers(optimizer)
         if not isinstance(zero, bool):
             raise TypeError(_check.message("zero", zero, "True or False"))
-        self._optimizer = optimizer
-        self._total = None if total is None else _check.number("total", total, above=0)
-        self._per_epoch = None if per_epoch is None else _check.number("per_epoch", per_epoch, above=0)
-        self._plan = Plan(lr, momentum=momentum, weight_decay=weight_decay, clip=clip).over(
-            self._total, self._per_epoch
-        )
+        if scaler is not None and not isinstance(scaler, torch.amp.GradScaler):
+            raise TypeError(_check.message("scaler", scaler, "a torch.amp.GradScaler"))
+        self._accumulate = _check.whole("accumulate", accumulate, least=1)
         self._observers = _observers(watch)
+        self._updater = Updater(optimizers, scaler)
+        plan = Plan(
+            lr,
+            momentum=momentum,
+            weight_decay=weight_decay,
+            clip=clip,
+            feedback=feedback,
+            floor=floor,
+            cap=cap,
+            **others,
+        )
+        self._governor = Governor(optimizers, plan, total, per_epoch, foreign, self._observers, remind)
+        self._driver = self._governor.driver
         self._zero = zero
-        self._position = 0.0
-        self._steps = 0
-        self._bases: Values = {name: [] for name in self._plan.courses}
-        self._derived_at: tuple[float, int] | None = None
-        self._derived: Values = {}
-        self._write()
+        self._window: list[Any] = [0, None, None]  # of an update that is not complete: calls, advance, loss
+        self._unsettled: tuple[Tensor, float] | None = None  # an update of which only the device knows whether it was
 
     @property
     def plan(self) -> Plan:
-        """What is applied, with all lengths as numbers of steps."""
-        return self._plan
+        """What is applied, with all lengths as numbers of positions."""
+        return self._driver.plan
 
     @property
     def position(self) -> float:
         """The clock: what was consumed so far, in steps unless ``step(advance=...)`` says otherwise."""
-        return self._position
+        self._settle()
+        return self._driver.position
 
     @property
     def rates(self) -> dict[str, float]:
         """The learning rate of each group at the present position, by group name; reads nothing from the device."""
-        self._adopt()
-        return dict(zip(group_names(self._optimizer), self._derive()["lr"], strict=True))
+        self._settle()
+        self._driver.check()
+        return dict(zip(self._driver.names, self._driver.lines["lr"].values, strict=True))
 
-    def step(self, loss: Tensor | float | None = None, advance: float = 1) -> Step:
-        """Clip, update, zero the gradients, advance the clock, write the next rate, tell the observers.
+    @property
+    def log(self) -> list[Event]:
+        """Changes by hand, decisions of feedback with their reasons, foreign writes: the last thousand."""
+        return list(self._driver.log.events)
+
+    def step(self, loss: Tensor | float | Closure | None = None, advance: float | None = None) -> Step:
+        """Clip, update, zero the gradients, advance the clock, write the next values, tell the observers.
 
         Args:
-            loss: this step's loss, a number or a tensor of one element, for the observers; may be missing. It is read
-                back only at steps that an observer wants.
-            advance: what this step consumes of the clock, > 0: 1 where the clock counts steps, the batch's samples
-                or tokens where it counts these.
+            loss: this step's loss, a number or a tensor of one element, for observers and feedback; may be missing. It
+                is read back only at steps that an observer wants, and each time by feedback that looks at it. For
+                optimizers such as LBFGS, the closure that computes gradients and returns the loss.
+            advance: what this step consumes of the clock, > 0: the batch's samples or tokens where the clock counts
+                these; 1 for each update when left out.
 
         Raises:
-            TypeError, ValueError: loss is not one number; advance is not a finite number > 0.
+            TypeError, ValueError: loss is not one number; advance is not a finite number > 0; the optimizer needs a
+                closure or cannot take one.
         """
+        closure: Closure | None = None
         if loss is not None:
-            _check.one_number("loss", loss)
-        if advance != 1:
+            if callable(loss):
+                closure, loss = loss, None
+            else:
+                _check.one_number("loss", loss)
+        if advance is not None:
             advance = _check.number("advance", advance, above=0)
-        position = self._position
+        if self._accumulate > 1:
+            if closure is not None:
+                raise ValueError(_check.message("loss", closure, "a loss, since a closure cannot be accumulated"))
+            window = self._window
+            window[0] += 1
+            window[1] = advance if window[1] is None else window[1] + (advance or 0.0)
+            if loss is not None:
+                loss = loss.detach() if isinstance(loss, Tensor) else loss
+                window[2] = loss if window[2] is None else window[2] + loss
+            if window[0] < self._accumulate:
+                return Step(self._driver.position, None, None, False)
+            _, advance, loss = window
+            self._window = [0, None, None]
+        return self._update(loss, closure, 1.0 if advance is None else advance)
+
+    def flush(self) -> Step | None:
+        """Update with what has been accumulated so far, at the ragged end of an epoch; None if that is nothing."""
+        calls, advance, loss = self._window
+        if not calls:
+            return None
+        self._window = [0, None, None]
+        return self._update(loss, None, 1.0 if advance is None else advance)
+
+    def _update(self, loss: Any, closure: Closure | None, advance: float) -> Step:
+        driver, updater = self._driver, self._updater
+        if self._unsettled is not None:
+            self._settle()
+        driver.check()
         wanted: set[str] = set()
         for observer in self._observers:
-            wanted.update(observer.wants(self._steps))
-        self._write()
-        norm = None
-        if self._plan.clip is not None:
-            norm = clip_by_norm(parameters(self._optimizer), self._plan.clip).norm
-        elif "gradient_norm" in wanted:
-            norm = gradient_norm(parameters(self._optimizer))
-        before = [p.detach().clone() for p in parameters(self._optimizer)] if "update_ratio" in wanted else []
-        rates = self._derive()["lr"] if wanted else []
-        self._optimizer.step()
-        record = self._record(wanted, loss, rates, norm, before) if wanted else {}
+            wanted.update(observer.wants(driver.steps))
+        position, threshold = driver.position, driver.plan.clip
+        if isinstance(threshold, Schedule):
+            threshold = threshold(position)
+        before = [p.detach().clone() for p in updater.parameters()] if "update_ratio" in wanted else None
+        rates = dict(zip(driver.names, driver.lines["lr"].values, strict=True)) if wanted else {}
+        updated = updater(closure, threshold, "gradient_norm" in wanted)
+        if closure is not None:
+            loss = updated.loss
+        facts = None
+        if wanted and updated.done is not False:
+            weights = None if before is None else (before, updater.parameters())
+            facts = record(driver.steps, wanted, loss, rates, updated.norm, weights)
         if self._zero:
-            self._optimizer.zero_grad()
-        self._position = position + advance
-        self._steps += 1
-        self._write()
-        if wanted:
+            updater.zero_grad()
+        self._move(updated.done, advance)
+        if self._governor.steering is not None:
+            self._steer(loss)
+        if facts is not None:
             for observer in self._observers:
-                observer.on_step(record)
-        return Step(True, position, norm, self._plan.clip)
+                observer.on_step(facts)
+        return Step(position, updated.norm, threshold, updated.done)
+
+    def _move(self, done: bool | Tensor, advance: float) -> None:
+        if done is False:
+            self._driver.say("skipped", reason="the gradients were not finite, and the scaler left the step out")
+            return
+        if done is not True:
+            self._unsettled = done, self._driver.position
+        self._governor.advance(advance)
+
+    def _settle(self) -> None:
+        """Ask the device whether the last update was one, if nobody else knows, before the clock is read again."""
+        if self._unsettled is None:
+            return
+        done, position = self._unsettled
+        self._unsettled = None
+        if not bool(done):
+            self._governor.retreat(position)
+            self._move(False, 0.0)
+
+    def _steer(self, loss: Any) -> None:
+        steering = self._governor.steering
+        values = None
+        if steering is not None and steering.feedback.of == "loss":
+            if loss is None:
+                raise ValueError("feedback looks at the loss of every step; call control.step(loss)")
+            values = {"loss": read(loss)}
+        self._governor.steer(values, now=True, device=self._updater.device)
 
     def observe(self, **values: float | Tensor) -> None:
-        """Hand measured values, such as validation losses, to the observers. Tensors are read back.
+        """Hand measured values, such as validation losses, to observers and feedback. Tensors are read back.
+
+        With several processes it may be called on one rank alone: what feedback makes of it is agreed in the next step.
 
         Args:
             values: by name, a number or a tensor of one element each.
 
         Raises:
             TypeError: a value is not one number.
+            ValueError: feedback looks at a name that is not among them.
         """
         for name, value in values.items():
             _check.one_number(name, value)
-        numbers = {name: _read(value) for name, value in values.items()}
+        numbers = {name: read(value) for name, value in values.items()}
+        steering = self._governor.steering
+        if steering is not None and steering.feedback.of != "loss":
+            self._governor.steer(numbers, now=not steering.together)
         for observer in self._observers:
-            observer.on_observe(self._steps, numbers)
+            observer.on_observe(self._driver.steps, numbers)
 
     def zero_grad(self) -> None:
-        """Drop the gradients of all parameters of the optimizer."""
-        self._optimizer.zero_grad()
+        """Drop the gradients of all parameters of the optimizers."""
+        self._updater.zero_grad()
+
+    def scale(self, factor: float, group: str = "*", of: str = "lr", reason: str = "") -> None:
+        """Multiply the rate from now on, on top of schedule and feedback: ``manual <- manual * factor``.
+
+        Args:
+            factor: >= 0.
+            group: the name of a parameter group, or a pattern such as ``"head*"``.
+            of: the hyperparameter.
+            reason: for the log.
+
+        Raises:
+            TypeError, ValueError: an argument is not what is said above.
+        """
+        self._settle()
+        self._governor.scale(factor, group, of, reason)
+
+    def set(self, lr: float, group: str = "*", of: str = "lr", reason: str = "") -> None:
+        """Hold the rate at a value, whatever schedule, feedback and bounds say, until ``release``: ``value = lr``.
+
+        Args:
+            lr: >= 0.
+            group: the name of a parameter group, or a pattern.
+            of: the hyperparameter.
+            reason: for the log.
+
+        Raises:
+            TypeError, ValueError: an argument is not what is said above.
+        """
+        self._settle()
+        self._governor.hold(_check.number("lr", lr, least=0), group, of, reason)
+
+    def release(self, group: str = "*", of: str = "lr", reason: str = "") -> None:
+        """Let a held rate follow the plan again.
+
+        Args:
+            group: the name of a parameter group, or a pattern.
+            of: the hyperparameter.
+            reason: for the log.
+
+        Raises:
+            TypeError, ValueError: an argument is not what is said above.
+        """
+        self._settle()
+        self._governor.hold(None, group, of, reason)
+
+    def rebase(self, lr: float, group: str = "*", of: str = "lr", reason: str = "") -> None:
+        """Give groups another base: ``base <- lr``.
+
+        Args:
+            lr: >= 0.
+            group: the name of a parameter group, or a pattern.
+            of: the hyperparameter.
+            reason: for the log.
+
+        Raises:
+            TypeError, ValueError: an argument is not what is said above, or a schedule gives values itself.
+        """
+        self._settle()
+        self._governor.rebase(_check.number("lr", lr, least=0), group, of, reason)
+
+    def extend(self, total: float, how: str | Schedule = "keep") -> None:
+        """Give the run another length from where it is; what was done stays as it was.
+
+        Args:
+            total: the new length, above the present position.
+            how: ``"keep"``: schedules stay as they are and hold their ends; ``"stretch"``: what is left of them is
+                stretched or squeezed to the new end; ``"cooldown"``: the rate goes down in a line to zero at the new
+                end; or a schedule by which it goes on, as a factor of the rate now.
+
+        Raises:
+            TypeError, ValueError: an argument is not what is said above.
+
+        Example:
+            >>> import torch
+            >>> from stepsize import Control
+            >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
+            >>> control = Control(optimizer, lr="warmup(2)")
+            >>> for _ in range(4):
+            ...     _ = control.step()
+            >>> control.extend(8, "cooldown")
+            >>> control.preview([3, 4, 5, 6, 7]).rates["group0"]
+            array([0.5  , 0.5  , 0.375, 0.25 , 0.125])
+        """
+        self._settle()
+        self._governor.extend(total, how)
 
     def preview(self, positions: ArrayLike | None = None) -> Preview:
-        """The rates of every group at positions, without touching the optimizer.
+        """The rates of every group at positions as things stand now, without touching the optimizer.
 
         Args:
             positions: shape (n,), >= 0; every step of the run when left out, or a hundred thousand of them where there
@@ -190,163 +374,60 @@ class Control:
             >>> Control(optimizer, lr=linear(), total=4).preview().rates["group0"]
             array([0.5  , 0.375, 0.25 , 0.125])
         """
-        if positions is None:
-            end = self._total or getattr(self._plan.lr, "length", None)
-            if not isinstance(end, float):
-                raise ValueError("positions are needed: the run's length is not known; give positions= or total=")
-            positions = np.arange(end) if end <= MOST else np.floor(np.linspace(0, end, MOST, endpoint=False))
-        at = np.asarray(positions, dtype=np.float64)
-        self._adopt()
-        rates = {}
-        for index, name in enumerate(group_names(self._optimizer)):
-            schedule = self._schedule("lr", index)
-            rates[name] = (1.0 if schedule.is_absolute else self._bases["lr"][index]) * schedule(at)
-        return Preview(at, rates)
+        self._settle()
+        return self._governor.preview(positions)
 
     def state_dict(self) -> dict[str, Any]:
-        """The whole state as small plain data, for ``torch.save`` and ``torch.load(weights_only=True)``."""
-        self._adopt()
-        return {
-            "version": VERSION,
-            "position": self._position,
-            "steps": self._steps,
-            "bases": {name: list(bases) for name, bases in self._bases.items()},
-            "written": {name: list(values) for name, values in self._derive().items()},
-            "plan": str(self._plan),
-            "total": self._total,
-            "per_epoch": self._per_epoch,
-        }
+        """The whole state as small plain data, for ``torch.save`` and ``torch.load(weights_only=True)``.
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        Gradients that are being accumulated are not in it: save after an update, or call ``flush`` first.
+        """
+        self._settle()
+        return self._governor.state_dict()
+
+    def load_state_dict(
+        self,
+        state: Mapping[str, Any],
+        *,
+        base: str | None = None,
+        plan: str | None = None,
+        extend: str | None = None,
+    ) -> None:
         """Go on where the saved Control was, exactly; before or after the optimizer's own ``load_state_dict``.
+
+        Where base, plan or total differ from the saved ones, say which is to hold; nothing is chosen silently.
 
         Args:
             state: from ``state_dict``.
+            base: ``"saved"`` or ``"new"``: the optimizer's as it was built now.
+            plan: ``"saved"``, or ``"new"``: this Control's own plan and total, at the saved position.
+            extend: go on with the saved plan to this Control's total, by ``"keep"``, ``"stretch"`` or ``"cooldown"``.
 
         Raises:
-            TypeError, ValueError: it is no such state, or it was saved with another plan, total or base. Nothing is
-                changed then.
+            TypeError, ValueError: it is no such state, or it differs and no choice was made. Nothing is changed then.
         """
-        if not isinstance(state, Mapping):
-            raise TypeError(_check.message("state", state, "a mapping from Control.state_dict()"))
-        missing = {"version", "position", "steps", "bases", "written", "plan", "total", "per_epoch"} - set(state)
-        if missing:
-            raise ValueError(f"state is not from Control.state_dict(): it lacks {', '.join(sorted(missing))}")
-        if state["version"] != VERSION:
-            raise ValueError(_check.message("version of state", state["version"], f"{VERSION}", "update stepsize"))
-        mine = {"total": self._total, "per_epoch": self._per_epoch, "plan": str(self._plan)}
-        for name, value in mine.items():
-            if state[name] != value:
-                raise ValueError(
-                    f"{name} was {state[name]!r} when the state was saved and is {value!r} now; a resumed run keeps "
-                    f"its {name}: build Control with the saved one"
-                )
-        self._check_bases(state)
-        position = _check.number("position of state", state["position"], least=0)
-        steps = _check.whole("steps of state", state["steps"], least=0)
-        self._position, self._steps = position, steps
-        self._bases = {name: [float(base) for base in state["bases"][name]] for name in self._bases}
-        self._derived_at = None
-        self._write()
+        self._unsettled = None
+        self._governor.load_state_dict(state, Choice(base, plan, extend))
+        self._window = [0, None, None]
 
-    def _check_bases(self, state: Mapping[str, Any]) -> None:
-        self._adopt()
-        names = group_names(self._optimizer)
-        for hyperparameter, bases in self._bases.items():
-            saved, written = (state[kind].get(hyperparameter, []) for kind in ("bases", "written"))
-            if not len(saved) == len(written) == len(names):
-                raise ValueError(
-                    f"state has {len(saved)} parameter groups and the optimizer {len(names)}; build the optimizer with "
-                    "the groups it was saved with"
-                )
-            # An optimizer loaded before Control was built carries what was last written: that is the same base.
-            for name, base, old, last in zip(names, bases, saved, written, strict=True):
-                _check.number(f"base of {name} in state", old, least=0)
-                if base != old and not np.isclose(base, last, rtol=1e-6, atol=0):
-                    what = "base rate" if hyperparameter == "lr" else f"base {hyperparameter}"
-                    raise ValueError(
-                        f"the {what} of {name} was {old!r} when the state was saved and is {base!r} now; build the "
-                        f"optimizer with {hyperparameter}={old!r}"
-                    )
-
-    def _schedule(self, hyperparameter: str, group: int) -> Schedule:
-        course = self._plan.courses[hyperparameter]
-        if isinstance(course, Schedule):
-            return course
-        groups = len(self._optimizer.param_groups)
-        if groups != len(course):
-            raise ValueError(
-                f"{hyperparameter} has {len(course)} schedules and the optimizer {groups} parameter groups; give one "
-                "for each, or one for all"
-            )
-        return course[group]
-
-    def _adopt(self) -> None:
-        """Take over the bases of groups not seen before."""
-        groups = self._optimizer.param_groups
-        if len(self._bases["lr"]) == len(groups):
-            return
-        for hyperparameter, bases in self._bases.items():
-            for index in range(len(bases), len(groups)):
-                self._schedule(hyperparameter, index)
-                value = read_value(groups[index], hyperparameter)
-                bases.append(_check.number(f"{hyperparameter} of a parameter group", value, least=0))
-
-    def _derive(self) -> Values:
-        """The formula; it is pure, so that its values hold as long as position and groups are the same."""
-        at = (self._position, len(self._bases["lr"]))
-        if self._derived_at == at:
-            return self._derived
-        values: Values = {}
-        for hyperparameter, bases in self._bases.items():
-            course = self._plan.courses[hyperparameter]
-            if isinstance(course, Schedule):
-                factor = course(self._position)
-                values[hyperparameter] = [factor] * len(bases) if course.is_absolute else [b * factor for b in bases]
-            else:
-                each = [(schedule, schedule(self._position)) for schedule in course]
-                values[hyperparameter] = [
-                    factor if schedule.is_absolute else base * factor
-                    for base, (schedule, factor) in zip(bases, each, strict=True)
-                ]
-        self._derived_at, self._derived = at, values
-        return values
-
-    def _write(self) -> None:
-        """The one place that writes."""
-        self._adopt()
-        for hyperparameter, values in self._derive().items():
-            for group, value in zip(self._optimizer.param_groups, values, strict=True):
-                write_value(group, hyperparameter, value)
-
-    def _record(
-        self,
-        wanted: set[str],
-        loss: Tensor | float | None,
-        rates: list[float],
-        norm: Tensor | None,
-        before: list[Tensor],
-    ) -> dict[str, float]:
-        """What this step looked like, as plain numbers; the one place that reads back from the device."""
-        record: dict[str, float] = {"step": self._steps}
-        if "loss" in wanted and loss is not None:
-            record["loss"] = _read(loss)
-        if "rate" in wanted:
-            record["rate"] = rates[0]
-            if len(rates) > 1:
-                record |= {f"rate/{name}": rate for name, rate in zip(group_names(self._optimizer), rates, strict=True)}
-        if "gradient_norm" in wanted and norm is not None:
-            record["gradient_norm"] = float(norm)
-        if before:
-            now = [p.detach() for p in parameters(self._optimizer)]
-            update = torch.nn.utils.get_total_norm([new - old for new, old in zip(now, before, strict=True)])
-            weight = torch.nn.utils.get_total_norm(before)
-            record["update_ratio"] = float(update / weight)
-        return record
+    def detach(self) -> None:
+        """End control: the groups get their bases back, and another Control may take the optimizer over."""
+        self._settle()
+        self._governor.detach()
 
 
-def _read(value: Tensor | float) -> float:
-    return float(value.item() if isinstance(value, Tensor) else value)
+def _optimizers(given: Any) -> dict[str, Optimizer]:
+    if isinstance(given, Optimizer):
+        return {"": given}
+    named = given if isinstance(given, Mapping) else None
+    if named is None and isinstance(given, Iterable) and not isinstance(given, str):
+        named = {f"optimizer{index}": each for index, each in enumerate(given)}
+    if not named or not all(isinstance(each, Optimizer) for each in named.values()):
+        rule = "a torch.optim.Optimizer, a list of them, or a mapping by name"
+        raise TypeError(_check.message("optimizer", given, rule))
+    if len(set(map(id, named.values()))) < len(named):
+        raise ValueError("optimizer stands twice in the list; give each once")
+    return {str(name): each for name, each in named.items()}
 
 
 def _observers(watch: Observer | Iterable[Observer] | None) -> list[Observer]:
@@ -355,7 +436,7 @@ def _observers(watch: Observer | Iterable[Observer] | None) -> list[Observer]:
     observers = list(watch) if isinstance(watch, Iterable) else [watch]
     for observer in observers:
         if not isinstance(observer, Observer):
-            rule = "an observer or several: objects with wants, on_step and on_observe"
+            rule = "an observer or several: objects with wants, on_step, on_observe and on_event"
             raise TypeError(_check.message("watch", observer, rule, 'write for example watch=TensorBoard("runs/a")'))
         unknown = set(observer.wants(0)) - SIGNALS
         if unknown:

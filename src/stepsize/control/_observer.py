@@ -1,7 +1,7 @@
 """Who may look at a run under control, and what there is to be seen."""
 
 from collections.abc import Collection, Mapping
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 SIGNALS = frozenset({"gradient_norm", "loss", "rate", "update_ratio"})
 """What an observer may ask for at a step.
@@ -14,7 +14,7 @@ SIGNALS = frozenset({"gradient_norm", "loss", "rate", "update_ratio"})
 
 @runtime_checkable
 class Observer(Protocol):
-    """Anything that watches a run: three methods, called by Control.
+    """Anything that watches a run: four methods, called by Control.
 
     Nothing is read back from the device at a step for which ``wants`` is empty.
 
@@ -28,6 +28,8 @@ class Observer(Protocol):
         ...         print(record)
         ...     def on_observe(self, step, values):
         ...         print(step, values)
+        ...     def on_event(self, step, event):
+        ...         print(step, event["what"], event["value"])
         >>> weight = torch.ones(1, requires_grad=True)
         >>> control = Control(torch.optim.SGD([weight], lr=0.5), lr="linear()", total=4, watch=Printer())
         >>> for _ in range(4):
@@ -37,6 +39,8 @@ class Observer(Protocol):
         {'step': 2, 'rate': 0.25}
         >>> control.observe(validation_loss=0.5)
         4 {'validation_loss': 0.5}
+        >>> control.scale(0.5)
+        4 scale 0.5
     """
 
     def wants(self, step: int) -> Collection[str]:
@@ -47,3 +51,6 @@ class Observer(Protocol):
 
     def on_observe(self, step: int, values: Mapping[str, float]) -> None:
         """What was handed to ``Control.observe`` after ``step`` steps, as plain numbers."""
+
+    def on_event(self, step: int, event: Mapping[str, Any]) -> None:
+        """What happened beside the steps: ``what``, ``position``, ``group``, and maybe ``value`` and ``reason``."""

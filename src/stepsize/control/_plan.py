@@ -1,40 +1,51 @@
 """Everything Control applies, as one value with a text."""
 
-from collections.abc import Iterable, Mapping
+import json
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 from stepsize import _check
+from stepsize.control._course import Course, CourseLike, as_course, each_changed, schedules_of, to_lines
+from stepsize.control.feedback import Feedback, as_feedback
 from stepsize.schedule import Schedule, constant
 
-DRIVEN = ("lr", "momentum", "weight_decay")
-Course = Schedule | tuple[Schedule, ...]
-"""What drives a hyperparameter: one schedule for all groups, or one for each."""
-CourseLike = Schedule | str | Iterable[Schedule | str]
+NAMED = ("lr", "momentum", "weight_decay")
+BOUNDS = ("floor", "cap")
+_LINE = re.compile(r"""(?P<indent>\s*)(?P<name>"(?:[^"\\]|\\.)*"|[^:"]+):(?:\s+(?P<value>.*?))?\s*""")
 
 
 @dataclass(frozen=True, init=False)
 class Plan:
-    """What Control applies to an optimizer: schedules by hyperparameter, and a clipping threshold.
+    """What Control applies to an optimizer: schedules by hyperparameter, clipping, feedback and bounds.
 
     Its text is a small YAML mapping, and ``Plan.parse`` reads it back.
 
     Args:
-        lr: a schedule or its text, or a list with one for each parameter group; constant when left out.
+        lr: a schedule or its text, a list with one for each parameter group, or a mapping from the groups' names
+            (patterns such as ``"*"`` too; the first that fits holds) or indices; constant when left out.
         momentum: the same for the momentum (beta1 for Adam's kin); left alone when left out.
         weight_decay: the same for the weight decay; left alone when left out.
-        clip: the largest global gradient norm let through, > 0; no clipping when left out.
+        clip: the largest global gradient norm let through: a number > 0, or a schedule that gives it; no clipping
+            when left out.
+        feedback: what looks at the loss, such as ``plateau()`` or its text; none when left out.
+        floor: the smallest learning rate: a number, a schedule that gives it, or as for lr; none when left out.
+        cap: the largest learning rate, likewise.
+        others: any other number in the optimizer's groups, such as ``beta2`` or ``eps``, as for lr.
 
     Raises:
-        TypeError, ValueError: what should be a schedule is none, or clip is not a finite number > 0.
+        TypeError, ValueError: what should be a schedule is none, or a number is out of its range.
 
     Example:
         >>> from stepsize import Plan
-        >>> plan = Plan(lr="warmup(5%) >> cosine()", clip=1)
+        >>> plan = Plan(lr="warmup(5%) >> cosine()", clip=1, cap=0.5)
         >>> print(plan)
         lr: warmup(5%) >> cosine()
         clip: 1.0
+        cap: 0.5
         >>> Plan.parse(str(plan)) == plan
         True
     """
@@ -42,7 +53,11 @@ class Plan:
     lr: Course = field(default_factory=constant)
     momentum: Course | None = None
     weight_decay: Course | None = None
-    clip: float | None = None
+    clip: float | Schedule | None = None
+    feedback: Feedback | None = None
+    floor: Course | None = None
+    cap: Course | None = None
+    others: tuple[tuple[str, Course], ...] = ()
 
     def __init__(
         self,
@@ -50,26 +65,80 @@ class Plan:
         *,
         momentum: CourseLike | None = None,
         weight_decay: CourseLike | None = None,
-        clip: float | None = None,
+        clip: float | Schedule | str | None = None,
+        feedback: Feedback | str | None = None,
+        floor: float | CourseLike | None = None,
+        cap: float | CourseLike | None = None,
+        **others: CourseLike,
     ) -> None:
-        object.__setattr__(self, "lr", constant() if lr is None else as_course("lr", lr))
-        for name, value in (("momentum", momentum), ("weight_decay", weight_decay)):
-            object.__setattr__(self, name, None if value is None else as_course(name, value))
-        object.__setattr__(self, "clip", None if clip is None else _check.number("clip", clip, above=0))
+        if not isinstance(clip, Schedule | str | None):
+            clip = _check.number("clip", clip, above=0, remedy="or a schedule that gives it")
+        values = {
+            "lr": constant() if lr is None else as_course("lr", lr),
+            "momentum": None if momentum is None else as_course("momentum", momentum),
+            "weight_decay": None if weight_decay is None else as_course("weight_decay", weight_decay),
+            "clip": Schedule.parse(clip) if isinstance(clip, str) else clip,
+            "feedback": None if feedback is None else as_feedback(feedback),
+            "floor": None if floor is None else as_course("floor", floor, numbers=True),
+            "cap": None if cap is None else as_course("cap", cap, numbers=True),
+            "others": tuple((name, as_course(name, value)) for name, value in others.items()),
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        low, high = self.floor, self.cap
+        if isinstance(low, constant) and isinstance(high, constant) and low.value > high.value:
+            raise ValueError(_check.message("cap", high.value, f"at least the floor, {low.value:g}"))
 
     @cached_property
     def courses(self) -> Mapping[str, Course]:
         """What is driven, by hyperparameter."""
-        courses = {name: getattr(self, name) for name in DRIVEN}
-        return MappingProxyType({name: course for name, course in courses.items() if course is not None})
+        named = {name: getattr(self, name) for name in NAMED}
+        return MappingProxyType({n: course for n, course in (named | dict(self.others)).items() if course is not None})
+
+    @property
+    def bounds(self) -> dict[str, Course]:
+        """``floor`` and ``cap``, as far as there are any."""
+        return {name: getattr(self, name) for name in BOUNDS if getattr(self, name) is not None}
+
+    @property
+    def functions(self) -> dict[str, Callable[[float], float]]:
+        """The Python functions inside, by name: what ``parse`` needs to read this plan's text again."""
+        found: dict[str, Callable[[float], float]] = {}
+        clip = [self.clip] if isinstance(self.clip, Schedule) else []
+        for course in (*self.courses.values(), *self.bounds.values(), *clip):
+            for schedule in schedules_of(course):
+                found |= schedule.functions
+        return found
 
     def __str__(self) -> str:
-        lines = []
-        for name, course in self.courses.items():
-            lines += (
-                [f"{name}: {course}"] if isinstance(course, Schedule) else [f"{name}:", *(f"- {s}" for s in course)]
-            )
-        return "\n".join(lines if self.clip is None else [*lines, f"clip: {self.clip!r}"])
+        lines = [line for name, course in self.courses.items() for line in to_lines(name, course)]
+        if self.clip is not None:
+            lines.append(f"clip: {self.clip}")
+        if self.feedback is not None:
+            lines.append(f"feedback: {self.feedback}")
+        bounds = [line for name, bound in self.bounds.items() for line in to_lines(name, bound, numbers=True)]
+        return "\n".join(lines + bounds)
+
+    def changed(self, change: Callable[[str, Schedule], Schedule]) -> "Plan":
+        """The plan with every schedule changed.
+
+        Args:
+            change: (what it drives, schedule) -> schedule.
+
+        Example:
+            >>> from stepsize import Plan
+            >>> print(Plan("cosine(100)", clip=1).changed(lambda name, schedule: schedule.stretch(2)))
+            lr: cosine(200)
+            clip: 1.0
+        """
+
+        def each(name: str, course: Course | None) -> Any:
+            return None if course is None else each_changed(course, lambda schedule: change(name, schedule))
+
+        changed = {name: each(name, getattr(self, name)) for name in (*NAMED, *BOUNDS)}
+        clip = change("clip", self.clip) if isinstance(self.clip, Schedule) else self.clip
+        others = {name: each(name, course) for name, course in self.others}
+        return Plan(**changed, clip=clip, feedback=self.feedback, **others)
 
     def over(self, total: float | None, per_epoch: float | None = None) -> "Plan":
         """This plan on a run of ``total`` positions; without a total, itself, if its schedules can do without.
@@ -86,29 +155,32 @@ class Plan:
             >>> print(Plan("warmup(5%) >> cosine()").over(100))
             lr: warmup(5) >> cosine(95)
         """
-        laid: dict[str, Course] = {}
-        for name, course in self.courses.items():
-            for schedule in [course] if isinstance(course, Schedule) else course:
-                if total is None and schedule.missing is not None:
-                    problem = f"{name}={schedule} needs the run's length"
-                    raise ValueError(f"{problem}; give total=, the number of steps to be trained")
-            if total is None:
-                laid[name] = course
-            elif isinstance(course, Schedule):
-                laid[name] = course.over(total, per_epoch)
-            else:
-                laid[name] = tuple(schedule.over(total, per_epoch) for schedule in course)
-        return Plan(**laid, clip=self.clip)
+
+        def laid(name: str, schedule: Schedule) -> Schedule:
+            if total is not None:
+                endless = schedule.length is None and schedule.missing is None
+                return schedule if name in BOUNDS and endless else schedule.over(total, per_epoch)
+            if schedule.missing is not None:
+                problem = f"{name}={schedule} needs the run's length"
+                raise ValueError(f"{problem}; give total=, the number of steps to be trained")
+            return schedule
+
+        plan = self.changed(laid)
+        if plan.feedback is not None:
+            object.__setattr__(plan, "feedback", plan.feedback.over(total, per_epoch))
+        return plan
 
     @staticmethod
-    def parse(text: str) -> "Plan":
+    def parse(text: str, functions: Mapping[str, Callable[[float], float]] | None = None) -> "Plan":
         """Read a plan from its text, the inverse of ``str``.
 
         Args:
-            text: lines ``name: value``, as printed by ``str(plan)``; a list has a line ``- value`` for each group.
+            text: lines ``name: value``, as printed by ``str(plan)``; a list has a line ``- value`` for each group, a
+                mapping an indented line ``group: value``.
+            functions: Python functions by the names that the text calls them.
 
         Raises:
-            TypeError, ValueError: a line has no name, an unknown name, or a value that its name does not take.
+            TypeError, ValueError: a line has no name, or a value that its name does not take.
 
         Example:
             >>> from stepsize import Plan
@@ -117,41 +189,50 @@ class Plan:
         """
         if not isinstance(text, str):
             raise TypeError(_check.message("text", text, "a plan's text", 'write for example "lr: cosine()"'))
-        values: dict[str, str | list[str]] = {}
+        values: dict[str, Any] = {}
         last = ""
         for line in filter(str.strip, text.splitlines()):
-            if line.strip().startswith("- ") and isinstance(values.get(last), list):
-                values[last].append(line.strip()[2:])  # type: ignore[union-attr]
+            if line.lstrip().startswith("- ") and isinstance(values.get(last), list | None) and last:
+                values[last] = [*(values[last] or []), line.lstrip()[2:].strip()]
                 continue
-            last, value = _name_and_value(line)
-            if last in values:
-                raise ValueError(f"{last} stands twice in the plan; leave one out")
-            values[last] = value or []
-        try:
-            clip = float(values.pop("clip")) if "clip" in values else None  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            raise ValueError(_check.message("clip", text, "a finite number > 0")) from None
-        return Plan(**values, clip=clip)
+            indented, name, value = _read(line)
+            inside = values.get(last) if indented and last else None
+            if indented and isinstance(inside, dict | None) and last and value is not None:
+                key: str | int = int(name) if name.isdigit() and '"' not in line.split(":")[0] else name
+                values[last] = {**(inside or {}), key: value}
+                continue
+            if name in values:
+                raise ValueError(f"{name} stands twice in the plan; leave one out")
+            last, values[name] = name, value
+        return Plan(**{name: _value(name, value, functions) for name, value in values.items()})
 
 
-def _name_and_value(line: str) -> tuple[str, str]:
-    name, colon, value = (part.strip() for part in line.partition(":"))
-    if not colon:
+def _read(line: str) -> tuple[bool, str, str | None]:
+    match = _LINE.fullmatch(line)
+    if not match:
         raise ValueError(_check.message("line of a plan", line, "name: value", 'write "lr: cosine()"'))
-    if name not in (*DRIVEN, "clip"):
-        raise ValueError(f"a plan has no {name!r}; {_check.closest(name, (*DRIVEN, 'clip'))}")
-    return name, value
+    name = match["name"].strip()
+    return bool(match["indent"]), json.loads(name) if name.startswith('"') else name, match["value"] or None
 
 
-def as_course(name: str, value: CourseLike) -> Course:
-    """A schedule or one for each group, from schedules or their texts."""
-    if isinstance(value, str):
-        return Schedule.parse(value)
-    if isinstance(value, Schedule):
+def _value(name: str, value: Any, functions: Mapping[str, Callable[[float], float]] | None) -> Any:
+    if value is None:
+        raise ValueError(f"{name} of the plan has no value; write a schedule behind it, or leave it out")
+    if isinstance(value, dict):
+        return {key: _value(name, each, functions) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_value(name, each, functions) for each in value]
+    if name == "feedback":
         return value
-    if isinstance(value, Iterable):
-        schedules = tuple(Schedule.parse(each) if isinstance(each, str) else each for each in value)
-        if schedules and all(isinstance(each, Schedule) for each in schedules):
-            return schedules
-    rule = "a schedule or its text, or a list with one for each group"
-    raise TypeError(_check.message(name, value, rule, f'write for example {name}=warmup("5%") >> cosine()'))
+    if name in ("clip", *BOUNDS):
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    try:
+        return Schedule.parse(value, functions=functions)
+    except ValueError as error:
+        if name in (*NAMED, "clip", *BOUNDS) or not value.replace(".", "").isdigit():
+            raise
+        known = (*NAMED, "clip", "feedback", *BOUNDS)
+        raise ValueError(f"a plan has no {name!r} that takes {value}; {_check.closest(name, known)}") from error

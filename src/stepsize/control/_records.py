@@ -1,10 +1,11 @@
-"""What Control gives back: a step that was done, and the rates that will be."""
+"""What Control gives back: a step that was done, and the rates that will be; and what it tells the observers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -13,16 +14,21 @@ class Step(NamedTuple):
     """What a call of ``Control.step`` did; nothing has been read back from the device.
 
     Attributes:
-        updated: whether the weights were updated.
         position: the clock before the update; the first step is at 0.
         norm: the gradients' global norm before clipping, a 0-d tensor; None where it was not needed.
         threshold: the clipping threshold; None without clipping.
+        done: whether the weights were updated: True or False, or a 0-d bool tensor where only the device knows.
     """
 
-    updated: bool
     position: float
     norm: Tensor | None = None
     threshold: float | None = None
+    done: bool | Tensor = True
+
+    @property
+    def updated(self) -> bool:
+        """Whether the weights were updated: not while gradients accumulate, nor when a scaler left the step out."""
+        return bool(self.done)
 
     @property
     def clipped(self) -> bool:
@@ -41,3 +47,42 @@ class Preview:
 
     positions: NDArray[np.float64]
     rates: Mapping[str, NDArray[np.float64]]
+
+
+def record(
+    step: int,
+    wanted: set[str],
+    loss: Tensor | float | None,
+    rates: Mapping[str, float],
+    norm: Tensor | None,
+    weights: tuple[Sequence[Tensor], Sequence[Tensor]] | None,
+) -> dict[str, float]:
+    """What a step looked like, as plain numbers; the one place that reads back from the device for observers.
+
+    Args:
+        step: its number.
+        wanted: the signals wanted.
+        loss: its loss.
+        rates: by group.
+        norm: the gradients' norm.
+        weights: before and after the update.
+    """
+    facts: dict[str, float] = {"step": step}
+    if "loss" in wanted and loss is not None:
+        facts["loss"] = read(loss)
+    if "rate" in wanted:
+        facts["rate"] = next(iter(rates.values()))
+        if len(rates) > 1:
+            facts |= {f"rate/{name}": rate for name, rate in rates.items()}
+    if "gradient_norm" in wanted and norm is not None:
+        facts["gradient_norm"] = float(norm)
+    if weights is not None:
+        before, after = weights
+        update = torch.nn.utils.get_total_norm([new.detach() - old for new, old in zip(after, before, strict=True)])
+        facts["update_ratio"] = float(update / torch.nn.utils.get_total_norm(list(before)))
+    return facts
+
+
+def read(value: Tensor | float) -> float:
+    """A plain number; reads back from the device."""
+    return float(value.item() if isinstance(value, Tensor) else value)

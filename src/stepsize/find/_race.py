@@ -83,7 +83,7 @@ def find(
     plan.over(total, getattr(task, "per_epoch", None))
     Trial(task.name, {} if schedule is None else {"schedule": schedule}, seed, total)
     course = None if schedule is None else Schedule.parse(schedule)
-    return _Race(task, course, plan.clip, seed, total, low, high, engine, on_result, progress).run()
+    return _Race(task, course, clip, seed, total, low, high, engine, on_result, progress).run()
 
 
 def check_range(low: float, high: float) -> tuple[float, float]:

@@ -1,6 +1,7 @@
 """An optimizer's parameter groups: their names, their parameters, reading and writing their hyperparameters."""
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
+from numbers import Real
 from typing import Any
 
 import torch
@@ -46,15 +47,33 @@ def group_names(optimizer: Optimizer) -> list[str]:
     return [name if names.count(name) == 1 else f"{name}#{index}" for index, name in enumerate(names)]
 
 
-def read_value(group: MutableMapping[str, Any], hyperparameter: str = "lr") -> float:
+def pair_index(group: Mapping[str, Any], hyperparameter: str) -> int | None:
+    """The place of a hyperparameter in a group's ``betas``, or None if it has an entry of its own.
+
+    Args:
+        group: one of ``optimizer.param_groups``.
+        hyperparameter: as for ``read_value``.
+
+    Example:
+        >>> from stepsize.optim import pair_index
+        >>> adam = {"lr": 0.1, "betas": (0.9, 0.999)}
+        >>> pair_index(adam, "momentum"), pair_index(adam, "beta2"), pair_index(adam, "lr")
+        (0, 1, None)
+    """
+    place = {"momentum": 0, "beta1": 0, "beta2": 1}.get(hyperparameter)
+    return None if place is None or "betas" not in group else place
+
+
+def read_value(group: Mapping[str, Any], hyperparameter: str = "lr") -> float:
     """A group's hyperparameter as a float; reads back from the device when it is a tensor there.
 
     Args:
         group: one of ``optimizer.param_groups``.
-        hyperparameter: ``"lr"``, ``"momentum"`` (beta1 where a group has betas), ``"weight_decay"`` or another entry.
+        hyperparameter: ``"lr"``, ``"momentum"`` (beta1 where a group has betas), ``"beta1"``, ``"beta2"``, or any other
+            number in the group.
 
     Raises:
-        ValueError: the group has no such hyperparameter.
+        ValueError: the group has no such hyperparameter, or it is no number.
 
     Example:
         >>> from stepsize.optim import read_value
@@ -62,13 +81,14 @@ def read_value(group: MutableMapping[str, Any], hyperparameter: str = "lr") -> f
         >>> read_value(group), read_value(group, "momentum")
         (0.1, 0.9)
     """
-    if hyperparameter == "momentum" and "betas" in group:
-        return float(group["betas"][0])
-    if hyperparameter not in group:
-        known = sorted(key for key in group if key not in ("params", "name"))
+    place = pair_index(group, hyperparameter)
+    value = group.get(hyperparameter) if place is None else group["betas"][place]
+    if isinstance(value, bool) or not isinstance(value, Real | Tensor):
+        known = [key for key, each in group.items() if isinstance(each, Real | Tensor) and not isinstance(each, bool)]
+        known += ["beta1", "beta2"] if "betas" in group else []
         problem = f"the optimizer has no {hyperparameter!r} in its parameter groups"
         raise ValueError(f"{problem}; {_check.closest(hyperparameter, known)}")
-    return float(group[hyperparameter])
+    return float(value)
 
 
 def write_value(group: MutableMapping[str, Any], hyperparameter: str, value: float) -> None:
@@ -87,17 +107,13 @@ def write_value(group: MutableMapping[str, Any], hyperparameter: str, value: flo
         >>> group["lr"], group["betas"]
         (0.05, (0.85, 0.999))
     """
-    if hyperparameter == "momentum" and "betas" in group:
-        if isinstance(group["betas"][0], Tensor):
-            _fill(group["betas"][0], value)
-        else:
-            group["betas"] = (value, *group["betas"][1:])
-    elif isinstance(group[hyperparameter], Tensor):
-        _fill(group[hyperparameter], value)
-    else:
+    place = pair_index(group, hyperparameter)
+    held = group[hyperparameter] if place is None else group["betas"][place]
+    if isinstance(held, Tensor):
+        with torch.no_grad():
+            held.fill_(value)
+    elif place is None:
         group[hyperparameter] = value
-
-
-def _fill(tensor: Tensor, value: float) -> None:
-    with torch.no_grad():
-        tensor.fill_(value)
+    else:
+        betas = group["betas"]
+        group["betas"] = (*betas[:place], value, *betas[place + 1 :])

@@ -20,6 +20,7 @@ from stepsize.schedule._recipes import wsd as wsd
 from stepsize.schedule._tables import piecewise_constant as piecewise_constant
 from stepsize.schedule._tables import piecewise_linear as piecewise_linear
 from stepsize.schedule._text import ScheduleTextError as ScheduleTextError
+from stepsize.schedule._text import parse_call as parse_call
 from stepsize.schedule._waves import cosine as cosine
 from stepsize.schedule._waves import cosine_restarts as cosine_restarts
 from stepsize.schedule._waves import cosine_wave as cosine_wave
@@ -52,6 +53,7 @@ __all__ = [
     "noise",
     "one_cycle",
     "one_minus_sqrt",
+    "parse_call",
     "part",
     "piecewise_constant",
     "piecewise_linear",

@@ -48,9 +48,11 @@ class Schedule(ABC):
             ValueError: a length is still open or relative (call ``.over(total)`` first), or a position is negative
                 or NaN.
         """
+        kind = type(position)
+        if kind is float and position >= 0.0 and self.missing is None:  # what a training loop asks, at once
+            return self._at(position)
         if self.missing is not None:
             raise ValueError(f"{self} cannot be called yet: {self.missing}")
-        kind = type(position)
         if kind is int or kind is float:
             if not position >= 0:
                 raise ValueError(_check.message("position", position, "a number >= 0"))
@@ -166,6 +168,16 @@ class Schedule(ABC):
         from stepsize.schedule._text import parse
 
         return parse(text, functions)
+
+    @property
+    def functions(self) -> dict[str, Callable[[float], float]]:
+        """The Python functions inside, by name: what ``parse`` needs to read this schedule's text again."""
+        found: dict[str, Callable[[float], float]] = {}
+        for inside in vars(self).values():
+            for each in inside if isinstance(inside, tuple) else (inside,):
+                if isinstance(each, Schedule):
+                    found |= each.functions
+        return found
 
     def __rshift__(self, other: "Schedule") -> "Schedule":
         if not isinstance(other, Schedule):

@@ -36,6 +36,10 @@ class function(Piece):  # noqa: N801 - pieces are written like functions
             raise TypeError(_check.message("call", self.call, "a function of the position"))
 
     @property
+    def functions(self) -> dict[str, Callable[[float], float]]:
+        return {self.name: self.call}
+
+    @property
     def _is_endless(self) -> bool:
         return True
 

@@ -12,7 +12,7 @@ Grammar::
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from stepsize import _check
 from stepsize.schedule._core import Schedule
@@ -64,10 +64,33 @@ def parse(text: str, functions: Functions | None = None) -> Schedule:
         raise ScheduleTextError(
             f"a schedule's text has at most {LONGEST:,} characters, got {len(text):,}", text, LONGEST
         )
-    parser = _Parser(text, functions or {})
+    parser = _Parser(text, functions or {}, PIECES)
     result = parser.sequence()
     parser.expect("end", "the end of the text, '>>' or '*'")
     return parser.schedule(result, 0)
+
+
+def parse_call(text: str, makers: Mapping[str, Callable[..., Any]]) -> Any:
+    """What one call of one of the makers gives, such as ``plateau(patience=5)``; read like a schedule.
+
+    Args:
+        text: a name with arguments in brackets.
+        makers: by name, what may be called.
+
+    Raises:
+        TypeError, ValueError: it is no such text, or the maker refuses its arguments.
+
+    Example:
+        >>> from stepsize.schedule import parse_call
+        >>> parse_call("complex(3, imag=4)", {"complex": complex})
+        (3+4j)
+    """
+    if not isinstance(text, str):
+        raise TypeError(_check.message("text", text, "a text", f'write for example "{next(iter(makers))}()"'))
+    parser = _Parser(text, {}, makers)
+    made = parser.call(parser.expect("name", f"one of {', '.join(makers)}"))
+    parser.expect("end", "the end of the text")
+    return made
 
 
 def _tokens(text: str) -> list[_Token]:
@@ -86,8 +109,9 @@ def _tokens(text: str) -> list[_Token]:
 
 
 class _Parser:
-    def __init__(self, text: str, functions: Functions) -> None:
+    def __init__(self, text: str, functions: Functions, makers: Mapping[str, Callable[..., Any]]) -> None:
         self.text = text
+        self.makers = makers
         self.functions = functions
         self.tokens = _tokens(text)
         self.index = 0
@@ -157,7 +181,7 @@ class _Parser:
         self.depth -= 1
         return result
 
-    def call(self, name: _Token) -> Schedule:
+    def call(self, name: _Token) -> Any:
         if name.text == "function":
             return self.function()
         if name.text == "one_cycle":
@@ -165,17 +189,17 @@ class _Parser:
             raise self.error(
                 f"one_cycle gives rate and momentum to Control in Python; the rate alone is {rate}", name.at
             )
-        if name.text not in PIECES:
-            raise self.error(f"there is no piece {name.text!r}; {_check.closest(name.text, PIECES)}", name.at)
+        if name.text not in self.makers:
+            raise self.error(f"there is no piece {name.text!r}; {_check.closest(name.text, self.makers)}", name.at)
         self.expect("(", f"'(' after {name.text}")
-        signature = inspect.signature(PIECES[name.text])
+        signature = inspect.signature(self.makers[name.text])
         positional, named = self.arguments(name.text, signature)
         try:
             signature.bind(*positional, **named)
         except TypeError as mismatch:
             raise self.error(f"{name.text}: {mismatch}; write {name.text}{_bare(signature)}", name.at) from None
         try:
-            return PIECES[name.text](*positional, **named)
+            return self.makers[name.text](*positional, **named)
         except (TypeError, ValueError) as error:
             raise self.error(str(error), name.at) from None
 

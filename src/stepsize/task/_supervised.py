@@ -118,7 +118,13 @@ class _SupervisedRun:
             self.batches = iter(task.batches(torch.Generator().manual_seed(trial.seed)))
         self._random = ended[0]
         self.control = Control(
-            self.optimizer, lr=plan.lr, clip=plan.clip, total=trial.steps, per_epoch=task.per_epoch, watch=watch
+            self.optimizer,
+            lr=plan.lr,
+            clip=plan.clip,
+            total=trial.steps,
+            per_epoch=task.per_epoch,
+            watch=watch,
+            remind=False,
         )
 
     def advance(self, steps: int) -> list[float]:

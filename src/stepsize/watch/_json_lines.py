@@ -15,13 +15,16 @@ class JsonLines:
     """An observer that appends one JSON object a line to a file, written through at once.
 
     A step's line has ``step`` (the first is 0), ``loss``, ``rate``, ``gradient_norm``, ``update_ratio``; a line from
-    ``Control.observe`` has ``step`` (how many were done) and what was handed over. What is not finite is ``null``.
+    ``Control.observe`` has ``step`` (how many were done) and what was handed over; an event's line (a change by hand,
+    a decision of feedback) has ``step``, ``what``, ``position``, ``group`` and maybe ``value`` and ``reason``. What is
+    not finite is ``null``.
 
     Args:
         path: the file; made if missing, its folder too, and appended to.
         every: steps from one line to the next, >= 1.
         observed: another file for what is handed to ``Control.observe``, so that every line of each has the same
             names; the same file when left out.
+        events: another file for events, made when the first comes; the same file when left out.
 
     Raises:
         TypeError, ValueError: every is not a whole number >= 1.
@@ -41,10 +44,17 @@ class JsonLines:
         {"step": 0, "loss": 1.0, "rate": 0.5, "gradient_norm": 2.0, "update_ratio": 1.0}
     """
 
-    def __init__(self, path: Path | str, every: int = 1, observed: Path | str | None = None) -> None:
+    def __init__(
+        self,
+        path: Path | str,
+        every: int = 1,
+        observed: Path | str | None = None,
+        events: Path | str | None = None,
+    ) -> None:
         self.every = _check.whole("every", every, least=1)
         self._file = _append(self, path)
         self._observed = self._file if observed is None else _append(self, observed)
+        self._events = self._file if events is None else events
 
     def wants(self, step: int) -> Collection[str]:
         """Every signal, each ``every`` steps."""
@@ -59,10 +69,17 @@ class JsonLines:
         """Append what was observed."""
         self._observed.write(to_json({"step": step, **values}) + "\n")
 
+    def on_event(self, step: int, event: Mapping[str, Any]) -> None:
+        """Append what has happened."""
+        if isinstance(self._events, Path | str):
+            self._events = _append(self, self._events)
+        self._events.write(to_json({"step": step, **event}) + "\n")
+
     def close(self) -> None:
         """Close the files; done by itself when the observer is dropped or the program ends."""
-        self._file.close()
-        self._observed.close()
+        for file in (self._file, self._observed, self._events):
+            if not isinstance(file, Path | str):
+                file.close()
 
 
 def _append(owner: JsonLines, path: Path | str) -> TextIO:
@@ -70,6 +87,22 @@ def _append(owner: JsonLines, path: Path | str) -> TextIO:
     file = Path(path).open("a", encoding="utf-8", buffering=1)  # noqa: SIM115 - closed with its owner
     weakref.finalize(owner, file.close)
     return file
+
+
+def event_line(event: Mapping[str, Any]) -> str:
+    """An event in one line for people.
+
+    Args:
+        event: as handed to ``on_event``.
+
+    Example:
+        >>> from stepsize.watch import event_line
+        >>> event_line({"what": "scale", "position": 5.0, "group": "head", "value": 0.5, "reason": "too noisy"})
+        'scale 0.5 of head: too noisy'
+    """
+    value = f" {event['value']:.6g}" if "value" in event else ""
+    reason = f": {event['reason']}" if "reason" in event else ""
+    return f"{event['what']}{value} of {event['group']}{reason}"
 
 
 def to_json(value: Any, indent: int | None = None) -> str:

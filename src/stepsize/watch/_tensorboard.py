@@ -11,6 +11,7 @@ import torch
 from stepsize import _check, _extras
 from stepsize.control import SIGNALS
 from stepsize.state import evaluating
+from stepsize.watch._json_lines import event_line
 
 
 class TensorBoard:
@@ -61,6 +62,10 @@ class TensorBoard:
         """Add a point for each value."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
+
+    def on_event(self, step: int, event: Mapping[str, Any]) -> None:
+        """Add a line of text under ``events``."""
+        self._writer.add_text("events", event_line(event), step)
 
     def add_graph(self, model: torch.nn.Module, example: Any) -> None:
         """Add the model's graph, traced in eval mode; weights, mode and random state stay as they are.

@@ -1,0 +1,188 @@
+"""What Control and Scheduler have in common: plan, clock, feedback, changes by hand, saving and going on."""
+
+import sys
+import warnings
+import weakref
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from stepsize import _check
+from stepsize.control._driver import Driver
+from stepsize.control._extend import extended
+from stepsize.control._log import Log
+from stepsize.control._observer import Observer
+from stepsize.control._plan import Plan
+from stepsize.control._records import Preview
+from stepsize.control._resume import Choice, Given, load, state_of
+from stepsize.control.feedback import Steering
+from stepsize.schedule import Schedule
+
+MOST = 100_000  # positions in a preview of a whole run
+ENOUGH = 0.9  # of the total; who stops below it is told so
+
+
+class ShortRunWarning(UserWarning):
+    """A run has stopped well before its schedule's end."""
+
+
+class Governor:
+    """Keeps the groups at the plan's values, whatever happens in the loop around."""
+
+    def __init__(
+        self,
+        optimizers: Mapping[str, Any],
+        plan: Plan,
+        total: float | None,
+        per_epoch: float | None,
+        foreign: str,
+        observers: Iterable[Observer] = (),
+        remind: bool = True,
+    ) -> None:
+        total = None if total is None else _check.number("total", total, above=0)
+        per_epoch = None if per_epoch is None else _check.number("per_epoch", per_epoch, above=0)
+        if not isinstance(remind, bool):
+            raise TypeError(_check.message("remind", remind, "True or False"))
+        self.given = Given(plan, total, per_epoch)
+        self.log = Log(observers)
+        self.driver = Driver(optimizers, self.given.laid(), foreign, self.log)
+        self.driver.total = total
+        feedback = self.driver.plan.feedback
+        self.steering = None if feedback is None else Steering(feedback)
+        self._reminds = remind
+        self._began = _Count()
+        self._set_end()
+        if remind:
+            weakref.finalize(self, _remind, self.driver, self._began)
+
+    def advance(self, amount: float) -> None:
+        """After an update: move the clock and write the values of the next one."""
+        driver = self.driver
+        if driver.position >= self._end:
+            self._say_past()
+        driver.position += amount
+        driver.steps += 1
+        driver.write()
+
+    def retreat(self, position: float) -> None:
+        """Take an update back that turns out not to have happened."""
+        self.driver.position = position
+        self.driver.steps -= 1
+        self.driver.write()
+
+    def steer(self, values: Mapping[str, Any] | None, now: bool, device: torch.device | None = None) -> None:
+        """Note what was observed, and let feedback decide if it is time to; every rank calls at the same times."""
+        if self.steering is None:
+            return
+        if values is not None:
+            self.steering.take(dict(values))
+        if not now:
+            return
+        for decision in self.steering.digest(self.driver.position, device):
+            self.driver.say("feedback", decision.factor, reason=decision.reason)
+        if self.steering.factor != self.driver.feedback:
+            self.driver.feedback = self.steering.factor
+            self.driver.refresh()
+
+    def scale(self, factor: float, group: str, of: str, reason: str) -> None:
+        factor = _check.number("factor", factor, least=0)
+        for _, share in self.driver.shares(of, group):
+            share.manual *= factor
+        self._changed("scale", factor, group, of, reason)
+
+    def hold(self, value: float | None, group: str, of: str, reason: str) -> None:
+        value = None if value is None else _check.number(of, value, least=0)
+        for _, share in self.driver.shares(of, group):
+            share.held = value
+        self._changed("release" if value is None else "set", value, group, of, reason)
+
+    def rebase(self, base: float, group: str, of: str, reason: str) -> None:
+        base = _check.number(of, base, least=0)
+        shares = self.driver.shares(of, group)
+        for index, _ in shares:
+            schedule = self.driver.lines[of].schedules[index]
+            if schedule.is_absolute:
+                problem = f"{of} of {self.driver.names[index]} follows {schedule}, which gives values itself"
+                raise ValueError(f"{problem}, so that its base means nothing; use scale or set")
+        for _, share in shares:
+            share.base = base
+        self._changed("rebase", base, group, of, reason)
+
+    def _changed(self, what: str, value: float | None, group: str, of: str, reason: str) -> None:
+        if not isinstance(reason, str):
+            raise TypeError(_check.message("reason", reason, "a text"))
+        self.driver.refresh()
+        self.driver.say(what if of == "lr" else f"{what} {of}", value, group, reason)
+
+    def extend(self, total: float, how: str | Schedule) -> None:
+        driver = self.driver
+        driver.check()
+        total = _check.number("total", total, above=0)
+        plan, old = extended(driver.plan, driver.position, driver.total, total, how), driver.total
+        driver.plan, driver.total = plan, total
+        driver.adopt()
+        driver.write()
+        self._set_end()
+        driver.say("extend", total, reason=f"{how}, from {'no total' if old is None else f'{old:g}'}")
+
+    def preview(self, positions: ArrayLike | None) -> Preview:
+        driver = self.driver
+        if positions is None:
+            end = driver.total or getattr(driver.plan.lr, "length", None)
+            if not isinstance(end, float):
+                raise ValueError("positions are needed: the run's length is not known; give positions= or total=")
+            positions = np.arange(end) if end <= MOST else np.floor(np.linspace(0, end, MOST, endpoint=False))
+        at = np.asarray(positions, dtype=np.float64)
+        driver.check()
+        line = driver.lines["lr"]
+        return Preview(at, {name: line.curve(index, at) for index, name in enumerate(driver.names)})
+
+    def state_dict(self) -> dict[str, Any]:
+        self.driver.check()
+        return state_of(self.driver, self.given, self.steering)
+
+    def load_state_dict(self, state: Mapping[str, Any], choice: Choice) -> None:
+        feedback = self.given.laid().feedback if choice.plan == "new" else None
+        load(state, self.driver, self.given, self.steering, choice)
+        if feedback is not None:
+            self.steering = Steering(feedback)
+        self._began.steps = self.driver.steps
+        self._set_end()
+
+    def detach(self) -> None:
+        self.driver.detach()
+
+    def _set_end(self) -> None:
+        total = self.driver.total if self._reminds else None
+        self._end = float("inf") if total is None else total * (1 - 1e-9)
+
+    def _say_past(self) -> None:
+        self._end = float("inf")
+        warnings.warn(
+            f"training goes on past its total of {self.driver.total:g}, and the schedule holds its end (said once); "
+            'give the true total, or call extend(total, how="keep", "stretch" or "cooldown")',
+            stacklevel=4,
+        )
+
+
+class _Count:
+    """How many steps had been done when this process began."""
+
+    steps = 0
+
+
+def _remind(driver: Driver, began: _Count) -> None:
+    """At the end of a control's life, or of the program."""
+    total, position = driver.total, driver.position
+    trained = not driver.detached and driver.steps > began.steps
+    broke = sys.exc_info()[0] is not None or hasattr(sys, "last_type")  # whoever sees an error knows that it stopped
+    if total is not None and trained and not broke and position < ENOUGH * total:
+        warnings.warn(
+            f"training stopped at {position:g} of {total:g} ({position / total:.0%}), so that its schedule never came "
+            'to its end; give the true total, or call extend(total, how="cooldown") before the last part',
+            ShortRunWarning,
+            stacklevel=2,
+        )

@@ -1,0 +1,168 @@
+"""Saving a run's course as small plain data, and going on from it: differences are choices, never silent."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stepsize import _check
+from stepsize.control._driver import Driver, Share
+from stepsize.control._extend import extended
+from stepsize.control._plan import Plan
+from stepsize.control.feedback import Steering, as_feedback
+
+VERSION = 2
+KEYS = {"version", "position", "steps", "shares", "written", "given", "plan", "total", "feedback", "log"}
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a control was built with, before it was laid over the run."""
+
+    plan: Plan
+    total: float | None
+    per_epoch: float | None
+
+    def laid(self) -> Plan:
+        """The plan with all lengths as numbers."""
+        return self.plan.over(self.total, self.per_epoch)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is to hold where the saved run and the present one differ; None: nothing may differ."""
+
+    base: str | None = None
+    plan: str | None = None
+    extend: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("base", "plan"):
+            if getattr(self, name) not in (None, "saved", "new"):
+                raise ValueError(_check.message(name, getattr(self, name), "'saved' or 'new'"))
+        if self.extend is not None and self.plan is not None:
+            raise ValueError("extend= changes the saved plan, and plan= chooses one; give one of them")
+
+
+def state_of(driver: Driver, given: Given, steering: Steering | None) -> dict[str, Any]:
+    """The whole state as small plain data."""
+    return {
+        "version": VERSION,
+        "position": driver.position,
+        "steps": driver.steps,
+        "shares": {
+            name: [[share.base, share.manual, share.held] for share in line.shares]
+            for name, line in driver.lines.items()
+        },
+        "written": {name: list(line.values) for name, line in driver.lines.items()},
+        "given": {"plan": str(given.plan), "total": given.total, "per_epoch": given.per_epoch},
+        "plan": str(driver.plan),
+        "total": driver.total,
+        "feedback": None if steering is None else steering.state_dict(),
+        "log": driver.log.state(),
+    }
+
+
+def load(state: Any, driver: Driver, given: Given, steering: Steering | None, choice: Choice) -> None:
+    """Go on from a state; nothing is changed when it is refused."""
+    _check_state(state)
+    driver.adopt()
+    position = _check.number("position of state", state["position"], least=0)
+    steps = _check.whole("steps of state", state["steps"], least=0)
+    plan, total = _plan_and_total(state, given, position, choice)
+    shares = _shares(state, driver, choice)
+    before = driver.plan
+    try:
+        driver.plan = plan
+        driver.adopt()
+    except ValueError:
+        driver.plan = before
+        driver.adopt()
+        raise
+    driver.position, driver.steps, driver.total = position, steps, total
+    for name, mine in shares.items():
+        driver.lines[name].shares[:] = mine
+    if steering is not None and state["feedback"] is not None and choice.plan != "new":
+        steering.load_state_dict(state["feedback"])
+    driver.feedback = 1.0 if steering is None else steering.factor
+    driver.log.load(state["log"])
+    driver.settling = True
+    driver.refresh()
+    chosen = ", ".join(f"{name}={value}" for name, value in vars(choice).items() if value is not None)
+    if chosen:
+        driver.say("resume", reason=chosen)
+
+
+def _check_state(state: Any) -> None:
+    if not isinstance(state, Mapping):
+        raise TypeError(_check.message("state", state, "a mapping from state_dict()"))
+    missing = KEYS - set(state)
+    if missing:
+        raise ValueError(f"state is not from state_dict() of a control: it lacks {', '.join(sorted(missing))}")
+    if state["version"] != VERSION:
+        raise ValueError(_check.message("version of state", state["version"], f"{VERSION}", "update stepsize"))
+
+
+def _plan_and_total(state: Any, given: Given, position: float, choice: Choice) -> tuple[Plan, float | None]:
+    saved = state["given"]
+    if choice.plan is None:
+        for name, now in (("plan", str(given.plan)), ("per_epoch", given.per_epoch)):
+            if saved[name] != now:
+                raise ValueError(
+                    f"{name} was {saved[name]!r} when the state was saved and is {now!r} now; choose with "
+                    'load_state_dict(state, plan="saved" or plan="new")'
+                )
+        if given.total not in (saved["total"], state["total"]) and choice.extend is None:
+            raise ValueError(
+                f"total was {state['total']!r} when the state was saved and is {given.total!r} now; choose how to go "
+                'on: load_state_dict(state, extend="keep", "stretch" or "cooldown"), or plan="new" for the new curve'
+            )
+    if choice.plan == "new":
+        return given.laid(), given.total
+    mine = given.laid()
+    same = str(mine) == state["plan"]
+    plan = mine if same else _parse(state["plan"], given.plan, mine)
+    if choice.extend is None:
+        return plan, state["total"]
+    if given.total is None:
+        raise ValueError("extend= leads to the new total, and this control was built without one; give total=")
+    return extended(plan, position, state["total"], given.total, choice.extend), given.total
+
+
+def _parse(text: str, given: Plan, laid: Plan) -> Plan:
+    """The saved plan; functions, and feedback that has no text of its own, are those at hand."""
+    lines = text.splitlines()
+    feedback = next((line.removeprefix("feedback: ") for line in lines if line.startswith("feedback: ")), None)
+    plan = Plan.parse("\n".join(line for line in lines if not line.startswith("feedback: ")), given.functions)
+    if feedback is not None:
+        mine = laid.feedback
+        object.__setattr__(plan, "feedback", mine if feedback == str(mine) else as_feedback(feedback))
+    return plan
+
+
+def _shares(state: Any, driver: Driver, choice: Choice) -> dict[str, list[Share]]:
+    shares = {}
+    for hyperparameter, line in driver.lines.items():
+        saved, written = state["shares"].get(hyperparameter), state["written"].get(hyperparameter)
+        if saved is None and choice.plan == "new":
+            continue
+        saved, written = saved or [], written or []
+        if not len(saved) == len(written) == len(driver.names):
+            raise ValueError(
+                f"state has {len(saved)} parameter groups and the optimizer {len(driver.names)}; build the optimizer "
+                "with the groups it was saved with"
+            )
+        mine = []
+        for name, share, (old, manual, held), last in zip(driver.names, line.shares, saved, written, strict=True):
+            _check.number(f"base of {name} in state", old, least=0)
+            # an optimizer loaded before the control was built carries what was last written: that is the same base
+            same = share.base == old or math.isclose(share.base, last, rel_tol=1e-6)
+            if not same and choice.base is None:
+                what = "base rate" if hyperparameter == "lr" else f"base {hyperparameter}"
+                raise ValueError(
+                    f"the {what} of {name} was {old!r} when the state was saved and is {share.base!r} now; choose with "
+                    'load_state_dict(state, base="saved" or base="new")'
+                )
+            mine.append(Share(share.base if choice.base == "new" and not same else float(old), float(manual), held))
+        shares[hyperparameter] = mine
+    return shares
