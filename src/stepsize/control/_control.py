@@ -17,9 +17,10 @@ from stepsize.control._plan import Plan
 from stepsize.control._records import Preview, Step, read, record
 from stepsize.control._resume import Choice
 from stepsize.control._update import Closure, Updater
-from stepsize.control.feedback import Feedback
+from stepsize.control.feedback import Feedback, Steering
 from stepsize.schedule import Schedule
 
+new_step = tuple.__new__  # twice as fast as the named tuple's own
 Optimizers = Optimizer | Iterable[Optimizer] | Mapping[str, Optimizer]
 
 
@@ -195,10 +196,19 @@ class Control:
         if self._unsettled is not None:
             self._settle()
         driver.check()
+        position, threshold, steering = driver.position, driver.plan.clip, self._governor.steering
+        if not self._observers and threshold is None and steering is None and closure is None and updater.is_plain:
+            # nothing to be looked at: what follows, in short
+            for optimizer in updater.optimizers:
+                optimizer.step()
+            if self._zero:
+                for optimizer in updater.optimizers:
+                    optimizer.zero_grad()
+            driver.advance(advance)
+            return new_step(Step, (position, None, None, True))
         wanted: set[str] = set()
         for observer in self._observers:
             wanted.update(observer.wants(driver.steps))
-        position, threshold = driver.position, driver.plan.clip
         if isinstance(threshold, Schedule):
             threshold = threshold(position)
         before = [p.detach().clone() for p in updater.parameters()] if "update_ratio" in wanted else None
@@ -213,8 +223,8 @@ class Control:
         if self._zero:
             updater.zero_grad()
         self._move(updated.done, advance)
-        if self._governor.steering is not None:
-            self._steer(loss)
+        if steering is not None:
+            self._steer(steering, loss)
         if facts is not None:
             for observer in self._observers:
                 observer.on_step(facts)
@@ -226,7 +236,7 @@ class Control:
             return
         if done is not True:
             self._unsettled = done, self._driver.position
-        self._governor.advance(advance)
+        self._driver.advance(advance)
 
     def _settle(self) -> None:
         """Ask the device whether the last update was one, if nobody else knows, before the clock is read again."""
@@ -238,10 +248,9 @@ class Control:
             self._governor.retreat(position)
             self._move(False, 0.0)
 
-    def _steer(self, loss: Any) -> None:
-        steering = self._governor.steering
+    def _steer(self, steering: Steering, loss: Any) -> None:
         values = None
-        if steering is not None and steering.feedback.of == "loss":
+        if steering.feedback.of == "loss":
             if loss is None:
                 raise ValueError("feedback looks at the loss of every step; call control.step(loss)")
             values = {"loss": read(loss)}

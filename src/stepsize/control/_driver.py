@@ -5,6 +5,7 @@
 Everything that is not the position changes seldom, and is multiplied once when it does.
 """
 
+import math
 import warnings
 import weakref
 from collections.abc import Mapping
@@ -52,6 +53,7 @@ class Line:
         self.distinct = list({id(schedule): schedule for schedule in self.schedules}.values())
         places = {id(schedule): place for place, schedule in enumerate(self.distinct)}
         self.which = [places[id(schedule)] for schedule in self.schedules]
+        self.at = [schedule.compiled() for schedule in self.distinct]
         self.bounded = any(bound != [None, None] for bound in self.bounds)
         self.refresh()
 
@@ -65,18 +67,19 @@ class Line:
 
     def derive(self, position: float) -> list[float]:
         """The value of each group."""
-        if len(self.distinct) == 1:
-            factor = self.distinct[0](position)
+        at = self.at
+        if len(at) == 1:
+            factor = at[0](position)
             values = [effective * factor for effective in self.effective]
         else:
-            factors = [schedule(position) for schedule in self.distinct]
+            factors = [each(position) for each in at]
             values = [effective * factors[place] for effective, place in zip(self.effective, self.which, strict=True)]
         return [self._special(index, value, position) for index, value in enumerate(values)] if self.special else values
 
     def write(self, position: float) -> None:
         """Derive and write: the one place that writes."""
-        self.values = self.derive(position)
-        self.cells.write(self.values)
+        self.values = values = self.derive(position)
+        self.cells.write(values)
 
     def curve(self, index: int, positions: NDArray[np.float64]) -> NDArray[np.float64]:
         """The values of one group at many positions, as things stand now."""
@@ -123,6 +126,7 @@ class Driver:
         self.plan, self.foreign, self.log = plan, foreign, log
         self.position, self.steps = 0.0, 0
         self.total: float | None = None
+        self.end = math.inf  # from where on a step is past the total, and this has not been said
         self.feedback = 1.0
         self.settling = False  # a state has just been loaded: what the optimizer's own brings is no foreign write
         self._warned: set[str] = set()
@@ -146,6 +150,7 @@ class Driver:
             for hyperparameter, course in self.plan.courses.items()
         }
         self.lines, self._keys, self.names = lines, keys, names
+        self._lines = list(lines.values())
         self._layout = [(o, o.param_groups, len(o.param_groups)) for o in self.optimizers.values()]
 
     def _line(self, hyperparameter: str, course: Course, groups: dict[tuple[str, int], Any], names: list[str]) -> Line:
@@ -184,7 +189,7 @@ class Driver:
                 self.adopt()
                 break
         else:
-            for line in self.lines.values():
+            for line in self._lines:
                 if not line.cells.untouched():
                     break
             else:
@@ -198,8 +203,25 @@ class Driver:
     def write(self) -> None:
         """Derive everything at the present position and write it."""
         position = self.position
-        for line in self.lines.values():
+        for line in self._lines:
             line.write(position)
+
+    def advance(self, amount: float) -> None:
+        """After an update: move the clock and write the values of the next one."""
+        if self.position >= self.end:
+            self._say_past()
+        self.position = position = self.position + amount
+        self.steps += 1
+        for line in self._lines:
+            line.write(position)
+
+    def _say_past(self) -> None:
+        self.end = math.inf
+        warnings.warn(
+            f"training goes on past its total of {self.total:g}, and the schedule holds its end (said once); give the "
+            'true total, or call extend(total, how="keep", "stretch" or "cooldown")',
+            stacklevel=5,
+        )
 
     def refresh(self) -> None:
         """Multiply anew and write, after something other than the position has changed."""

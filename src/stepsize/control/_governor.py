@@ -1,5 +1,6 @@
 """What Control and Scheduler have in common: plan, clock, feedback, changes by hand, saving and going on."""
 
+import math
 import sys
 import warnings
 import weakref
@@ -57,15 +58,6 @@ class Governor:
         self._set_end()
         if remind:
             weakref.finalize(self, _remind, self.driver, self._began)
-
-    def advance(self, amount: float) -> None:
-        """After an update: move the clock and write the values of the next one."""
-        driver = self.driver
-        if driver.position >= self._end:
-            self._say_past()
-        driver.position += amount
-        driver.steps += 1
-        driver.write()
 
     def retreat(self, position: float) -> None:
         """Take an update back that turns out not to have happened."""
@@ -157,15 +149,7 @@ class Governor:
 
     def _set_end(self) -> None:
         total = self.driver.total if self._reminds else None
-        self._end = float("inf") if total is None else total * (1 - 1e-9)
-
-    def _say_past(self) -> None:
-        self._end = float("inf")
-        warnings.warn(
-            f"training goes on past its total of {self.driver.total:g}, and the schedule holds its end (said once); "
-            'give the true total, or call extend(total, how="keep", "stretch" or "cooldown")',
-            stacklevel=4,
-        )
+        self.driver.end = math.inf if total is None else total * (1 - 1e-9)
 
 
 class _Count:

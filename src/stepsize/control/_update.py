@@ -39,6 +39,7 @@ class Updater:
         self.optimizers = list(optimizers.values())
         self.scaler = scaler
         self.needs_closure = any(_needs_closure(optimizer) for optimizer in self.optimizers)
+        self.is_plain = scaler is None and not self.needs_closure
         if self.needs_closure and (len(self.optimizers) > 1 or scaler is not None):
             name = next(type(each).__name__ for each in self.optimizers if _needs_closure(each))
             rule = "alone and without a scaler, since it steps with a closure"

@@ -2,6 +2,7 @@
 
 import math
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -94,6 +95,18 @@ class Sequence(Schedule):
             return self.end
         index = bisect_right(self._starts, position) - 1
         return self.parts[index]._at(position - self._starts[index])
+
+    def _compiled(self) -> Callable[[float], float]:
+        starts, finish, end = self._starts, self._finish, self.end if self._finish < math.inf else math.nan
+        parts = [part._compiled() for part in self.parts]
+
+        def at(position: float) -> float:
+            if position >= finish:
+                return end
+            index = bisect_right(starts, position) - 1
+            return parts[index](position - starts[index])
+
+        return at
 
     def _on(self, positions: Array) -> Array:
         which = np.searchsorted(self._starts, positions, side="right") - 1
@@ -189,6 +202,13 @@ class Product(Schedule):
         for factor in self.factors:
             value *= factor._at(position)
         return value
+
+    def _compiled(self) -> Callable[[float], float]:
+        scale, factors = self.scale, [factor._compiled() for factor in self.factors]
+        if len(factors) == 1:
+            only = factors[0]
+            return lambda position: scale * only(position)
+        return lambda position: math.prod((factor(position) for factor in factors), start=scale)
 
     def _on(self, positions: Array) -> Array:
         values = np.full_like(positions, self.scale)

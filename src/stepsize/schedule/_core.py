@@ -169,6 +169,24 @@ class Schedule(ABC):
 
         return parse(text, functions)
 
+    def compiled(self) -> Callable[[float], float]:
+        """The value at one position as a plain function, for loops that ask at every step: nothing is checked there.
+
+        Raises:
+            ValueError: a length is still open or relative.
+
+        Example:
+            >>> from stepsize.schedule import linear
+            >>> linear(4).compiled()(1.0)
+            0.75
+        """
+        if self.missing is not None:
+            raise ValueError(f"{self} cannot be called yet: {self.missing}")
+        return self._compiled()
+
+    def _compiled(self) -> Callable[[float], float]:
+        return self._at
+
     @property
     def functions(self) -> dict[str, Callable[[float], float]]:
         """The Python functions inside, by name: what ``parse`` needs to read this schedule's text again."""

@@ -107,6 +107,13 @@ class Piece(Schedule):
             return self._formula(position, self._stretch, math)  # type: ignore[no-any-return]
         return self.end
 
+    def _compiled(self) -> Callable[[float], float]:
+        formula, stretch = self._formula, self._stretch
+        if stretch == math.inf:
+            return lambda position: formula(position, stretch, math)
+        end = self.end
+        return lambda position: formula(position, stretch, math) if position < stretch else end
+
     def _on(self, positions: Array) -> Array:
         inside = positions < self._stretch
         values = np.full_like(positions, 0.0 if inside.all() else self.end)
