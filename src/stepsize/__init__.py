@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from stepsize.control import Control as Control
     from stepsize.control import Observer as Observer
     from stepsize.control import Plan as Plan
+    from stepsize.control import Scheduler as Scheduler
     from stepsize.control import from_torch as from_torch
+    from stepsize.control import greedy as greedy
+    from stepsize.control import noisy_plateau as noisy_plateau
+    from stepsize.control import plateau as plateau
     from stepsize.draw import draw as draw
     from stepsize.find import Finding as Finding
     from stepsize.find import find as find
@@ -37,7 +41,7 @@ if TYPE_CHECKING:
     from stepsize.watch import TensorBoard as TensorBoard
 
 _ROOMS = {
-    "control": ("Control", "Observer", "Plan", "from_torch"),
+    "control": ("Control", "Observer", "Plan", "Scheduler", "from_torch", "greedy", "noisy_plateau", "plateau"),
     "draw": ("draw",),
     "find": ("Finding", "find"),
     "probe": ("range_test",),
@@ -66,6 +70,7 @@ __all__ = [
     "Observer",
     "Plan",
     "Schedule",
+    "Scheduler",
     "Task",
     "TensorBoard",
     "Trial",
@@ -77,8 +82,11 @@ __all__ = [
     "find",
     "from_function",
     "from_torch",
+    "greedy",
     "linear",
+    "noisy_plateau",
     "one_cycle",
+    "plateau",
     "range_test",
     "step_decay",
     "train",

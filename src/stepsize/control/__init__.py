@@ -9,6 +9,7 @@ from stepsize.control._observer import Observer as Observer
 from stepsize.control._plan import Plan as Plan
 from stepsize.control._records import Preview as Preview
 from stepsize.control._records import Step as Step
+from stepsize.control._scheduler import Scheduler as Scheduler
 from stepsize.control.feedback import Decision as Decision
 from stepsize.control.feedback import Feedback as Feedback
 from stepsize.control.feedback import Observation as Observation
@@ -26,6 +27,7 @@ __all__ = [
     "Observer",
     "Plan",
     "Preview",
+    "Scheduler",
     "ShortRunWarning",
     "Step",
     "from_torch",

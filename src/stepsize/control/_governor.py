@@ -57,7 +57,7 @@ class Governor:
         self._began = _Count()
         self._set_end()
         if remind:
-            weakref.finalize(self, _remind, self.driver, self._began)
+            weakref.finalize(self, _remind, self.driver, self._began, _caller())
 
     def retreat(self, position: float) -> None:
         """Take an update back that turns out not to have happened."""
@@ -158,15 +158,23 @@ class _Count:
     steps = 0
 
 
-def _remind(driver: Driver, began: _Count) -> None:
+def _caller() -> tuple[str, int]:
+    """File and line, outside this package, that the control is built at."""
+    frame = sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == __name__.split(".")[0]:
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
+
+
+def _remind(driver: Driver, began: _Count, place: tuple[str, int]) -> None:
     """At the end of a control's life, or of the program."""
     total, position = driver.total, driver.position
     trained = not driver.detached and driver.steps > began.steps
     broke = sys.exc_info()[0] is not None or hasattr(sys, "last_type")  # whoever sees an error knows that it stopped
     if total is not None and trained and not broke and position < ENOUGH * total:
-        warnings.warn(
+        warnings.warn_explicit(
             f"training stopped at {position:g} of {total:g} ({position / total:.0%}), so that its schedule never came "
             'to its end; give the true total, or call extend(total, how="cooldown") before the last part',
             ShortRunWarning,
-            stacklevel=2,
+            *place,
         )
