@@ -21,7 +21,7 @@ FLOORS = [
     {"task"},
     {"engine"},
     {"find"},
-    {"cli", "report"},
+    {"cli", "integrations", "report"},
     {"__main__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
@@ -80,7 +80,19 @@ def loaded(code):
     return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
 
 
-HEAVY = {"matplotlib", "tensorboard", "sklearn", "typer", "rich", "datasets", "google", "scipy"}
+HEAVY = {
+    "accelerate",
+    "lightning",
+    "transformers",
+    "matplotlib",
+    "tensorboard",
+    "sklearn",
+    "typer",
+    "rich",
+    "datasets",
+    "google",
+    "scipy",
+}
 
 
 def test_importing_stepsize_loads_neither_torch_nor_numpy():
@@ -161,7 +173,10 @@ RECORDS = {
     "Captured",
     "Clipped",
     "Cost",
+    "Decision",
+    "Event",
     "Finding",
+    "Observation",
     "Preview",
     "RangeResult",
     "RangeTest",
@@ -170,7 +185,7 @@ RECORDS = {
     "Suggestion",
     "Trained",
 }
-INTERFACES = {"Run", "Startable", "TrainingInterrupted", "ScheduleTextError"}
+INTERFACES = {"Run", "ShortRunWarning", "Startable", "TrainingInterrupted", "ScheduleTextError"}
 
 
 @pytest.mark.parametrize(("name", "value"), public(), ids=[name for name, _ in public()])

@@ -56,6 +56,7 @@ class Control:
         zero: whether ``step`` also zeroes the gradients after the update.
         foreign: when something else writes a driven value: ``"warn"`` once and keep the plan, ``"raise"``, or
             ``"adopt"`` it as a change by hand. Noticed without reading from the device.
+        plan: all of lr to cap and others as one ``Plan`` or its text, instead of them.
         remind: whether to warn, once, of training past the total or stopping below 90 % of it.
         others: any other number in the groups, such as ``beta2`` or ``eps``, as for lr.
 
@@ -96,6 +97,7 @@ class Control:
         watch: Observer | Iterable[Observer] | None = None,
         zero: bool = True,
         foreign: str = "warn",
+        plan: Plan | str | None = None,
         remind: bool = True,
         **others: CourseLike,
     ) -> None:
@@ -107,16 +109,17 @@ class Control:
         self._accumulate = _check.whole("accumulate", accumulate, least=1)
         self._observers = _observers(watch)
         self._updater = Updater(optimizers, scaler)
-        plan = Plan(
-            lr,
-            momentum=momentum,
-            weight_decay=weight_decay,
-            clip=clip,
-            feedback=feedback,
-            floor=floor,
-            cap=cap,
+        parts = {
+            "lr": lr,
+            "momentum": momentum,
+            "weight_decay": weight_decay,
+            "clip": clip,
+            "feedback": feedback,
+            "floor": floor,
+            "cap": cap,
             **others,
-        )
+        }
+        plan = _plan(plan, {name: part for name, part in parts.items() if part is not None})
         self._governor = Governor(optimizers, plan, total, per_epoch, foreign, self._observers, remind)
         self._driver = self._governor.driver
         self._zero = zero
@@ -224,7 +227,7 @@ class Control:
             updater.zero_grad()
         self._move(updated.done, advance)
         if steering is not None:
-            self._steer(steering, loss)
+            self._steer(steering, loss, position)
         if facts is not None:
             for observer in self._observers:
                 observer.on_step(facts)
@@ -248,13 +251,13 @@ class Control:
             self._governor.retreat(position)
             self._move(False, 0.0)
 
-    def _steer(self, steering: Steering, loss: Any) -> None:
+    def _steer(self, steering: Steering, loss: Any, position: float) -> None:
         values = None
         if steering.feedback.of == "loss":
             if loss is None:
                 raise ValueError("feedback looks at the loss of every step; call control.step(loss)")
             values = {"loss": read(loss)}
-        self._governor.steer(values, now=True, device=self._updater.device)
+        self._governor.steer(values, True, position, self._updater.device)
 
     def observe(self, **values: float | Tensor) -> None:
         """Hand measured values, such as validation losses, to observers and feedback. Tensors are read back.
@@ -338,7 +341,7 @@ class Control:
             TypeError, ValueError: an argument is not what is said above, or a schedule gives values itself.
         """
         self._settle()
-        self._governor.rebase(_check.number("lr", lr, least=0), group, of, reason)
+        self._governor.rebase(lr, group, of, reason)
 
     def extend(self, total: float, how: str | Schedule = "keep") -> None:
         """Give the run another length from where it is; what was done stays as it was.
@@ -437,6 +440,16 @@ def _optimizers(given: Any) -> dict[str, Optimizer]:
     if len(set(map(id, named.values()))) < len(named):
         raise ValueError("optimizer stands twice in the list; give each once")
     return {str(name): each for name, each in named.items()}
+
+
+def _plan(plan: Any, parts: dict[str, Any]) -> Plan:
+    if plan is None:
+        return Plan(**parts)
+    if parts:
+        raise ValueError(f"plan is the whole of it, and {', '.join(parts)} came beside it; put it into the plan")
+    if not isinstance(plan, Plan | str):
+        raise TypeError(_check.message("plan", plan, "a Plan or its text"))
+    return Plan.parse(plan) if isinstance(plan, str) else plan
 
 
 def _observers(watch: Observer | Iterable[Observer] | None) -> list[Observer]:

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, overload
 
 from torch.optim import lr_scheduler as torch_schedulers
 
 from stepsize import _check
+from stepsize.control._plan import Plan
+from stepsize.control.feedback import plateau
 from stepsize.schedule import (
     Schedule,
     absolute,
@@ -29,11 +31,17 @@ from stepsize.schedule import (
 Reader = Callable[[Any, int], Schedule]  # (scheduler, group) -> the rate itself, from the scheduler's step 0
 
 
-def from_torch(scheduler: Any) -> list[Schedule]:
+@overload
+def from_torch(scheduler: torch_schedulers.ReduceLROnPlateau) -> Plan: ...
+@overload
+def from_torch(scheduler: torch_schedulers.LRScheduler) -> list[Schedule]: ...
+def from_torch(scheduler: Any) -> Plan | list[Schedule]:
     """A torch scheduler, also in mid-run, as one schedule per parameter group: the rates it would write from here on.
 
     ``Control(optimizer, lr=from_torch(scheduler))`` goes on where the scheduler is. The schedules are absolute, have
-    as many pieces as the original, and are read off its parameters: nothing is stepped.
+    as many pieces as the original, and are read off its parameters: nothing is stepped. Of a ReduceLROnPlateau that has
+    not been stepped yet, a plan with its feedback and bounds: ``Control(optimizer, plan=from_torch(scheduler))``, and
+    ``control.observe(metric=...)`` instead of ``scheduler.step(...)``.
 
     Matched are LambdaLR, MultiplicativeLR, StepLR, MultiStepLR, ConstantLR, LinearLR, ExponentialLR, PolynomialLR,
     CosineAnnealingLR (its wave past T_max too), CosineAnnealingWarmRestarts, CyclicLR with its modes and scale
@@ -53,14 +61,15 @@ def from_torch(scheduler: Any) -> list[Schedule]:
         >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
         >>> from_torch(torch.optim.lr_scheduler.StepLR(optimizer, step_size=30))
         [absolute(0.5 * step_decay(every=30))]
+        >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
+        >>> print(from_torch(torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=3)))
+        lr: constant()
+        feedback: plateau(of="metric", patience=3)
 
     Source: the formulas of ``torch/optim/lr_scheduler.py``.
     """
     if isinstance(scheduler, torch_schedulers.ReduceLROnPlateau):
-        raise ValueError(
-            "ReduceLROnPlateau looks at a metric and has no course of its own; keep stepping it beside an optimizer "
-            "without Control"
-        )
+        return _plateau(scheduler)
     if not isinstance(scheduler, torch_schedulers.LRScheduler):
         raise TypeError(_check.message("scheduler", scheduler, "a scheduler of torch.optim.lr_scheduler"))
     _refuse_foreign_rates(scheduler)
@@ -74,6 +83,17 @@ def from_torch(scheduler: Any) -> list[Schedule]:
     if isinstance(scheduler, torch_schedulers.SequentialLR):
         return [_from(scheduler.last_epoch, _sequence(scheduler, group)) for group in groups]
     return [_from(scheduler.last_epoch, _single(scheduler, group)) for group in groups]
+
+
+def _plateau(scheduler: torch_schedulers.ReduceLROnPlateau) -> Plan:
+    if scheduler.last_epoch:
+        raise ValueError(
+            f"this ReduceLROnPlateau was stepped {scheduler.last_epoch} times, and the bases are no longer known; "
+            "build Control with plateau(...) before the first step"
+        )
+    names = ("mode", "factor", "patience", "threshold", "threshold_mode", "cooldown")
+    feedback = plateau(of="metric", **{name: getattr(scheduler, name) for name in names})
+    return Plan(feedback=feedback, floor=scheduler.min_lrs if any(scheduler.min_lrs) else None)
 
 
 def _refuse_foreign_rates(scheduler: Any) -> None:

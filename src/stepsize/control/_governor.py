@@ -4,7 +4,8 @@ import math
 import sys
 import warnings
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from stepsize import _check
-from stepsize.control._driver import Driver
+from stepsize.control._driver import Driver, Share
 from stepsize.control._extend import extended
 from stepsize.control._log import Log
 from stepsize.control._observer import Observer
@@ -65,7 +66,13 @@ class Governor:
         self.driver.steps -= 1
         self.driver.write()
 
-    def steer(self, values: Mapping[str, Any] | None, now: bool, device: torch.device | None = None) -> None:
+    def steer(
+        self,
+        values: Mapping[str, Any] | None,
+        now: bool,
+        position: float | None = None,
+        device: torch.device | None = None,
+    ) -> None:
         """Note what was observed, and let feedback decide if it is time to; every rank calls at the same times."""
         if self.steering is None:
             return
@@ -73,40 +80,49 @@ class Governor:
             self.steering.take(dict(values))
         if not now:
             return
-        for decision in self.steering.digest(self.driver.position, device):
+        for decision in self.steering.digest(self.driver.position if position is None else position, device):
             self.driver.say("feedback", decision.factor, reason=decision.reason)
         if self.steering.factor != self.driver.feedback:
             self.driver.feedback = self.steering.factor
             self.driver.refresh()
 
     def scale(self, factor: float, group: str, of: str, reason: str) -> None:
+        """``manual <- manual * factor``."""
         factor = _check.number("factor", factor, least=0)
-        for _, share in self.driver.shares(of, group):
-            share.manual *= factor
-        self._changed("scale", factor, group, of, reason)
+        self._change("scale", factor, group, of, reason, lambda share: replace(share, manual=share.manual * factor))
 
     def hold(self, value: float | None, group: str, of: str, reason: str) -> None:
-        value = None if value is None else _check.number(of, value, least=0)
-        for _, share in self.driver.shares(of, group):
-            share.held = value
-        self._changed("release" if value is None else "set", value, group, of, reason)
+        """``value = value`` until it is held at None."""
+        value = None if value is None else _check.number("lr" if of == "lr" else "value", value, least=0)
+        what = "release" if value is None else "set"
+        self._change(what, value, group, of, reason, lambda share: replace(share, held=value))
 
     def rebase(self, base: float, group: str, of: str, reason: str) -> None:
-        base = _check.number(of, base, least=0)
-        shares = self.driver.shares(of, group)
-        for index, _ in shares:
+        """``base <- base``."""
+        base = _check.number("lr" if of == "lr" else "base", base, least=0)
+        for index, _ in self.driver.shares(of, group):
             schedule = self.driver.lines[of].schedules[index]
             if schedule.is_absolute:
                 problem = f"{of} of {self.driver.names[index]} follows {schedule}, which gives values itself"
                 raise ValueError(f"{problem}, so that its base means nothing; use scale or set")
-        for _, share in shares:
-            share.base = base
-        self._changed("rebase", base, group, of, reason)
+        self._change("rebase", base, group, of, reason, lambda share: replace(share, base=base))
 
-    def _changed(self, what: str, value: float | None, group: str, of: str, reason: str) -> None:
+    def _change(
+        self, what: str, value: float | None, group: str, of: str, reason: str, change: Callable[[Share], Share]
+    ) -> None:
         if not isinstance(reason, str):
             raise TypeError(_check.message("reason", reason, "a text"))
-        self.driver.refresh()
+        found = self.driver.shares(of, group)
+        shares = self.driver.lines[of].shares
+        try:
+            for index, share in found:
+                shares[index] = change(share)
+            self.driver.refresh()
+        except ValueError:
+            for index, share in found:
+                shares[index] = share
+            self.driver.refresh()
+            raise
         self.driver.say(what if of == "lr" else f"{what} {of}", value, group, reason)
 
     def extend(self, total: float, how: str | Schedule) -> None:

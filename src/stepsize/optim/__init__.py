@@ -8,6 +8,7 @@ from stepsize.optim._groups import pair_index as pair_index
 from stepsize.optim._groups import parameters as parameters
 from stepsize.optim._groups import read_value as read_value
 from stepsize.optim._groups import write_value as write_value
+from stepsize.optim._split import split_matrices as split_matrices
 
 __all__ = [
     "Clipped",
@@ -17,5 +18,6 @@ __all__ = [
     "pair_index",
     "parameters",
     "read_value",
+    "split_matrices",
     "write_value",
 ]
