@@ -20,6 +20,9 @@ FEW = 8  # tensors that are filled one by one; more are copied in one call
 class Cells(Protocol):
     """One hyperparameter of some groups."""
 
+    shared: list[tuple[int, int]]
+    """Groups whose value is one and the same tensor: the later, and the first that has it."""
+
     def write(self, values: Sequence[float]) -> None:
         """Put a value into each group."""
 
@@ -65,6 +68,7 @@ class NumberCells:
 
     def __init__(self, groups: Groups, key: str) -> None:
         self.groups, self.key = groups, key
+        self.shared: list[tuple[int, int]] = []
         self.written: Sequence[float] = [math.nan] * len(groups)
 
     def write(self, values: Sequence[float]) -> None:
@@ -93,6 +97,7 @@ class PairCells:
 
     def __init__(self, groups: Groups, name: str, places: Sequence[int | None]) -> None:
         self.groups, self.name, self.places = groups, name, places
+        self.shared: list[tuple[int, int]] = []
         self.written: Sequence[float] = [math.nan] * len(groups)
 
     def write(self, values: Sequence[float]) -> None:
@@ -196,6 +201,7 @@ class MixedCells:
             stop = start + len(list(run))
             self.runs.append((start, stop, cells(groups[start:stop], hyperparameter)))
             start = stop
+        self.shared = [(low + later, low + first) for low, _, part in self.runs for later, first in part.shared]
 
     def write(self, values: Sequence[float]) -> None:
         for start, stop, part in self.runs:

@@ -33,6 +33,7 @@ class Share:
     """What one group has of its own for one hyperparameter."""
 
     base: float
+    taken: float  # the base as it was taken over, before any rebase
     manual: float = 1.0
     held: float | None = None
 
@@ -160,7 +161,7 @@ class Driver:
         schedules = [schedule_for(hyperparameter, course, index, names) for index in range(len(names))]
         facts = zip(groups.items(), schedules, names, strict=True)
         shares = [
-            known.get(key) or Share(_base(hyperparameter, group, schedule, name))
+            known.get(key) or _new_share(hyperparameter, group, schedule, name)
             for (key, group), schedule, name in facts
         ]
         mine = cells(list(groups.values()), hyperparameter)
@@ -172,6 +173,12 @@ class Driver:
             [None if bound is None else schedule_for("floor or cap", bound, index, names) for bound in sides]
             for index in range(len(names))
         ]
+        for later, first in mine.shared:
+            if schedules[later] is not schedules[first] or bounds[later] != bounds[first]:
+                raise ValueError(
+                    f"{names[first]} and {names[later]} share one tensor as {hyperparameter}, and their schedules "
+                    "differ; give each group a tensor of its own"
+                )
         return Line(hyperparameter, shares, schedules, bounds, mine, values, self.feedback if driven else 1.0)
 
     def _names(self) -> list[str]:
@@ -280,7 +287,7 @@ class Driver:
         line.refresh()
 
 
-def _base(hyperparameter: str, group: Mapping[str, Any], schedule: Schedule, name: str) -> float:
+def _new_share(hyperparameter: str, group: Mapping[str, Any], schedule: Schedule, name: str) -> Share:
     value = _check.number(f"{hyperparameter} of {name}", read_value(group, hyperparameter), least=0)
     if hyperparameter == "lr" and "initial_lr" in group and not schedule.is_absolute:
         initial = float(group["initial_lr"])
@@ -289,4 +296,4 @@ def _base(hyperparameter: str, group: Mapping[str, Any], schedule: Schedule, nam
                 f"{name} has lr {value:g} and an initial_lr of {initial:g}, left by another scheduler, so that its "
                 "base is not clear; set lr to the base you want and delete initial_lr from the group"
             )
-    return value
+    return Share(value, value)

@@ -36,12 +36,8 @@ def extended(plan: Plan, position: float, old: float | None, total: float, how: 
     if old is None or not old > position:
         rule = "'keep' or 'cooldown' here: nothing is left to be stretched"
         raise ValueError(_check.message("how", how, rule, f"the run is at {position:g} of {old and f'{old:g}'}"))
-    factor = (total - position) / (old - position)
-    return plan.changed(lambda _, schedule: _stretched(schedule, position, old - position, factor))
-
-
-def _stretched(schedule: Schedule, position: float, left: float, factor: float) -> Schedule:
-    return _behind(schedule, position, part(schedule, start=position, length=left).stretch(factor))
+    left, speed = total - position, (old - position) / (total - position)
+    return plan.changed(lambda _, each: _behind(each, position, part(each, start=position, length=left, speed=speed)))
 
 
 def _cooled(schedule: Schedule, position: float, total: float, shape: Schedule) -> Schedule:

@@ -50,10 +50,7 @@ def state_of(driver: Driver, given: Given, steering: Steering | None) -> dict[st
         "version": VERSION,
         "position": driver.position,
         "steps": driver.steps,
-        "shares": {
-            name: [[share.base, share.manual, share.held] for share in line.shares]
-            for name, line in driver.lines.items()
-        },
+        "shares": {name: list(map(_as_list, line.shares)) for name, line in driver.lines.items()},
         "written": {name: list(line.values) for name, line in driver.lines.items()},
         "given": {"plan": str(given.plan), "total": given.total, "per_epoch": given.per_epoch},
         "plan": str(driver.plan),
@@ -61,6 +58,10 @@ def state_of(driver: Driver, given: Given, steering: Steering | None) -> dict[st
         "feedback": None if steering is None else steering.state_dict(),
         "log": driver.log.state(),
     }
+
+
+def _as_list(share: Share) -> list[float | None]:
+    return [share.base, share.taken, share.manual, share.held]
 
 
 def load(state: Any, driver: Driver, given: Given, steering: Steering | None, choice: Choice) -> None:
@@ -153,16 +154,18 @@ def _shares(state: Any, driver: Driver, choice: Choice) -> dict[str, list[Share]
                 "with the groups it was saved with"
             )
         mine = []
-        for name, share, (old, manual, held), last in zip(driver.names, line.shares, saved, written, strict=True):
-            _check.number(f"base of {name} in state", old, least=0)
+        for name, share, (base, old, manual, held), last in zip(driver.names, line.shares, saved, written, strict=True):
+            _check.number(f"base of {name} in state", base, least=0)
             # an optimizer loaded before the control was built carries what was last written: that is the same base
-            same = share.base == old or math.isclose(share.base, last, rel_tol=1e-6)
+            same = share.taken == old or math.isclose(share.taken, last, rel_tol=1e-6)
             if not same and choice.base is None:
                 what = "base rate" if hyperparameter == "lr" else f"base {hyperparameter}"
                 raise ValueError(
-                    f"the {what} of {name} was {old!r} when the state was saved and is {share.base!r} now; choose with "
-                    'load_state_dict(state, base="saved" or base="new")'
+                    f"the {what} of {name} was {old!r} when the state was saved and is {share.taken!r} now; choose "
+                    'with load_state_dict(state, base="saved" or base="new")'
                 )
-            mine.append(Share(share.base if choice.base == "new" and not same else float(old), float(manual), held))
+            new = choice.base == "new" and not same
+            bases = (share.taken, share.taken) if new else (float(base), float(old))
+            mine.append(Share(*bases, float(manual), held))
         shares[hyperparameter] = mine
     return shares

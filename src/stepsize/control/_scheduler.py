@@ -13,7 +13,7 @@ from stepsize.control._governor import Governor
 from stepsize.control._log import Event
 from stepsize.control._plan import Plan
 from stepsize.control._resume import Choice
-from stepsize.control.feedback import Feedback
+from stepsize.control.feedback import Feedback, Steering
 from stepsize.optim import read_value, write_value
 from stepsize.schedule import Schedule
 
@@ -77,6 +77,7 @@ class Scheduler(LRScheduler):
     ) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(_check.message("optimizer", optimizer, "a torch.optim.Optimizer"))
+        optimizer = _unwrapped(optimizer)
         plan = Plan(lr, momentum=momentum, weight_decay=weight_decay, feedback=feedback, floor=floor, cap=cap)
         before = [read_value(group) for group in optimizer.param_groups]
         for group in optimizer.param_groups:
@@ -121,7 +122,7 @@ class Scheduler(LRScheduler):
         """Decisions of feedback with their reasons, foreign writes: the last thousand."""
         return list(self._driver.log.events)
 
-    def step(self, metrics: Any = None, epoch: int | None = None) -> None:
+    def step(self, metrics: Any = None, epoch: int | None = None) -> None:  # type: ignore[override]
         """Write the rates of the position that the optimizer has reached.
 
         Args:
@@ -149,7 +150,7 @@ class Scheduler(LRScheduler):
             driver.write()
         if steering is not None:
             values = None if metrics is None else {steering.feedback.of: float(metrics)}
-            self._governor.steer(values, now=done > 0 or not steering.together)
+            self._steer(steering, values, done > 0)
 
     def observe(self, **values: Any) -> None:
         """Hand measured values over, of which feedback takes the one it looks at.
@@ -164,9 +165,14 @@ class Scheduler(LRScheduler):
             _check.one_number(name, value)
         steering = self._governor.steering
         if steering is not None:
-            self._governor.steer(values, now=not steering.together)
+            self._steer(steering, values, False)
 
-    def get_last_lr(self) -> list[float]:
+    def _steer(self, steering: Steering, values: Mapping[str, Any] | None, updated: bool) -> None:
+        """Let feedback decide: several processes do so together, with the update that each of them has just done."""
+        device = next((p.device for group in self.optimizer.param_groups for p in group["params"]), None)
+        self._governor.steer(values, now=updated or not steering.together, device=device)
+
+    def get_last_lr(self) -> list[float]:  # type: ignore[override]
         """The rate of each group."""
         return list(self._driver.lines["lr"].values)
 
@@ -174,7 +180,7 @@ class Scheduler(LRScheduler):
     def _last_lr(self) -> list[float]:  # type: ignore[override]
         return self.get_last_lr()
 
-    def get_lr(self) -> list[float]:
+    def get_lr(self) -> list[float]:  # type: ignore[override]
         """The rate of each group, as ``get_last_lr``: nothing is computed from the one before."""
         return self.get_last_lr()
 
@@ -223,6 +229,15 @@ class Scheduler(LRScheduler):
         self._handle.remove()
         for group in self.optimizer.param_groups:
             group.pop("initial_lr", None)
+
+
+def _unwrapped(optimizer: Any) -> Optimizer:
+    """The optimizer that really steps, inside what a trainer such as Accelerate has put around it."""
+    while True:
+        inner = getattr(optimizer, "optimizer", None)
+        if not isinstance(inner, Optimizer) or inner.param_groups is not optimizer.param_groups:
+            return optimizer  # type: ignore[no-any-return]
+        optimizer = inner
 
 
 class _Updates:

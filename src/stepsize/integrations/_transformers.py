@@ -1,60 +1,106 @@
 """Transformers: a Trainer whose rates follow a plan."""
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from stepsize import _check, _extras
-from stepsize.control import Plan, Scheduler
+from stepsize.control import Scheduler
+from stepsize.control.feedback import Feedback
+from stepsize.integrations._given import check
 
 
-def drive_trainer(trainer: Any, per_epoch: float | None = None, **plan: Any) -> None:
-    """Let a plan drive the rates of a Transformers ``Trainer``, in place of ``lr_scheduler_type``.
+def drive_trainer(
+    trainer: Any, per_epoch: float | None = None, resume: Mapping[str, str] | None = None, **plan: Any
+) -> None:
+    """Let a plan drive the rates of a Transformers ``Trainer``, in place of ``lr_scheduler_type`` and its warm-up.
 
-    The trainer makes its optimizer as ever (``learning_rate`` is the base), steps, saves and loads the scheduler itself.
-    The clock is the optimizer's real updates, the run's length the trainer's own. Feedback gets the trainer's evaluation
-    metrics, so that ``feedback=plateau(of="eval_loss")`` looks at the evaluation loss.
+    The trainer makes its optimizer as ever (``learning_rate`` is the base), steps, saves and loads the scheduler.
+    The clock is the optimizer's real updates, the run's length the trainer's own. Feedback gets the metrics of the
+    evaluations in training, so that ``feedback=plateau(of="eval_loss")`` looks at the evaluation loss.
 
     Args:
         trainer: a ``transformers.Trainer`` that has not begun to train.
         per_epoch: updates in an epoch, > 0; needed by lengths such as ``"3ep"``.
-        plan: what ``Plan`` takes: ``lr``, ``momentum``, ``weight_decay``, ``feedback``, ``floor``, ``cap``. Clipping is the
-            trainer's own ``max_grad_norm``.
+        resume: choices for a checkpoint that differs, as of ``Scheduler.load_state_dict``: ``{"extend": "stretch"}``
+            for a run that shall now be longer.
+        plan: as of ``Scheduler``: ``lr``, ``momentum``, ``weight_decay``, ``feedback``, ``floor``, ``cap``. Clipping is
+            the trainer's own ``max_grad_norm``.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above, or the trainer has a scheduler already.
+        TypeError, ValueError: an argument is not what is said above, the trainer has a scheduler already, or it never
+            evaluates what feedback looks at.
         ImportError: Transformers is not installed.
 
     Example:
+        >>> import torch
+        >>> from transformers import PrinterCallback, Trainer, TrainingArguments
         >>> from stepsize.integrations import drive_trainer
-        >>> drive_trainer(trainer, lr="warmup(5%) >> cosine()")  # doctest: +SKIP
+        >>> class Model(torch.nn.Linear):
+        ...     def forward(self, x):
+        ...         return {"loss": super().forward(x).square().mean()}
+        >>> quiet = dict(report_to="none", disable_tqdm=True, save_strategy="no", use_cpu=True)
+        >>> settings = TrainingArguments("run", max_steps=4, learning_rate=0.5, **quiet)
+        >>> trainer = Trainer(Model(2, 1), settings, train_dataset=[{"x": [1.0, 2.0]}] * 8)
+        >>> trainer.remove_callback(PrinterCallback)
+        >>> drive_trainer(trainer, lr="linear()")
+        >>> _ = trainer.train()
+        >>> trainer.lr_scheduler.position, trainer.lr_scheduler.get_last_lr()
+        (4.0, [0.0, 0.0])
 
     Source: ``transformers.Trainer.create_scheduler`` and ``TrainerCallback.on_evaluate``.
     """
     package = _extras.load("transformers", "transformers", "drive_trainer(...)")
     if not isinstance(trainer, package.Trainer):
         raise TypeError(_check.message("trainer", trainer, "a transformers.Trainer"))
-    if trainer.lr_scheduler is not None:
-        name = type(trainer.lr_scheduler).__name__
-        raise ValueError(f"trainer has a scheduler already, {name}; hand over optimizers=(optimizer, None), or none")
-    if plan.get("clip") is not None:
-        raise ValueError(_check.message("clip", plan["clip"], "left to TrainingArguments(max_grad_norm=...)"))
-    feedback = Plan(**plan).feedback
-    per_epoch = None if per_epoch is None else _check.number("per_epoch", per_epoch, above=0)
-    lr = plan.pop("lr", "constant()")
+    if trainer.lr_scheduler is not None or "create_scheduler" in vars(trainer):
+        name = "a plan" if trainer.lr_scheduler is None else type(trainer.lr_scheduler).__name__
+        problem = f"trainer has a scheduler already, {name}, and one rate has one driver"
+        raise ValueError(f"{problem}; build it with optimizers=(optimizer, None), or none, and drive it once")
+    given = check(plan, resume, "use TrainingArguments(max_grad_norm=...)", per_epoch=per_epoch)
+    if given["feedback"] is not None:
+        _check_feedback(given["feedback"], trainer.args.eval_strategy)
+    hooks = type("RateCallback", (_Hooks, package.TrainerCallback), {})(trainer, given, dict(resume or {}))
+    trainer.create_scheduler = hooks.create_scheduler
+    trainer.add_callback(hooks)
 
-    def create_scheduler(num_training_steps: int, optimizer: Any = None) -> Scheduler:
-        if trainer.lr_scheduler is None:
-            mine = optimizer or trainer.optimizer
-            mine = getattr(mine, "optimizer", mine)  # what Accelerate has wrapped
-            trainer.lr_scheduler = Scheduler(mine, lr, num_training_steps, per_epoch=per_epoch, **plan)
-        return trainer.lr_scheduler  # type: ignore[no-any-return]
 
-    class Metrics(package.TrainerCallback):  # type: ignore[misc]
-        """Hands evaluation metrics to feedback."""
+def _check_feedback(feedback: Feedback, strategy: str) -> None:
+    if not feedback.of.startswith("eval_"):
+        rule, remedy = "a metric of the trainer's evaluation", 'write for example plateau(of="eval_loss")'
+        raise ValueError(_check.message("of of feedback", feedback.of, rule, remedy))
+    if strategy == "no":
+        problem = f"feedback looks at {feedback.of!r}, and the trainer never evaluates"
+        raise ValueError(f'{problem}; give TrainingArguments(eval_strategy="epoch" or "steps")')
 
-        def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **_: Any) -> None:
-            if feedback is not None and metrics and feedback.of in metrics and trainer.lr_scheduler is not None:
-                wrapped = trainer.lr_scheduler
-                getattr(wrapped, "scheduler", wrapped).observe(**{feedback.of: metrics[feedback.of]})
 
-    trainer.create_scheduler = create_scheduler
-    trainer.add_callback(Metrics)
+class _Hooks:
+    """Makes the scheduler when the trainer wants it, and hands it the metrics of evaluations."""
+
+    def __init__(self, trainer: Any, given: dict[str, Any], resume: dict[str, str]) -> None:
+        self.trainer, self.given, self.resume = trainer, given, resume
+        self.scheduler: Scheduler | None = None
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Scheduler:
+        """In place of the trainer's own; called anew at each ``train()``."""
+        trainer = self.trainer
+        if self.scheduler is not None and trainer.lr_scheduler is self.scheduler:
+            return self.scheduler
+        if self.scheduler is not None:
+            self.scheduler.detach()
+        self.scheduler = Scheduler(optimizer or trainer.optimizer, total=num_training_steps, **self.given)
+        if self.resume:  # it is the trainer that loads, and it does not choose
+            load: Any = self.scheduler.load_state_dict
+            self.scheduler.load_state_dict = partial(load, **self.resume)  # type: ignore[method-assign]
+        trainer.lr_scheduler, trainer._created_lr_scheduler = self.scheduler, True
+        return self.scheduler
+
+    def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **_: Any) -> None:
+        feedback = None if self.scheduler is None else self.scheduler.plan.feedback
+        if feedback is None or self.scheduler is None or not self.trainer.is_in_train:
+            return
+        if feedback.of in metrics:
+            self.scheduler.observe(**{feedback.of: metrics[feedback.of]})
+        elif not isinstance(self.trainer.eval_dataset, dict):  # of several sets, each comes by itself
+            problem = f"feedback looks at {feedback.of!r}, and the evaluation gave {', '.join(map(repr, metrics))}"
+            raise ValueError(f"{problem}; name one of these with of=")

@@ -11,6 +11,8 @@ from stepsize import _check
 from stepsize.schedule._core import OUTER, Array, Schedule
 from stepsize.schedule._length import Horizon, Length, canonical, format_number, resolve, stretch
 
+ROUNDING = 1e-12  # how far from a whole's end a part may end and still end there
+
 # ruff: noqa: N801 - schedules are written in lower case, like range and property
 
 
@@ -240,18 +242,19 @@ class repeat(_Wrapper):
 
 @dataclass(frozen=True, repr=False)
 class part(_Wrapper):
-    """A stretch of a schedule: from a position on, for a length.
+    """A stretch of a schedule: from a position on, for a length, at its own speed or another.
 
     Formula:
-        f(t) = schedule(start + t) for t < length; then the limit there
+        f(t) = schedule(start + speed t) for t < length; then the limit there
 
     Args:
         schedule: any schedule.
         start: the position of the schedule at which the part begins: positions, a share of the run or epochs.
         length: positions, a share of the run or epochs; what is left of the schedule when left out.
+        speed: positions of the schedule that go by in one position, > 0; below 1 the schedule takes longer.
 
     Raises:
-        TypeError, ValueError: not a schedule, or an argument is not a length.
+        TypeError, ValueError: not a schedule, an argument is not a length, or speed is not a finite number > 0.
 
     Example:
         >>> from stepsize.schedule import linear, part
@@ -264,32 +267,36 @@ class part(_Wrapper):
 
     start: Length = 0.0
     length: Length = None
+    speed: float = 1.0
 
     def _check(self) -> None:
+        object.__setattr__(self, "speed", _check.number("speed of part", self.speed, above=0))
         for name in ("start", "length"):
             object.__setattr__(self, name, canonical(f"{name} of part", getattr(self, name)))
         if self.start is None:
             raise ValueError(_check.message("start of part", None, "a length", "write 0 for the beginning"))
         if self.length is None and isinstance(self.start, float) and isinstance(self.schedule.length, float):
-            object.__setattr__(self, "length", max(0.0, self.schedule.length - self.start))
+            object.__setattr__(self, "length", max(0.0, self.schedule.length - self.start) / self.speed)
 
     def _arguments(self) -> list[str]:
         pairs = [("start", self.start)] if self.start else []
         pairs += [] if self.length is None else [("length", self.length)]
+        pairs += [] if self.speed == 1 else [("speed", self.speed)]
         return [f"{name}={format_number(value) if isinstance(value, float) else value}" for name, value in pairs]
 
     @property
     def end(self) -> float:
         if not isinstance(self.length, float):
             raise ValueError(f"{self} has no end yet; give it a length, or call .over(total) first")
-        stop, whole = self._from + self.length, self.schedule.length
-        if isinstance(whole, float) and stop >= whole:
+        stop, whole = self._from + self.speed * self.length, self.schedule.length
+        if isinstance(whole, float) and stop >= whole * (1 - ROUNDING):
             return self.schedule.end
         return self.schedule._at(max(0.0, math.nextafter(stop, 0.0)))
 
     @property
     def borders(self) -> tuple[float, ...]:
-        return tuple(at - self._from for at in self.schedule.borders if 0 < at - self._from < self._stretch)
+        inside = [(at - self._from) / self.speed for at in self.schedule.borders]
+        return tuple(at for at in inside if 0 < at < self._stretch)
 
     @cached_property
     def missing(self) -> str | None:
@@ -307,12 +314,12 @@ class part(_Wrapper):
         return self.length if isinstance(self.length, float) else math.inf
 
     def _at(self, position: float) -> float:
-        return self.schedule._at(position + self._from) if position < self._stretch else self.end
+        return self.schedule._at(self._from + self.speed * position) if position < self._stretch else self.end
 
     def _on(self, positions: Array) -> Array:
         inside = positions < self._stretch
         values = np.full_like(positions, 0.0 if inside.all() else self.end)
-        values[inside] = self.schedule._on(positions[inside] + self._from)
+        values[inside] = self.schedule._on(self._from + self.speed * positions[inside])
         return values
 
     def _span(self, horizon: Horizon) -> float | None:
@@ -320,14 +327,16 @@ class part(_Wrapper):
         whole = self.schedule._span(horizon)
         if length is not None or whole is None:
             return length
-        return max(0.0, whole - (resolve("start of part", self.start, horizon) or 0.0))
+        return max(0.0, whole - (resolve("start of part", self.start, horizon) or 0.0)) / self.speed
 
     def _over(self, span: float, horizon: Horizon) -> Schedule:
         start = resolve("start of part", self.start, horizon) or 0.0
         whole = self.schedule._span(horizon)
         if whole is None:  # what is open inside is laid over the run, or to where an open part of it ends
-            whole = start + span if self.length is None else max(horizon.total, start + span)
-        return part(self.schedule._over(whole, horizon), start, span)
+            stop = start + span * self.speed
+            whole = stop if self.length is None else max(horizon.total, stop)
+        return part(self.schedule._over(whole, horizon), start, span, self.speed)
 
     def _stretched(self, factor: float) -> Schedule:
-        return part(self.schedule._stretched(factor), stretch(self.start, factor), stretch(self.length, factor))
+        inner = self.schedule._stretched(factor)
+        return part(inner, stretch(self.start, factor), stretch(self.length, factor), self.speed)
