@@ -189,8 +189,14 @@ def nested():
         return T.SequentialLR(o, [T.ChainedScheduler([T.LinearLR(o), T.StepLR(o, 3)]), T.StepLR(o, 3)], [5])
 
 
+def stepped_plateau():
+    scheduler = T.ReduceLROnPlateau(optimizer())
+    scheduler.step(1.0)
+    return scheduler
+
+
 REFUSED = {
-    "plateau": (lambda: T.ReduceLROnPlateau(optimizer()), "looks at a metric"),
+    "plateau in mid-run": (stepped_plateau, "was stepped 1 times, and the bases are no longer known"),
     "averaging": (lambda: torch.optim.swa_utils.SWALR(optimizer(), 0.1), "SWALR starts from the rate it finds"),
     "eta_min in a chain": (
         lambda: chained_with(lambda o: T.CosineAnnealingLR(o, 9, 0.1)),

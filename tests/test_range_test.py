@@ -150,7 +150,8 @@ def test_a_loop_that_writes_rates_itself_is_told_so():
     control = Control(optimizer, lr="cosine()", total=100)
     with range_test(optimizer, model, also=[control, generator], low=1e-4, high=10) as test:
         next(iter(test))
-        control.step()
+        with pytest.warns(UserWarning, match="something else has set lr of group0"):
+            control.step()
         with pytest.raises(RuntimeError, match="something in the loop writes rates"):
             test.record(1.0)
 

@@ -1,20 +1,16 @@
 """Under Lightning, Transformers and Accelerate each update has the formula's rate, and a resumed run never stopped."""
 
-import json
 import math
-import os
 import pickle
-import socket
-import subprocess
-import sys
+from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 from stepsize import Scheduler, cosine, linear, plateau
-from stepsize.control.feedback import _steering
 from stepsize.integrations import drive_trainer, lightning_callback
 
 pl = pytest.importorskip("lightning.pytorch")
@@ -23,6 +19,7 @@ accelerate = pytest.importorskip("accelerate")
 
 BASE = 0.5
 BATCHES, EPOCHS = 5, 3
+CUTS = plateau(of="val_loss", patience=0, factor=0.5)
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec:FutureWarning"),
     pytest.mark.filterwarnings("ignore:Checkpoint directory:UserWarning"),
@@ -45,6 +42,10 @@ def loss_of(model, step):
     return (model(x) - x.sum(1, keepdim=True)).square().mean()
 
 
+def cut(rates, at):
+    return [rate * (0.5 if k >= at else 1.0) for k, rate in enumerate(rates)]
+
+
 def weights(model):
     return torch.cat([p.detach().flatten() for p in model.parameters()])
 
@@ -55,7 +56,7 @@ def recorded(optimizer, rates):
 
 
 class Module(pl.LightningModule):
-    """Its data depend on the step alone; its validation losses are given."""
+    """Its data depend on the step alone; what it logs is given; ``configure`` makes the entries of schedulers."""
 
     def __init__(self, configure=None, losses=(1.0,) * EPOCHS):
         super().__init__()
@@ -66,20 +67,32 @@ class Module(pl.LightningModule):
 
     val_dataloader = train_dataloader
 
+    def measured(self):
+        return 0.0 if self.trainer.sanity_checking else self.losses[min(self.current_epoch, len(self.losses) - 1)]
+
     def training_step(self, batch, index):
-        loss = loss_of(self.net, self.trainer.global_step)
-        self.log("train_loss", self.losses[self.current_epoch], on_step=False, on_epoch=True)
-        return loss
+        self.log("train_loss", self.measured(), on_step=False, on_epoch=True)
+        return loss_of(self.net, self.trainer.global_step)
 
     def validation_step(self, batch, index):
-        self.log("val_loss", 0.0 if self.trainer.sanity_checking else self.losses[self.current_epoch])
+        self.log("val_loss", self.measured())
 
     def configure_optimizers(self):
         optimizer = recorded(torch.optim.SGD(self.parameters(), lr=BASE, momentum=0.9), self.rates)
-        return self.configure(optimizer, self.trainer.estimated_stepping_batches) if self.configure else optimizer
+        if self.configure is None:
+            return optimizer
+        return [optimizer], self.configure(optimizer, self.trainer.estimated_stepping_batches)
 
 
-def fit(folder, module, callbacks=(), ckpt_path=None, **settings):
+class Observing(Module):
+    """Hands its losses over itself."""
+
+    def on_validation_epoch_end(self):
+        if not self.trainer.sanity_checking:
+            self.lr_schedulers().observe(val_loss=self.trainer.callback_metrics["val_loss"])
+
+
+def fit(folder, module, *callbacks, ckpt_path=None, **settings):
     quiet = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
     settings = {"max_epochs": EPOCHS, "limit_val_batches": 0, "enable_checkpointing": False, **quiet, **settings}
     trainer = pl.Trainer(accelerator="cpu", default_root_dir=folder, callbacks=[*callbacks], **settings)
@@ -87,77 +100,295 @@ def fit(folder, module, callbacks=(), ckpt_path=None, **settings):
     return trainer
 
 
-def each_step(make):
-    return lambda optimizer, total: ([optimizer], [{"scheduler": make(optimizer, total), "interval": "step"}])
+def in_lightning(way, losses=(1.0,) * EPOCHS, **plan):
+    """The module, and the callbacks, by which one plan is put to work in one of three ways."""
+    if way == "callback":
+        return Module(losses=losses), lightning_callback(lr=cosine(), **plan)
+
+    def configure(optimizer, total):
+        scheduler = Scheduler(optimizer, cosine(), total, **plan)
+        entries = [{"scheduler": scheduler, "interval": "step"}]
+        if way == "entry":
+            entries.append({"scheduler": scheduler, "reduce_on_plateau": True, "monitor": "val_loss"})
+        return entries
+
+    return ((Observing if way == "observe" else Module)(configure, losses),)
 
 
-def under_lightning(driver, lr="cosine()", losses=(1.0,) * EPOCHS, **plan):
-    """The module and the callbacks by which Lightning is driven in one of two ways."""
-    if driver == "callback":
-        return Module(losses=losses), [lightning_callback(lr=lr, **plan)]
-    return Module(each_step(lambda optimizer, total: Scheduler(optimizer, lr, total, **plan)), losses), []
-
-
-drivers = pytest.mark.parametrize("driver", ["scheduler", "callback"])
-
-
-@drivers
+@pytest.mark.parametrize("way", ["callback", "scheduler"])
 @pytest.mark.parametrize(("accumulate", "total"), [(1, 15), (2, 9)])
-def test_lightning_gives_each_update_the_rate_of_the_formula(tmp_path, driver, accumulate, total):
-    module, callbacks = under_lightning(driver)
-    fit(tmp_path, module, callbacks, accumulate_grad_batches=accumulate)
+def test_lightning_gives_each_update_the_rate_of_the_formula(tmp_path, way, accumulate, total):
+    module, *callbacks = in_lightning(way)
+    fit(tmp_path, module, *callbacks, accumulate_grad_batches=accumulate)
     assert module.rates == pytest.approx(halves(range(total), total))
 
 
 @both
 def test_lightning_may_step_a_scheduler_of_updates_once_an_epoch_as_it_does_unless_told(tmp_path, library):
-    make = Scheduler if library == "stepsize" else CosineAnnealingLR
-    lr = (cosine(),) if library == "stepsize" else ()
-    module = Module(lambda optimizer, total: ([optimizer], [make(optimizer, *lr, total)]))
+    ours = library == "stepsize"
+    module = Module(lambda o, total: [Scheduler(o, cosine(), total) if ours else CosineAnnealingLR(o, total)])
     fit(tmp_path, module)
     assert module.rates == pytest.approx(halves([0] * 5 + [5] * 5 + [10] * 5, 15))
 
 
-def looking_twice(optimizer, total):
-    """One scheduler in two entries: for the steps, and for what was validated."""
-    scheduler = Scheduler(optimizer, "cosine()", total, feedback=CUTS)
-    looks = {"scheduler": scheduler, "interval": "epoch", "reduce_on_plateau": True, "monitor": "val_loss"}
-    return [optimizer], [{"scheduler": scheduler, "interval": "step"}, looks]
+@pytest.mark.parametrize("way", ["callback", "observe", "entry"])
+def test_lightning_cuts_the_rate_when_what_is_validated_in_training_does_not_improve(tmp_path, way):
+    module, *callbacks = in_lightning(way, losses=(1.0, 2.0, 0.5, 0.5), feedback=CUTS)
+    fit(tmp_path, module, *callbacks, max_epochs=4, limit_val_batches=1)
+    assert module.rates == pytest.approx(cut(halves(range(20), 20), 10))
 
 
-CUTS = plateau(of="val_loss", patience=0, factor=0.5)
-
-
-def cutting(driver, losses):
-    if driver == "callback":
-        return Module(losses=losses), [lightning_callback(lr=cosine(), feedback=CUTS)]
-    return Module(looking_twice, losses), []
-
-
-@drivers
-def test_lightning_cuts_the_rate_when_what_is_validated_in_training_does_not_improve(tmp_path, driver):
-    module, callbacks = cutting(driver, losses=(1.0, 2.0, 0.5, 0.5))
-    trainer = fit(tmp_path, module, callbacks, max_epochs=4, limit_val_batches=1)
-    factors = [1.0] * 10 + [0.5] * 10
-    assert module.rates == pytest.approx([r * f for r, f in zip(halves(range(20), 20), factors, strict=True)])
-    trainer.fit_loop.epoch_progress.current.completed = 3
-    cuts = [scheduler.log for scheduler in callbacks[0].schedulers] if callbacks else []
+def test_lightning_cuts_after_epochs_where_nothing_is_validated_and_not_when_it_only_validates(tmp_path):
+    module, callback = in_lightning("callback", (1.0, 2.0, 0.5), feedback=replace(CUTS, of="train_loss"))
+    trainer = fit(tmp_path, module, callback)
+    assert module.rates == pytest.approx(cut(halves(range(15), 15), 10))
+    module, callback = in_lightning("callback", feedback=CUTS)
+    trainer = fit(tmp_path, module, callback, limit_val_batches=1, max_epochs=1)
     trainer.validate(module, verbose=False)
-    assert [scheduler.log for scheduler in callbacks[0].schedulers] == cuts if callbacks else True
+    assert callback.schedulers[0].log == []
+    module, callback = in_lightning("callback", feedback=plateau())
+    with pytest.raises(ValueError, match="feedback looks at 'loss', and the module has logged 'val_loss' by now"):
+        fit(tmp_path, module, callback, limit_val_batches=1)
 
 
-@drivers
-@pytest.mark.parametrize("step", [4, 5, 10, 12])
-def test_lightning_resumed_from_any_step_is_the_run_never_stopped(tmp_path, driver, step):
+@pytest.mark.parametrize("way", ["callback", "scheduler"])
+@pytest.mark.parametrize("step", [4, 5, 12])
+def test_lightning_resumed_from_any_step_is_the_run_never_stopped(tmp_path, way, step):
     def run(**settings):
-        module, callbacks = cutting(driver, losses=(1.0, 2.0, 0.5))
-        files = pl.callbacks.ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=1, save_top_k=-1)
-        settings |= {"limit_val_batches": 1, "enable_checkpointing": True}
-        fit(tmp_path, module, [*callbacks, files], **settings)
+        module, *callbacks = in_lightning(way)
+        saver = pl.callbacks.ModelCheckpoint(tmp_path, "{step}", every_n_train_steps=1, save_top_k=-1)
+        fit(tmp_path, module, *callbacks, saver, enable_checkpointing=True, **settings)
         return module
 
     whole, again = run(), run(ckpt_path=tmp_path / f"step={step}.ckpt")
-    factors = [1.0] * 10 + [0.5] * 5
-    assert whole.rates == pytest.approx([r * f for r, f in zip(halves(range(15), 15), factors, strict=True)])
     assert again.rates == whole.rates[step:]
     assert torch.equal(weights(again), weights(whole))
+    torch.load(tmp_path / f"step={step}.ckpt", weights_only=True)
+
+
+@pytest.mark.parametrize("way", ["callback", "observe"])
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_lightning_resumed_after_a_validation_goes_on_with_what_feedback_has_seen(tmp_path, way, epochs):
+    def run(**settings):
+        module, *callbacks = in_lightning(way, (1.0, 2.0, 0.5), feedback=CUTS)
+        saver = pl.callbacks.ModelCheckpoint(tmp_path, "{step}", save_top_k=-1)
+        fit(tmp_path, module, *callbacks, saver, enable_checkpointing=True, limit_val_batches=1, **settings)
+        return module
+
+    whole, again = run(), run(ckpt_path=tmp_path / f"step={5 * epochs}.ckpt")
+    assert whole.rates == pytest.approx(cut(halves(range(15), 15), 10))
+    assert again.rates == whole.rates[5 * epochs :]
+    assert torch.equal(weights(again), weights(whole))
+
+
+def test_lightning_goes_on_to_another_length_as_chosen_and_not_without_a_choice(tmp_path):
+    def run(epochs, resume=None, **settings):
+        module, callback = Module(), lightning_callback(lr=linear(), resume=resume)
+        saver = pl.callbacks.ModelCheckpoint(tmp_path, "{step}", save_top_k=-1)
+        fit(tmp_path, module, callback, saver, enable_checkpointing=True, max_epochs=epochs, **settings)
+        return module.rates
+
+    first, checkpoint = run(2), tmp_path / "step=5.ckpt"
+    assert first[5:] == pytest.approx([BASE * (1 - k / 10) for k in range(5, 10)])
+    stretched = run(4, {"extend": "stretch"}, ckpt_path=checkpoint)
+    assert stretched == pytest.approx([BASE / 2 * (1 - k / 15) for k in range(15)])
+    with pytest.raises(ValueError, match=r"total was 10.0 when the state was saved and is 20.0 now"):
+        run(4, ckpt_path=checkpoint)
+    fit(tmp_path, Module(), pl.callbacks.ModelCheckpoint(tmp_path, "none"), enable_checkpointing=True, max_epochs=1)
+    with pytest.warns(UserWarning, match="training goes on at step 5, and no state of this callback was saved there"):
+        run(2, ckpt_path=tmp_path / "none.ckpt")
+
+
+class Two(pl.LightningModule):
+    """Steps one optimizer once a batch, and the other twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+        self.parts, self.rates = nn.ModuleList([net(), net()]), ([], [])
+
+    train_dataloader = Module.train_dataloader
+
+    def training_step(self, batch, index):
+        for which in (0, 1, 1):
+            optimizer = self.optimizers()[which]
+            optimizer.zero_grad()
+            self.manual_backward(loss_of(self.parts[which], self.trainer.global_step))
+            optimizer.step()
+
+    def configure_optimizers(self):
+        parts = zip(self.parts, self.rates, strict=True)
+        return [recorded(torch.optim.SGD(part.parameters(), lr=BASE), rates) for part, rates in parts]
+
+
+def test_lightning_drives_each_of_two_optimizers_by_its_own_updates(tmp_path):
+    module, callback = Two(), lightning_callback(lr=cosine(), total=30)
+    fit(tmp_path, module, callback)
+    assert module.rates[0] == pytest.approx(halves(range(15), 30))
+    assert module.rates[1] == pytest.approx(halves(range(30), 30))
+    again, saver = Two(), pl.callbacks.ModelCheckpoint(tmp_path, "{epoch}", save_top_k=-1)
+    fit(tmp_path, Two(), callback, saver, enable_checkpointing=True)
+    fit(tmp_path, again, callback, saver, enable_checkpointing=True, ckpt_path=tmp_path / "epoch=1.ckpt")
+    assert again.rates == (module.rates[0][10:], module.rates[1][20:])
+    assert torch.equal(weights(again), weights(module))
+
+
+def test_lightnings_callback_drives_one_run_after_another_and_processes_that_are_spawned(tmp_path):
+    callback = pickle.loads(pickle.dumps(lightning_callback(lr=cosine())))
+    for _ in range(2):
+        module = Module()
+        fit(tmp_path, module, callback)
+        assert module.rates == pytest.approx(halves(range(15), 15))
+
+
+@pytest.mark.parametrize(
+    ("module", "given", "said"),
+    [
+        (Module(lambda o, total: [CosineAnnealingLR(o, 9)]), {}, "a scheduler of its own, CosineAnnealingLR, and one"),
+        (Module(lambda o, total: [Scheduler(o, cosine(9))]), {}, "a scheduler of its own, Scheduler, and one rate has"),
+        (Module(), {"max_epochs": -1}, "needs the run's length; give total="),
+    ],
+)
+def test_lightnings_callback_refuses_what_it_cannot_drive(tmp_path, module, given, said):
+    with pytest.raises(ValueError, match=said):
+        fit(tmp_path, module, lightning_callback(lr=cosine()), **given)
+
+
+class Model(nn.Module):
+    """Its losses in training depend on its data alone; those in evaluations are given."""
+
+    def __init__(self, losses):
+        super().__init__()
+        self.net, self.losses = net(), iter(losses)
+
+    def forward(self, x, return_loss=True):
+        return {"loss": loss_of(self.net, int(x[0])) if self.training else torch.tensor(next(self.losses))}
+
+
+class Rates(transformers.TrainerCallback):
+    def __init__(self):
+        self.rates = []
+
+    def on_pre_optimizer_step(self, args, state, control, optimizer=None, **_):
+        self.rates.append(optimizer.param_groups[0]["lr"])
+
+
+class Observes(transformers.TrainerCallback):
+    def on_evaluate(self, args, state, control, metrics=None, lr_scheduler=None, **_):
+        lr_scheduler.observe(**metrics)
+
+
+def trainer_of(folder, model, optimizers=(None, None), data=5, evaluated=None, **settings):
+    quiet = {"report_to": "none", "disable_tqdm": True, "use_cpu": True}
+    settings = {"learning_rate": BASE, "num_train_epochs": 3, "per_device_train_batch_size": 1, **quiet, **settings}
+    arguments = transformers.TrainingArguments(folder, **{"logging_steps": 1, "save_strategy": "no", **settings})
+    data = [{"x": k} for k in range(data)]
+    evaluated = data[:1] if evaluated is None else evaluated
+    trainer = transformers.Trainer(model, arguments, train_dataset=data, eval_dataset=evaluated, optimizers=optimizers)
+    trainer.remove_callback(transformers.PrinterCallback)
+    trainer.add_callback(Rates)
+    return trainer
+
+
+def in_transformers(way, folder, total=15, losses=(), feedback=None, resume=None, **settings):
+    """The trainer that one plan drives in one of two ways."""
+    model = Model(losses)
+    if way == "hook":
+        trainer = trainer_of(folder, model, **settings)
+        drive_trainer(trainer, lr="cosine()", feedback=feedback, resume=resume)
+        return trainer
+    optimizer = torch.optim.AdamW(model.parameters(), lr=BASE)
+    trainer = trainer_of(folder, model, (optimizer, Scheduler(optimizer, cosine(), total, feedback=feedback)), **settings)
+    if feedback is not None:
+        trainer.add_callback(Observes)
+    return trainer
+
+
+def train(trainer, **settings):
+    trainer.train(**settings)
+    [recorder] = [each for each in trainer.callback_handler.callbacks if isinstance(each, Rates)]
+    rates, recorder.rates = recorder.rates, []
+    return rates
+
+
+ways = pytest.mark.parametrize("way", ["hook", "optimizers"])
+EVAL_CUTS = replace(CUTS, of="eval_loss")
+
+
+@ways
+@pytest.mark.parametrize(("accumulate", "total"), [(1, 15), (2, 9)])
+def test_transformers_gives_each_update_the_rate_of_the_formula_and_logs_it(tmp_path, way, accumulate, total):
+    trainer = in_transformers(way, tmp_path, total, gradient_accumulation_steps=accumulate)
+    rates = train(trainer)
+    assert rates == pytest.approx(halves(range(total), total))
+    assert [entry["learning_rate"] for entry in trainer.state.log_history if "learning_rate" in entry] == rates
+
+
+@ways
+@pytest.mark.parametrize(("strategy", "step"), [("steps", 4), ("epoch", 5), ("epoch", 10)])
+def test_transformers_resumed_is_the_run_never_stopped_feedback_too(tmp_path, way, strategy, step):
+    def run(losses, **resume):
+        saving = {"save_strategy": strategy, "save_steps": 4, "eval_strategy": "epoch"}
+        trainer = in_transformers(way, tmp_path, losses=losses, feedback=EVAL_CUTS, **saving)
+        return train(trainer, **resume), weights(trainer.model)
+
+    losses = (1.0, 2.0, 0.5)
+    rates, end = run(losses)
+    again, same = run(losses[step // 5 :], resume_from_checkpoint=str(tmp_path / f"checkpoint-{step}"))
+    assert rates == pytest.approx(cut(halves(range(15), 15), 10))
+    assert again == rates[step:]
+    assert torch.equal(same, end)
+
+
+def test_transformers_feedback_takes_one_of_several_sets_and_only_what_is_evaluated_in_training(tmp_path):
+    sets, feedback = {"a": [{"x": 0}], "b": [{"x": 1}]}, replace(CUTS, of="eval_b_loss")
+    losses = (9.0, 1.0, 8.0, 2.0, 7.0, 0.5, 9.0, 9.0)
+    trainer = in_transformers("hook", tmp_path, 15, losses, feedback, evaluated=sets, eval_strategy="epoch")
+    assert train(trainer) == pytest.approx(cut(halves(range(15), 15), 10))
+    trainer.evaluate()
+    assert [event.what for event in trainer.lr_scheduler.log] == ["feedback"]
+
+
+def test_transformers_trains_anew_when_asked_again_and_to_another_length_as_chosen(tmp_path):
+    saving = {"save_strategy": "epoch", "data": 4}
+    trainer = in_transformers("hook", tmp_path, **saving)
+    assert train(trainer) == train(trainer) == pytest.approx(halves(range(12), 12))
+    longer = in_transformers("hook", tmp_path, resume={"plan": "new"}, num_train_epochs=6, **saving)
+    checkpoint = str(tmp_path / "checkpoint-8")
+    assert train(longer, resume_from_checkpoint=checkpoint) == pytest.approx(halves(range(8, 24), 24))
+    with pytest.raises(ValueError, match=r"total was 12.0 when the state was saved and is 24.0 now"):
+        train(in_transformers("hook", tmp_path, num_train_epochs=6, **saving), resume_from_checkpoint=checkpoint)
+
+
+def test_drive_trainer_refuses_what_it_cannot_drive(tmp_path):
+    def refused(said, trainer=None, **given):
+        with pytest.raises((TypeError, ValueError), match=said):
+            drive_trainer(trainer or trainer_of(tmp_path, Model(())), **given)
+
+    model = Model(())
+    optimizer = torch.optim.SGD(model.parameters(), lr=BASE)
+    refused("trainer must be a transformers.Trainer, got 3", 3)
+    refused("already, CosineAnnealingLR, and", trainer_of(tmp_path, model, (optimizer, CosineAnnealingLR(optimizer, 9))))
+    refused("already, a plan, and one rate has one driver", in_transformers("hook", tmp_path))
+    refused("of of feedback must be a metric of the trainer's evaluation, got 'loss'", feedback=plateau())
+    refused("feedback looks at 'eval_loss', and the trainer never evaluates", feedback=EVAL_CUTS)
+    trainer = in_transformers("hook", tmp_path, 15, (1.0,), replace(CUTS, of="eval_lo"), eval_strategy="epoch")
+    with pytest.raises(ValueError, match="feedback looks at 'eval_lo', and the evaluation gave 'eval_loss', "):
+        trainer.train()
+
+
+@pytest.mark.parametrize("drive", [lightning_callback, partial(drive_trainer)])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"clip": 1.0}, "clip must be left out: clipping is the trainer's, got 1.0; use Trainer.*=...)"),
+        ({"lrr": "cosine()"}, "there is no argument 'lrr'; did you mean 'lr'?"),
+        ({"lr": "cosin()"}, "did you mean 'cosine'"),
+        ({"per_epoch": 0}, "per_epoch must be a finite number > 0, got 0"),
+        ({"resume": {"extends": "keep"}}, "no choice 'extends' to resume by; did you mean 'extend'"),
+    ],
+)
+def test_hooks_say_at_once_what_is_wrong_with_a_plan(tmp_path, drive, given, said):
+    args = [] if drive is lightning_callback else [trainer_of(tmp_path, Model(()))]
+    with pytest.raises((TypeError, ValueError), match=said):
+        drive(*args, **given)

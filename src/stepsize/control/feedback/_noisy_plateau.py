@@ -1,4 +1,4 @@
-"""Cutting the rate when a noisy measure has stopped falling: a test of its trend."""
+"""Cutting the rate when a noisy measure has stopped falling: a rank test of its trend, away from where it began."""
 
 import math
 from dataclasses import dataclass
@@ -7,7 +7,8 @@ from stepsize.control.feedback._protocol import Controller, State
 
 # ruff: noqa: N801 - controllers are written in lower case, like schedules
 
-BLOCKS = 10  # means of so many stretches of the window make one line; their noise is nearly independent
+BLOCKS = 20  # means of so many stretches are ranked
+OUTER = 2  # of which so many on either side do not count for their spread: one spike is no spread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,13 +16,15 @@ class noisy_plateau(Controller):
     """Cuts the rate when a noisy measure, such as every step's loss, has fallen and then stopped falling.
 
     Formula:
-        the last ``patience`` observations are averaged in ten blocks, and a straight line is laid through the means;
-        t is the line's fall over its standard error. The controller is armed when t is significant (Student's t, one
-        side, 8 degrees of freedom), and cuts when it is armed and t < 1, or the fall over the window is below
-        ``threshold`` of the level: feedback <- max(feedback * factor, least). After a cut it starts anew.
+        the last ``patience`` observations are averaged in twenty blocks, with means m_1 to m_20;
+        falling: erfc(K / sqrt(2 V)) / 2 <= ``significance``, with Kendall's score K = sum of sign(m_i - m_j) over
+        i < j and V = 950, its variance without a trend; and the fall is at least ``threshold`` of the level;
+        has fallen: start - mean(m) > ``margin`` * (third highest m - third lowest m);
+        has fallen and is not falling: feedback <- max(feedback * factor, least), and start <- mean(m)
 
-    A best value never enters, since the best of many noisy values is a lucky one. Averaging in blocks takes care of
-    noise that is correlated over less than a block. A measure that never fell is not cut: that is no plateau.
+    The start is the first block's mean, later the level at the last cut, and twenty new blocks are waited for after a
+    cut. A best value never enters, since the best of many noisy values is a lucky one; ranks do not mind spikes. A
+    measure that never fell, or has not fallen since the last cut, is not cut: a smaller rate did not help it.
 
     Args:
         of: what it looks at: ``"loss"``, the loss of every step (read back each time), or a name handed to
@@ -30,9 +33,14 @@ class noisy_plateau(Controller):
         mode: ``"min"`` for losses, ``"max"`` for accuracies.
         factor: what the rate is multiplied by, > 0 and < 1.
         least: the smallest product of all cuts, >= 0 and <= 1.
-        patience: observations that the test looks at, >= 20; ten times the noise's correlation time or more.
-        significance: how seldom noise may be taken for a fall at one look, > 0 and < 0.5.
-        threshold: the share of the level that a fall over the window must have to count, >= 0.
+        patience: observations over which a fall must be visible, >= 20, used in whole twentieths; the cut comes about
+            so many after the end of the fall. Ten times the noise's correlation time or more, and so many that a fall
+            worth waiting for is visible over them.
+        significance: how often noise without a trend may pass for a fall at one look, > 0 and < 0.5; smaller cuts
+            sooner, and more often while the measure still falls slowly.
+        margin: how many times their spread the means must lie below the start, > 0; larger is safer from noise that is
+            correlated over more than a block, and passes over smaller falls.
+        threshold: the share of the level that a fall over ``patience`` observations must have to count, >= 0.
 
     Raises:
         TypeError, ValueError: an argument is not what is said above.
@@ -50,24 +58,26 @@ class noisy_plateau(Controller):
         >>> 400 < cuts[0] < 600
         True
 
-    Source: figures in ``benchmarks/logs/feedback.log``; batch means as in Law and Kelton, "Simulation modeling and
-    analysis", section 9.5.3.
+    Source: Kendall, "A new measure of rank correlation", Biometrika 30 (1938), for K and V; figures in
+    ``benchmarks/logs/feedback.log``.
     """
 
     patience: int = 200
-    significance: float = 1e-4
+    significance: float = 0.15
+    margin: float = 3.0
     threshold: float = 1e-4
 
     def _check(self) -> None:
-        self._whole("patience", least=2 * BLOCKS)
+        self._whole("patience", least=BLOCKS)
         self._number("significance", above=0)
         if not self.significance < 0.5:
             raise ValueError(self._message("significance", "a finite number > 0 and < 0.5"))
+        self._number("margin", above=0)
         self._number("threshold", least=0)
 
     def begin(self) -> State:
         """Nothing seen yet."""
-        return {"factor": 1.0, "sum": 0.0, "count": 0, "means": [], "armed": False}
+        return {"factor": 1.0, "start": None, "sum": 0.0, "count": 0, "means": []}
 
     def _decide(self, state: State, value: float) -> tuple[State, str]:
         if not math.isfinite(value):
@@ -77,39 +87,38 @@ class noisy_plateau(Controller):
         if state["count"] < block:
             return state, ""
         means = [*state["means"], state["sum"] / block][-BLOCKS:]
-        state |= {"sum": 0.0, "count": 0, "means": means}
-        if len(means) < BLOCKS:
+        start = means[0] if state["start"] is None else state["start"]
+        state |= {"sum": 0.0, "count": 0, "means": means, "start": start}
+        if len(means) < BLOCKS or not self._has_fallen(start, means) or self._falls(means):
             return state, ""
-        fall, error = trend(means if self.mode == "min" else [-mean for mean in means])
-        t = fall / error if error > 0 else math.copysign(math.inf, fall) if fall else 0.0
-        large = fall >= self.threshold * abs(sum(means) / BLOCKS)
-        if large and tail(t) < self.significance:
-            state["armed"] = True
-        if not state["armed"] or (t >= 1 and large):
-            return state, ""
+        level = sum(means) / BLOCKS
         smaller = max(state["factor"] * self.factor, self.least)
-        verb = "fell" if self.mode == "min" else "rose"
-        reason = f"{self.of} {verb} by {fall:.3g} +- {error:.2g} over the last {block * BLOCKS} observations"
+        verb, side = ("fell", "below") if self.mode == "min" else ("rose", "above")
+        seen = f"no longer {verb} visibly over {block * BLOCKS} observations"
+        reason = f"{self.of} {seen}, at {level:.4g}, {abs(start - level):.3g} {side} the start"
         changed = smaller < state["factor"]
-        return {**self.begin(), "factor": smaller}, reason if changed else ""
+        return {**self.begin(), "factor": smaller, "start": level}, reason if changed else ""
+
+    def _has_fallen(self, start: float, means: list[float]) -> bool:
+        ordered = sorted(means)
+        drop = (start - sum(means) / BLOCKS) * (1 if self.mode == "min" else -1)
+        return drop > self.margin * (ordered[-1 - OUTER] - ordered[OUTER])
+
+    def _falls(self, means: list[float]) -> bool:
+        sign, half = 1 if self.mode == "min" else -1, BLOCKS // 2
+        fall = sign * (sum(means[:half]) - sum(means[half:])) / half * 2  # of a straight line, over all blocks
+        large = fall >= self.threshold * abs(sum(means) / BLOCKS)
+        return large and chance(sign * score(means), BLOCKS) <= self.significance
 
 
-def trend(means: list[float]) -> tuple[float, float]:
-    """The fall of the straight line through equally spaced points, first to last, and its standard error."""
-    n = len(means)
-    places = [index - (n - 1) / 2 for index in range(n)]
-    square = sum(place * place for place in places)
-    level = sum(means) / n
-    slope = sum(place * mean for place, mean in zip(places, means, strict=True)) / square
-    rest = sum((mean - level - slope * place) ** 2 for place, mean in zip(places, means, strict=True))
-    return -slope * (n - 1), math.sqrt(rest / (n - 2) / square) * (n - 1)
+def score(values: list[float]) -> int:
+    """Kendall's score of a fall: pairs in which the later value is lower, minus pairs in which it is higher."""
+    return sum(
+        (value > later) - (value < later) for place, value in enumerate(values) for later in values[place + 1 :]
+    )
 
 
-def tail(t: float, freedom: int = BLOCKS - 2) -> float:
-    """The chance that Student's t with an even number of degrees of freedom exceeds t."""
-    angle = math.atan(t / math.sqrt(freedom))
-    term = total = 1.0
-    for k in range(1, freedom // 2):
-        term *= (2 * k - 1) / (2 * k) * math.cos(angle) ** 2
-        total += term
-    return (1 - math.sin(angle) * total) / 2
+def chance(score: int, count: int) -> float:
+    """The chance that so many values in random order have this score or a higher one, nearly."""
+    variance = count * (count - 1) * (2 * count + 5) / 18
+    return math.erfc(score / math.sqrt(2 * variance)) / 2
