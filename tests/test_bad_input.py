@@ -35,6 +35,32 @@ CASES = {
         "JsonLines": WHOLE,
         "TensorBoard": WHOLE,
     },
+    "accumulate": WHOLE,
+    "after": optional(LENGTHS),
+    "cap": [*NUMBERS[:1], True, [], -1, math.nan, "cosin()"],
+    "cooldown": [*NUMBERS, -1, 1.5],
+    "factor": [*POSITIVE, 1, 2],
+    "feedback": [3, "plateu()", "plateau(", "plateau(patience=-1)", object(), True],
+    "floor": [*NUMBERS[:1], True, [], -1, math.nan, "cosin()"],
+    "foreign": [None, 3, "adapt"],
+    "group": [3, None],
+    "least": [*NUMBERS, -1, 2],
+    "mode": [None, 3, "minimum"],
+    "most": [*NUMBERS, 0.5],
+    "of": [None, 3, "", "a b"],
+    "others": {"split_matrices": [3, ["nothing"]], "default": [0.1, True, [], [3]]},
+    "patience": {"default": [*NUMBERS, -1, 1.5], "noisy_plateau": [*NUMBERS, -1, 1.5, 19]},
+    "plan": {"Control": [3, "lr: cosin()", "lr cosine()", True], "default": []},
+    "remind": [None, 1, "yes"],
+    "restart": WHOLE,
+    "scaler": [3, "a", object()],
+    "significance": [*POSITIVE, 0.5, 1],
+    "speed": POSITIVE,
+    "text": [None, 3, "", "a b", "compex()", "complex(1, real=2)", "complex(1)x"],
+    "threshold_mode": [None, 3, "relative"],
+    "trainer": [None, 3, "trainer"],
+    "wait": [*NUMBERS, -1, 1.5],
+    "window": WHOLE,
     "value": {"constant": NOT_NEGATIVE, "default": [None, 3, "cosine()", [1, 2], {"a": 3}]},
     "start": {"default": NOT_NEGATIVE, "warmup": optional(NOT_NEGATIVE), "part": [*LENGTHS, None]},
     "end": NOT_NEGATIVE,
@@ -65,10 +91,13 @@ CASES = {
     },
     "optimizer": {"default": [None, 3, "sgd", torch.nn.Linear(1, 1)], "Task": FUNCTIONS},
     "scheduler": [None, 3, "StepLR"],
-    "model": {"range_test": [None, 3, "model"], "Task": FUNCTIONS},
-    "lr": {"Control": SCHEDULES, "Plan": SCHEDULES, "train": POSITIVE},
-    "clip": optional(POSITIVE),
-    "total": {"default": POSITIVE, "Control": optional(POSITIVE)},
+    "model": {"range_test": [None, 3, "model"], "split_matrices": [None, 3, "model"], "Task": FUNCTIONS},
+    "lr": {"Control": SCHEDULES, "Plan": SCHEDULES, "Scheduler": SCHEDULES, "train": POSITIVE},
+    "clip": {
+        "default": optional(POSITIVE),
+        **{name: [True, math.nan, 0, -1, [1.0], "cosin()"] for name in ("Control", "Plan")},
+    },
+    "total": {"default": POSITIVE, **dict.fromkeys(["Control", "Scheduler", "lightning_callback"], optional(POSITIVE))},
     "per_epoch": optional(POSITIVE),
     "watch": [3, "a", [3], object()],
     "zero": [None, 1, "yes"],
@@ -76,7 +105,7 @@ CASES = {
     "low": {"default": POSITIVE, **dict.fromkeys(["clip", "cosine_wave", "cosine_restarts"], NOT_NEGATIVE)},
     "high": {"default": [*POSITIVE, 1e-9], "clip": optional([*NUMBERS, -1, 0.01])},
     "steps": {"default": WHOLE, "find": optional(WHOLE), "train": optional(WHOLE), "range_test": [*WHOLE, 1]},
-    "threshold": POSITIVE,
+    "threshold": {"clip_by_norm": POSITIVE, "default": NOT_NEGATIVE},
     "beta": [*NUMBERS, -0.1, 1, 2],
     "rates": [[2, 1], [0, 1], [[1]], [1, math.nan], [-1, 1]],
     "losses": {"default": [[1], [[1, 1]], 3], "smooth": ["ab", ["a"]]},
@@ -119,6 +148,14 @@ FREE = {
     ("to_json", "indent"),
     ("own_randomness", "state"),
     ("clip_by_norm", "parameters"),
+    ("event_line", "event"),
+    ("lightning_callback", "plan"),
+    ("drive_trainer", "plan"),
+    ("drive_trainer", "per_epoch"),
+    ("JsonLines", "events"),
+    ("pair_index", "group"),
+    ("pair_index", "hyperparameter"),
+    ("parse_call", "makers"),
     ("gradient_norm", "parameters"),
     ("group_names", "optimizer"),
     ("parameters", "optimizer"),
@@ -141,7 +178,16 @@ RECORDS = {
     "Result",
     "Step",
 }
-NOT_CALLED = RECORDS | {"Suggestion", "Trained", "TrainingInterrupted", "ScheduleTextError"}
+NOT_CALLED = RECORDS | {
+    "Decision",
+    "Event",
+    "Observation",
+    "ShortRunWarning",
+    "Suggestion",
+    "Trained",
+    "TrainingInterrupted",
+    "ScheduleTextError",
+}
 
 
 def sgd():
@@ -166,6 +212,9 @@ GOOD = {
     "Trial": lambda: {"task": "digits"},
     "check_range": lambda: {"low": 0.1, "high": 1},
     "clip_by_norm": lambda: {"parameters": []},
+    "Scheduler": lambda: {"optimizer": sgd(), "lr": COSINE},
+    "parse_call": lambda: {"makers": {"complex": complex}},
+    "split_matrices": lambda: {"model": torch.nn.Linear(2, 2)},
     "draw": lambda: {"value": COSINE},
     "find": lambda: {"task": DIGITS},
     "minimum_tenth": lambda: {"rates": [1, 2], "losses": [1, 1]},
@@ -212,11 +261,26 @@ def test_bad_input_is_refused_where_it_is_given_naming_argument_and_value(target
     else:
         good = GOOD.get(target.__name__, dict)()
     positional = bad if parameter.kind is inspect.Parameter.VAR_POSITIONAL else ()
-    named = good if positional else {**good, parameter.name: bad}
+    if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+        named = {**good, "weight": bad}
+    else:
+        named = good if positional else {**good, parameter.name: bad}
     with pytest.raises((TypeError, ValueError)) as caught:
         target(*positional, **named)
     message = str(caught.value)
-    texts = {"schedule", "lr", "name", "settings"}  # the text's own words are named instead
+    texts = {
+        "text",
+        "schedule",
+        "lr",
+        "name",
+        "settings",
+        "clip",
+        "feedback",
+        "floor",
+        "cap",
+        "plan",
+        "others",
+    }  # the text's own words are named instead
     assert parameter.name.rstrip("s") in message or parameter.name in texts, message
     assert len(message.splitlines()) <= 2
 
@@ -238,8 +302,7 @@ def test_losses_and_observations_that_are_no_number(bad):
             control.step(bad)
     with pytest.raises((TypeError, ValueError), match="accuracy"):
         control.observe(accuracy=bad)
-    for advance in POSITIVE:
-        if advance is not True:
-            with pytest.raises((TypeError, ValueError), match="advance"):
-                control.step(advance=advance)
+    for advance in optional(POSITIVE):
+        with pytest.raises((TypeError, ValueError), match="advance"):
+            control.step(advance=advance)
     assert control.position == 0

@@ -1,16 +1,21 @@
 """Under Lightning, Transformers and Accelerate each update has the formula's rate, and a resumed run never stopped."""
 
+import json
 import math
+import os
 import pickle
+import socket
+import subprocess
+import sys
 from dataclasses import replace
-from functools import partial
 
 import pytest
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
 from stepsize import Scheduler, cosine, linear, plateau
+from stepsize.control.feedback import _steering
 from stepsize.integrations import drive_trainer, lightning_callback
 
 pl = pytest.importorskip("lightning.pytorch")
@@ -25,7 +30,10 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Checkpoint directory:UserWarning"),
     pytest.mark.filterwarnings("ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning"),
 ]
-both = pytest.mark.parametrize("library", ["stepsize", pytest.param("torch", marks=pytest.mark.xfail(strict=True))])
+
+
+def flawed(*which):
+    return pytest.param(*which, marks=pytest.mark.xfail(strict=True, raises=AssertionError))
 
 
 def halves(updates, total):
@@ -123,7 +131,7 @@ def test_lightning_gives_each_update_the_rate_of_the_formula(tmp_path, way, accu
     assert module.rates == pytest.approx(halves(range(total), total))
 
 
-@both
+@pytest.mark.parametrize("library", ["stepsize", flawed("torch")])
 def test_lightning_may_step_a_scheduler_of_updates_once_an_epoch_as_it_does_unless_told(tmp_path, library):
     ours = library == "stepsize"
     module = Module(lambda o, total: [Scheduler(o, cosine(), total) if ours else CosineAnnealingLR(o, total)])
@@ -298,7 +306,8 @@ def in_transformers(way, folder, total=15, losses=(), feedback=None, resume=None
         drive_trainer(trainer, lr="cosine()", feedback=feedback, resume=resume)
         return trainer
     optimizer = torch.optim.AdamW(model.parameters(), lr=BASE)
-    trainer = trainer_of(folder, model, (optimizer, Scheduler(optimizer, cosine(), total, feedback=feedback)), **settings)
+    scheduler = Scheduler(optimizer, cosine(), total, feedback=feedback)
+    trainer = trainer_of(folder, model, (optimizer, scheduler), **settings)
     if feedback is not None:
         trainer.add_callback(Observes)
     return trainer
@@ -368,7 +377,8 @@ def test_drive_trainer_refuses_what_it_cannot_drive(tmp_path):
     model = Model(())
     optimizer = torch.optim.SGD(model.parameters(), lr=BASE)
     refused("trainer must be a transformers.Trainer, got 3", 3)
-    refused("already, CosineAnnealingLR, and", trainer_of(tmp_path, model, (optimizer, CosineAnnealingLR(optimizer, 9))))
+    scheduler = CosineAnnealingLR(optimizer, 9)
+    refused("already, CosineAnnealingLR, and", trainer_of(tmp_path, model, (optimizer, scheduler)))
     refused("already, a plan, and one rate has one driver", in_transformers("hook", tmp_path))
     refused("of of feedback must be a metric of the trainer's evaluation, got 'loss'", feedback=plateau())
     refused("feedback looks at 'eval_loss', and the trainer never evaluates", feedback=EVAL_CUTS)
@@ -377,11 +387,11 @@ def test_drive_trainer_refuses_what_it_cannot_drive(tmp_path):
         trainer.train()
 
 
-@pytest.mark.parametrize("drive", [lightning_callback, partial(drive_trainer)])
+@pytest.mark.parametrize("drive", [lightning_callback, drive_trainer])
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"clip": 1.0}, "clip must be left out: clipping is the trainer's, got 1.0; use Trainer.*=...)"),
+        ({"clip": 1.0}, "clip must be left out: clipping is the trainer's, got 1.0; use Train"),
         ({"lrr": "cosine()"}, "there is no argument 'lrr'; did you mean 'lr'?"),
         ({"lr": "cosin()"}, "did you mean 'cosine'"),
         ({"per_epoch": 0}, "per_epoch must be a finite number > 0, got 0"),
@@ -392,3 +402,161 @@ def test_hooks_say_at_once_what_is_wrong_with_a_plan(tmp_path, drive, given, sai
     args = [] if drive is lightning_callback else [trainer_of(tmp_path, Model(()))]
     with pytest.raises((TypeError, ValueError), match=said):
         drive(*args, **given)
+
+
+@pytest.fixture
+def _alone():
+    accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
+    accelerate.state.GradientState._reset_state()
+
+
+def accelerated(kind, model, optimizer, accelerator, total):
+    """A scheduler, given to ``prepare`` or not, or made of an optimizer that was."""
+    if kind == "of the prepared":
+        model, optimizer = accelerator.prepare(model, optimizer)
+        return model, optimizer, Scheduler(optimizer, cosine(), total)
+    shape = lambda k: (1 + math.cos(math.pi * k / total)) / 2  # noqa: E731
+    scheduler = LambdaLR(optimizer, shape) if "torch" in kind else Scheduler(optimizer, cosine(), total)
+    if "left out" in kind:
+        return *accelerator.prepare(model, optimizer), scheduler
+    return accelerator.prepare(model, optimizer, scheduler)
+
+
+@pytest.mark.usefixtures("_alone")
+@pytest.mark.filterwarnings("ignore:Detected call of .lr_scheduler.step")
+@pytest.mark.parametrize(
+    "kind",
+    ["prepared", "left out", "of the prepared", flawed("torch left out")],
+)
+def test_accelerate_steps_that_a_gradient_scaler_leaves_out_do_not_move_the_clock(kind):
+    rates, accelerator, model = [], accelerate.Accelerator(cpu=True), net()
+    accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    optimizer = recorded(torch.optim.SGD(model.parameters(), lr=BASE), rates)
+    model, optimizer, scheduler = accelerated(kind, model, optimizer, accelerator, 10)
+    for step in range(12):
+        accelerator.backward(loss_of(model, step) * (math.inf if step in (0, 5) else 1.0))
+        optimizer.step()
+        scheduler.step()
+        optimizer.zero_grad()
+    assert rates == pytest.approx(halves(range(10), 10))
+
+
+@pytest.mark.usefixtures("_alone")
+@pytest.mark.parametrize("kind", ["prepared", "left out", "of the prepared"])
+def test_accelerate_goes_on_from_its_own_checkpoint_as_if_never_stopped(tmp_path, kind):
+    def run(steps, load=False, save=False):
+        accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
+        rates, accelerator, model = [], accelerate.Accelerator(cpu=True), net()
+        optimizer = recorded(torch.optim.SGD(model.parameters(), lr=BASE, momentum=0.9), rates)
+        model, optimizer, scheduler = accelerated(kind, model, optimizer, accelerator, 10)
+        if kind != "prepared":
+            accelerator.register_for_checkpointing(scheduler)
+        if load:
+            accelerator.load_state(tmp_path)
+        for step in steps:
+            accelerator.backward(loss_of(model, step))
+            optimizer.step()
+            scheduler.step()
+            optimizer.zero_grad()
+        if save:
+            accelerator.save_state(tmp_path)
+        return rates, weights(model)
+
+    whole, end = run(range(10))
+    first, _ = run(range(4), save=True)
+    last, same = run(range(4, 10), load=True)
+    assert first + last == whole
+    assert torch.equal(same, end)
+
+
+WORKER = """
+import json, math, sys
+import torch
+from accelerate import Accelerator
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
+from stepsize import Scheduler, cosine, plateau
+
+def run(kind, prepared, accumulate, feedback=None):
+    accelerator.gradient_accumulation_steps, accelerator.step = accumulate, 0
+    model, data = torch.nn.Linear(1, 1), torch.randn(24, 1)
+    optimizer, rates, total = torch.optim.SGD(model.parameters(), lr=0.5), [], 18 // accumulate
+    optimizer.register_step_pre_hook(lambda o, *_: rates.append(o.param_groups[0]["lr"]))
+    if kind == "stepsize":
+        scheduler = own = Scheduler(optimizer, cosine(), total, feedback=feedback)
+    elif kind == "LambdaLR":
+        scheduler = LambdaLR(optimizer, lambda k: (1 + math.cos(math.pi * k / total)) / 2)
+    else:
+        scheduler = CosineAnnealingLR(optimizer, total)
+    model, optimizer, loader = accelerator.prepare(model, optimizer, torch.utils.data.DataLoader(data, 2))
+    if prepared:
+        scheduler = accelerator.prepare(scheduler)
+    for epoch in range(3):
+        for x in loader:
+            with accelerator.accumulate(model):
+                accelerator.backward(model(x).square().mean())
+                optimizer.step()
+                scheduler.step()
+                optimizer.zero_grad()
+        if feedback is not None:
+            own.observe(loss=1.0 + epoch * (0.5 - accelerator.process_index))
+    return rates
+
+torch.manual_seed(0)
+accelerator = Accelerator(cpu=True)
+assert accelerator.num_processes == 2
+kinds = [("stepsize", True), ("stepsize", False), ("LambdaLR", True), ("CosineAnnealingLR", True)]
+found = {f"{kind} {prepared} {a}": run(kind, prepared, a) for kind, prepared in kinds for a in (1, 2)}
+found["feedback"] = run("stepsize", True, 1, plateau(patience=0, factor=0.5))
+open(sys.argv[1] + "/" + str(accelerator.process_index), "w").write(json.dumps(found))
+accelerator.end_training()
+"""
+
+
+@pytest.fixture(scope="module")
+def two_processes(tmp_path_factory):
+    """The rates of every update, by case, that both of two real processes have seen."""
+    folder = tmp_path_factory.mktemp("two")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", WORKER, str(folder)]
+    ranks = [subprocess.Popen(command, env={**shared, "RANK": r, "LOCAL_RANK": r}) for r in "01"]
+    try:
+        assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
+    finally:
+        for rank in ranks:
+            rank.kill()
+    one, other = (json.loads((folder / name).read_text()) for name in "01")
+    assert one == other
+    return one
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("accumulate", "total"), [(1, 18), (2, 9)])
+@pytest.mark.parametrize(
+    ("library", "prepared"),
+    [("stepsize", True), ("stepsize", False), flawed("LambdaLR", True), flawed("CosineAnnealingLR", True)],
+)
+def test_accelerate_1382_two_processes_do_not_make_the_schedule_run_twice_as_fast(
+    two_processes, library, prepared, accumulate, total
+):
+    assert two_processes[f"{library} {prepared} {accumulate}"] == pytest.approx(halves(range(total), total))
+
+
+@pytest.mark.slow
+def test_two_processes_cut_together_after_what_they_have_measured_on_the_mean(two_processes):
+    # decided with the update after the second epoch's
+    assert two_processes["feedback"] == pytest.approx(cut(halves(range(18), 18), 13))
+
+
+def test_several_processes_agree_on_the_device_of_the_parameters(monkeypatch):
+    devices = []
+    monkeypatch.setattr(_steering, "several_processes", lambda: True)
+    monkeypatch.setattr(_steering, "agreed", lambda values, device: devices.append(device) or values)
+    optimizer = torch.optim.SGD([torch.zeros(1, device="meta", requires_grad=True)], lr=BASE)
+    scheduler = Scheduler(optimizer, cosine(9), feedback=plateau(of="loss"))
+    scheduler.observe(loss=1.0)
+    optimizer.step()
+    scheduler.step()
+    assert devices == [torch.device("meta")]

@@ -113,9 +113,7 @@ class noisy_plateau(Controller):
 
 def score(values: list[float]) -> int:
     """Kendall's score of a fall: pairs in which the later value is lower, minus pairs in which it is higher."""
-    return sum(
-        (value > later) - (value < later) for place, value in enumerate(values) for later in values[place + 1 :]
-    )
+    return sum((value > later) - (value < later) for place, value in enumerate(values) for later in values[place + 1 :])
 
 
 def chance(score: int, count: int) -> float:

@@ -87,7 +87,7 @@ class Controller(ABC):
             raise TypeError(self._message("of", 'a name, such as "loss" or "validation_loss"'))
         if self.mode not in ("min", "max"):
             raise ValueError(self._message("mode", "'min' or 'max'"))
-        object.__setattr__(self, "after", constant(self.after).length or 0.0)
+        object.__setattr__(self, "after", self._length("after"))
         self._number("factor", above=0)
         if not self.factor < 1:
             raise ValueError(self._message("factor", "a finite number > 0 and < 1"))
@@ -132,6 +132,13 @@ class Controller(ABC):
         if self.mode == "min":
             return value < (best * (1.0 - threshold) if relative else best - threshold)
         return value > (best * (threshold + 1.0) if relative else best + threshold)
+
+    def _length(self, name: str) -> Length:
+        try:
+            return constant(getattr(self, name)).length or 0.0
+        except (TypeError, ValueError) as error:
+            problem = str(error).replace("length of constant", f"{name} of {type(self).__name__}")
+            raise type(error)(problem) from None
 
     def _number(self, name: str, least: float | None = None, above: float | None = None) -> None:
         value = _check.number(f"{name} of {type(self).__name__}", getattr(self, name), least=least, above=above)
