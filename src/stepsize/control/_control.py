@@ -1,5 +1,6 @@
 """Control: the loop's one call. Clips, updates, zeroes, moves the clock, writes what comes next, tells observers."""
 
+import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -119,6 +120,10 @@ class Control:
             "cap": cap,
             **others,
         }
+        for name, part in others.items():
+            if not isinstance(part, Schedule | str | Iterable):
+                known = [key for key in inspect.signature(type(self)).parameters if key != "others"]
+                raise TypeError(f"Control has no parameter {name!r}; {_check.closest(name, known)}")
         plan = _plan(plan, {name: part for name, part in parts.items() if part is not None})
         self._governor = Governor(optimizers, plan, total, per_epoch, foreign, self._observers, remind)
         self._driver = self._governor.driver
