@@ -47,12 +47,13 @@ CASES = {
     "least": [*NUMBERS, -1, 2],
     "mode": [None, 3, "minimum"],
     "most": [*NUMBERS, 0.5],
-    "of": [None, 3, "", "a b"],
+    "of": [None, 3, "", " a", 'a"b'],
     "others": {"split_matrices": [3, ["nothing"]], "default": [0.1, True, [], [3]]},
     "patience": {"default": [*NUMBERS, -1, 1.5], "noisy_plateau": [*NUMBERS, -1, 1.5, 19]},
     "plan": {"Control": [3, "lr: cosin()", "lr cosine()", True], "default": []},
     "remind": [None, 1, "yes"],
     "restart": WHOLE,
+    "resume": [3, "new", {"pla": "new"}, {"plan": "old"}, {"plan": "new", "extend": "keep"}],
     "scaler": [3, "a", object()],
     "significance": [*POSITIVE, 0.5, 1],
     "speed": POSITIVE,
@@ -270,6 +271,7 @@ def test_bad_input_is_refused_where_it_is_given_naming_argument_and_value(target
     message = str(caught.value)
     texts = {
         "text",
+        "resume",
         "schedule",
         "lr",
         "name",

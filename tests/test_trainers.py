@@ -395,7 +395,7 @@ def test_drive_trainer_refuses_what_it_cannot_drive(tmp_path):
         ({"lrr": "cosine()"}, "there is no argument 'lrr'; did you mean 'lr'?"),
         ({"lr": "cosin()"}, "did you mean 'cosine'"),
         ({"per_epoch": 0}, "per_epoch must be a finite number > 0, got 0"),
-        ({"resume": {"extends": "keep"}}, "no choice 'extends' to resume by; did you mean 'extend'"),
+        ({"resume": {"extends": "keep"}}, "no choice 'extends'; did you mean 'extend'"),
     ],
 )
 def test_hooks_say_at_once_what_is_wrong_with_a_plan(tmp_path, drive, given, said):

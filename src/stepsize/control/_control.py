@@ -5,18 +5,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.optim import Optimizer
 
 from stepsize import _check
-from stepsize.control._course import CourseLike
+from stepsize.control._course import BoundLike, CourseLike
+from stepsize.control._governed import Governed
 from stepsize.control._governor import Governor
-from stepsize.control._log import Event
 from stepsize.control._observer import SIGNALS, Observer
 from stepsize.control._plan import Plan
-from stepsize.control._records import Preview, Step, read, record
-from stepsize.control._resume import Choice
+from stepsize.control._records import Step, read, record
 from stepsize.control._update import Closure, Updater
 from stepsize.control.feedback import Feedback, Steering
 from stepsize.schedule import Schedule
@@ -25,7 +23,7 @@ new_step = tuple.__new__  # twice as fast as the named tuple's own
 Optimizers = Optimizer | Iterable[Optimizer] | Mapping[str, Optimizer]
 
 
-class Control:
+class Control(Governed):
     """Keeps the learning rate of one or several optimizers where the plan says, step by step.
 
     Formula, for each driven hyperparameter of each parameter group:
@@ -89,8 +87,8 @@ class Control:
         weight_decay: CourseLike | None = None,
         clip: float | Schedule | str | None = None,
         feedback: Feedback | str | None = None,
-        floor: float | CourseLike | None = None,
-        cap: float | CourseLike | None = None,
+        floor: BoundLike | None = None,
+        cap: BoundLike | None = None,
         total: float | None = None,
         per_epoch: float | None = None,
         accumulate: int = 1,
@@ -132,11 +130,6 @@ class Control:
         self._unsettled: tuple[Tensor, float] | None = None  # an update of which only the device knows whether it was
 
     @property
-    def plan(self) -> Plan:
-        """What is applied, with all lengths as numbers of positions."""
-        return self._driver.plan
-
-    @property
     def position(self) -> float:
         """The clock: what was consumed so far, in steps unless ``step(advance=...)`` says otherwise."""
         self._settle()
@@ -148,11 +141,6 @@ class Control:
         self._settle()
         self._driver.check()
         return dict(zip(self._driver.names, self._driver.lines["lr"].values, strict=True))
-
-    @property
-    def log(self) -> list[Event]:
-        """Changes by hand, decisions of feedback with their reasons, foreign writes: the last thousand."""
-        return list(self._driver.log.events)
 
     def step(self, loss: Tensor | float | Closure | None = None, advance: float | None = None) -> Step:
         """Clip, update, zero the gradients, advance the clock, write the next values, tell the observers.
@@ -246,6 +234,23 @@ class Control:
             self._unsettled = done, self._driver.position
         self._driver.advance(advance)
 
+    def load_state_dict(self, state: Mapping[str, Any], **choice: str | None) -> None:  # type: ignore[override]
+        """Go on where the saved Control was, exactly; before or after the optimizer's own ``load_state_dict``.
+
+        Where base, plan or total differ from the saved ones, say which is to hold; nothing is chosen silently.
+
+        Args:
+            state: from ``state_dict``.
+            choice: ``base="saved"`` or ``"new"``: the optimizer's as it was built now; ``plan="saved"``, or ``"new"``:
+                this Control's own plan and total, at the saved position; ``extend="keep"``, ``"stretch"`` or
+                ``"cooldown"``: go on with the saved plan to this Control's total by that way.
+
+        Raises:
+            TypeError, ValueError: it is no such state, or it differs and no choice was made. Nothing is changed then.
+        """
+        super().load_state_dict(state, **choice)
+        self._window = [0, None, None]
+
     def _settle(self) -> None:
         """Ask the device whether the last update was one, if nobody else knows, before the clock is read again."""
         if self._unsettled is None:
@@ -288,149 +293,6 @@ class Control:
     def zero_grad(self) -> None:
         """Drop the gradients of all parameters of the optimizers."""
         self._updater.zero_grad()
-
-    def scale(self, factor: float, group: str = "*", of: str = "lr", reason: str = "") -> None:
-        """Multiply the rate from now on, on top of schedule and feedback: ``manual <- manual * factor``.
-
-        Args:
-            factor: >= 0.
-            group: the name of a parameter group, or a pattern such as ``"head*"``.
-            of: the hyperparameter.
-            reason: for the log.
-
-        Raises:
-            TypeError, ValueError: an argument is not what is said above.
-        """
-        self._settle()
-        self._governor.scale(factor, group, of, reason)
-
-    def set(self, lr: float, group: str = "*", of: str = "lr", reason: str = "") -> None:
-        """Hold the rate at a value, whatever schedule, feedback and bounds say, until ``release``: ``value = lr``.
-
-        Args:
-            lr: >= 0.
-            group: the name of a parameter group, or a pattern.
-            of: the hyperparameter.
-            reason: for the log.
-
-        Raises:
-            TypeError, ValueError: an argument is not what is said above.
-        """
-        self._settle()
-        self._governor.hold(_check.number("lr", lr, least=0), group, of, reason)
-
-    def release(self, group: str = "*", of: str = "lr", reason: str = "") -> None:
-        """Let a held rate follow the plan again.
-
-        Args:
-            group: the name of a parameter group, or a pattern.
-            of: the hyperparameter.
-            reason: for the log.
-
-        Raises:
-            TypeError, ValueError: an argument is not what is said above.
-        """
-        self._settle()
-        self._governor.hold(None, group, of, reason)
-
-    def rebase(self, lr: float, group: str = "*", of: str = "lr", reason: str = "") -> None:
-        """Give groups another base: ``base <- lr``.
-
-        Args:
-            lr: >= 0.
-            group: the name of a parameter group, or a pattern.
-            of: the hyperparameter.
-            reason: for the log.
-
-        Raises:
-            TypeError, ValueError: an argument is not what is said above, or a schedule gives values itself.
-        """
-        self._settle()
-        self._governor.rebase(lr, group, of, reason)
-
-    def extend(self, total: float, how: str | Schedule = "keep") -> None:
-        """Give the run another length from where it is; what was done stays as it was.
-
-        Args:
-            total: the new length, above the present position.
-            how: ``"keep"``: schedules stay as they are and hold their ends; ``"stretch"``: what is left of them is
-                stretched or squeezed to the new end; ``"cooldown"``: the rate goes down in a line to zero at the new
-                end; or a schedule by which it goes on, as a factor of the rate now.
-
-        Raises:
-            TypeError, ValueError: an argument is not what is said above.
-
-        Example:
-            >>> import torch
-            >>> from stepsize import Control
-            >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
-            >>> control = Control(optimizer, lr="warmup(2)")
-            >>> for _ in range(4):
-            ...     _ = control.step()
-            >>> control.extend(8, "cooldown")
-            >>> control.preview([3, 4, 5, 6, 7]).rates["group0"]
-            array([0.5  , 0.5  , 0.375, 0.25 , 0.125])
-        """
-        self._settle()
-        self._governor.extend(total, how)
-
-    def preview(self, positions: ArrayLike | None = None) -> Preview:
-        """The rates of every group at positions as things stand now, without touching the optimizer.
-
-        Args:
-            positions: shape (n,), >= 0; every step of the run when left out, or a hundred thousand of them where there
-                are more.
-
-        Raises:
-            ValueError: no positions are given and the run's length is not known, or a position is negative.
-
-        Example:
-            >>> import torch
-            >>> from stepsize import Control, linear
-            >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
-            >>> Control(optimizer, lr=linear(), total=4).preview().rates["group0"]
-            array([0.5  , 0.375, 0.25 , 0.125])
-        """
-        self._settle()
-        return self._governor.preview(positions)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The whole state as small plain data, for ``torch.save`` and ``torch.load(weights_only=True)``.
-
-        Gradients that are being accumulated are not in it: save after an update, or call ``flush`` first.
-        """
-        self._settle()
-        return self._governor.state_dict()
-
-    def load_state_dict(
-        self,
-        state: Mapping[str, Any],
-        *,
-        base: str | None = None,
-        plan: str | None = None,
-        extend: str | None = None,
-    ) -> None:
-        """Go on where the saved Control was, exactly; before or after the optimizer's own ``load_state_dict``.
-
-        Where base, plan or total differ from the saved ones, say which is to hold; nothing is chosen silently.
-
-        Args:
-            state: from ``state_dict``.
-            base: ``"saved"`` or ``"new"``: the optimizer's as it was built now.
-            plan: ``"saved"``, or ``"new"``: this Control's own plan and total, at the saved position.
-            extend: go on with the saved plan to this Control's total, by ``"keep"``, ``"stretch"`` or ``"cooldown"``.
-
-        Raises:
-            TypeError, ValueError: it is no such state, or it differs and no choice was made. Nothing is changed then.
-        """
-        self._unsettled = None
-        self._governor.load_state_dict(state, Choice(base, plan, extend))
-        self._window = [0, None, None]
-
-    def detach(self) -> None:
-        """End control: the groups get their bases back, and another Control may take the optimizer over."""
-        self._settle()
-        self._governor.detach()
 
 
 def _optimizers(given: Any) -> dict[str, Optimizer]:

@@ -24,6 +24,7 @@ class ByName:
 Course = Schedule | tuple[Schedule, ...] | ByName
 """What drives a hyperparameter."""
 CourseLike = Schedule | str | Iterable[Schedule | str] | Mapping[Any, Schedule | str] | ByName
+BoundLike = float | CourseLike | Iterable[float] | Mapping[Any, float]
 
 
 def as_course(name: str, value: Any, numbers: bool = False) -> Course:

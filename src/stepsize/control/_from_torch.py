@@ -32,7 +32,7 @@ Reader = Callable[[Any, int], Schedule]  # (scheduler, group) -> the rate itself
 
 
 @overload
-def from_torch(scheduler: torch_schedulers.ReduceLROnPlateau) -> Plan: ...
+def from_torch(scheduler: torch_schedulers.ReduceLROnPlateau) -> Plan: ...  # type: ignore[overload-overlap]
 @overload
 def from_torch(scheduler: torch_schedulers.LRScheduler) -> list[Schedule]: ...
 def from_torch(scheduler: Any) -> Plan | list[Schedule]:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from stepsize import _check
-from stepsize.control._course import Course, CourseLike, as_course, each_changed, schedules_of, to_lines
+from stepsize.control._course import BoundLike, Course, CourseLike, as_course, each_changed, schedules_of, to_lines
 from stepsize.control.feedback import Feedback, as_feedback
 from stepsize.schedule import Schedule, constant
 
@@ -67,8 +67,8 @@ class Plan:
         weight_decay: CourseLike | None = None,
         clip: float | Schedule | str | None = None,
         feedback: Feedback | str | None = None,
-        floor: float | CourseLike | None = None,
-        cap: float | CourseLike | None = None,
+        floor: BoundLike | None = None,
+        cap: BoundLike | None = None,
         **others: CourseLike,
     ) -> None:
         if not isinstance(clip, Schedule | str | None):

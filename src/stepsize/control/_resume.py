@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from stepsize import _check
@@ -35,6 +35,15 @@ class Choice:
     base: str | None = None
     plan: str | None = None
     extend: str | None = None
+
+    @staticmethod
+    def of(words: Mapping[str, str | None]) -> "Choice":
+        """A choice from named words."""
+        known = [part.name for part in fields(Choice)]
+        for word in words:
+            if word not in known:
+                raise TypeError(f"load_state_dict has no choice {word!r}; {_check.closest(word, known)}")
+        return Choice(**words)
 
     def __post_init__(self) -> None:
         for name in ("base", "plan"):

@@ -8,17 +8,15 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from stepsize import _check
-from stepsize.control._course import CourseLike
+from stepsize.control._course import BoundLike, CourseLike
+from stepsize.control._governed import Governed
 from stepsize.control._governor import Governor
-from stepsize.control._log import Event
 from stepsize.control._plan import Plan
-from stepsize.control._resume import Choice
 from stepsize.control.feedback import Feedback, Steering
 from stepsize.optim import read_value, write_value
-from stepsize.schedule import Schedule
 
 
-class Scheduler(LRScheduler):
+class Scheduler(Governed, LRScheduler):
     """A schedule as a torch ``LRScheduler``: for Lightning, Transformers, Accelerate, or any loop that steps one.
 
     Formula:
@@ -41,6 +39,7 @@ class Scheduler(LRScheduler):
         cap: the largest learning rate.
         per_epoch: updates in an epoch, > 0; needed by lengths such as ``"3ep"``.
         foreign: when something else writes a driven value: ``"warn"``, ``"raise"`` or ``"adopt"``.
+        others: any other number in the groups, such as ``beta2`` or ``eps``, as for lr.
 
     Raises:
         TypeError, ValueError: an argument is not what is said above, or the optimizer is under control already.
@@ -70,15 +69,16 @@ class Scheduler(LRScheduler):
         momentum: CourseLike | None = None,
         weight_decay: CourseLike | None = None,
         feedback: Feedback | str | None = None,
-        floor: float | CourseLike | None = None,
-        cap: float | CourseLike | None = None,
+        floor: BoundLike | None = None,
+        cap: BoundLike | None = None,
         per_epoch: float | None = None,
         foreign: str = "warn",
+        **others: CourseLike,
     ) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(_check.message("optimizer", optimizer, "a torch.optim.Optimizer"))
         optimizer = _unwrapped(optimizer)
-        plan = Plan(lr, momentum=momentum, weight_decay=weight_decay, feedback=feedback, floor=floor, cap=cap)
+        plan = Plan(lr, momentum=momentum, weight_decay=weight_decay, feedback=feedback, floor=floor, cap=cap, **others)
         before = [read_value(group) for group in optimizer.param_groups]
         for group in optimizer.param_groups:
             # a group that was loaded carries what was last written, and its base beside it
@@ -111,16 +111,6 @@ class Scheduler(LRScheduler):
     def position(self) -> float:
         """The clock: the optimizer's updates that this scheduler has seen."""
         return self._driver.position
-
-    @property
-    def plan(self) -> Plan:
-        """What is applied, with all lengths as numbers of updates."""
-        return self._driver.plan
-
-    @property
-    def log(self) -> list[Event]:
-        """Decisions of feedback with their reasons, foreign writes: the last thousand."""
-        return list(self._driver.log.events)
 
     def step(self, metrics: Any = None, epoch: int | None = None) -> None:  # type: ignore[override]
         """Write the rates of the position that the optimizer has reached.
@@ -184,48 +174,26 @@ class Scheduler(LRScheduler):
         """The rate of each group, as ``get_last_lr``: nothing is computed from the one before."""
         return self.get_last_lr()
 
-    def extend(self, total: float, how: str | Schedule = "keep") -> None:
-        """Give the run another length from where it is, as ``Control.extend``.
+    def _settle(self) -> None:
+        """Nothing waits: updates are counted when ``step`` is called."""
 
-        Args:
-            total: the new length, above the present position.
-            how: ``"keep"``, ``"stretch"``, ``"cooldown"``, or a schedule.
-
-        Raises:
-            TypeError, ValueError: an argument is not what is said above.
-        """
-        self._governor.extend(total, how)
-
-    def state_dict(self) -> dict[str, Any]:
-        """The whole state as small plain data."""
-        return self._governor.state_dict()
-
-    def load_state_dict(
-        self,
-        state_dict: Mapping[str, Any],
-        *,
-        base: str | None = None,
-        plan: str | None = None,
-        extend: str | None = None,
-    ) -> None:
+    def load_state_dict(self, state_dict: Mapping[str, Any], **choice: str | None) -> None:  # type: ignore[override]
         """Go on where the saved scheduler was, exactly; before or after the optimizer's own ``load_state_dict``.
 
         Args:
             state_dict: from ``state_dict``.
-            base: ``"saved"`` or ``"new"``, where they differ.
-            plan: ``"saved"`` or ``"new"``, where they differ.
-            extend: ``"keep"``, ``"stretch"`` or ``"cooldown"``, where totals differ.
+            choice: ``base``, ``plan`` or ``extend`` where these differ, as for ``Control``.
 
         Raises:
             TypeError, ValueError: it is no such state, or it differs and no choice was made. Nothing is changed then.
         """
+        super().load_state_dict(state_dict, **choice)
         self._updates.take()
-        self._governor.load_state_dict(state_dict, Choice(base, plan, extend))
         self._step_count = self._driver.steps + 1
 
     def detach(self) -> None:
         """End control: the groups get their bases back, and another scheduler may take the optimizer over."""
-        self._governor.detach()
+        super().detach()
         self._handle.remove()
         for group in self.optimizer.param_groups:
             group.pop("initial_lr", None)

@@ -5,9 +5,9 @@ from typing import Any
 
 from stepsize import _check
 from stepsize.control import Plan
+from stepsize.control._resume import Choice
 
 DRIVEN = ("lr", "momentum", "weight_decay", "feedback", "floor", "cap")
-CHOICES = ("base", "plan", "extend")
 
 
 def check(
@@ -26,9 +26,9 @@ def check(
             raise ValueError(_check.message("clip", plan[name], "left out: clipping is the trainer's", clipping))
         if name not in DRIVEN:
             raise TypeError(f"there is no argument {name!r}; {_check.closest(name, DRIVEN)}")
-    for name in resume or {}:
-        if name not in CHOICES:
-            raise ValueError(f"there is no choice {name!r} to resume by; {_check.closest(name, CHOICES)}")
+    if not isinstance(resume, Mapping | None):
+        raise TypeError(_check.message("resume", resume, "a mapping", 'write for example resume={"extend": "stretch"}'))
+    Choice.of(resume or {})
     numbers = {name: None if n is None else _check.number(name, n, above=0) for name, n in lengths.items()}
     whole = Plan(**plan)
     return {name: getattr(whole, name) for name in DRIVEN} | numbers

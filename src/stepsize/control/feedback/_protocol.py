@@ -1,5 +1,6 @@
 """What a feedback controller is: pure steps from (state, observation) to (state, decision)."""
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
@@ -83,7 +84,7 @@ class Controller(ABC):
     least: float = 0.0
 
     def __post_init__(self) -> None:
-        if not isinstance(self.of, str) or not self.of.isidentifier():
+        if not isinstance(self.of, str) or not re.fullmatch(r'[^\s"][^"\n]*', self.of):
             raise TypeError(self._message("of", 'a name, such as "loss" or "validation_loss"'))
         if self.mode not in ("min", "max"):
             raise ValueError(self._message("mode", "'min' or 'max'"))

@@ -1,0 +1,158 @@
+"""The face that Control and Scheduler share: changes by hand, another length, looking ahead, saving and going on."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from stepsize import _check
+from stepsize.control._governor import Governor
+from stepsize.control._log import Event
+from stepsize.control._plan import Plan
+from stepsize.control._records import Preview
+from stepsize.control._resume import Choice
+from stepsize.schedule import Schedule
+
+
+class Governed(ABC):
+    """Whatever has a governor."""
+
+    _governor: Governor
+
+    @abstractmethod
+    def _settle(self) -> None:
+        """Make the clock right before it is read."""
+
+    @property
+    def plan(self) -> Plan:
+        """What is applied, with all lengths as numbers of positions."""
+        return self._governor.driver.plan
+
+    @property
+    def log(self) -> list[Event]:
+        """Changes by hand, decisions of feedback with their reasons, foreign writes: the last thousand."""
+        return list(self._governor.log.events)
+
+    def scale(self, factor: float, group: str = "*", of: str = "lr", reason: str = "") -> None:
+        """Multiply the rate from now on, on top of schedule and feedback: ``manual <- manual * factor``.
+
+        Args:
+            factor: >= 0.
+            group: the name of a parameter group, or a pattern such as ``"head*"``.
+            of: the hyperparameter.
+            reason: for the log.
+
+        Raises:
+            TypeError, ValueError: an argument is not what is said above.
+        """
+        self._settle()
+        self._governor.scale(factor, group, of, reason)
+
+    def set(self, lr: float, group: str = "*", of: str = "lr", reason: str = "") -> None:
+        """Hold the rate at a value, whatever schedule, feedback and bounds say, until ``release``: ``value = lr``.
+
+        Args:
+            lr: >= 0.
+            group: the name of a parameter group, or a pattern.
+            of: the hyperparameter.
+            reason: for the log.
+
+        Raises:
+            TypeError, ValueError: an argument is not what is said above.
+        """
+        self._settle()
+        self._governor.hold(_check.number("lr", lr, least=0), group, of, reason)
+
+    def release(self, group: str = "*", of: str = "lr", reason: str = "") -> None:
+        """Let a held rate follow the plan again.
+
+        Args:
+            group: the name of a parameter group, or a pattern.
+            of: the hyperparameter.
+            reason: for the log.
+
+        Raises:
+            TypeError, ValueError: an argument is not what is said above.
+        """
+        self._settle()
+        self._governor.hold(None, group, of, reason)
+
+    def rebase(self, lr: float, group: str = "*", of: str = "lr", reason: str = "") -> None:
+        """Give groups another base: ``base <- lr``.
+
+        Args:
+            lr: >= 0.
+            group: the name of a parameter group, or a pattern.
+            of: the hyperparameter.
+            reason: for the log.
+
+        Raises:
+            TypeError, ValueError: an argument is not what is said above, or a schedule gives values itself.
+        """
+        self._settle()
+        self._governor.rebase(lr, group, of, reason)
+
+    def extend(self, total: float, how: str | Schedule = "keep") -> None:
+        """Give the run another length from where it is; what was done stays as it was.
+
+        Args:
+            total: the new length, above the present position.
+            how: ``"keep"``: schedules stay as they are and hold their ends; ``"stretch"``: what is left of them is
+                stretched or squeezed to the new end; ``"cooldown"``: the rate goes down in a line to zero at the new
+                end; or a schedule by which it goes on, as a factor of the rate now.
+
+        Raises:
+            TypeError, ValueError: an argument is not what is said above.
+
+        Example:
+            >>> import torch
+            >>> from stepsize import Control
+            >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
+            >>> control = Control(optimizer, lr="warmup(2)")
+            >>> for _ in range(4):
+            ...     _ = control.step()
+            >>> control.extend(8, "cooldown")
+            >>> control.preview([3, 4, 5, 6, 7]).rates["group0"]
+            array([0.5  , 0.5  , 0.375, 0.25 , 0.125])
+        """
+        self._settle()
+        self._governor.extend(total, how)
+
+    def preview(self, positions: ArrayLike | None = None) -> Preview:
+        """The rates of every group at positions as things stand now, without touching the optimizer.
+
+        Args:
+            positions: shape (n,), >= 0; every step of the run when left out, or a hundred thousand of them where there
+                are more.
+
+        Raises:
+            ValueError: no positions are given and the run's length is not known, or a position is negative.
+
+        Example:
+            >>> import torch
+            >>> from stepsize import Control, linear
+            >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
+            >>> Control(optimizer, lr=linear(), total=4).preview().rates["group0"]
+            array([0.5  , 0.375, 0.25 , 0.125])
+        """
+        self._settle()
+        return self._governor.preview(positions)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The whole state as small plain data, for ``torch.save`` and ``torch.load(weights_only=True)``.
+
+        Gradients that are being accumulated are not in it: save after an update, or call ``flush`` first.
+        """
+        self._settle()
+        return self._governor.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any], /, **choice: str | None) -> None:
+        """Go on from a state."""
+        self._settle()
+        self._governor.load_state_dict(state, Choice.of(choice))
+
+    def detach(self) -> None:
+        """End control: the groups get their bases back, and another Control may take the optimizer over."""
+        self._settle()
+        self._governor.detach()
