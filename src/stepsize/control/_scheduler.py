@@ -78,7 +78,8 @@ class Scheduler(Governed, LRScheduler):
         if not isinstance(optimizer, Optimizer):
             raise TypeError(_check.message("optimizer", optimizer, "a torch.optim.Optimizer"))
         optimizer = _unwrapped(optimizer)
-        plan = Plan(lr, momentum=momentum, weight_decay=weight_decay, feedback=feedback, floor=floor, cap=cap, **others)
+        more: Any = others
+        plan = Plan(lr, momentum=momentum, weight_decay=weight_decay, feedback=feedback, floor=floor, cap=cap, **more)
         before = [read_value(group) for group in optimizer.param_groups]
         for group in optimizer.param_groups:
             # a group that was loaded carries what was last written, and its base beside it

@@ -49,6 +49,37 @@ class RandomState:
         finally:
             before.restore()
 
+    def state_dict(self) -> dict[str, Any]:
+        """Plain data, for ``torch.load(weights_only=True)``."""
+        name, keys, *rest = self.numpy
+        numpy = [name, torch.from_numpy(np.asarray(keys).astype(np.int64)), *rest]
+        return {"python": self.python, "numpy": numpy, "cpu": self.cpu, "cuda": list(self.cuda)}
+
+    @staticmethod
+    def from_state_dict(state: dict[str, Any]) -> "RandomState":
+        """The inverse of ``state_dict``.
+
+        Args:
+            state: from ``state_dict``.
+        """
+        version, numbers, gauss = state["python"]
+        name, keys, *rest = state["numpy"]
+        numpy = (name, keys.numpy().astype(np.uint32), *rest)
+        return RandomState((version, tuple(numbers), gauss), numpy, state["cpu"], tuple(state["cuda"]))
+
+    def equals(self, other: "RandomState") -> bool:
+        """Whether all generators are at the same place.
+
+        Args:
+            other: another state.
+        """
+        mine, theirs = (state.state_dict() for state in (self, other))
+        same = mine["python"] == theirs["python"] and torch.equal(mine["cpu"], theirs["cpu"])
+        return same and all(
+            torch.equal(a, b) if isinstance(a, Tensor) else a == b
+            for a, b in zip([*mine["numpy"], *mine["cuda"]], [*theirs["numpy"], *theirs["cuda"]], strict=True)
+        )
+
     def restore(self) -> None:
         """Put the global generators back to these states."""
         random.setstate(self.python)

@@ -1,6 +1,7 @@
 """What is trained: tasks, the trials they start as runs, the supervised builder and the built-in tasks."""
 
 from stepsize.task._contract import LARGEST as LARGEST
+from stepsize.task._contract import Resumable as Resumable
 from stepsize.task._contract import Run as Run
 from stepsize.task._contract import Startable as Startable
 from stepsize.task._contract import Trial as Trial
@@ -15,6 +16,7 @@ from stepsize.task._train import train as train
 __all__ = [
     "BUILT_IN",
     "LARGEST",
+    "Resumable",
     "Run",
     "Startable",
     "Task",

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -11,7 +11,7 @@ from stepsize.control import Observer
 from stepsize.schedule import Schedule
 
 LARGEST = 1e30  # a rate that float32 weights can still be told
-AXES = ("clip", "lr", "schedule")
+AXES = ("batch_size", "clip", "lr", "schedule")
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Trial:
 
     Args:
         task: the task's name.
-        settings: by axis: ``lr`` (the rate), ``schedule`` (a text), ``clip`` (a norm). What is left out is the task's.
+        settings: by axis: ``lr`` (the rate), ``schedule`` (a text), ``clip`` (a norm), ``batch_size``. What is left out
+            is the task's.
         seed: of weights, data order and everything drawn, 0 <= seed < 2**32.
         steps: length of the whole run, >= 1; relative lengths of the schedule are shares of it.
 
@@ -54,6 +55,8 @@ class Trial:
             settings["lr"] = _check.number("lr", settings["lr"], above=0)
             if settings["lr"] > LARGEST:
                 raise ValueError(_check.message("lr", settings["lr"], f"at most {LARGEST:g}"))
+        if "batch_size" in settings:
+            settings["batch_size"] = _check.whole("batch_size", settings["batch_size"], least=1)
         if "schedule" in settings and Schedule.parse(settings["schedule"]).is_absolute:
             remedy = "leave out absolute(...): the rate is the trial's lr"
             raise ValueError(_check.message("schedule", settings["schedule"], "a factor of lr", remedy))
@@ -92,7 +95,27 @@ class Run(Protocol):
         """Hand measured values to the run's control and its observers."""
 
     def state(self) -> dict[str, Any]:
-        """Everything needed to look at it later, loadable with ``torch.load(weights_only=True)``."""
+        """Everything needed to go on exactly, small plain data and tensors for ``torch.load(weights_only=True)``."""
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on where the run of the same trial was whose state this is; then it is the run never stopped."""
+
+
+@runtime_checkable
+class Resumable(Protocol):
+    """Batches that can go on where they were."""
+
+    def __iter__(self) -> Iterator[Any]:
+        """Itself."""
+
+    def __next__(self) -> Any:
+        """The next batch."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where they are, as plain data and tensors."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from there, to the bit."""
 
 
 @runtime_checkable

@@ -1,0 +1,363 @@
+"""Feedback on noisy losses: false cuts, delay after the end of a fall, digits, and how often GreedyLR wins.
+
+A. Runs of 1,000 steps with a false cut, on AR(1) noise (sd 0.1): around a constant, and around a loss that still falls.
+   At most 5 % of the runs around a constant may be cut by ``noisy_plateau()``, whatever the correlation phi.
+B. Steps from the end of a fall to the cut, beside torch's rule (``plateau``) on the losses and on their exponential
+   averages, of which the best is shown: with torch's patience tuned to our share of false cuts, and with both tuned to
+   at most 5 % false cuts. Delays are of runs without a false cut; a cut that does not come in 1,500 steps is a miss and
+   counts as later than any other. An exponential fall ends where half an sd of the noise is left of it.
+C. Digits at constant rates: where the controllers cut, and what comes of it.
+D. GreedyLR's win rate: final loss on the whole training set against a constant rate and cosine with warm-up, same seed.
+
+Prediction, written down after trying rules for A and B on prototypes of them, and before the first run of this script:
+A. ``noisy_plateau()``: below 1 % at each phi around a constant; torch's defaults 100 %. While the loss falls by 5 sds
+   over its patience, below 1 % up to phi 0.9; by 1 sd, 8 % at phi 0 and nearly all runs at phi 0.9, as the fall does
+   not show over 200 steps then; power laws are cut in most runs.
+B. At equal shares of false cuts, torch's median delay is twice ours on straight falls, and shorter than ours on the
+   fastest exponential, where 200 is more patience than needed; both tuned, ours is shorter in most rows.
+C. One or two cuts by ``noisy_plateau()``, the first at 400 to 600; the training loss is not better for it at 0.1, much
+   better at 0.3, where it is spiky; torch's defaults cut before step 60, and end ten times higher.
+D. With a window of 50 greedy wins against constant and cosine in 90 % of runs at a rate ten times too small, 40 %
+   against constant and 20 % against cosine at a good one; without one (the defaults) it can only cut: 10 % against
+   constant at the small rate, half at the good one.
+"""
+
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from _common import arguments, conclude, interval, progress
+from sklearn.datasets import load_breast_cancer, load_diabetes
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, mse_loss
+
+from stepsize import Control, Task
+from stepsize.control import Feedback, Observation, greedy, noisy_plateau, plateau
+from stepsize.state import evaluating
+from stepsize.task import task_named
+
+SD, PHIS, HORIZON, NEVER = 0.1, (0.0, 0.5, 0.9, 0.95), 1_500, np.inf
+PATIENCES = (20, 40, 60, 80, 100, 120, 160, 200, 240, 300, 400, 500, 600)
+STEPS = np.arange(5_000)
+TRIED = """Tried and dropped, measured by hand on the same noise, 4,000 runs around a constant (phi 0, 0.5, 0.9, 0.95):
+  a line through ten block means, armed by t at significance 1e-4, cutting at t < 1 (the first noisy_plateau):
+    patience 200  0.2  0.3  1.7  7.3 %,  patience 100  0.7  1.0 15.5 46.0 %,  patience 50  1.5  4.2 70.9 94.2 %;
+    and a fall that was over within two of the ten blocks never armed it: more than half of such runs were never cut
+  ranks of ten means, away from the start by twice their range, patience 200: 0.3 0.2 0.4 1.0 %, but cut twice as often
+    on a slow fall when one loss in a hundred is a spike of 20 sds (42 % against 24 % of runs with twenty means)
+  significance 0.025 for 0.15: cuts a fifth sooner, and six times as often while the loss falls by 1 sd over patience"""
+
+
+class Fall(NamedTuple):
+    name: str
+    losses: np.ndarray
+    end: int
+
+
+class Outcome(NamedTuple):
+    false: float
+    median: float
+    ninety: float
+    missed: float
+
+    def __str__(self) -> str:
+        ninety = "  >end" if self.ninety == NEVER else f"{self.ninety:6.0f}"
+        median = " >end" if self.median == NEVER else f"{self.median:5.0f}"
+        return f"{self.false:6.1%} {median} {ninety} {self.missed:5.1%}"
+
+
+def noise(phi: float, runs: int, steps: int) -> np.ndarray:
+    """AR(1) from its stationary state on."""
+    values = np.random.default_rng(0).normal(0, SD, (runs, steps))
+    values[:, 1:] *= np.sqrt(1 - phi**2)
+    for step in range(1, steps):
+        values[:, step] += phi * values[:, step - 1]
+    return values
+
+
+def first_cut(controller: Feedback, losses: np.ndarray) -> float:
+    state = controller.begin()
+    for step, loss in enumerate(losses.tolist()):
+        state, decision = controller(state, Observation(loss, step))
+        if decision.reason:
+            return step
+    return NEVER
+
+
+def first_cuts(controller: Feedback, runs: np.ndarray) -> np.ndarray:
+    return np.array([first_cut(controller, losses) for losses in runs])
+
+
+def droughts(runs: np.ndarray) -> np.ndarray:
+    """The most observations without an improvement that torch's rule has counted, up to each step."""
+    best, bad, most = np.full(len(runs), np.inf), np.zeros(len(runs), int), np.zeros(runs.shape, int)
+    for step, losses in enumerate(runs.T):
+        better = losses < best * (1 - 1e-4)
+        best, bad = np.where(better, losses, best), np.where(better, 0, bad + 1)
+        most[:, step] = np.maximum(bad, most[:, step - 1])
+    return most
+
+
+def torch_cuts(most: np.ndarray, patience: int) -> np.ndarray:
+    cut = most > patience
+    return np.where(cut[:, -1], cut.argmax(axis=1), NEVER)
+
+
+def patience_for(most: np.ndarray, end: int, false: float) -> int:
+    """The smallest patience with which torch's rule cuts at most this share of runs before the end."""
+    return int(np.sort(most[:, end - 1])[::-1][min(int(false * len(most) + 1e-9), len(most) - 1)])
+
+
+def averaged(runs: np.ndarray, decay: float) -> np.ndarray:
+    total, averages = np.zeros(len(runs)), np.empty_like(runs)
+    for step, losses in enumerate(runs.T):
+        total = decay * total + (1 - decay) * losses
+        averages[:, step] = total / (1 - decay ** (step + 1))
+    return averages
+
+
+def share(cuts: np.ndarray, end: int = 1_000) -> float:
+    return float(np.mean(cuts < end))
+
+
+def wilson(wins: int, count: int) -> tuple[float, float]:
+    """The 95 % interval of a share."""
+    z, part = 1.96, wins / count
+    middle = (part + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * np.sqrt(part * (1 - part) / count + z**2 / (4 * count**2))
+    return float(middle - half), float(middle + half)
+
+
+def outcome(cuts: np.ndarray, end: int) -> Outcome:
+    delays = cuts[cuts >= end] - end
+    if not len(delays):
+        return Outcome(1.0, NEVER, NEVER, 0.0)
+    median, ninety = np.quantile(delays, [0.5, 0.9], method="inverted_cdf")
+    return Outcome(share(cuts, end), float(median), float(ninety), float(np.mean(cuts == NEVER)))
+
+
+def around_a_constant(runs: int, data: dict) -> list[str]:
+    controllers = [noisy_plateau(patience=patience) for patience in (200, 400, 100, 60)]
+    rows: dict[str, list[str]] = {}
+    for phi in PHIS:
+        losses = 1 + noise(phi, runs, 1_000)
+        most = droughts(losses)
+        if not np.array_equal(first_cuts(plateau(), losses[:20]), torch_cuts(most, 10)[:20]):
+            raise SystemExit("the vectorised form of torch's rule is not the controller's")
+        for controller in controllers:
+            cuts = first_cuts(controller, losses)
+            low, high = wilson(int(np.sum(cuts < NEVER)), runs)
+            data[f"{controller}, phi {phi}"] = share(cuts)
+            rows.setdefault(f"{controller}", []).append(f"{share(cuts):6.2%} ({low:.2%} to {high:.2%})")
+        for patience in (10, 200):
+            shown = f"{share(torch_cuts(most, patience)):6.2%}"
+            rows.setdefault(f"torch, patience {patience}", []).append(f"{shown:25s}")
+        rows.setdefault("torch, patience for 5 %", []).append(f"{patience_for(most, 1_000, 0.05):4d}{'':21s}")
+        progress(f"constant, phi {phi}")
+    worst = max(data[f"{controllers[0]}, phi {phi}"] for phi in PHIS)
+    head = f"A. Runs of 1,000 steps around a constant with a cut, {runs:,} runs (95 % interval), at phi = {PHIS}:"
+    met = "met" if worst <= 0.05 else "MISSED"
+    lines = [f"  {name:29s}{'  '.join(cells)}" for name, cells in rows.items()]
+    return [head, *lines, f"  required of noisy_plateau(): at most 5 % at each phi; {met}, {worst:.2%}"]
+
+
+def still_falling() -> Iterator[Fall]:
+    steps = STEPS[:1_000]
+    for sds in (5, 2, 1, 0.5, 0.2, 0.1):
+        yield Fall(f"line, {sds:g} sd per 200 steps", 1 + sds * SD * (1_000 - steps) / 200, 1_000)
+    for tau in (100, 300, 1_000):
+        yield Fall(f"20 sd exp(-t / {tau})", 1 + 2 * np.exp(-steps / tau), min(1_000, int(tau * np.log(40))))
+    for power in (0.5, 1):
+        yield Fall(f"20 sd (1 + t / 10)^-{power:g}", 1 + 2 * (1 + steps / 10) ** -power, 1_000)
+
+
+def while_it_falls(runs: int, data: dict) -> list[str]:
+    controllers = noisy_plateau(), noisy_plateau(patience=400)
+    head = f"A. Runs with a cut while the loss still falls, {runs:,} runs, to step 1,000 or the end in brackets:"
+    lines = [head, f"  {'':26s}{'  '.join(f'phi {phi:<4g} 200   400    t10  t200' for phi in PHIS[::2])}"]
+    lines[-1] = f"  {'':27s}" + "".join(f"{f'phi {phi:g}':24s}" for phi in PHIS)
+    lines.append(f"  {'':27s}" + " ours 400's torch t's200 " * len(PHIS))
+    for fall in still_falling():
+        cells = []
+        for phi in PHIS:
+            losses = fall.losses + noise(phi, runs, 1_000)
+            most = droughts(losses)
+            cuts = [first_cuts(controller, losses[:, : fall.end]) for controller in controllers]
+            shares = [share(each, fall.end) for each in [*cuts, torch_cuts(most, 10), torch_cuts(most, 200)]]
+            data[f"{fall.name}, phi {phi}"] = shares
+            cells.append("".join(f"{100 * each:5.1f}" for each in shares))
+        lines.append(f"  {fall.name + f' ({fall.end})':33s}"[:33] + "    ".join(cells))
+        progress(lines[-1])
+    return [*lines, "  in %: noisy_plateau(), noisy_plateau(patience=400), torch's defaults, torch with patience 200"]
+
+
+def falls() -> Iterator[Fall]:
+    for tau in (30, 100, 200):
+        yield Fall(f"20 sd exp(-t / {tau})", 0.5 + 2 * np.exp(-STEPS / tau), int(np.ceil(tau * np.log(40))))
+    for sds in (5, 2, 1):
+        line = 0.5 + sds * SD * np.maximum(800 - STEPS, 0) / 200
+        yield Fall(f"line, {sds} sd per 200", line, 800)
+        yield Fall("the same after exp(-t / 20)", line + 2 * np.exp(-STEPS / 20), 800)
+
+
+def rivals(losses: np.ndarray) -> dict[str, np.ndarray]:
+    return {"": droughts(losses)} | {f"{decay:g}": droughts(averaged(losses, decay)) for decay in (0.9, 0.97, 0.99)}
+
+
+def beside_torch(rules: dict[str, np.ndarray], end: int, false: float) -> list[str]:
+    """Torch's rule on losses, and on the averages for which its delay is shortest, with its patience tuned."""
+    found = {}
+    for name, most in rules.items():
+        patience = patience_for(most, end, false)
+        found[name] = patience, outcome(torch_cuts(most, patience), end)
+    best = min((name for name in found if name), key=lambda name: (found[name][1].median, found[name][1].ninety))
+    return [f"{found[''][0]:4d} {found[''][1]}", f"{best:>4s} {found[best][0]:4d} {found[best][1]}"]
+
+
+def delays(runs: int, data: dict) -> list[str]:
+    titles = f"{'false   50 %   90 %  miss':>26s}"
+    head = f"  {'':41s}{'noisy_plateau':28s}{'torch':30s}torch on averages\n  {'':32s}phi{titles}"
+    head += f"  p.{titles}  decay  p.{titles}"
+    equal, tuned = [], []
+    for fall in falls():
+        for phi in (0.0, 0.5, 0.9):
+            end = fall.end
+            losses = fall.losses[: end + HORIZON] + noise(phi, runs, end + HORIZON)
+            rules = rivals(losses)
+            start = f"  {fall.name:29s}{phi:4.1f}"
+            ours = outcome(first_cuts(noisy_plateau(), losses), end)
+            equal.append(f"{start}       {ours}  {'   '.join(beside_torch(rules, end, ours.false))}")
+
+            def enough(patience: int, before: np.ndarray = losses[:, :end]) -> bool:
+                return share(first_cuts(noisy_plateau(patience=patience), before), len(before[0])) <= 0.05
+
+            place = bisect_left(PATIENCES, True, key=enough)
+            if place == len(PATIENCES):
+                tuned.append(f"{start}   with no patience up to {PATIENCES[-1]}")
+            else:
+                ours = outcome(first_cuts(noisy_plateau(patience=PATIENCES[place]), losses), end)
+                cells = "   ".join(beside_torch(rules, end, 0.05))
+                tuned.append(f"{start}  {PATIENCES[place]:4d} {ours}  {cells}")
+            data[f"{fall.name}, phi {phi}"] = [equal[-1], tuned[-1]]
+            progress(f"{equal[-1]}\n{tuned[-1]}")
+    first = f"B. Steps from the end of the fall to the cut, {runs} runs: noisy_plateau(), and torch's rule with as many"
+    return [f"{first} false cuts", head, *equal, "B. The same, each with its patience tuned to 5 %", head, *tuned]
+
+
+class Ended(NamedTuple):
+    loss: float
+    metrics: dict[str, float]
+    cuts: list[int]
+
+
+def trained(task: Task, lr: float, schedule: str, feedback: Feedback | None, seed: int, steps: int) -> Ended:
+    torch.manual_seed(seed)
+    model = task.model()
+    optimizer = task.optimizer(model.parameters(), lr)
+    batches = task.batches(torch.Generator().manual_seed(seed))
+    control = Control(optimizer, lr=schedule, feedback=feedback, total=steps, remind=False)
+    for _ in range(steps):
+        loss = task.loss(model, next(batches))
+        loss.backward()
+        control.step(loss)
+    with evaluating(model), torch.no_grad():
+        loss, metrics = task.score(model), dict(task.metrics(model))
+    return Ended(loss if np.isfinite(loss) else np.inf, metrics, [event.step for event in control.log])
+
+
+def digits(quick: bool, data: dict) -> list[str]:
+    steps, seeds = (60, 1) if quick else (800, 2)
+    lines = [f"C. Digits, {steps} steps at a constant rate: cuts; loss on the training set; validation loss and accuracy"]
+    for lr in (0.1, 0.3):
+        for seed in range(seeds):
+            for feedback in (None, noisy_plateau(), plateau(), plateau(patience=200)):
+                ended = trained(task_named("digits"), lr, "constant()", feedback, seed, steps)
+                data[f"{lr}, seed {seed}, {feedback}"] = ended._asdict()
+                cuts = ", ".join(map(str, ended.cuts[:3])) + (f" and {len(ended.cuts) - 3} more" * (len(ended.cuts) > 3))
+                values = f"{ended.loss:.5f}  {ended.metrics['validation_loss']:.4f}  {ended.metrics['accuracy']:.2%}"
+                lines.append(f"  {lr}  seed {seed}  {feedback or 'none'!s:22s}{cuts or 'no cut':28s}{values}")
+                progress(lines[-1])
+    return lines
+
+
+def small_task(name: str, load: Callable[..., Any], outputs: int, loss: Callable[..., Tensor]) -> Task:
+    """Two hidden layers of 64 on a table of scikit-learn's, columns standardised; SGD with momentum, batches of 32."""
+    table, target = load(return_X_y=True)
+    x = torch.tensor((table - table.mean(0)) / table.std(0), dtype=torch.float32)
+    y = torch.tensor(target)
+    if loss is mse_loss:
+        y = ((y - y.mean()) / y.std()).float().unsqueeze(1)
+
+    def batches(generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        while True:
+            for picked in torch.randperm(len(y), generator=generator).split(32):
+                yield x[picked], y[picked]
+
+    sizes = [x.shape[1], 64, 64]
+    return Task(
+        name=name,
+        model=lambda: nn.Sequential(
+            *(part for a, b in zip(sizes, sizes[1:], strict=False) for part in (nn.Linear(a, b), nn.ReLU())),
+            nn.Linear(64, outputs),
+        ),
+        batches=batches,
+        loss=lambda model, batch: loss(model(batch[0]), batch[1]),
+        optimizer=lambda parameters, lr: torch.optim.SGD(parameters, lr=lr, momentum=0.9),
+        score=lambda model: float(loss(model(x), y)),
+        metrics=lambda model: {},
+        steps=300,
+    )
+
+
+def wins(seeds: int, quick: bool, data: dict) -> list[str]:
+    tasks = [
+        (task_named("digits"), 0.1, 150),
+        (small_task("MLP on breast_cancer", load_breast_cancer, 2, cross_entropy), 0.1, 300),
+        (small_task("MLP on diabetes", load_diabetes, 1, mse_loss), 0.03, 300),
+    ]
+    lines = [f"D. GreedyLR (factor 0.95, patience 10, rates 0.001 to 1) over {seeds} seeds: wins (95 % interval), and"]
+    lines.append("   median ratio of its final loss to the other's (95 % interval of the median)")
+    for task, good, length in tasks:
+        for lr in (good, good / 10):
+            bounds = {"least": 0.001 / lr, "most": 1 / lr}
+            arms = {
+                "constant": ("constant()", None),
+                "cosine": ("warmup(5%) >> cosine()", None),
+                "window 1": ("constant()", greedy(**bounds)),
+                "window 50": ("constant()", greedy(window=50, **bounds)),
+            }
+            losses: dict[str, list[float]] = {name: [] for name in arms}
+            for seed in range(seeds):
+                for name, (schedule, feedback) in arms.items():
+                    losses[name].append(trained(task, lr, schedule, feedback, seed, 20 if quick else length).loss)
+            data[f"{task.name}, {lr:g}"] = losses
+            for mine in ("window 1", "window 50"):
+                line = f"  {task.name:21s}{lr:6g}  {mine:9s}"
+                for other in ("constant", "cosine"):
+                    won = sum(a < b for a, b in zip(losses[mine], losses[other], strict=True))
+                    low, high = wilson(won, seeds)
+                    ratio = interval([a / b for a, b in zip(losses[mine], losses[other], strict=True)])
+                    line += f"  {other} {won:2d} ({low:.0%} to {high:.0%}) {ratio[0]:.3g} ({ratio[1]:.3g} to {ratio[2]:.3g})"
+                lines.append(line)
+                progress(line)
+    return lines
+
+
+def main() -> None:
+    quick = arguments(__doc__ or "").quick
+    began = time.perf_counter()
+    data: dict[str, dict] = {"constant": {}, "falling": {}, "delay": {}, "digits": {}, "greedy": {}}
+    lines = around_a_constant(100 if quick else 2_000, data["constant"])
+    lines += while_it_falls(10 if quick else 400, data["falling"])
+    lines += delays(20 if quick else 400, data["delay"])
+    lines += digits(quick, data["digits"])
+    lines += wins(2 if quick else 20, quick, data["greedy"])
+    lines += [TRIED, f"wall time {time.perf_counter() - began:.0f} s"]
+    conclude("feedback", lines, data, quick)
+
+
+if __name__ == "__main__":
+    main()
