@@ -25,6 +25,7 @@ D. With a window of 50 greedy wins against constant and cosine in 90 % of runs a
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,15 +41,17 @@ from stepsize.state import evaluating
 from stepsize.task import task_named
 
 SD, PHIS, HORIZON, NEVER = 0.1, (0.0, 0.5, 0.9, 0.95), 1_500, np.inf
-PATIENCES = (20, 40, 60, 80, 100, 120, 160, 200, 240, 300, 400, 500, 600)
+PATIENCES = range(20, 620, 20)  # a block is a twentieth
 STEPS = np.arange(5_000)
-TRIED = """Tried and dropped, measured by hand on the same noise, 4,000 runs around a constant (phi 0, 0.5, 0.9, 0.95):
-  a line through ten block means, armed by t at significance 1e-4, cutting at t < 1 (the first noisy_plateau):
-    patience 200  0.2  0.3  1.7  7.3 %,  patience 100  0.7  1.0 15.5 46.0 %,  patience 50  1.5  4.2 70.9 94.2 %;
-    and a fall that was over within two of the ten blocks never armed it: more than half of such runs were never cut
-  ranks of ten means, away from the start by twice their range, patience 200: 0.3 0.2 0.4 1.0 %, but cut twice as often
-    on a slow fall when one loss in a hundred is a spike of 20 sds (42 % against 24 % of runs with twenty means)
-  significance 0.025 for 0.15: cuts a fifth sooner, and six times as often while the loss falls by 1 sd over patience"""
+TRIED = """Tried and dropped, measured by hand on prototypes with the same noise:
+  a line through ten block means, armed by its t at significance 1e-4, a cut at t < 1 (noisy_plateau as it was first):
+    4,000 runs around a constant, phi 0, 0.5, 0.9, 0.95: patience 200 cuts 0.2, 0.3, 1.7, 7.3 %, patience 100 cuts 0.7,
+    1.0, 15.5, 46.0 %; and a fall that is over within two of the ten blocks does not arm it: half of
+    such runs have no cut
+  ranks of ten means, not twenty: a loss in a hundred a spike of 20 sds, fall of 2 sds over patience: 42 %, not 24 %
+  margin 2, not 3: phi 0.95 around a constant 2.2 % at patience 200, 9.6 % at 100; but a fall of 4 sds in all at phi 0.9
+    is missed by 2 %, not by 21 %
+  significance 0.025, not 0.15: on a line of 1 sd per 200 steps median delay 89, not 129; false cuts 28 %, not 3 %"""
 
 
 class Fall(NamedTuple):
@@ -58,15 +61,16 @@ class Fall(NamedTuple):
 
 
 class Outcome(NamedTuple):
+    rule: str
+    patience: int
     false: float
     median: float
     ninety: float
     missed: float
 
     def __str__(self) -> str:
-        ninety = "  >end" if self.ninety == NEVER else f"{self.ninety:6.0f}"
-        median = " >end" if self.median == NEVER else f"{self.median:5.0f}"
-        return f"{self.false:6.1%} {median} {ninety} {self.missed:5.1%}"
+        median, ninety = ("never" if value == NEVER else f"{value:.0f}" for value in (self.median, self.ninety))
+        return f"{self.rule}{self.patience:5d}{100 * self.false:5.0f}{median:>6s}{ninety:>6s}{100 * self.missed:5.0f}"
 
 
 def noise(phi: float, runs: int, steps: int) -> np.ndarray:
@@ -128,19 +132,17 @@ def wilson(wins: int, count: int) -> tuple[float, float]:
     z, part = 1.96, wins / count
     middle = (part + z**2 / (2 * count)) / (1 + z**2 / count)
     half = z / (1 + z**2 / count) * np.sqrt(part * (1 - part) / count + z**2 / (4 * count**2))
-    return float(middle - half), float(middle + half)
+    return max(0.0, float(middle - half)), min(1.0, float(middle + half))
 
 
-def outcome(cuts: np.ndarray, end: int) -> Outcome:
-    delays = cuts[cuts >= end] - end
-    if not len(delays):
-        return Outcome(1.0, NEVER, NEVER, 0.0)
-    median, ninety = np.quantile(delays, [0.5, 0.9], method="inverted_cdf")
-    return Outcome(share(cuts, end), float(median), float(ninety), float(np.mean(cuts == NEVER)))
+def outcome(rule: str, patience: int, cuts: np.ndarray, end: int) -> Outcome:
+    late = cuts[cuts >= end] - end
+    median, ninety = np.quantile(late, [0.5, 0.9], method="inverted_cdf") if len(late) else (NEVER, NEVER)
+    return Outcome(rule, patience, share(cuts, end), float(median), float(ninety), float(np.mean(cuts == NEVER)))
 
 
 def around_a_constant(runs: int, data: dict) -> list[str]:
-    controllers = [noisy_plateau(patience=patience) for patience in (200, 400, 100, 60)]
+    controllers = [noisy_plateau(patience=patience) for patience in (200, 100, 60)]
     rows: dict[str, list[str]] = {}
     for phi in PHIS:
         losses = 1 + noise(phi, runs, 1_000)
@@ -151,14 +153,18 @@ def around_a_constant(runs: int, data: dict) -> list[str]:
             cuts = first_cuts(controller, losses)
             low, high = wilson(int(np.sum(cuts < NEVER)), runs)
             data[f"{controller}, phi {phi}"] = share(cuts)
-            rows.setdefault(f"{controller}", []).append(f"{share(cuts):6.2%} ({low:.2%} to {high:.2%})")
+            rows.setdefault(f"{controller}", []).append(
+                f"{100 * share(cuts):5.1f} ({100 * low:.1f} to {100 * high:.1f})".ljust(22)
+            )
         for patience in (10, 200):
-            shown = f"{share(torch_cuts(most, patience)):6.2%}"
-            rows.setdefault(f"torch, patience {patience}", []).append(f"{shown:25s}")
-        rows.setdefault("torch, patience for 5 %", []).append(f"{patience_for(most, 1_000, 0.05):4d}{'':21s}")
+            shown = f"{100 * share(torch_cuts(most, patience)):5.1f}"
+            rows.setdefault(f"torch, patience {patience}", []).append(f"{shown:22s}")
+        rows.setdefault("torch: patience for 5 %", []).append(f"{patience_for(most, 1_000, 0.05):3d}{'':19s}")
         progress(f"constant, phi {phi}")
     worst = max(data[f"{controllers[0]}, phi {phi}"] for phi in PHIS)
-    head = f"A. Runs of 1,000 steps around a constant with a cut, {runs:,} runs (95 % interval), at phi = {PHIS}:"
+    head = (
+        f"A. Percent of runs of 1,000 steps around a constant with a cut (95 % interval), {runs:,} runs; phi = {PHIS}"
+    )
     met = "met" if worst <= 0.05 else "MISSED"
     lines = [f"  {name:29s}{'  '.join(cells)}" for name, cells in rows.items()]
     return [head, *lines, f"  required of noisy_plateau(): at most 5 % at each phi; {met}, {worst:.2%}"]
@@ -176,22 +182,23 @@ def still_falling() -> Iterator[Fall]:
 
 def while_it_falls(runs: int, data: dict) -> list[str]:
     controllers = noisy_plateau(), noisy_plateau(patience=400)
-    head = f"A. Runs with a cut while the loss still falls, {runs:,} runs, to step 1,000 or the end in brackets:"
-    lines = [head, f"  {'':26s}{'  '.join(f'phi {phi:<4g} 200   400    t10  t200' for phi in PHIS[::2])}"]
-    lines[-1] = f"  {'':27s}" + "".join(f"{f'phi {phi:g}':24s}" for phi in PHIS)
-    lines.append(f"  {'':27s}" + " ours 400's torch t's200 " * len(PHIS))
+    lines = [
+        f"A. Percent of runs with a cut while the loss still falls, {runs} runs, to step 1,000 or the end in brackets:"
+    ]
+    lines.append("  noisy_plateau(), noisy_plateau(patience=400), torch's default patience 10, torch with patience 200")
+    lines.append(" " * 31 + "".join(f"{f'phi {phi:g}':>13s}{'':10s}" for phi in PHIS))
     for fall in still_falling():
         cells = []
         for phi in PHIS:
-            losses = fall.losses + noise(phi, runs, 1_000)
+            losses = (fall.losses + noise(phi, runs, 1_000))[:, : fall.end]
             most = droughts(losses)
-            cuts = [first_cuts(controller, losses[:, : fall.end]) for controller in controllers]
+            cuts = [first_cuts(controller, losses) for controller in controllers]
             shares = [share(each, fall.end) for each in [*cuts, torch_cuts(most, 10), torch_cuts(most, 200)]]
             data[f"{fall.name}, phi {phi}"] = shares
-            cells.append("".join(f"{100 * each:5.1f}" for each in shares))
-        lines.append(f"  {fall.name + f' ({fall.end})':33s}"[:33] + "    ".join(cells))
+            cells.append("".join(f"{100 * each:5.0f}" for each in shares))
+        lines.append(f"  {f'{fall.name} ({fall.end})':33s}{'   '.join(cells)}")
         progress(lines[-1])
-    return [*lines, "  in %: noisy_plateau(), noisy_plateau(patience=400), torch's defaults, torch with patience 200"]
+    return lines
 
 
 def falls() -> Iterator[Fall]:
@@ -203,48 +210,54 @@ def falls() -> Iterator[Fall]:
         yield Fall("the same after exp(-t / 20)", line + 2 * np.exp(-STEPS / 20), 800)
 
 
-def rivals(losses: np.ndarray) -> dict[str, np.ndarray]:
-    return {"": droughts(losses)} | {f"{decay:g}": droughts(averaged(losses, decay)) for decay in (0.9, 0.97, 0.99)}
+def tuned_torch(rule: str, losses: np.ndarray, end: int, false: float) -> Outcome:
+    most = droughts(losses)
+    patience = patience_for(most, end, false)
+    return outcome(rule, patience, torch_cuts(most, patience), end)
 
 
-def beside_torch(rules: dict[str, np.ndarray], end: int, false: float) -> list[str]:
-    """Torch's rule on losses, and on the averages for which its delay is shortest, with its patience tuned."""
-    found = {}
-    for name, most in rules.items():
-        patience = patience_for(most, end, false)
-        found[name] = patience, outcome(torch_cuts(most, patience), end)
-    best = min((name for name in found if name), key=lambda name: (found[name][1].median, found[name][1].ninety))
-    return [f"{found[''][0]:4d} {found[''][1]}", f"{best:>4s} {found[best][0]:4d} {found[best][1]}"]
+def tuned_ours(losses: np.ndarray, end: int) -> int:
+    """The smallest patience with which at most 5 % of the runs are cut before the end of the fall."""
+
+    def enough(patience: int) -> bool:
+        return share(first_cuts(noisy_plateau(patience=patience), losses[:, :end]), end) <= 0.05
+
+    return PATIENCES[min(bisect_left(PATIENCES, True, key=enough), len(PATIENCES) - 1)]
 
 
 def delays(runs: int, data: dict) -> list[str]:
-    titles = f"{'false   50 %   90 %  miss':>26s}"
-    head = f"  {'':41s}{'noisy_plateau':28s}{'torch':30s}torch on averages\n  {'':32s}phi{titles}"
-    head += f"  p.{titles}  decay  p.{titles}"
-    equal, tuned = [], []
-    for fall in falls():
-        for phi in (0.0, 0.5, 0.9):
-            end = fall.end
-            losses = fall.losses[: end + HORIZON] + noise(phi, runs, end + HORIZON)
-            rules = rivals(losses)
-            start = f"  {fall.name:29s}{phi:4.1f}"
-            ours = outcome(first_cuts(noisy_plateau(), losses), end)
-            equal.append(f"{start}       {ours}  {'   '.join(beside_torch(rules, end, ours.false))}")
+    rows: dict[str, list[list[Outcome]]] = {"equal": [], "tuned": []}
+    lines: dict[str, list[str]] = {"equal": [], "tuned": []}
+    for fall, phi in product(falls(), (0.0, 0.5, 0.9)):
+        losses = fall.losses[: fall.end + HORIZON] + noise(phi, runs, fall.end + HORIZON)
+        averages = {f"{decay:4g} ": averaged(losses, decay) for decay in (0.9, 0.97, 0.99)}
+        for kind, patience in (("equal", 200), ("tuned", tuned_ours(losses, fall.end))):
+            ours = outcome("", patience, first_cuts(noisy_plateau(patience=patience), losses), fall.end)
+            false = ours.false if kind == "equal" else 0.05
+            theirs = tuned_torch("", losses, fall.end, false)
+            smooth = [tuned_torch(rule, values, fall.end, false) for rule, values in averages.items()]
+            rows[kind].append([ours, theirs, min(smooth, key=lambda each: (each.median, each.ninety))])
+            lines[kind].append(f"  {fall.name:29s}{phi:3.1f} " + "   ".join(map(str, rows[kind][-1])))
+            data[f"{kind}, {fall.name}, phi {phi}"] = rows[kind][-1]
+            progress(lines[kind][-1])
+    titles = "    p.  false 50 %  90 % miss"
+    head = f"  {'':38s}{'noisy_plateau':30s}{'torch':30s}torch on averages (decay)\n"
+    head += f"  {'':28s} phi{titles}{titles} {titles}"
+    first = f"B. Steps from the end of a fall to the cut, {runs} runs: noisy_plateau(), and torch's rule with as many"
+    return [
+        *(f"{first} false cuts (%)", head, *lines["equal"], shorter(rows["equal"])),
+        *("B. The same, each with its patience tuned to at most 5 % false cuts", head, *lines["tuned"]),
+        shorter(rows["tuned"]),
+    ]
 
-            def enough(patience: int, before: np.ndarray = losses[:, :end]) -> bool:
-                return share(first_cuts(noisy_plateau(patience=patience), before), len(before[0])) <= 0.05
 
-            place = bisect_left(PATIENCES, True, key=enough)
-            if place == len(PATIENCES):
-                tuned.append(f"{start}   with no patience up to {PATIENCES[-1]}")
-            else:
-                ours = outcome(first_cuts(noisy_plateau(patience=PATIENCES[place]), losses), end)
-                cells = "   ".join(beside_torch(rules, end, 0.05))
-                tuned.append(f"{start}  {PATIENCES[place]:4d} {ours}  {cells}")
-            data[f"{fall.name}, phi {phi}"] = [equal[-1], tuned[-1]]
-            progress(f"{equal[-1]}\n{tuned[-1]}")
-    first = f"B. Steps from the end of the fall to the cut, {runs} runs: noisy_plateau(), and torch's rule with as many"
-    return [f"{first} false cuts", head, *equal, "B. The same, each with its patience tuned to 5 %", head, *tuned]
+def shorter(rows: list[list[Outcome]]) -> str:
+    """How often the median delay is shorter than the rivals', where not more than half of the runs are cut too early."""
+    rows = [row for row in rows if row[0].false <= 0.5]
+    plain, smooth = (sum(row[0].median < row[place].median for row in rows) for place in (1, 2))
+    ratios = [interval([row[place].median / row[0].median for row in rows])[0] for place in (1, 2)]
+    counts = f"shorter than torch's in {plain}, than on averages in {smooth} of {len(rows)} rows"
+    return f"  median delay {counts} with at most half false; median ratio {ratios[0]:.2f} and {ratios[1]:.2f}"
 
 
 class Ended(NamedTuple):
@@ -269,14 +282,18 @@ def trained(task: Task, lr: float, schedule: str, feedback: Feedback | None, see
 
 
 def digits(quick: bool, data: dict) -> list[str]:
-    steps, seeds = (60, 1) if quick else (800, 2)
-    lines = [f"C. Digits, {steps} steps at a constant rate: cuts; loss on the training set; validation loss and accuracy"]
+    steps, seeds = (40, 1) if quick else (800, 2)
+    lines = [
+        f"C. Digits, {steps} steps at a constant rate: cuts; loss on the training set; validation loss and accuracy"
+    ]
     for lr in (0.1, 0.3):
         for seed in range(seeds):
             for feedback in (None, noisy_plateau(), plateau(), plateau(patience=200)):
                 ended = trained(task_named("digits"), lr, "constant()", feedback, seed, steps)
                 data[f"{lr}, seed {seed}, {feedback}"] = ended._asdict()
-                cuts = ", ".join(map(str, ended.cuts[:3])) + (f" and {len(ended.cuts) - 3} more" * (len(ended.cuts) > 3))
+                cuts = ", ".join(map(str, ended.cuts[:3])) + (
+                    f" and {len(ended.cuts) - 3} more" * (len(ended.cuts) > 3)
+                )
                 values = f"{ended.loss:.5f}  {ended.metrics['validation_loss']:.4f}  {ended.metrics['accuracy']:.2%}"
                 lines.append(f"  {lr}  seed {seed}  {feedback or 'none'!s:22s}{cuts or 'no cut':28s}{values}")
                 progress(lines[-1])
@@ -296,18 +313,16 @@ def small_task(name: str, load: Callable[..., Any], outputs: int, loss: Callable
             for picked in torch.randperm(len(y), generator=generator).split(32):
                 yield x[picked], y[picked]
 
-    sizes = [x.shape[1], 64, 64]
     return Task(
         name=name,
         model=lambda: nn.Sequential(
-            *(part for a, b in zip(sizes, sizes[1:], strict=False) for part in (nn.Linear(a, b), nn.ReLU())),
-            nn.Linear(64, outputs),
+            nn.Linear(x.shape[1], 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, outputs)
         ),
         batches=batches,
         loss=lambda model, batch: loss(model(batch[0]), batch[1]),
         optimizer=lambda parameters, lr: torch.optim.SGD(parameters, lr=lr, momentum=0.9),
         score=lambda model: float(loss(model(x), y)),
-        metrics=lambda model: {},
+        metrics=lambda _: {},
         steps=300,
     )
 
@@ -340,7 +355,8 @@ def wins(seeds: int, quick: bool, data: dict) -> list[str]:
                     won = sum(a < b for a, b in zip(losses[mine], losses[other], strict=True))
                     low, high = wilson(won, seeds)
                     ratio = interval([a / b for a, b in zip(losses[mine], losses[other], strict=True)])
-                    line += f"  {other} {won:2d} ({low:.0%} to {high:.0%}) {ratio[0]:.3g} ({ratio[1]:.3g} to {ratio[2]:.3g})"
+                    line += f"  {other} {won:2d} ({low:.0%} to {high:.0%})"
+                    line += f" {ratio[0]:.3g} ({ratio[1]:.3g} to {ratio[2]:.3g})"
                 lines.append(line)
                 progress(line)
     return lines
@@ -350,9 +366,9 @@ def main() -> None:
     quick = arguments(__doc__ or "").quick
     began = time.perf_counter()
     data: dict[str, dict] = {"constant": {}, "falling": {}, "delay": {}, "digits": {}, "greedy": {}}
-    lines = around_a_constant(100 if quick else 2_000, data["constant"])
-    lines += while_it_falls(10 if quick else 400, data["falling"])
-    lines += delays(20 if quick else 400, data["delay"])
+    lines = around_a_constant(40 if quick else 2_000, data["constant"])
+    lines += while_it_falls(3 if quick else 300, data["falling"])
+    lines += delays(4 if quick else 300, data["delay"])
     lines += digits(quick, data["digits"])
     lines += wins(2 if quick else 20, quick, data["greedy"])
     lines += [TRIED, f"wall time {time.perf_counter() - began:.0f} s"]

@@ -53,6 +53,7 @@ CASES = {
     "plan": {"Control": [3, "lr: cosin()", "lr cosine()", True], "default": []},
     "remind": [None, 1, "yes"],
     "restart": WHOLE,
+    "resume_at": optional([*NUMBERS, -1, 1.5]),
     "resume": [3, "new", {"pla": "new"}, {"plan": "old"}, {"plan": "new", "extend": "keep"}],
     "scaler": [3, "a", object()],
     "significance": [*POSITIVE, 0.5, 1],

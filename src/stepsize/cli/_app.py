@@ -4,6 +4,7 @@ import csv
 import math
 import tempfile
 import textwrap
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,13 +14,22 @@ from rich.table import Table
 
 from stepsize import _check
 from stepsize._version import __version__
-from stepsize.cli._job import Job, job
+from stepsize.cli._job import Job, job, resumed
 from stepsize.cli._screen import Screen
 from stepsize.draw import draw
 from stepsize.find import Finding, check_range
 from stepsize.report import GALLERY, explanation, gallery_picture, signature, summary
 from stepsize.schedule import Schedule, part
-from stepsize.task import BUILT_IN, Trained
+from stepsize.task import BUILT_IN, Task, Trained
+
+
+class ScaleRate(StrEnum):
+    """How the rate follows the batch size."""
+
+    linear = "linear"
+    sqrt = "sqrt"
+    none = "none"
+
 
 app = typer.Typer(
     name="stepsize",
@@ -30,7 +40,9 @@ app = typer.Typer(
     epilog="Start with: stepsize tune digits",
 )
 
-TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task's name; `stepsize tasks` lists them.")]
+TaskName = Annotated[
+    str, typer.Argument(metavar="TASK", help="A task's name (see `stepsize tasks`), or your own: train.py:task.")
+]
 Seed = Annotated[int, typer.Option(help="Seed of weights, data order and everything drawn.")]
 Steps = Annotated[int | None, typer.Option(help="Length of the run in steps; the task's own when left out.")]
 Out = Annotated[Path | None, typer.Option(help="New folder for the run; runs/TASK-0001, -0002 ... when left out.")]
@@ -44,6 +56,20 @@ Threads = Annotated[
     typer.Option(
         min=1, max=4096, help="CPU threads: with one, small networks are quick and figures do not depend on cores."
     ),
+]
+BatchSize = Annotated[
+    int | None, typer.Option(min=1, help="Examples in a batch; the task's when left out. The run keeps its epochs.")
+]
+Epochs = Annotated[float | None, typer.Option(help="Length of the run in epochs, instead of --steps.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the data set, in the hub's layout, or a folder of several; as STEPSIZE_DATA."),
+]
+Device = Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:1 ...")]
+Amp = Annotated[bool, typer.Option("--amp", help="Compute the loss in bfloat16 (autocast).")]
+Accumulate = Annotated[int, typer.Option(min=1, help="Batches to one update.")]
+Deterministic = Annotated[
+    bool, typer.Option("--deterministic", help="Only algorithms that give the same bits each time; slower on a GPU.")
 ]
 Low = Annotated[float, typer.Option(help="Lowest rate to try.")]
 High = Annotated[float, typer.Option(help="Highest rate to try.")]
@@ -77,11 +103,18 @@ def tune(
     seed: Seed = 0,
     steps: Steps = None,
     out: Out = None,
+    batch_size: BatchSize = None,
+    epochs: Epochs = None,
+    data: Data = None,
+    device: Device = "cpu",
+    amp: Amp = False,
+    accumulate: Accumulate = 1,
+    deterministic: Deterministic = False,
     threads: Threads = 1,
     as_json: AsJson = False,
 ) -> int:
     """Find a rate, train with it under control, and show the evidence."""
-    work = job("tune", task, as_json, seed, steps, schedule, clip, threads)
+    work = job("tune", locals())
     check_range(low, high)
     with work.opened(out):
         finding = work.find(low, high)
@@ -102,11 +135,18 @@ def find_command(
     seed: Seed = 0,
     steps: Steps = None,
     out: Out = None,
+    batch_size: BatchSize = None,
+    epochs: Epochs = None,
+    data: Data = None,
+    device: Device = "cpu",
+    amp: Amp = False,
+    accumulate: Accumulate = 1,
+    deterministic: Deterministic = False,
     threads: Threads = 1,
     as_json: AsJson = False,
 ) -> int:
     """Find a rate by a handful of short real runs, with the schedule squeezed into them."""
-    work = job("find", task, as_json, seed, steps, schedule, clip, threads)
+    work = job("find", locals())
     check_range(low, high)
     with work.opened(out):
         finding = work.find(low, high)
@@ -120,22 +160,46 @@ def find_command(
 
 @app.command(
     epilog="Examples: stepsize train digits --lr 0.1 | stepsize train digits --lr 0.1 --schedule 'linear()' --clip 1"
+    " | stepsize train train.py:task --lr 3e-3 --epochs 5 | stepsize train --resume runs/digits-0001"
 )
 def train(
-    task: TaskName,
-    lr: Annotated[float, typer.Option(help="The learning rate.")],
+    task: Annotated[
+        str | None, typer.Argument(metavar="[TASK]", help="A task's name, or train.py:task; left out with --resume.")
+    ] = None,
+    lr: Annotated[float | None, typer.Option(help="The learning rate, at the task's own batch size.")] = None,
     schedule: ScheduleText = None,
     clip: Clip = None,
     seed: Seed = 0,
     steps: Steps = None,
     out: Out = None,
+    batch_size: BatchSize = None,
+    epochs: Epochs = None,
+    data: Data = None,
+    device: Device = "cpu",
+    amp: Amp = False,
+    accumulate: Accumulate = 1,
+    deterministic: Deterministic = False,
+    scale_rate: Annotated[
+        ScaleRate, typer.Option(help="How the rate follows --batch-size: times its ratio, its root, or not at all.")
+    ] = ScaleRate.none,
+    resume: Annotated[Path | None, typer.Option(help="Folder of a run that was stopped, to go on to its end.")] = None,
     threads: Threads = 1,
     as_json: AsJson = False,
 ) -> int:
-    """Train at a rate of your own, under control."""
-    work = job("train", task, as_json, seed, steps, schedule, clip, threads)
-    with work.opened(out, lr):
-        return _finish(work, work.train(lr))
+    """Train at a rate of your own, under control; or go on with a run that was stopped."""
+    if resume is not None:
+        if task is not None or lr is not None:
+            raise ValueError("--resume goes on with what its run was begun with; leave TASK and --lr out")
+        work, rate = resumed(resume, as_json)
+        with work.reopened():
+            return _finish(work, work.train(rate))
+    if task is None or lr is None:
+        missing = "TASK, such as digits" if task is None else "--lr, the learning rate; `stepsize tune` finds one"
+        raise ValueError(f"train needs {missing}")
+    work = job("train", locals())
+    rate = scaled(_check.number("lr", lr, above=0), work, scale_rate)
+    with work.opened(out, rate):
+        return _finish(work, work.train(rate))
 
 
 FORMATS = (".png", ".svg", ".pdf", ".csv")
@@ -224,9 +288,21 @@ def tasks(as_json: AsJson = False) -> None:
     screen.answer(tasks=[{"name": task.name, "steps": task.steps, "about": task.about} for task in BUILT_IN.values()])
 
 
+def scaled(lr: float, work: Job, rule: ScaleRate) -> float:
+    """The rate for another batch size: Goyal et al. 2017 (linear), Krizhevsky 2014 (square root)."""
+    if rule is ScaleRate.none:
+        return lr
+    own = work.task.batch_size if isinstance(work.task, Task) else None
+    if own is None or work.batch_size is None:
+        raise ValueError("--scale-rate needs --batch-size and a task that has a batch size of its own")
+    ratio = work.batch_size / own
+    return lr * (ratio if rule is ScaleRate.linear else math.sqrt(ratio))
+
+
 def _finish(work: Job, trained: Trained, finding: Finding | None = None) -> int:
     image = work.picture()
-    figures = "   ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in trained.metrics.items())
+    measured = {**trained.metrics, **trained.test}
+    figures = "   ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in measured.items())
     if trained.diverged:
         work.screen.say(f"diverged: the training loss was not finite at step {trained.steps}; try a lower rate")
     work.screen.say(f"trained  {trained.steps} steps in {trained.seconds:.1f} s   {figures}")
@@ -249,6 +325,6 @@ def _answer(
         answer["metrics"] = {"loss": min((result.score for result in finding.results), default=None)}
     if trained is not None:
         steps, seconds = steps + trained.steps, seconds + trained.seconds
-        answer["metrics"] = {"loss": trained.score, **trained.metrics}
+        answer["metrics"] = {"loss": trained.score, **trained.metrics, **trained.test}
     answer["cost"] = {"steps": int(steps), "runs": steps / work.steps, "seconds": round(seconds, 3)}
     work.screen.answer(**answer, run=str(work.folder.path), picture=None if image is None else str(image))

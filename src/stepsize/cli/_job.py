@@ -1,9 +1,10 @@
 """A job of the command line: a task, its settings and its run folder, in which everything found is written down."""
 
 import datetime
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from stepsize.engine import Result
 from stepsize.find import Finding, find
 from stepsize.report import picture
 from stepsize.state import RandomState, own_randomness
-from stepsize.task import Task, Trained, TrainingInterrupted, Trial, save_state, task_named, train
+from stepsize.task import Startable, Task, Trained, TrainingInterrupted, Trial, steps_done, task_named, train
 from stepsize.watch import JsonLines, RunFolder, TensorBoard, environment, to_json
 
 POINTS = 200  # points on a curve of a whole run
+WORDS = ("accumulate", "amp", "data", "deterministic", "device")  # of a command line, beside those of a trial
 
 
 class StoppedError(Exception):
@@ -30,18 +32,33 @@ class Job:
     """One command's work on one run folder. Everything said is checked before the folder is made."""
 
     command: str
-    task: Task
+    task: Startable
     screen: Screen
     seed: int
     steps: int
-    schedule: str | None
-    clip: float | None
+    schedule: str | None = None
+    clip: float | None = None
+    batch_size: int | None = None
+    words: dict[str, Any] = field(default_factory=dict)  # what else was said, for whoever resumes
     folder: RunFolder = field(init=False)
+    resume_at: int | None = None
 
     @contextmanager
     def opened(self, out: Path | None, lr: float | None = None) -> Iterator[None]:
         """Make the run folder for a block of work; what stops the block is written down in it."""
         self._open(out, lr)
+        with self._written_down():
+            yield
+
+    @contextmanager
+    def reopened(self) -> Iterator[None]:
+        """The same for a run folder that was there before."""
+        self.folder.write(status="running", resumed_at=self.resume_at)
+        with self._written_down():
+            yield
+
+    @contextmanager
+    def _written_down(self) -> Iterator[None]:
         try:
             yield
         except StoppedError:
@@ -55,11 +72,14 @@ class Job:
 
     def _open(self, out: Path | None, lr: float | None = None) -> None:
         """Check the settings, make the run folder and write down what will be done."""
-        said = {"lr": lr, "schedule": self.schedule}
+        said = {"lr": lr, "schedule": self.schedule, "batch_size": self.batch_size}
         settings = {axis: value for axis, value in said.items() if value is not None}
         Trial(self.task.name, settings, self.seed, self.steps)
-        Plan(self.schedule, clip=self.clip).over(self.steps, self.task.per_epoch)
-        plan = Plan(self.schedule or self.task.schedule, clip=self.clip or self.task.clip)
+        builder = self.task if isinstance(self.task, Task) else None
+        per_epoch = None if builder is None else builder.epoch(self.batch_size)
+        Plan(self.schedule, clip=self.clip).over(self.steps, per_epoch)
+        default = (None, None) if builder is None else (builder.schedule, builder.clip)
+        plan = Plan(self.schedule or default[0], clip=self.clip or default[1])
         try:
             self.folder = RunFolder.fresh(self.task.name) if out is None else RunFolder(out)
         except FileExistsError:
@@ -74,11 +94,17 @@ class Job:
             rate=lr,
             seed=self.seed,
             steps=self.steps,
+            said=self._said(),
             done=0,
             started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             status="running",
             **environment(),
         )
+
+    def _said(self) -> dict[str, Any]:
+        """The words that a resumed run is begun with."""
+        mine = {"schedule": self.schedule, "clip": self.clip, "batch_size": self.batch_size}
+        return {**self.words, **mine, "seed": self.seed, "steps": self.steps}
 
     def find(self, low: float, high: float) -> Finding:
         """Find a rate; every trial is written as it comes."""
@@ -93,6 +119,7 @@ class Job:
                     clip=self.clip,
                     seed=self.seed,
                     steps=self.steps,
+                    batch_size=self.batch_size,
                     on_result=lambda result: trials.on_observe(result.trial.steps, _trial(result)),
                     progress=bar,
                 )
@@ -119,10 +146,11 @@ class Job:
     def train(self, lr: float) -> Trained:
         """Train at a rate, watched; on Ctrl-C write down how far it came, and go on stopping."""
         every = max(1, self.steps // POINTS)
-        board = TensorBoard(self.folder.path, every=every)
-        root = self.folder.path
-        lines = JsonLines(root / "metrics.jsonl", every, root / "validation.jsonl", root / "events.jsonl")
-        self._add_graph(board)
+        root, again = self.folder.path, self.resume_at
+        board = TensorBoard(root, every=every, resume_at=again)
+        lines = JsonLines(root / "metrics.jsonl", every, root / "validation.jsonl", root / "events.jsonl", again)
+        if again is None:
+            self._add_graph(board)
         try:
             with self.screen.progress(f"train {self.task.name}", self.steps) as bar:
                 trained = train(
@@ -133,6 +161,9 @@ class Job:
                     seed=self.seed,
                     steps=self.steps,
                     watch=[bar, board, lines],
+                    batch_size=self.batch_size,
+                    folder=root,
+                    resume=(root / "last.pt").exists(),
                 )
         except TrainingInterrupted as interrupt:
             self._write_down(interrupt.trained, "interrupted")
@@ -148,35 +179,78 @@ class Job:
         return picture(self.folder.path)
 
     def _add_graph(self, board: TensorBoard) -> None:
-        if self.task.example is not None:
+        if isinstance(self.task, Task) and self.task.example is not None:
             with own_randomness(RandomState.seeded(self.seed)):
                 board.add_graph(self.task.model(), self.task.example())
 
     def _write_down(self, trained: Trained, status: str) -> None:
-        save_state(self.folder.path / "last.pt", trained.state)
         self.folder.write(
             status=status,
             done=trained.steps,
             trial=trained.trial.key,
-            metrics={"loss": trained.score, **trained.metrics},
+            metrics={"loss": trained.score, **trained.metrics, **trained.test},
             seconds=round(trained.seconds, 3),
         )
 
 
-def job(
-    command: str,
-    name: str,
-    as_json: bool,
-    seed: int,
-    steps: int | None,
-    schedule: str | None,
-    clip: float | None,
-    threads: int,
-) -> Job:
-    """A job from the words of a command line."""
-    torch.set_num_threads(threads)
-    task = task_named(name)
-    return Job(command, task, Screen(as_json), seed, task.steps if steps is None else steps, schedule, clip)
+def job(command: str, words: Mapping[str, Any]) -> Job:
+    """A job from the words of a command line, by the names of its options."""
+    said = {name: value for name, value in words.items() if name in WORDS and value is not None}
+    torch.set_num_threads(words["threads"])
+    if said.get("deterministic"):
+        torch.use_deterministic_algorithms(True)
+    if "data" in said:
+        said["data"] = str(Path(said["data"]).resolve())
+        os.environ["STEPSIZE_DATA"] = said["data"]
+    task = task_named(words["task"])
+    changes = {name: said[name] for name in ("device", "amp", "accumulate") if said.get(name)}
+    if changes and not isinstance(task, Task):
+        raise ValueError(f"the task {task.name!r} trains by itself and takes no {', '.join(changes)}; leave that out")
+    if isinstance(task, Task):
+        task = replace(task, **changes)
+    size = words.get("batch_size")
+    steps = _steps(task, words, size)
+    return Job(
+        command,
+        task,
+        Screen(words["as_json"]),
+        words["seed"],
+        steps,
+        words["schedule"],
+        words["clip"],
+        size,
+        {"task": words["task"], "threads": words["threads"], **said},
+    )
+
+
+def resumed(folder: Path, as_json: bool) -> tuple[Job, float]:
+    """The job of a run folder that was stopped, and its rate; it goes on from the last checkpoint."""
+    run = RunFolder.existing(folder)
+    facts = run.facts()
+    if facts.get("rate") is None or "said" not in facts:
+        raise ValueError(f"{folder} is no run that has begun to train; begin it anew")
+    words = {"schedule": None, "clip": None, "epochs": None, **facts["said"], "as_json": as_json}
+    work = job(facts["command"], words)
+    # one that was stopped before its first checkpoint goes on from its beginning
+    work.folder, work.resume_at = run, steps_done(folder) if (folder / "last.pt").exists() else 0
+    return work, facts["rate"]
+
+
+def _steps(task: Startable, words: Mapping[str, Any], size: int | None) -> int:
+    steps, epochs = words.get("steps"), words.get("epochs")
+    if steps is not None and epochs is not None:
+        raise ValueError("--steps and --epochs both say how long the run is; give one of them")
+    if steps is not None:
+        return int(steps)
+    if epochs is None and size is None:
+        return task.steps
+    builder = task if isinstance(task, Task) else None
+    epoch = None if builder is None else builder.epoch(size)
+    if builder is None or epoch is None:
+        raise ValueError(f"the length of an epoch of {task.name!r} is not known; give --steps")
+    if epochs is None:  # another batch size, as many epochs as ever
+        epochs = task.steps / (builder.epoch() or epoch)
+    return max(1, round(epochs * epoch))
 
 
 def _trial(result: Result) -> dict[str, Any]:

@@ -30,6 +30,11 @@ class Event(NamedTuple):
     reason: str = ""
 
 
+    def facts(self) -> dict[str, Any]:
+        """What observers are told: what there is, without the step."""
+        return {name: value for name, value in self._asdict().items() if value not in (None, "") and name != "step"}
+
+
 class Log:
     """The last thousand events, told to the observers as they come."""
 
@@ -40,9 +45,8 @@ class Log:
     def add(self, event: Event) -> None:
         """Keep an event and tell it."""
         self.events.append(event)
-        facts = {name: value for name, value in event._asdict().items() if value not in (None, "")}
         for observer in self.observers:
-            observer.on_event(event.step, {name: value for name, value in facts.items() if name != "step"})
+            observer.on_event(event.step, event.facts())
 
     def state(self) -> list[list[Any]]:
         """Small plain data."""

@@ -11,7 +11,7 @@ from stepsize.control import Plan
 from stepsize.engine import Engine, Result, serial
 from stepsize.find._finding import Cost, Finding
 from stepsize.schedule import Schedule
-from stepsize.task import LARGEST, Startable, Trial
+from stepsize.task import LARGEST, Startable, Task, Trial
 
 # Each rung: its length as a share of the whole run, and the distance of its rates in decades.
 # Why this works, and what it leaves on the table: docs/decisions/0005-first-finder.md
@@ -34,6 +34,7 @@ def find(
     high: float = 100.0,
     schedule: str | None = None,
     clip: float | None = None,
+    batch_size: int | None = None,
     seed: int = 0,
     steps: int | None = None,
     engine: Engine = serial,
@@ -53,6 +54,7 @@ def find(
         high: the highest rate to try, > low.
         schedule: the text of the schedule of the whole run; squeezed into the short ones. The task's when left out.
         clip: the largest global gradient norm let through, > 0; the task's when left out.
+        batch_size: examples in a batch, >= 1; the task's when left out.
         seed: of weights and data order, 0 <= seed < 2**32.
         steps: length of the run the rate is for, >= 1; the task's when left out.
         engine: how trials get done.
@@ -80,10 +82,12 @@ def find(
             raise TypeError(_check.message(name, function, "a function"))
     plan = Plan(schedule, clip=clip)
     # a schedule that does not fit, and a bad seed, are refused before anything is trained
-    plan.over(total, getattr(task, "per_epoch", None))
+    if batch_size is not None:
+        batch_size = _check.whole("batch_size", batch_size, least=1)
+    plan.over(total, task.epoch(batch_size) if isinstance(task, Task) else None)
     Trial(task.name, {} if schedule is None else {"schedule": schedule}, seed, total)
     course = None if schedule is None else Schedule.parse(schedule)
-    return _Race(task, course, clip, seed, total, low, high, engine, on_result, progress).run()
+    return _Race(task, course, clip, batch_size, seed, total, low, high, engine, on_result, progress).run()
 
 
 def check_range(low: float, high: float) -> tuple[float, float]:
@@ -113,6 +117,7 @@ class _Race:
     task: Startable
     schedule: Schedule | None
     clip: float | None
+    batch_size: int | None
     seed: int
     total: int
     low: float
@@ -183,6 +188,8 @@ class _Race:
             settings["schedule"] = str(self.schedule.stretch(length / self.total))
         if self.clip is not None:
             settings["clip"] = self.clip
+        if self.batch_size is not None:
+            settings["batch_size"] = self.batch_size
         return Trial(self.task.name, settings, self.seed, length)
 
     def learnt(self, rung: dict[float, float]) -> bool:

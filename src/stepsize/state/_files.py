@@ -23,6 +23,13 @@ def write_atomic(path: Path | str, content: bytes) -> None:
         '{}'
     """
     path = Path(path)
+    try:
+        _write(path, content)
+    except OSError as error:  # in the name of the file that was meant, not of the partial one
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def _write(path: Path, content: bytes) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:

@@ -1,16 +1,18 @@
 """What is trained: tasks, the trials they start as runs, the supervised builder and the built-in tasks."""
 
+from stepsize.task._checkpoint import steps_done as steps_done
 from stepsize.task._contract import LARGEST as LARGEST
 from stepsize.task._contract import Resumable as Resumable
 from stepsize.task._contract import Run as Run
 from stepsize.task._contract import Startable as Startable
 from stepsize.task._contract import Trial as Trial
+from stepsize.task._files import save_state as save_state
 from stepsize.task._registry import BUILT_IN as BUILT_IN
+from stepsize.task._registry import TaskFileError as TaskFileError
 from stepsize.task._registry import task_named as task_named
 from stepsize.task._supervised import Task as Task
 from stepsize.task._train import Trained as Trained
 from stepsize.task._train import TrainingInterrupted as TrainingInterrupted
-from stepsize.task._train import save_state as save_state
 from stepsize.task._train import train as train
 
 __all__ = [
@@ -20,10 +22,12 @@ __all__ = [
     "Run",
     "Startable",
     "Task",
+    "TaskFileError",
     "Trained",
     "TrainingInterrupted",
     "Trial",
     "save_state",
+    "steps_done",
     "task_named",
     "train",
 ]

@@ -91,6 +91,9 @@ class Run(Protocol):
     def metrics(self) -> dict[str, float]:
         """Validation figures by name, such as ``validation_loss`` and ``accuracy``."""
 
+    def test(self) -> dict[str, float]:
+        """Figures by name on data that nothing is chosen by; empty where there is none."""
+
     def observe(self, **values: float) -> None:
         """Hand measured values to the run's control and its observers."""
 

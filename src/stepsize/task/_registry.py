@@ -1,26 +1,94 @@
-"""The built-in tasks by name."""
+"""Tasks by name: the built-in ones, and a user's own from a file or a module."""
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from stepsize import _check
+from stepsize.task._contract import Startable
 from stepsize.task._digits import digits
-from stepsize.task._supervised import Task
 
-BUILT_IN: dict[str, Task] = {task.name: task for task in (digits,)}
+BUILT_IN: dict[str, Any] = {task.name: task for task in (digits,)}
 
 
-def task_named(name: str) -> Task:
-    """A built-in task.
+class TaskFileError(Exception):
+    """A task's own file raised while it was read; the cause is what it raised."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} raised while it was read")
+        self.path = path
+
+
+def task_named(name: str) -> Startable:
+    """A task by name: a built-in one, ``path/to/train.py:task`` or ``package.module:task``.
 
     Args:
-        name: one of ``BUILT_IN``.
+        name: one of ``BUILT_IN``, or a file or module and the name of a task in it.
 
     Raises:
         ValueError: there is none of that name; close names are offered.
+        TaskFileError: the file raised while it was read.
 
     Example:
         >>> from stepsize.task import task_named
         >>> task_named("digits").steps
         400
     """
+    if isinstance(name, str) and ":" in name:
+        return _of_ones_own(name)
     if name not in BUILT_IN:
-        raise ValueError(f"there is no task {name!r}; {_check.closest(str(name), BUILT_IN)}")
-    return BUILT_IN[name]
+        hint = f'{_check.closest(str(name), BUILT_IN)}, or your own as "path/to/train.py:task"'
+        raise ValueError(f"there is no task {name!r}; {hint}")
+    return BUILT_IN[name]  # type: ignore[no-any-return]
+
+
+def _of_ones_own(name: str) -> Startable:
+    place, _, attribute = name.rpartition(":")
+    module = _from_file(Path(place)) if place.endswith(".py") else _from_module(place)
+    if not hasattr(module, attribute):
+        tasks = [key for key, value in vars(module).items() if _is_task(value)]
+        there = _check.closest(attribute, tasks) if tasks else "there is no task in it"
+        raise ValueError(f"{place} has no {attribute!r}; {there}")
+    task = getattr(module, attribute)
+    if not _is_task(task):
+        rule = "a task: stepsize.Task(...), or anything with name, steps and start(trial, watch)"
+        raise TypeError(_check.message(name, task, rule))
+    return task  # type: ignore[no-any-return]
+
+
+def _is_task(value: object) -> bool:
+    return isinstance(value, Startable) and not isinstance(value, type)
+
+
+def _from_file(path: Path) -> ModuleType:
+    if not path.is_file():
+        raise ValueError(_check.message("task", str(path), "a Python file that is there"))
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ValueError(_check.message("task", str(path), "a Python file"))
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent))  # so that the file finds its neighbours, as when it is run
+    sys.modules.setdefault(path.stem, module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise TaskFileError(str(path)) from error
+    finally:
+        sys.path.remove(str(path.parent))
+    return module
+
+
+def _from_module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            raise ValueError(
+                _check.message("task", name, "a Python file (train.py) or a module that is there")
+            ) from None
+        raise TaskFileError(name) from error
+    except Exception as error:
+        raise TaskFileError(name) from error

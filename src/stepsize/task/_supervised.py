@@ -164,7 +164,7 @@ class _SupervisedRun:
             raise ValueError(_check.message("trial", trial.task, f"one of the task {task.name!r}"))
         if "lr" not in trial.settings:
             raise ValueError(_check.message("settings", trial.settings, "with a rate", 'add {"lr": ...}'))
-        self.task, self.trial = task, trial
+        self.task, self.trial, self.watch = task, trial, list(watch)
         size = trial.settings.get("batch_size")
         if size is not None and task.batch_size is None:
             raise ValueError(_check.message("batch_size", size, f"left out: the task {task.name!r} has none"))
@@ -185,7 +185,7 @@ class _SupervisedRun:
             clip=plan.clip,
             total=trial.steps,
             per_epoch=per_epoch,
-            watch=watch,
+            watch=self.watch,
             remind=False,
         )
 
@@ -269,6 +269,10 @@ class _SupervisedRun:
             self.batches.load_state_dict(state["batches"])
         else:
             self._draw_again(self._done * self.task.accumulate)
+        for event in self.control.log:  # what observers of a run that was stopped here may not have kept
+            if event.step >= self._done:
+                for observer in self.watch:
+                    observer.on_event(event.step, event.facts())
 
     def _draw_again(self, count: int) -> None:
         before = RandomState.seeded(self.trial.seed)
@@ -277,8 +281,8 @@ class _SupervisedRun:
                 self._next_batch()
         if not ended[0].equals(before):
             raise ValueError(
-                f"batches of the task {self.task.name!r} draw from the global generators, so that they cannot be put back "
-                "where they were; draw from the generator they are given"
+                f"batches of the task {self.task.name!r} draw from the global generators, so that they cannot be put "
+                "back where they were; draw from the generator they are given"
             )
 
     def _measure(self, function: Callable[[nn.Module], Any]) -> Any:

@@ -1,21 +1,18 @@
 """Training one trial to its end, watched and measured; Ctrl-C stops after a step and loses nothing."""
 
-import io
 import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from stepsize import _check
 from stepsize.control import Observer, Plan
-from stepsize.state import write_atomic
+from stepsize.task._checkpoint import Checkpoints, Progress
 from stepsize.task._contract import Run, Startable, Trial
 
 
@@ -32,6 +29,7 @@ class Trained:
         history: validation figures along the way, each with its ``step``.
         seconds: wall-clock time.
         state: the run's state at the end.
+        test: figures on data that nothing was chosen by, at the end, where the task has such.
     """
 
     trial: Trial
@@ -42,6 +40,7 @@ class Trained:
     history: tuple[dict[str, float], ...]
     seconds: float
     state: dict[str, Any] = field(repr=False, default_factory=dict)
+    test: dict[str, float] = field(default_factory=dict)
 
     @property
     def diverged(self) -> bool:
@@ -67,8 +66,16 @@ def train(
     steps: int | None = None,
     watch: Iterable[Observer] = (),
     evaluate_every: int | None = None,
+    batch_size: int | None = None,
+    folder: Path | str | None = None,
+    resume: bool = False,
+    save_every: float = 60.0,
 ) -> Trained:
     """Train a task to its end at a rate, under control.
+
+    With a folder, ``last.pt`` is written at every validation, and ``best.pt`` when the validation loss is the lowest
+    so far. Killed at any moment, ``train`` with ``resume=True`` goes on from the last one, and on a CPU the end is that
+    of a run never stopped, to the bit.
 
     Args:
         task: a built-in task or your own.
@@ -79,6 +86,10 @@ def train(
         steps: length of the run, >= 1; the task's when left out.
         watch: observers; they see each step and each validation.
         evaluate_every: steps from one validation to the next, >= 1; a twentieth of the run when left out.
+        batch_size: examples in a batch, >= 1; the task's when left out.
+        folder: where checkpoints are kept; nowhere when left out.
+        resume: whether to go on from the folder's last checkpoint.
+        save_every: seconds after which ``last.pt`` is written also between validations, > 0.
 
     Raises:
         TypeError, ValueError: an argument is not what is said above.
@@ -99,81 +110,97 @@ def train(
     settings: dict[str, Any] = {"lr": _check.number("lr", lr, above=0)}
     settings |= {} if schedule is None else {"schedule": str(plan.lr)}
     settings |= {} if clip is None else {"clip": plan.clip}
+    settings |= {} if batch_size is None else {"batch_size": batch_size}
     trial = Trial(task.name, settings, seed, total)
-    return _Training(trial, task.start(trial, watch=watch), pause).to_end()
-
-
-def save_state(path: Path | str, state: Mapping[str, Any]) -> None:
-    """Write a run's state whole or not at all, for ``torch.load(path, weights_only=True)``.
-
-    Args:
-        path: the file.
-        state: from ``Run.state()``.
-
-    Raises:
-        OSError: it cannot be written; a file that was there is untouched.
-
-    Example:
-        >>> import tempfile, torch
-        >>> from stepsize.task import save_state
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     save_state(f"{folder}/last.pt", {"step": 3})
-        ...     torch.load(f"{folder}/last.pt", weights_only=True)
-        {'step': 3}
-    """
-    buffer = io.BytesIO()
-    torch.save(dict(state), buffer)
-    write_atomic(path, buffer.getvalue())
+    if not isinstance(resume, bool):
+        raise TypeError(_check.message("resume", resume, "True or False"))
+    if resume and folder is None:
+        raise ValueError("resume goes on from a folder's last checkpoint, and no folder was given; give folder=")
+    save_every = _check.number("save_every", save_every, above=0)
+    checkpoints = None if folder is None else Checkpoints(folder, trial)
+    return _Training(task.start(trial, watch=watch), trial, pause, checkpoints, resume, save_every).to_end()
 
 
 class _Training:
     """The loop of ``train``: chunks of steps between looks at the clock, the signal and the validation set."""
 
-    def __init__(self, trial: Trial, run: Run, pause: int) -> None:
+    def __init__(
+        self, run: Run, trial: Trial, pause: int, checkpoints: Checkpoints | None, resume: bool, save_every: float
+    ) -> None:
         self.trial, self.run, self.pause = trial, run, pause
-        self.losses: list[float] = []
-        self.history: list[dict[str, float]] = []
-        self.began = time.perf_counter()
+        self.checkpoints, self.save_every = checkpoints, save_every
+        self.progress = Progress()
+        if checkpoints is not None and resume:
+            self.progress = checkpoints.load(run)
+        self.began = self.saved = time.perf_counter()
 
     def to_end(self) -> Trained:
         chunk, total = 1, self.trial.steps
         with _deferred_interrupt() as interrupted:
-            self.measure()
-            while len(self.losses) < total and not interrupted() and not self.diverged:
-                started, done = time.perf_counter(), len(self.losses)
+            if self.checkpoints is not None and not self.done:
+                self.checkpoints.save(self.run, self.progress)
+            self.look()
+            while self.done < total and not interrupted() and not self.diverged:
+                started, done = time.perf_counter(), self.done
                 until = min(done + chunk, total, (done // self.pause + 1) * self.pause)
-                self.losses += self.run.advance(until - done)
-                if until % self.pause == 0 or until == total:
-                    self.measure()
+                self.progress.losses += self.run.advance(until - done)
+                self.save_when_due()
+                self.look()
                 # a tenth of a second between looks: quick to answer Ctrl-C, few interruptions of the training
                 chunk = 2 * chunk if time.perf_counter() - started < 0.05 else max(1, chunk // 2)
+            if interrupted() and self.checkpoints is not None and not self.diverged:
+                self.checkpoints.save(self.run, self.progress)
             trained = self.result()
         if trained.steps < total and not self.diverged:
             raise TrainingInterrupted(trained)
         return trained
 
     @property
+    def done(self) -> int:
+        return len(self.progress.losses)
+
+    @property
+    def at_a_stop(self) -> bool:
+        return self.done % self.pause == 0 or self.done == self.trial.steps
+
+    @property
     def diverged(self) -> bool:
-        return bool(self.losses) and not math.isfinite(self.losses[-1])
+        return bool(self.progress.losses) and not math.isfinite(self.progress.losses[-1])
+
+    def save_when_due(self) -> None:
+        """Before the validation that belongs to a step, so that going on begins with it."""
+        due = self.at_a_stop or time.perf_counter() - self.saved > self.save_every
+        if self.checkpoints is not None and due and not self.diverged:
+            self.checkpoints.save(self.run, self.progress)
+            self.saved = time.perf_counter()
+
+    def look(self) -> None:
+        """Validate where it is time to."""
+        if self.at_a_stop and not self.diverged:
+            self.measure()
+            if self.checkpoints is not None:
+                self.checkpoints.save_if_best(self.run, self.progress)
 
     def measure(self) -> None:
         values = self.run.metrics()
         self.run.observe(**values)
-        self.history.append({"step": len(self.losses), **values})
+        self.progress.history.append({"step": self.done, **values})
 
     def result(self) -> Trained:
-        if self.history[-1]["step"] != len(self.losses):
+        history = self.progress.history
+        if not history or history[-1]["step"] != self.done:
             self.measure()
-        metrics = {name: value for name, value in self.history[-1].items() if name != "step"}
+        metrics = {name: value for name, value in history[-1].items() if name != "step"}
         return Trained(
             trial=self.trial,
-            steps=len(self.losses),
+            steps=self.done,
             score=math.inf if self.diverged else self.run.score(),
             metrics=metrics,
-            losses=tuple(self.losses),
-            history=tuple(self.history),
+            losses=tuple(self.progress.losses),
+            history=tuple(history),
             seconds=time.perf_counter() - self.began,
             state=self.run.state(),
+            test=self.run.test() if self.done == self.trial.steps and not self.diverged else {},
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from stepsize import _check
 from stepsize.control import SIGNALS
+from stepsize.state import write_atomic
 
 
 class JsonLines:
@@ -25,6 +26,8 @@ class JsonLines:
         observed: another file for what is handed to ``Control.observe``, so that every line of each has the same
             names; the same file when left out.
         events: another file for events, made when the first comes; the same file when left out.
+        resume_at: the step from which a stopped run goes on: what the files say of it and of later ones is dropped
+            first, since it comes again.
 
     Raises:
         TypeError, ValueError: every is not a whole number >= 1.
@@ -50,8 +53,13 @@ class JsonLines:
         every: int = 1,
         observed: Path | str | None = None,
         events: Path | str | None = None,
+        resume_at: int | None = None,
     ) -> None:
         self.every = _check.whole("every", every, least=1)
+        if resume_at is not None:
+            resume_at = _check.whole("resume_at", resume_at, least=0)
+            for file in {str(file) for file in (path, observed, events) if file is not None}:
+                _keep_before(Path(file), resume_at)
         self._file = _append(self, path)
         self._observed = self._file if observed is None else _append(self, observed)
         self._events = self._file if events is None else events
@@ -80,6 +88,21 @@ class JsonLines:
         for file in (self._file, self._observed, self._events):
             if not isinstance(file, Path | str):
                 file.close()
+
+
+def _keep_before(path: Path, step: int) -> None:
+    """Drop the lines of a step and later ones, and a last line that was cut off."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            before = json.loads(line)["step"] < step
+        except (ValueError, KeyError, TypeError):
+            break
+        if before:
+            kept.append(line + "\n")
+    write_atomic(path, "".join(kept).encode())
 
 
 def _append(owner: JsonLines, path: Path | str) -> TextIO:

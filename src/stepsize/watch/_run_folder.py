@@ -50,6 +50,26 @@ class RunFolder:
         self.write(status="started")
 
     @staticmethod
+    def existing(path: Path | str) -> "RunFolder":
+        """The folder of a run that was there before, to go on with it.
+
+        Args:
+            path: the folder.
+
+        Raises:
+            ValueError: it holds no run.
+        """
+        folder = RunFolder.__new__(RunFolder)
+        folder.path = Path(path)
+        try:
+            folder._facts = folder.facts()
+        except (OSError, ValueError):
+            raise ValueError(
+                f"{path} holds no run: there is no readable run.json in it; look in the folder runs"
+            ) from None
+        return folder
+
+    @staticmethod
     def fresh(name: str, root: Path | str = "runs") -> "RunFolder":
         """The next free folder ``root/name-0001``, ``root/name-0002`` …; two processes never get the same.
 

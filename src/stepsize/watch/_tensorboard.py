@@ -23,6 +23,8 @@ class TensorBoard:
     Args:
         folder: the run's folder for event files; made if missing.
         every: steps from one point to the next, >= 1. Nothing is read back from the device in between.
+        resume_at: the step from which a stopped run goes on: its points and later ones come again, and TensorBoard
+            shows the new ones only.
 
     Raises:
         TypeError, ValueError: every is not a whole number >= 1.
@@ -42,11 +44,13 @@ class TensorBoard:
         1
     """
 
-    def __init__(self, folder: Path | str, every: int = 10) -> None:
+    def __init__(self, folder: Path | str, every: int = 10, resume_at: int | None = None) -> None:
+        if resume_at is not None:
+            resume_at = _check.whole("resume_at", resume_at, least=0)
         self.every = _check.whole("every", every, least=1)
         _extras.load("tensorboard", "tensorboard", "TensorBoard(...)")
         writer_type = _extras.load("torch.utils.tensorboard", "tensorboard", "TensorBoard(...)").SummaryWriter
-        self._writer = writer_type(str(folder))
+        self._writer = writer_type(str(folder), purge_step=resume_at)
         weakref.finalize(self, self._writer.close)
 
     def wants(self, step: int) -> Collection[str]:

@@ -1,0 +1,191 @@
+"""Many Q-learners at once: every agent takes its own run's draws, and ends with that run's table, bit for bit."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepsize import _check
+from stepsize.schedule import Schedule
+from stepsize.task._frozenlake import course, frozenlake, generator
+from stepsize.task._frozenlake_world import DISCOUNT, Array, greedy, optimum, success, world
+
+BLOCK = 25  # episodes that an agent draws for at a time
+
+
+@dataclass(frozen=True)
+class LearningCurves:
+    """What many agents learned, by the name of their alpha.
+
+    Attributes:
+        alphas: the text of each schedule of alpha, by name.
+        seeds: of the agents, the same for every alpha.
+        episodes: how many each agent played.
+        at: the numbers of episodes after which the policies were looked at, shape (P,).
+        success: the greedy policy's exact probability of success after ``at`` episodes, each of shape (P, seeds).
+        won: the reward of every episode played, exploration and all, each of shape (episodes, seeds).
+        q: action values at the end, each of shape (seeds, S, A).
+        optimum: the best policy's probability of success, by value iteration.
+        seconds: processor time it took.
+    """
+
+    alphas: Mapping[str, str]
+    seeds: tuple[int, ...]
+    episodes: int
+    at: NDArray[np.int64]
+    success: Mapping[str, Array] = field(repr=False)
+    won: Mapping[str, NDArray[np.bool_]] = field(repr=False)
+    q: Mapping[str, Array] = field(repr=False)
+    optimum: float
+    seconds: float
+
+    def gaps(self, name: str) -> Array:
+        """By how much each seed's policy misses the best one's success at the end, shape (seeds,)."""
+        gaps: Array = self.optimum - self.success[name][-1]
+        return gaps
+
+
+def learning_curves(
+    alphas: Mapping[str, str], seeds: Iterable[int] = range(20), episodes: int = 10_000, points: int = 50
+) -> LearningCurves:
+    """Learn FrozenLake with several schedules of alpha and several seeds, all agents in lock-step.
+
+    Args:
+        alphas: by name, the text of a schedule that gives alpha itself, over the episodes; values 0 to 1.
+        seeds: of the agents, each 0 <= seed < 2**32.
+        episodes: played by each agent, >= 1.
+        points: how many looks at the policies, evenly spread, >= 1; one more before the first episode.
+
+    Raises:
+        TypeError, ValueError: an argument is not what is said above, or a schedule leaves 0 to 1.
+        ImportError: Gymnasium is not installed.
+
+    Example:
+        >>> from stepsize.task._frozenlake_curves import learning_curves
+        >>> curves = learning_curves({"decayed": "linear(start=0.5, end=0.001)"}, seeds=range(3), episodes=100)
+        >>> curves.success["decayed"].shape, curves.won["decayed"].shape, curves.gaps("decayed").shape
+        ((51, 3), (100, 3), (3,))
+
+    Source: Sutton and Barto 2018, "Reinforcement Learning", section 2.5 and equation 2.7 (when alpha must fall).
+    """
+    episodes = _check.whole("episodes", episodes, least=1)
+    points = min(episodes, _check.whole("points", points, least=1))
+    chosen = tuple(_check.whole("seeds", seed, least=0) for seed in seeds)
+    if not chosen or not alphas:
+        raise ValueError("alphas and seeds must not be empty; give at least one of each")
+    courses = [_alpha(name, text, episodes) for name, text in alphas.items()]
+    epsilon = course(Schedule.parse(frozenlake.epsilon).stretch(episodes / frozenlake.steps), episodes)
+    at = np.unique(np.linspace(0, episodes, points + 1).round().astype(np.int64))
+    began = time.process_time()
+    table = np.repeat(np.array(courses), len(chosen), 0)
+    agents = _Agents(table, np.array(epsilon), chosen * len(courses), at)
+    agents.learn()
+    snapshots = agents.snapshots.reshape(len(courses), len(chosen), len(at), *agents.snapshots.shape[2:])
+    reached = success(greedy(snapshots)).swapaxes(1, 2)
+    won = agents.won.reshape(len(courses), len(chosen), episodes).swapaxes(1, 2)
+    return LearningCurves(
+        alphas=dict(alphas),
+        seeds=chosen,
+        episodes=episodes,
+        at=at,
+        success=dict(zip(alphas, reached, strict=True)),
+        won=dict(zip(alphas, won, strict=True)),
+        q=dict(zip(alphas, snapshots[:, :, -1], strict=True)),
+        optimum=optimum(),
+        seconds=time.process_time() - began,
+    )
+
+
+def _alpha(name: str, text: str, episodes: int) -> list[float]:
+    values = course(Schedule.parse(text), episodes)
+    if max(values[:-1]) > 1:
+        raise ValueError(_check.message(f"alpha of {name}", text, "a schedule of values 0 to 1", "scale it down"))
+    return values
+
+
+class _Agents:
+    """N agents in one table: row 16 n + s is agent n in state s, so that one row number says both."""
+
+    def __init__(self, alpha: Array, epsilon: Array, seeds: Sequence[int], at: NDArray[np.int64]) -> None:
+        self.world, self.alpha, self.epsilon = world(), alpha, epsilon
+        self.number, self.episodes = len(seeds), alpha.shape[1] - 1
+        self.states, self.actions = self.world.reward.shape[:2]
+        self.q = np.zeros((self.number * self.states, self.actions))
+        self.generators = [generator(seed) for seed in seeds]
+        size = self.number, BLOCK, self.world.limit
+        self.forced, self.choose, self.slip = np.zeros(size, np.int64), np.zeros(size), np.zeros(size, np.int64)
+        self.won = np.zeros((self.number, self.episodes), np.bool_)
+        self.look = {int(episode): place for place, episode in enumerate(at)}
+        self.snapshots = np.zeros((self.number, len(at), self.states, self.actions))
+        self.episode = [0] * self.number
+        self.busy = self.number
+
+    def learn(self) -> None:
+        """Steps of all agents until each has played its episodes; one that is ready plays on and learns nothing."""
+        lake, q, flat = self.world, self.q, self.q.reshape(-1)
+        homes = np.arange(self.number) * self.states
+        # by outcome and entry of the table (state and action of an agent): the row that follows, reward, discount
+        following = np.concatenate([np.moveaxis(lake.following, 2, 0) + home for home in homes], 1).ravel()
+        rewards = np.tile(np.moveaxis(lake.reward, 2, 0), (1, self.number, 1)).ravel()
+        discounts = DISCOUNT * (1 - np.tile(np.moveaxis(lake.terminal, 2, 0), (1, self.number, 1)).ravel())
+        forced, choose, slip = self.forced.reshape(-1), self.choose.reshape(-1), self.slip.reshape(-1)
+        own = np.arange(self.number) * self.actions
+        row, alpha = homes + lake.start, self.alpha[:, 0].copy()
+        moment = np.array([self.begin(agent) for agent in range(self.number)])  # index of the draws of this step
+        final = moment + lake.limit - 1
+        while self.busy:
+            values = q.take(row, 0)
+            action = values.argmax(1)
+            ties = values == values.take(own + action)[:, None]
+            if np.count_nonzero(ties) > self.number:
+                chosen = choose.take(moment) * ties.sum(1)
+                action = (ties.cumsum(1) > chosen[:, None]).argmax(1)
+            random = forced.take(moment)
+            np.copyto(action, random, where=random >= 0)
+            entry = row * self.actions + action
+            happens = entry + slip.take(moment)
+            row, reward, discount = following.take(happens), rewards.take(happens), discounts.take(happens)
+            old = flat.take(entry)
+            ahead = q.take(row, 0)
+            best = ahead.take(own + ahead.argmax(1))
+            flat[entry] = old + alpha * (reward + discount * best - old)
+            for agent in ((discount == 0) | (moment == final)).nonzero()[0].tolist():
+                alpha[agent] = self.finish(agent, reward[agent])
+                row[agent] = homes[agent] + lake.start
+                moment[agent] = self.begin(agent) - 1
+                final[agent] = moment[agent] + lake.limit
+            moment += 1
+
+    def finish(self, agent: int, reward: float) -> float:
+        """Note how an agent's episode ended; its next alpha, 0 when it has played all of its episodes."""
+        episode = self.episode[agent]
+        if episode == self.episodes:
+            return 0.0
+        self.won[agent, episode] = reward
+        self.episode[agent] += 1
+        if episode + 1 in self.look:
+            rows = slice(agent * self.states, (agent + 1) * self.states)
+            self.snapshots[agent, self.look[episode + 1]] = self.q[rows]
+        if episode + 1 < self.episodes:
+            return float(self.alpha[agent, episode + 1])
+        self.busy -= 1
+        return 0.0
+
+    def begin(self, agent: int) -> int:
+        """The index of the first draws of an agent's next episode, drawn now if they are not there yet."""
+        episode = self.episode[agent]
+        if episode % BLOCK == 0 and episode < self.episodes:
+            self.draw(agent)
+        return (agent * BLOCK + episode % BLOCK) * self.world.limit
+
+    def draw(self, agent: int) -> None:
+        """An agent's draws for its next episodes: random actions (-1 for none), choices among ties, outcomes."""
+        explore, choose, slip = np.moveaxis(self.generators[agent].random((BLOCK, self.world.limit, 3)), -1, 0)
+        episodes = np.minimum(self.episode[agent] + np.arange(BLOCK), self.episodes)
+        exploring = explore < self.epsilon[episodes, None]
+        self.forced[agent] = np.where(exploring, (choose * self.actions).astype(np.int64), -1)
+        self.choose[agent] = choose
+        self.slip[agent] = np.searchsorted(self.world.thresholds, slip, side="right") * self.q.size
