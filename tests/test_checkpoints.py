@@ -230,14 +230,14 @@ moment, seed = sys.argv[1], random.Random(int(sys.argv[2]))
 def die(): os.kill(os.getpid(), signal.SIGKILL)
 if moment == "any":
     begun = time.monotonic()
-    from stepsize.task import _supervised
-    step, real, count = seed.randrange(1, 40), _supervised._SupervisedRun._step, [0]
+    from stepsize.task import _run
+    step, real, count = seed.randrange(1, 40), _run.SupervisedRun._step, [0]
     def stepping(self):
         count[0] += 1
         if count[0] == step:
             threading.Timer(seed.random() * 0.02, die).start()
         return real(self)
-    _supervised._SupervisedRun._step = stepping
+    _run.SupervisedRun._step = stepping
 if moment == "write":
     which, part, count = seed.randrange(1, 12), seed.choice(["before", "after"]), [0]
     sync = os.fsync

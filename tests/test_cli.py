@@ -44,6 +44,7 @@ def test_tune_finds_trains_and_shows(capsys, tmp_path):
         "finding.json",
         "picture.png",
         "last.pt",
+        "best.pt",
     }
     assert len(list(folder.glob("*tfevents*"))) == 1
     facts = json.loads((folder / "run.json").read_text())
@@ -212,7 +213,7 @@ def test_ctrl_c_leaves_a_readable_run_and_says_how_far_it_came(words, tmp_path):
 
         assert f"stopped at step {facts['done']} of 20000" in err
         assert 0 < facts["done"] < 20000
-        assert torch.load(tmp_path / "run" / "last.pt", weights_only=True)["control"]["steps"] == facts["done"]
+        assert torch.load(tmp_path / "run" / "last.pt", weights_only=True)["run"]["control"]["steps"] == facts["done"]
     else:
         assert "stopped while finding a rate" in err
 

@@ -14,6 +14,7 @@ from stepsize.cli import run
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), ROOT / "CONTRIBUTING.md"])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"\A# (\w+\.py)$", re.MULTILINE)  # a block that begins so is that file, for the commands
 ELSEWHERE = ("pip ", "make ", "git ", "tensorboard ", "python ")  # shown to people, not run here
 
 
@@ -23,7 +24,8 @@ def blocks():
         for number, (kind, text) in enumerate(found):
             after = found[number + 1] if number + 1 < len(found) else ("", "")
             shown = after[1] if kind == "python" and after[0] == "text" else ""
-            yield pytest.param(kind, text, shown, id=f"{path.relative_to(ROOT)}-{number}-{kind}")
+            files = {line[0]: code for name, code in found if name == "python" and (line := FILE.findall(code))}
+            yield pytest.param(kind, text, shown, files, id=f"{path.relative_to(ROOT)}-{number}-{kind}")
 
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
@@ -37,9 +39,11 @@ def matches(wanted, got, tolerance):
     return all(float(a) == pytest.approx(float(b), rel=tolerance, abs=2e-3) for a, b in pairs)
 
 
-@pytest.mark.parametrize(("kind", "text", "shown"), list(blocks()))
-def test_a_block_is_what_it_says(kind, text, shown, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("kind", "text", "shown", "files"), list(blocks()))
+def test_a_block_is_what_it_says(kind, text, shown, files, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    for name, code in files.items():
+        Path(name).write_text(code, encoding="utf-8")
     assert kind in {"python", "text", "console", "yaml", "json"}, "a kind of block that nothing checks"
     if kind == "python":
         printed = io.StringIO()

@@ -39,7 +39,7 @@ class FrozenLake:
         about: one line for people.
 
     Raises:
-        TypeError, ValueError: steps is not a whole number >= 1, or a text is no schedule.
+        TypeError, ValueError: steps is not a whole number >= 1, a text is no schedule, or epsilon leaves 0 to 1.
 
     Example:
         >>> from stepsize import Trial
@@ -62,6 +62,8 @@ class FrozenLake:
         _check.whole("steps", self.steps, least=1)
         for name in ("schedule", "epsilon"):
             object.__setattr__(self, name, str(Schedule.parse(getattr(self, name))))
+        if max(course(Schedule.parse(self.epsilon), self.steps)) > 1:
+            raise ValueError(_check.message("epsilon", self.epsilon, "a schedule of values 0 to 1", "scale it down"))
 
     def start(self, trial: Trial, watch: Iterable[Observer] = ()) -> Run:
         """A run before its first episode.
@@ -75,9 +77,6 @@ class FrozenLake:
             ImportError: Gymnasium is not installed.
         """
         return _LakeRun(self, trial, watch)
-
-
-frozenlake = FrozenLake()
 
 
 def course(schedule: Schedule, episodes: int) -> list[float]:
@@ -124,14 +123,17 @@ class _LakeRun:
             raise ValueError(_check.message("trial", trial.task, f"one of the task {task.name!r}"))
         if "lr" not in trial.settings:
             raise ValueError(_check.message("settings", trial.settings, "with a rate", 'add {"lr": ...}'))
-        if "clip" in trial.settings:
-            raise ValueError(_check.message("settings", trial.settings, "without clip", "a table has no gradients"))
+        if set(trial.settings) - {"lr", "schedule"}:
+            raise ValueError(
+                _check.message("settings", trial.settings, "lr and schedule alone", "leave out the others")
+            )
         own = Schedule.parse(task.schedule).stretch(trial.steps / task.steps)
         schedule = Schedule.parse(trial.settings["schedule"]) if "schedule" in trial.settings else own
-        self.alpha = course(trial.settings["lr"] * schedule, trial.steps)
+        self.alpha: list[float] = course(trial.settings["lr"] * schedule, trial.steps)
         self.epsilon = course(Schedule.parse(task.epsilon).stretch(trial.steps / task.steps), trial.steps)
         self.world = world()
-        self.q: Table = np.zeros(self.world.reward.shape[:2]).tolist()
+        states, actions = self.world.reward.shape[:2]
+        self.q: Table = [[0.0] * actions for _ in range(states)]
         self.episode = 0
         self.generator = generator(trial.seed)
         self.observers = tuple(watch)
@@ -140,7 +142,7 @@ class _LakeRun:
         losses: list[float] = []
         for _ in range(steps):
             now = min(self.episode, len(self.alpha) - 1)
-            draws = self.generator.random((self.world.limit, 3)).tolist()
+            draws: Table = self.generator.random((self.world.limit, 3)).tolist()
             losses.append(1 - play(self.q, self.world, draws, self.alpha[now], self.epsilon[now]))
             self._tell({"loss": losses[-1], "rate": self.alpha[now]})
             self.episode += 1
@@ -156,10 +158,16 @@ class _LakeRun:
                 observer.on_step(record)
 
     def score(self) -> float:
-        return optimum() - self.metrics()["success"]
+        reached = self.metrics()["success"]
+        return optimum() - reached if math.isfinite(reached) else math.inf
 
     def metrics(self) -> dict[str, float]:
-        return {"success": float(success(greedy(np.array(self.q)))), "optimum": optimum()}
+        q = np.array(self.q)
+        reached = float(success(greedy(q))) if np.isfinite(q).all() else math.nan
+        return {"success": reached, "optimum": optimum()}
+
+    def test(self) -> dict[str, float]:
+        return {}
 
     def observe(self, **values: float) -> None:
         for observer in self.observers:
@@ -177,3 +185,6 @@ class _LakeRun:
             raise ValueError(_check.message("shape of q", shape, f"{needed}"))
         self.generator.bit_generator.state = copy.deepcopy(state["generator"])
         self.q, self.episode = state["q"].tolist(), _check.whole("episode", state["episode"], least=0)
+
+
+frozenlake = FrozenLake()

@@ -113,7 +113,7 @@ def optimal_values(discount: float = DISCOUNT) -> Array:
     """
     values = np.zeros(len(world().following))
     while True:
-        better = action_values(values, discount).max(1)
+        better: Array = action_values(values, discount).max(1)
         if np.abs(better - values).max() <= 1e-15:
             better.flags.writeable = False  # kept and handed out again
             return better
@@ -168,7 +168,8 @@ def success(policies: Array) -> Array:
     values = np.zeros_like(reward)
     for _ in range(lake.limit):
         values = reward + chain @ values
-    return values[:, lake.start, 0].reshape(policies.shape[:-2])
+    reached: Array = values[:, lake.start, 0].reshape(policies.shape[:-2])
+    return reached
 
 
 @cache

@@ -177,7 +177,7 @@ def _read(path: Path) -> tuple[int, Mapping[str, Images]] | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             names = [name.removesuffix("_labels") for name in file.files if name.endswith("_labels")]
             splits = {
                 name: Images(torch.from_numpy(file[f"{name}_pixels"]), torch.from_numpy(file[f"{name}_labels"]))

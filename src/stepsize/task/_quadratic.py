@@ -84,7 +84,7 @@ def trajectory(
     points: list[Tensor] = []
 
     def recorded(model: nn.Module, _: None = None) -> Tensor:
-        points.append(model.point.detach().clone())  # type: ignore[operator, union-attr]
+        points.append(model.point.detach().clone())  # type: ignore[operator]
         height: Tensor = model()
         return height
 
@@ -93,7 +93,7 @@ def trajectory(
     run.advance(task.steps)
     run.score()
     visited = torch.stack(points).numpy()
-    matrix = _matrix(eigenvalues, rotation)
+    matrix = bowl_matrix(eigenvalues, rotation)
     with np.errstate(over="ignore", invalid="ignore"):
         losses = ((visited @ matrix) * visited).sum(-1) / 2
     return Trajectory(float(rate), tuple(map(float, eigenvalues)), float(rotation), float(momentum), visited, losses)
@@ -150,7 +150,7 @@ def bowl(
         >>> trained.losses, trained.score
         ((2.5, 0.28125), 0.158203125)
     """
-    matrix = torch.from_numpy(_matrix(eigenvalues, rotation))
+    matrix = torch.from_numpy(bowl_matrix(eigenvalues, rotation))
     directions = _directions(len(matrix), _check.number("rotation", rotation))
     first = directions.sum(1) if start is None else np.array(_numbers("start", start))
     if len(first) != len(matrix):
@@ -202,7 +202,8 @@ def _metrics(model: nn.Module) -> dict[str, float]:
     return {"distance": float(sum(parameter.norm() for parameter in model.parameters()))}
 
 
-def _matrix(eigenvalues: Sequence[float], rotation: float) -> Array:
+def bowl_matrix(eigenvalues: Sequence[float], rotation: float = 0.0) -> Array:
+    """The matrix A of a bowl, from its eigenvalues and the angle of its eigenvectors, in radians."""
     values = _eigenvalues(eigenvalues)
     directions = _directions(len(values), _check.number("rotation", rotation))
     matrix: Array = directions * values @ directions.T

@@ -1,9 +1,8 @@
 """Small tasks on data that comes with scikit-learn: a linear regression, and a multilayer perceptron on the digits."""
 
-import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import cache, partial
+from functools import cache
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +10,10 @@ from torch.nn.functional import mse_loss
 from torch.optim import SGD, Optimizer
 
 from stepsize import _check, _extras
-from stepsize.task import _digits
+from stepsize.task._digits import digits
 from stepsize.task._supervised import Task
 
+Batch = tuple[Tensor, Tensor]
 PATIENTS = 353  # for training
 
 
@@ -23,105 +23,89 @@ def diabetes() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
     Ten features and the target, each with mean 0 and standard deviation 1 on the training patients.
 
-    Source: Efron et al. 2004, "Least angle regression", Annals of Statistics 32.
+    Source: Efron et al. 2004, "Least angle regression", Annals of Statistics 32, section 1.
     """
     sklearn = _extras.load("sklearn.datasets", "tasks", "the task linear-regression")
     features, progression = sklearn.load_diabetes(return_X_y=True)
-    x, y = torch.tensor(features), torch.tensor(progression).unsqueeze(1)
-    held_out = torch.arange(len(y)) % 5 == 0
-    x, y = (_standardised(each, each[~held_out]) for each in (x, y))
+    held_out = torch.arange(len(progression)) % 5 == 0
+    x = _standardised(torch.tensor(features), held_out)
+    y = _standardised(torch.tensor(progression).unsqueeze(1), held_out)
     return x[~held_out], y[~held_out], x[held_out], y[held_out]
 
 
-def _standardised(values: Tensor, training: Tensor) -> Tensor:
+def _standardised(values: Tensor, held_out: Tensor) -> Tensor:
+    training = values[~held_out]
     return ((values - training.mean(0)) / training.std(0, correction=0)).float()
 
 
-def regression(batch: int | None = 32) -> Task:
-    """A linear regression on scikit-learn's diabetes data with SGD, the loss the mean squared error.
-
-    Args:
-        batch: patients in a batch, 1 to 353; all of them at every step when None, which is gradient descent, and the
-            task is then called ``linear-regression-full-batch``.
-
-    Raises:
-        TypeError, ValueError: batch is not a whole number in these bounds.
-
-    Example:
-        >>> from stepsize import train
-        >>> from stepsize.task._small import regression
-        >>> trained = train(regression(batch=None), lr=0.1, steps=100)
-        >>> 0.45 < trained.metrics["r2"] < 0.6
-        True
-    """
-    size = PATIENTS if batch is None else _check.whole("batch", batch, least=1)
-    if size > PATIENTS:
-        raise ValueError(_check.message("batch", batch, f"at most {PATIENTS}", "write None for all at every step"))
-    return Task(
-        name="linear-regression" if batch is not None else "linear-regression-full-batch",
-        model=_line,
-        batches=_every_patient if batch is None else partial(_some_patients, size=size),
-        loss=_squared_error,
-        optimizer=_sgd,
-        score=_training_error,
-        metrics=_validation,
-        steps=300,
-        per_epoch=PATIENTS // size,
-        example=_one_patient,
-        about=f"diabetes progression of {PATIENTS} patients from ten features, a line, SGD, {size} patients a step",
-    )
-
-
-def _line() -> nn.Module:
+def line() -> nn.Module:
+    """A line from ten features: eleven parameters."""
     return nn.Linear(10, 1)
 
 
-def _every_patient(_: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    x, y, _, _ = diabetes()
-    return itertools.repeat((x, y))
+def batches(generator: torch.Generator, size: int) -> Iterator[Batch]:
+    """Epoch after epoch of shuffled batches, what is left over of an epoch passed over; 353 is gradient descent."""
+    if size > PATIENTS:
+        remedy = f"{PATIENTS} takes all of them at every step"
+        raise ValueError(_check.message("batch_size", size, f"at most {PATIENTS}, the patients there are", remedy))
+    return _shuffled(generator, size)
 
 
-def _some_patients(generator: torch.Generator, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _shuffled(generator: torch.Generator, size: int) -> Iterator[Batch]:
     x, y, _, _ = diabetes()
     while True:
-        order = torch.randperm(len(y), generator=generator)
-        for first in range(0, len(order) - size + 1, size):
+        order = torch.randperm(PATIENTS, generator=generator)
+        for first in range(0, PATIENTS - size + 1, size):
             picked = order[first : first + size]
             yield x[picked], y[picked]
 
 
-def _squared_error(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+def loss(model: nn.Module, batch: Batch) -> Tensor:
+    """Mean squared error of a batch; 1 is what predicting the mean gives."""
     return mse_loss(model(batch[0]), batch[1])
 
 
-def _sgd(parameters: Iterable[Tensor], lr: float) -> Optimizer:
+def optimizer(parameters: Iterable[Tensor], lr: float) -> Optimizer:
+    """SGD with nothing else to it."""
     return SGD(parameters, lr=lr)
 
 
-def _training_error(model: nn.Module) -> float:
+def score(model: nn.Module) -> float:
+    """Mean squared error on all training patients."""
     x, y, _, _ = diabetes()
     return float(mse_loss(model(x), y))
 
 
-def _validation(model: nn.Module) -> dict[str, float]:
+def metrics(model: nn.Module) -> dict[str, float]:
+    """Mean squared error on the patients held out, and the share of their variance that is explained."""
     _, _, x, y = diabetes()
     error = float(mse_loss(model(x), y))
     return {"validation_loss": error, "r2": 1 - error / float(y.var(correction=0))}
 
 
-def _one_patient() -> Tensor:
-    return diabetes()[0][:1]
-
-
-def _perceptron() -> nn.Module:
+def perceptron() -> nn.Module:
+    """64-128-10 with ReLU, 9,610 parameters."""
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
 
 
-linear_regression = regression()
-full_batch_regression = regression(batch=None)
+linear_regression = Task(
+    name="linear-regression",
+    model=line,
+    batches=batches,
+    loss=loss,
+    optimizer=optimizer,
+    score=score,
+    metrics=metrics,
+    steps=300,
+    batch_size=32,
+    examples=lambda: PATIENTS,
+    example=lambda: diabetes()[0][:1],
+    about="diabetes progression of 353 patients from ten features, a line, SGD, 300 steps; batch_size 353 takes all",
+)
+
 digits_mlp = replace(
-    _digits.digits,
+    digits,
     name="digits-mlp",
-    model=_perceptron,
+    model=perceptron,
     about="handwritten digits, 1,437 images of 8x8, a perceptron 64-128-10, SGD with momentum, 400 steps",
 )
