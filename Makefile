@@ -26,6 +26,9 @@ bench: $(READY)  ## full-count measurements; logs go to benchmarks/logs
 	$(BIN)/python benchmarks/schedules.py
 	$(BIN)/python benchmarks/fuzz.py
 	$(BIN)/python benchmarks/digits.py
+	$(BIN)/python benchmarks/feedback.py
+	$(BIN)/python benchmarks/kills.py
+	$(BIN)/python benchmarks/tasks.py
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "stepsize needs Python 3.11 or newer"'

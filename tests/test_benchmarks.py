@@ -18,6 +18,8 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
         ("control", "300 groups"),
         ("fuzz", "nothing else"),
         ("digits", "validation accuracy"),
+        ("kills", "1 runs ended, 1 identical"),
+        ("tasks", "digits"),
     ],
 )
 def test_a_shortened_benchmark_runs(name, said):

@@ -2,9 +2,7 @@
 
 import errno
 import itertools
-import json
 import os
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -221,69 +219,6 @@ def test_a_file_that_cannot_grow_is_one_clear_line(tmp_path):
     assert done.returncode == 2
     assert "last.pt: File too large" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-KILLED = """
-import os, random, signal, sys, threading, time
-from stepsize.cli import run
-moment, seed = sys.argv[1], random.Random(int(sys.argv[2]))
-def die(): os.kill(os.getpid(), signal.SIGKILL)
-if moment == "any":
-    begun = time.monotonic()
-    from stepsize.task import _run
-    step, real, count = seed.randrange(1, 40), _run.SupervisedRun._step, [0]
-    def stepping(self):
-        count[0] += 1
-        if count[0] == step:
-            threading.Timer(seed.random() * 0.02, die).start()
-        return real(self)
-    _run.SupervisedRun._step = stepping
-if moment == "write":
-    which, part, count = seed.randrange(1, 12), seed.choice(["before", "after"]), [0]
-    sync = os.fsync
-    def syncing(descriptor):
-        count[0] += 1
-        if count[0] == which and part == "before": die()
-        sync(descriptor)
-        if count[0] == which: die()
-    os.fsync = syncing
-sys.exit(run(sys.argv[3:]))
-"""
-
-
-def killed(moment, seed, *words):
-    command = [sys.executable, "-c", KILLED, moment, str(seed), *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-
-
-def figures(folder):
-    points = {}
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    events = accumulator.EventAccumulator(str(folder)).Reload()
-    for tag in events.Tags()["scalars"]:
-        points[tag] = [(event.step, event.value) for event in events.Scalars(tag)]
-    facts = json.loads((folder / "run.json").read_text())
-    files = [(folder / name).read_text() for name in ("metrics.jsonl", "validation.jsonl")]
-    return points, files, facts["metrics"], facts["status"], facts["done"]
-
-
-@pytest.mark.slow
-def test_a_run_killed_again_and_again_ends_as_the_one_that_was_not(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    words = ["train", "digits", "--lr", "0.1", "--steps", "60", "--deterministic"]
-    assert run([*words, "--out", "whole"]) == 0
-    draw = random.Random(0)
-    moments = ["any", "write", "any", "write", "any"]
-    first = killed(moments[0], draw.randrange(1000), *words, "--out", "killed")
-    codes = [first.returncode]
-    for moment in moments[1:]:
-        codes.append(killed(moment, draw.randrange(1000), "train", "--resume", "killed").returncode)
-    assert codes.count(-9) >= 3, codes
-    assert run(["train", "--resume", "killed"]) == 0
-    assert figures(Path("killed")) == figures(Path("whole"))
-    states = [torch.load(Path(name, "last.pt"), weights_only=True) for name in ("killed", "whole")]
-    assert same(*states)
-    torch.use_deterministic_algorithms(False)
 
 
 def test_the_device_batch_size_and_accumulation_of_a_task_are_checked():

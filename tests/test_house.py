@@ -185,7 +185,7 @@ RECORDS = {
     "Suggestion",
     "Trained",
 }
-INTERFACES = {"Resumable", "Run", "ShortRunWarning", "Startable", "TrainingInterrupted", "ScheduleTextError"}
+INTERFACES = {"Resumable", "Run", "TaskFileError", "ShortRunWarning", "Startable", "TrainingInterrupted", "ScheduleTextError"}
 
 
 @pytest.mark.parametrize(("name", "value"), public(), ids=[name for name, _ in public()])

@@ -272,10 +272,11 @@ def test_a_folder_that_is_missing_empty_or_of_other_sets(tmp_path, monkeypatch):
     refused(monkeypatch, imdb, tmp_path, "a sub-folder 'imdb'", "it has mnist")
 
 
-def test_a_folder_that_is_damaged(tmp_path, monkeypatch):
+def test_a_folder_that_is_damaged(tmp_path, monkeypatch, capfd):
     (tmp_path / "train-00000-of-00001.parquet").write_bytes(b"PAR1 this is no parquet file PAR1")
     refused(monkeypatch, mnist, tmp_path, "data must be a folder with the data set mnist in the hub's layout")
     refused(monkeypatch, rotten_tomatoes, tmp_path, "data must be a folder with the data set rotten_tomatoes")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_columns_that_are_not_there_are_named_with_those_that_are(tmp_path, monkeypatch):

@@ -203,7 +203,8 @@ def job(command: str, words: Mapping[str, Any]) -> Job:
         said["data"] = str(Path(said["data"]).resolve())
         os.environ["STEPSIZE_DATA"] = said["data"]
     task = task_named(words["task"])
-    changes = {name: said[name] for name in ("device", "amp", "accumulate") if said.get(name)}
+    defaults = {"device": "cpu", "amp": False, "accumulate": 1}
+    changes = {name: said[name] for name, default in defaults.items() if said.get(name, default) != default}
     if changes and not isinstance(task, Task):
         raise ValueError(f"the task {task.name!r} trains by itself and takes no {', '.join(changes)}; leave that out")
     if isinstance(task, Task):

@@ -1,5 +1,6 @@
 """Where the data of the built-in tasks comes from: a folder in the hub's layout, or the hub itself."""
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -102,13 +103,17 @@ def _unreachable(source: Source) -> Exception | None:
 
 @contextmanager
 def _quiet(datasets: Any) -> Iterator[None]:
-    bars, level = datasets.are_progress_bars_disabled(), datasets.logging.get_verbosity()
+    bars = datasets.are_progress_bars_disabled()
+    loggers = [logging.getLogger(name) for name in ("datasets", "huggingface_hub")]
+    levels = [logger.level for logger in loggers]
     datasets.disable_progress_bars()
-    datasets.logging.set_verbosity_error()
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)  # what matters of it comes as an error
     try:
         yield
     finally:
-        datasets.logging.set_verbosity(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
         if not bars:
             datasets.enable_progress_bars()
 

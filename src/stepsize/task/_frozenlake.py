@@ -73,7 +73,7 @@ class FrozenLake:
             watch: observers, told the rate and loss of the episodes they want.
 
         Raises:
-            ValueError: the trial is of another task, has no rate, clips, or its schedule does not fit its episodes.
+            ValueError: the trial is of another task, has no rate or settings besides, or its schedule does not fit.
             ImportError: Gymnasium is not installed.
         """
         return _LakeRun(self, trial, watch)
@@ -124,9 +124,8 @@ class _LakeRun:
         if "lr" not in trial.settings:
             raise ValueError(_check.message("settings", trial.settings, "with a rate", 'add {"lr": ...}'))
         if set(trial.settings) - {"lr", "schedule"}:
-            raise ValueError(
-                _check.message("settings", trial.settings, "lr and schedule alone", "leave out the others")
-            )
+            remedy = "leave out the others: a table has no gradients and no batches"
+            raise ValueError(_check.message("settings", trial.settings, "of lr and schedule alone", remedy))
         own = Schedule.parse(task.schedule).stretch(trial.steps / task.steps)
         schedule = Schedule.parse(trial.settings["schedule"]) if "schedule" in trial.settings else own
         self.alpha: list[float] = course(trial.settings["lr"] * schedule, trial.steps)

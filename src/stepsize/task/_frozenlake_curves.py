@@ -73,6 +73,8 @@ def learning_curves(
     episodes = _check.whole("episodes", episodes, least=1)
     points = min(episodes, _check.whole("points", points, least=1))
     chosen = tuple(_check.whole("seeds", seed, least=0) for seed in seeds)
+    if max(chosen, default=0) >= 2**32:
+        raise ValueError(_check.message("seeds", max(chosen), "below 2**32"))
     if not chosen or not alphas:
         raise ValueError("alphas and seeds must not be empty; give at least one of each")
     courses = [_alpha(name, text, episodes) for name, text in alphas.items()]
@@ -115,7 +117,8 @@ class _Agents:
         self.q = np.zeros((self.number * self.states, self.actions))
         self.generators = [generator(seed) for seed in seeds]
         size = self.number, BLOCK, self.world.limit
-        self.forced, self.choose, self.slip = np.zeros(size, np.int64), np.zeros(size), np.zeros(size, np.int64)
+        self.explores, self.random = np.zeros(size, np.bool_), np.zeros(size, np.int64)
+        self.choose, self.slip = np.zeros(size), np.zeros(size, np.int64)  # of the latest BLOCK of episodes
         self.won = np.zeros((self.number, self.episodes), np.bool_)
         self.look = {int(episode): place for place, episode in enumerate(at)}
         self.snapshots = np.zeros((self.number, len(at), self.states, self.actions))
@@ -129,9 +132,13 @@ class _Agents:
         # by outcome and entry of the table (state and action of an agent): the row that follows, reward, discount
         following = np.concatenate([np.moveaxis(lake.following, 2, 0) + home for home in homes], 1).ravel()
         rewards = np.tile(np.moveaxis(lake.reward, 2, 0), (1, self.number, 1)).ravel()
-        discounts = DISCOUNT * (1 - np.tile(np.moveaxis(lake.terminal, 2, 0), (1, self.number, 1)).ravel())
-        forced, choose, slip = self.forced.reshape(-1), self.choose.reshape(-1), self.slip.reshape(-1)
+        ends = np.tile(np.moveaxis(lake.terminal, 2, 0), (1, self.number, 1)).ravel() == 1
+        discounts = DISCOUNT * ~ends
+        explores, random = self.explores.reshape(-1), self.random.reshape(-1)
+        choose, slip = self.choose.reshape(-1), self.slip.reshape(-1)
         own = np.arange(self.number) * self.actions
+        first = np.arange(self.number * self.states) * self.actions  # entry of a row's first action
+        one = np.ones(self.number, np.int64)  # adding an array costs half of adding a number
         row, alpha = homes + lake.start, self.alpha[:, 0].copy()
         moment = np.array([self.begin(agent) for agent in range(self.number)])  # index of the draws of this step
         final = moment + lake.limit - 1
@@ -142,21 +149,19 @@ class _Agents:
             if np.count_nonzero(ties) > self.number:
                 chosen = choose.take(moment) * ties.sum(1)
                 action = (ties.cumsum(1) > chosen[:, None]).argmax(1)
-            random = forced.take(moment)
-            np.copyto(action, random, where=random >= 0)
-            entry = row * self.actions + action
+            np.copyto(action, random.take(moment), where=explores.take(moment))
+            entry = first.take(row) + action
             happens = entry + slip.take(moment)
-            row, reward, discount = following.take(happens), rewards.take(happens), discounts.take(happens)
-            old = flat.take(entry)
-            ahead = q.take(row, 0)
-            best = ahead.take(own + ahead.argmax(1))
-            flat[entry] = old + alpha * (reward + discount * best - old)
-            for agent in ((discount == 0) | (moment == final)).nonzero()[0].tolist():
+            row, reward = following.take(happens), rewards.take(happens)
+            old, ahead = flat.take(entry), q.take(row, 0)
+            target = reward + discounts.take(happens) * ahead.take(own + ahead.argmax(1))
+            flat[entry] = old + alpha * (target - old)
+            for agent in (ends.take(happens) | (moment == final)).nonzero()[0].tolist():
                 alpha[agent] = self.finish(agent, reward[agent])
                 row[agent] = homes[agent] + lake.start
                 moment[agent] = self.begin(agent) - 1
                 final[agent] = moment[agent] + lake.limit
-            moment += 1
+            moment += one
 
     def finish(self, agent: int, reward: float) -> float:
         """Note how an agent's episode ended; its next alpha, 0 when it has played all of its episodes."""
@@ -181,10 +186,10 @@ class _Agents:
         return (agent * BLOCK + episode % BLOCK) * self.world.limit
 
     def draw(self, agent: int) -> None:
-        """An agent's draws for its next episodes: random actions (-1 for none), choices among ties, outcomes."""
+        """An agent's draws for its next episodes: whether to explore, random actions, choices among ties, outcomes."""
         explore, choose, slip = np.moveaxis(self.generators[agent].random((BLOCK, self.world.limit, 3)), -1, 0)
         episodes = np.minimum(self.episode[agent] + np.arange(BLOCK), self.episodes)
-        exploring = explore < self.epsilon[episodes, None]
-        self.forced[agent] = np.where(exploring, (choose * self.actions).astype(np.int64), -1)
+        self.explores[agent] = explore < self.epsilon[episodes, None]
+        self.random[agent] = choose * self.actions  # rounded down
         self.choose[agent] = choose
         self.slip[agent] = np.searchsorted(self.world.thresholds, slip, side="right") * self.q.size
