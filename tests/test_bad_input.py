@@ -36,6 +36,14 @@ CASES = {
         "TensorBoard": WHOLE,
     },
     "accumulate": WHOLE,
+    "amp": [None, 1, "yes"],
+    "batch_size": optional(WHOLE),
+    "device": [None, 3.5, "gpu", "cuda:99"],
+    "examples": [3, "x"],
+    "folder": {"picture": ["no/such/folder"], "steps_done": ["no/such/folder"]},
+    "save_every": POSITIVE,
+    "test": [3, "x"],
+    "margin": NOT_NEGATIVE,
     "after": optional(LENGTHS),
     "cap": [*NUMBERS[:1], True, [], -1, math.nan, "cosin()"],
     "cooldown": [*NUMBERS, -1, 1.5],
@@ -130,7 +138,6 @@ CASES = {
     "width": POSITIVE,
     "height": POSITIVE,
     "things": [(3,), ("a",), (None,)],
-    "folder": {"picture": ["no/such/folder"]},
 }
 
 # Parameters that take anything of their type, or whose misuse is the file system's or Python's to report.
@@ -155,6 +162,7 @@ FREE = {
     ("drive_trainer", "plan"),
     ("drive_trainer", "per_epoch"),
     ("JsonLines", "events"),
+    ("train", "folder"),
     ("pair_index", "group"),
     ("pair_index", "hyperparameter"),
     ("parse_call", "makers"),
@@ -185,6 +193,7 @@ NOT_CALLED = RECORDS | {
     "Event",
     "Observation",
     "ShortRunWarning",
+    "TaskFileError",
     "Suggestion",
     "Trained",
     "TrainingInterrupted",

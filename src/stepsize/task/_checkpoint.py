@@ -34,12 +34,13 @@ class Checkpoints:
     """Keeps ``last.pt`` and ``best.pt`` of one trial in a folder.
 
     Args:
-        folder: where; must exist.
+        folder: where; made if missing.
         trial: whose they are.
     """
 
     def __init__(self, folder: Path | str, trial: Trial) -> None:
         self.folder, self.trial = Path(folder), trial
+        self.folder.mkdir(parents=True, exist_ok=True)
 
     def save(self, run: Run, progress: Progress) -> None:
         """Write the last one, over the one before."""

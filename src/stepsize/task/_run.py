@@ -46,7 +46,8 @@ class SupervisedRun:
             raise ValueError(_check.message("trial", trial.task, f"one of the task {task.name!r}"))
         if "lr" not in trial.settings:
             raise ValueError(_check.message("settings", trial.settings, "with a rate", 'add {"lr": ...}'))
-        self.task, self.trial, self.watch = task, trial, list(watch)
+        self.task, self.trial = task, trial
+        self.watch = list(watch) if isinstance(watch, Iterable) else [watch]
         size = trial.settings.get("batch_size")
         if size is not None and task.batch_size is None:
             raise ValueError(_check.message("batch_size", size, f"left out: the task {task.name!r} has none"))
