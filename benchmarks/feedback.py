@@ -48,7 +48,7 @@ TRIED = """Tried and dropped, measured by hand on prototypes with the same noise
   a line through ten block means, armed by its t at significance 1e-4, a cut at t < 1 (noisy_plateau as it was first):
     4,000 runs around a constant, phi 0, 0.5, 0.9, 0.95: patience 200 cuts 0.2, 0.3, 1.7, 7.3 %, patience 100 cuts 0.7,
     1.0, 15.5, 46.0 %; and a fall that is over within two of the ten blocks does not arm it: half of
-    such runs have no cut
+    such runs are never cut
   ranks of ten means, not twenty: a loss in a hundred a spike of 20 sds, fall of 2 sds over patience: 42 %, not 24 %
   margin 2, not 3: phi 0.95 around a constant 2.2 % at patience 200, 9.6 % at 100; but a fall of 4 sds in all at phi 0.9
     is missed by 2 %, not by 21 %
@@ -208,7 +208,7 @@ def falls() -> Iterator[Fall]:
     for sds in (5, 2, 1):
         line = 0.5 + sds * SD * np.maximum(800 - STEPS, 0) / 200
         yield Fall(f"line, {sds} sd per 200", line, 800)
-        yield Fall("the same after a fast fall", line + 2 * np.exp(-STEPS / 20), 800)
+        yield Fall("same after exp(-t / 20)", line + 2 * np.exp(-STEPS / 20), 800)
 
 
 def tuned_torch(rule: str, losses: np.ndarray, end: int, false: float) -> Outcome:

@@ -7,7 +7,6 @@ import random
 import socket
 import subprocess
 import sys
-from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ from hypothesis import strategies as st
 from stepsize import Control, Plan, from_torch, greedy, linear, noisy_plateau, plateau, warmup
 from stepsize.control import Decision, Observation
 from stepsize.control.feedback import Steering
-from stepsize.control.feedback._noisy_plateau import tail, trend
+from stepsize.control.feedback._noisy_plateau import chance, score
 from stepsize.schedule import constant
 
 
@@ -179,25 +178,31 @@ def test_a_controller_of_ones_own_is_taken_and_its_nonsense_refused():
         Control(sgd(), feedback=Mine)
 
 
-def test_the_trend_and_its_significance_are_the_textbooks():
+def test_the_rank_test_of_a_fall_is_the_textbooks():
     scipy = pytest.importorskip("scipy.stats")
     generator = np.random.default_rng(0)
-    for _ in range(20):
-        means = generator.normal(size=10).tolist()
-        fit = scipy.linregress(np.arange(10), means)
-        fall, error = trend(means)
-        assert (fall, error) == pytest.approx((-9 * fit.slope, 9 * fit.stderr))
-    for t in (-2.0, 0.0, 1.0, 3.0, 8.0):
-        assert tail(t) == pytest.approx(scipy.t.sf(t, 8), rel=1e-9)
-    assert tail(1.0, 10_000) == pytest.approx(1 - NormalDist().cdf(1.0), rel=1e-3)
+    for slope in np.linspace(-0.1, 0.1, 20):
+        values = (slope * np.arange(20) + generator.normal(size=20)).tolist()
+        textbook = scipy.kendalltau(np.arange(20), values, method="asymptotic", alternative="less")
+        assert score(values) == pytest.approx(-textbook.statistic * 190)
+        assert chance(score(values), 20) == pytest.approx(textbook.pvalue, rel=1e-6)
 
 
 def test_the_noisy_plateau_waits_for_a_fall_and_cuts_when_it_has_ended():
-    assert factors(noisy_plateau(patience=100), falling(1_000)[-900:])[-1] == 1  # it never saw the fall
-    seen = factors(noisy_plateau(patience=100, factor=0.5), falling(600, noise=0.05))
-    assert seen[47] == 1  # the fall lasts 48 steps
-    assert 48 < seen.index(0.5) < 300
-    assert seen[-1] == 0.5  # no new fall, no new cut
+    assert set(factors(noisy_plateau(patience=100), falling(1_000)[-900:])) == {1.0}  # it never saw the fall
+    for mode, sign in (("min", 1), ("max", -1)):
+        values = [sign * value for value in falling(600, noise=0.05)]
+        seen = factors(noisy_plateau(patience=100, factor=0.5, mode=mode), values)
+        assert seen[47] == 1  # the fall lasts 48 steps
+        assert 48 < seen.index(0.5) < 300
+        assert seen[-1] == 0.5  # no new fall, no new cut
+
+
+def test_values_that_are_not_finite_do_not_disturb_the_noisy_plateau():
+    values = falling(600, noise=0.05)
+    spoilt = [each for value in values for each in (value, math.nan, math.inf)]
+    controller = noisy_plateau(patience=100, factor=0.5)
+    assert factors(controller, spoilt)[::3] == factors(controller, values)
 
 
 def test_steering_asks_no_other_process_when_there_is_none():

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from statistics import median
 
 from stepsize.control.feedback._protocol import Controller, State
 
@@ -19,8 +20,8 @@ class noisy_plateau(Controller):
         the last ``patience`` observations are averaged in twenty blocks, with means m_1 to m_20;
         falling: erfc(K / sqrt(2 V)) / 2 <= ``significance``, with Kendall's score K = sum of sign(m_i - m_j) over
         i < j and V = 950, its variance without a trend; and the fall is at least ``threshold`` of the level;
-        has fallen: start - mean(m) > ``margin`` * (third highest m - third lowest m);
-        has fallen and is not falling: feedback <- max(feedback * factor, least), and start <- mean(m)
+        has fallen: start - median(m) > ``margin`` * (third highest m - third lowest m);
+        has fallen and is not falling: feedback <- max(feedback * factor, least), and start <- median(m)
 
     The start is the first block's mean, later the level at the last cut, and twenty new blocks are waited for after a
     cut. A best value never enters, since the best of many noisy values is a lucky one; ranks do not mind spikes. A
@@ -91,9 +92,9 @@ class noisy_plateau(Controller):
         state |= {"sum": 0.0, "count": 0, "means": means, "start": start}
         if len(means) < BLOCKS or not self._has_fallen(start, means) or self._falls(means):
             return state, ""
-        level = sum(means) / BLOCKS
+        level = median(means)
         smaller = max(state["factor"] * self.factor, self.least)
-        verb, side = ("fell", "below") if self.mode == "min" else ("rose", "above")
+        verb, side = ("falls", "below") if self.mode == "min" else ("rises", "above")
         seen = f"no longer {verb} visibly over {block * BLOCKS} observations"
         reason = f"{self.of} {seen}, at {level:.4g}, {abs(start - level):.3g} {side} the start"
         changed = smaller < state["factor"]
@@ -101,13 +102,13 @@ class noisy_plateau(Controller):
 
     def _has_fallen(self, start: float, means: list[float]) -> bool:
         ordered = sorted(means)
-        drop = (start - sum(means) / BLOCKS) * (1 if self.mode == "min" else -1)
+        drop = (start - median(means)) * (1 if self.mode == "min" else -1)
         return drop > self.margin * (ordered[-1 - OUTER] - ordered[OUTER])
 
     def _falls(self, means: list[float]) -> bool:
         sign, half = 1 if self.mode == "min" else -1, BLOCKS // 2
         fall = sign * (sum(means[:half]) - sum(means[half:])) / half * 2  # of a straight line, over all blocks
-        large = fall >= self.threshold * abs(sum(means) / BLOCKS)
+        large = fall >= self.threshold * abs(median(means))
         return large and chance(sign * score(means), BLOCKS) <= self.significance
 
 
