@@ -1,8 +1,9 @@
 """Training killed a hundred times: SIGKILL at moments uniform over a run's steps, or inside a checkpoint's write.
 
 A run of ``stepsize train digits`` is killed, resumed by ``--resume``, killed again and so on until it has ended by
-itself; then the next begins. Every ended run is compared with one that was never stopped: weights, optimizer, every line of the
-metrics, every TensorBoard point. Kills inside a write come from the process itself, before or after one of its fsyncs.
+itself; then the next begins. Every ended run is compared with one that was never stopped: weights, optimizer, every
+line of the metrics, every TensorBoard point. Kills inside a write come from the process itself, before or after one of
+its fsyncs.
 
 Prediction, written before the first run: all identical; nothing lost.
 """

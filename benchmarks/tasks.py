@@ -26,7 +26,7 @@ BARS = {  # task: figure, bar, whether higher is better, words of the command
     "mnist": ("test_accuracy", 0.990, True, []),
     "shakespeare": ("validation_loss", 1.82, False, []),
     "imdb": ("test_accuracy", 0.88, True, []),
-    "cifar10-small": ("test_accuracy", 0.76, True, ["--amp"]),
+    "cifar10-small": ("test_accuracy", 0.76, True, []),
 }
 QUICK = ("digits",)
 

@@ -244,7 +244,7 @@ def test_tasks_of_ones_own_come_from_files_and_modules(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("mine.py").write_text("from stepsize.task import task_named\ntask = task_named('digits')\nother = 3\n")
     assert task_named("mine.py:task") is DIGITS
-    assert task_named("stepsize.task._digits:digits") is DIGITS
+    assert task_named("stepsize.task.built_in._digits:digits") is DIGITS
     for name, said in {
         "mine.py:tusk": "mine.py has no 'tusk'; did you mean 'task'",
         "mine.py:other": "must be a task",

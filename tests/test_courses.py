@@ -16,11 +16,11 @@ from stepsize import Trial, train
 from stepsize._extras import MissingExtraError
 from stepsize.report import _courses as courses
 from stepsize.task import Run, Startable, _frozenlake_world
-from stepsize.task._frozenlake import FrozenLake, frozenlake
-from stepsize.task._frozenlake_curves import learning_curves
-from stepsize.task._frozenlake_world import action_values, greedy, optimal_values, optimum, success, world
-from stepsize.task._quadratic import bowl, bowl_matrix, quadratic, stable_below, trajectory
-from stepsize.task._small import diabetes, digits_mlp, linear_regression
+from stepsize.task.built_in._frozenlake import FrozenLake, frozenlake
+from stepsize.task.built_in._frozenlake_curves import learning_curves
+from stepsize.task.built_in._frozenlake_world import action_values, greedy, optimal_values, optimum, success, world
+from stepsize.task.built_in._quadratic import bowl, bowl_matrix, quadratic, stable_below, trajectory
+from stepsize.task.built_in._small import diabetes, digits_mlp, linear_regression
 
 BOWLS = [([3.0], 0.0), ([1.0, 10.0], 0.0), ([0.1, 100.0], 0.7), ([2.0, 2.0], -1.2)]
 DECAYED = "0.5 * linear(end=0.002)"

@@ -47,7 +47,7 @@ def test_the_contract():
 
 
 def test_the_split_of_digits_is_by_index_and_disjoint():
-    from stepsize.task._digits import data
+    from stepsize.task.built_in._digits import data
 
     x, y, x_held_out, y_held_out = data()
     assert (len(x), len(x_held_out)) == (1437, 360)

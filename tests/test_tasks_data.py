@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stepsize import Trial
-from stepsize.task import _data, _images, _reviews, _shakespeare, _words
 from stepsize.task._batches import POOL, Shuffled
-from stepsize.task._cifar10 import cifar10, cifar10_small, crop_and_flip, resnet18
-from stepsize.task._data import CIFAR10, IMDB, MNIST, ROTTEN_TOMATOES, SHAKESPEARE, Source
-from stepsize.task._mnist import mnist
-from stepsize.task._mnist import network as mnist_network
-from stepsize.task._reviews import Reader, imdb, rotten_tomatoes
-from stepsize.task._shakespeare import shakespeare
-from stepsize.task._transformer import Transformer
+from stepsize.task.built_in import _data, _images, _reviews, _shakespeare, _words
+from stepsize.task.built_in._cifar10 import cifar10, cifar10_small, crop_and_flip, resnet18
+from stepsize.task.built_in._data import CIFAR10, IMDB, MNIST, ROTTEN_TOMATOES, SHAKESPEARE, Source
+from stepsize.task.built_in._mnist import mnist
+from stepsize.task.built_in._mnist import network as mnist_network
+from stepsize.task.built_in._reviews import Reader, imdb, rotten_tomatoes
+from stepsize.task.built_in._shakespeare import shakespeare
+from stepsize.task.built_in._transformer import Transformer
 
 datasets = pytest.importorskip("datasets")
 pillow = pytest.importorskip("PIL.Image")

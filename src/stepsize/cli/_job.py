@@ -78,8 +78,8 @@ class Job:
         builder = self.task if isinstance(self.task, Task) else None
         per_epoch = None if builder is None else builder.epoch(self.batch_size)
         Plan(self.schedule, clip=self.clip).over(self.steps, per_epoch)
-        default = (None, None) if builder is None else (builder.schedule, builder.clip)
-        plan = Plan(self.schedule or default[0], clip=self.clip or default[1])
+        own, clip = getattr(self.task, "schedule", None), None if builder is None else builder.clip
+        plan = Plan(self.schedule or own, clip=self.clip or clip)
         try:
             self.folder = RunFolder.fresh(self.task.name) if out is None else RunFolder(out)
         except FileExistsError:

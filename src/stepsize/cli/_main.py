@@ -25,9 +25,8 @@ def run(arguments: Sequence[str]) -> int:
 
     Example:
         >>> from stepsize.cli import run
-        >>> run(["tasks", "--json"])
-        {"tasks": [{"name": "digits", "steps": 400, "about": "handwritten digits, ..."}]}
-        0
+        >>> run(["plot", "linear()", "--total", "4", "-o", "schedule.pdq"])
+        2
     """
     try:
         code = app(args=list(arguments), standalone_mode=False, prog_name="stepsize")

@@ -29,7 +29,6 @@ class Event(NamedTuple):
     group: str = "*"
     reason: str = ""
 
-
     def facts(self) -> dict[str, Any]:
         """What observers are told: what there is, without the step."""
         return {name: value for name, value in self._asdict().items() if value not in (None, "") and name != "step"}

@@ -8,8 +8,8 @@ import numpy as np
 from stepsize import _check
 from stepsize.draw import figure
 from stepsize.schedule import Schedule
-from stepsize.task._frozenlake_curves import LearningCurves
-from stepsize.task._quadratic import Trajectory, bowl_matrix, stable_below
+from stepsize.task.built_in._frozenlake_curves import LearningCurves
+from stepsize.task.built_in._quadratic import Trajectory, bowl_matrix, stable_below
 
 LOWEST, HIGHEST = 1e-9, 1e4  # of the loss's ratio to the first, in a picture
 GREY, RED = "#8a8f98", "#b8232f"
@@ -38,7 +38,7 @@ def trajectories(paths: Sequence[Trajectory], sweep: Sequence[Trajectory] = ()) 
     Example:
         >>> import numpy as np
         >>> from stepsize.report._courses import trajectories
-        >>> from stepsize.task._quadratic import trajectory
+        >>> from stepsize.task.built_in._quadratic import trajectory
         >>> sweep = [trajectory(rate, steps=20) for rate in np.geomspace(0.01, 0.3, 15)]
         >>> len(trajectories([trajectory(0.05), trajectory(0.19)], sweep).axes)
         2
@@ -72,7 +72,7 @@ def measured_threshold(sweep: Sequence[Trajectory]) -> tuple[float, float]:
 
     Example:
         >>> from stepsize.report._courses import measured_threshold
-        >>> from stepsize.task._quadratic import trajectory
+        >>> from stepsize.task.built_in._quadratic import trajectory
         >>> measured_threshold([trajectory(rate, [10.0]) for rate in (0.1, 0.19, 0.21, 0.3)])
         (0.19, 0.21)
     """
@@ -166,7 +166,7 @@ def learning(curves: LearningCurves) -> Any:
 
     Example:
         >>> from stepsize.report._courses import learning
-        >>> from stepsize.task._frozenlake_curves import learning_curves
+        >>> from stepsize.task.built_in._frozenlake_curves import learning_curves
         >>> alphas = {"constant": "constant(value=0.5)", "decayed": "linear(start=0.5, end=0.001)"}
         >>> len(learning(learning_curves(alphas, seeds=range(3), episodes=200)).axes)
         3

@@ -1,5 +1,6 @@
 """What is trained: tasks, the trials they start as runs, the supervised builder and the built-in tasks."""
 
+from stepsize.task._batches import Shuffled as Shuffled
 from stepsize.task._checkpoint import steps_done as steps_done
 from stepsize.task._contract import LARGEST as LARGEST
 from stepsize.task._contract import Resumable as Resumable
@@ -20,6 +21,7 @@ __all__ = [
     "LARGEST",
     "Resumable",
     "Run",
+    "Shuffled",
     "Startable",
     "Task",
     "TaskFileError",

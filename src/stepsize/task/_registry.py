@@ -8,32 +8,10 @@ from types import ModuleType
 from typing import Any
 
 from stepsize import _check
-from stepsize.task._cifar10 import cifar10, cifar10_small
 from stepsize.task._contract import Startable
-from stepsize.task._digits import digits
-from stepsize.task._frozenlake import frozenlake
-from stepsize.task._mnist import mnist
-from stepsize.task._quadratic import quadratic
-from stepsize.task._reviews import imdb, rotten_tomatoes
-from stepsize.task._shakespeare import shakespeare
-from stepsize.task._small import digits_mlp, linear_regression
+from stepsize.task.built_in import TASKS
 
-BUILT_IN: dict[str, Any] = {
-    task.name: task
-    for task in (
-        quadratic,
-        linear_regression,
-        digits,
-        digits_mlp,
-        mnist,
-        cifar10_small,
-        cifar10,
-        imdb,
-        rotten_tomatoes,
-        shakespeare,
-        frozenlake,
-    )
-}
+BUILT_IN: dict[str, Any] = {task.name: task for task in TASKS}
 
 
 class TaskFileError(Exception):

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from stepsize.task import _data, _figures
 from stepsize.task._batches import Shuffled
-from stepsize.task._data import SHAKESPEARE
 from stepsize.task._supervised import Task
-from stepsize.task._transformer import Transformer
+from stepsize.task.built_in import _data, _figures
+from stepsize.task.built_in._data import SHAKESPEARE
+from stepsize.task.built_in._transformer import Transformer
 
 CONTEXT = 64  # characters a guess is made from, at most
 SCORED = 1_000  # windows of the training text

@@ -76,7 +76,7 @@ def trajectory(
         TypeError, ValueError: an argument is not what is said above.
 
     Example:
-        >>> from stepsize.task._quadratic import trajectory
+        >>> from stepsize.task.built_in._quadratic import trajectory
         >>> trajectory(0.5, [1.0], steps=3).points.ravel()
         array([1.   , 0.5  , 0.25 , 0.125])
     """
@@ -113,7 +113,7 @@ def stable_below(eigenvalues: Sequence[float], momentum: float = 0.0) -> float:
         TypeError, ValueError: an argument is not what is said above.
 
     Example:
-        >>> from stepsize.task._quadratic import stable_below
+        >>> from stepsize.task.built_in._quadratic import stable_below
         >>> stable_below([1.0, 10.0]), stable_below([10.0], momentum=0.5)
         (0.2, 0.3)
 
@@ -145,7 +145,7 @@ def bowl(
 
     Example:
         >>> from stepsize import train
-        >>> from stepsize.task._quadratic import bowl
+        >>> from stepsize.task.built_in._quadratic import bowl
         >>> trained = train(bowl([1.0, 4.0]), lr=0.25, steps=2)  # the second coordinate is there in one step
         >>> trained.losses, trained.score
         ((2.5, 0.28125), 0.158203125)

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from stepsize.task import _figures
 from stepsize.task._batches import Shuffled
-from stepsize.task._data import Source, evenly
-from stepsize.task._images import Images, final_images, image_data
 from stepsize.task._supervised import Task
+from stepsize.task.built_in import _figures
+from stepsize.task.built_in._data import Source, evenly
+from stepsize.task.built_in._images import Images, final_images, image_data
 
 SCORED = 5_000  # training images
 CHUNK = 500  # images measured at once

@@ -82,7 +82,7 @@ def action_values(values: Array, discount: float = DISCOUNT) -> Array:
 
     Example:
         >>> import numpy as np
-        >>> from stepsize.task._frozenlake_world import action_values
+        >>> from stepsize.task.built_in._frozenlake_world import action_values
         >>> action_values(np.zeros(16))[14].round(3)  # beside the goal
         array([0.   , 0.333, 0.333, 0.333])
 
@@ -105,7 +105,7 @@ def optimal_values(discount: float = DISCOUNT) -> Array:
         discount: of the next step's value, 0 to 1.
 
     Example:
-        >>> from stepsize.task._frozenlake_world import optimal_values
+        >>> from stepsize.task.built_in._frozenlake_world import optimal_values
         >>> round(float(optimal_values()[0]), 3)
         0.542
 
@@ -131,7 +131,7 @@ def greedy(q: Array) -> Array:
 
     Example:
         >>> import numpy as np
-        >>> from stepsize.task._frozenlake_world import greedy
+        >>> from stepsize.task.built_in._frozenlake_world import greedy
         >>> greedy(np.array([[0.0, 1.0, 1.0, 0.5]]))
         array([[0. , 0.5, 0.5, 0. ]])
     """
@@ -154,7 +154,7 @@ def success(policies: Array) -> Array:
 
     Example:
         >>> import numpy as np
-        >>> from stepsize.task._frozenlake_world import success
+        >>> from stepsize.task.built_in._frozenlake_world import success
         >>> round(float(success(np.full((16, 4), 0.25))), 4)  # a walk at random
         0.0139
     """

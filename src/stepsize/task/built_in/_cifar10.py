@@ -8,8 +8,8 @@ from torch.nn.functional import pad
 from torch.optim import SGD, Optimizer
 
 from stepsize import _check
-from stepsize.task._data import CIFAR10
-from stepsize.task._image_task import Network, image_task
+from stepsize.task.built_in._data import CIFAR10
+from stepsize.task.built_in._image_task import Network, image_task
 
 PADDING = 4
 STRIDES = (1, 2, 2, 2)  # of the four stages of two blocks; each stage is twice as wide as the one before

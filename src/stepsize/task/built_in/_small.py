@@ -10,8 +10,8 @@ from torch.nn.functional import mse_loss
 from torch.optim import SGD, Optimizer
 
 from stepsize import _check, _extras
-from stepsize.task._digits import digits
 from stepsize.task._supervised import Task
+from stepsize.task.built_in._digits import digits
 
 Batch = tuple[Tensor, Tensor]
 PATIENTS = 353  # for training

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from stepsize import _check, _extras
 from stepsize.state import write_atomic
-from stepsize.task import _data
-from stepsize.task._data import Source
+from stepsize.task.built_in import _data
+from stepsize.task.built_in._data import Source
 
 SPLITS = ("train", "validation", "test")
 WORTH_KEEPING = 10_000  # images; fewer are decoded in a second or two

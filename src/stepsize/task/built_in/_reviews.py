@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from stepsize.task import _data, _figures
 from stepsize.task._batches import Shuffled
-from stepsize.task._data import IMDB, ROTTEN_TOMATOES, Source
 from stepsize.task._supervised import Task
-from stepsize.task._words import PADDING, UNKNOWN, Texts, numbered, vocabulary_of, words_of
+from stepsize.task.built_in import _data, _figures
+from stepsize.task.built_in._data import IMDB, ROTTEN_TOMATOES, Source
+from stepsize.task.built_in._words import PADDING, UNKNOWN, Texts, numbered, vocabulary_of, words_of
 
 DROPPED = 0.1  # share of a training text's words that are made unknown
 CHUNK = 250  # texts measured at once

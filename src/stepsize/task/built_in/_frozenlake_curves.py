@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from stepsize import _check
 from stepsize.schedule import Schedule
-from stepsize.task._frozenlake import course, frozenlake, generator
-from stepsize.task._frozenlake_world import DISCOUNT, Array, greedy, optimum, success, world
+from stepsize.task.built_in._frozenlake import course, frozenlake, generator
+from stepsize.task.built_in._frozenlake_world import DISCOUNT, Array, greedy, optimum, success, world
 
 BLOCK = 25  # episodes that an agent draws for at a time
 
@@ -63,7 +63,7 @@ def learning_curves(
         ImportError: Gymnasium is not installed.
 
     Example:
-        >>> from stepsize.task._frozenlake_curves import learning_curves
+        >>> from stepsize.task.built_in._frozenlake_curves import learning_curves
         >>> curves = learning_curves({"decayed": "linear(start=0.5, end=0.001)"}, seeds=range(3), episodes=100)
         >>> curves.success["decayed"].shape, curves.won["decayed"].shape, curves.gaps("decayed").shape
         ((51, 3), (100, 3), (3,))

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from stepsize import _check
-from stepsize.task._data import MNIST
-from stepsize.task._image_task import image_task
+from stepsize.task.built_in._data import MNIST
+from stepsize.task.built_in._image_task import image_task
 
 
 def network(shape: tuple[int, int, int], classes: int) -> nn.Module:

@@ -14,7 +14,7 @@ from stepsize import _check
 from stepsize.control import Observer
 from stepsize.schedule import Schedule
 from stepsize.task._contract import Run, Trial
-from stepsize.task._frozenlake_world import DISCOUNT, World, greedy, optimum, success, world
+from stepsize.task.built_in._frozenlake_world import DISCOUNT, World, greedy, optimum, success, world
 
 Table = list[list[float]]
 
@@ -43,7 +43,7 @@ class FrozenLake:
 
     Example:
         >>> from stepsize import Trial
-        >>> from stepsize.task._frozenlake import frozenlake
+        >>> from stepsize.task.built_in._frozenlake import frozenlake
         >>> run = frozenlake.start(Trial("frozenlake", {"lr": 0.5}, seed=0, steps=500))
         >>> losses = run.advance(500)  # 0 for an episode that reached the goal, 1 for one that did not
         >>> len(losses), sorted(set(losses)), sorted(run.metrics())
