@@ -15,7 +15,8 @@ import torch
 from stepsize import Trial, train
 from stepsize._extras import MissingExtraError
 from stepsize.report import _courses as courses
-from stepsize.task import Run, Startable, _frozenlake_world
+from stepsize.task import Run, Startable
+from stepsize.task.built_in import _frozenlake_world
 from stepsize.task.built_in._frozenlake import FrozenLake, frozenlake
 from stepsize.task.built_in._frozenlake_curves import learning_curves
 from stepsize.task.built_in._frozenlake_world import action_values, greedy, optimal_values, optimum, success, world
