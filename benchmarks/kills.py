@@ -50,9 +50,13 @@ sys.exit(run(sys.argv[4:]))
 """
 
 
-def started(moment: str, seed: int, *words: str) -> int:
+def started(moment: str, seed: int, *words: str) -> bool:
+    """Whether it was killed; anything but that and a good end is an error."""
     command = [sys.executable, "-c", KILLED, moment, str(seed), str(STEPS), *words]
-    return subprocess.run(command, capture_output=True, check=False, timeout=600).returncode
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    if done.returncode not in (0, -signal.SIGKILL):
+        raise RuntimeError(f"exit code {done.returncode} of {words}: {done.stderr.strip().splitlines()[-1]}")
+    return done.returncode != 0
 
 
 def equal(first: Any, second: Any) -> bool:
@@ -83,19 +87,18 @@ def main() -> None:
     runs = identical = 0
     with tempfile.TemporaryDirectory() as place:
         whole, now = Path(place, "whole"), Path(place, "killed")
-        assert started("never", 0, *WORDS, "--out", str(whole)) == 0
+        started("never", 0, *WORDS, "--out", str(whole))
         expected = seen(whole)
         words = [*WORDS, "--out", str(now)]
         while sum(kills.values()) < wanted or now.exists():
             over = sum(kills.values()) >= wanted
             moment = "never" if over else "write" if draw.random() < 0.4 else "step"
-            code = started(moment, draw.randrange(10**6), *words)
+            was_killed = started(moment, draw.randrange(10**6), *words)
             words = ["train", "--resume", str(now)] if (now / "run.json").exists() else words
-            if code == -signal.SIGKILL:
+            if was_killed:
                 kills[moment] += 1
                 progress(f"{sum(kills.values())} kills, {runs} runs ended, {identical} identical")
                 continue
-            assert code == 0, f"exit code {code}"
             runs, identical = runs + 1, identical + equal(seen(now), expected)
             now.rename(Path(place, f"ended-{runs}"))
             words = [*WORDS, "--out", str(now)]

@@ -38,6 +38,9 @@ class RunFolder:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self._facts: dict[str, Any] = {}
+        if self.path.is_dir():  # what a process left that was killed while it began a run here
+            for partial in self.path.glob(".run.json.*.partial"):
+                partial.unlink(missing_ok=True)
         if self.path.exists() and not (self.path.is_dir() and not any(self.path.iterdir())):
             rule = "a new or empty folder"
             remedy = (
