@@ -112,6 +112,20 @@ def test_numbers_and_arrays_agree(schedule, positions):
     np.testing.assert_allclose(laid(np.array(positions)), one_by_one, rtol=1e-12, atol=1e-15)
 
 
+@given(schedules(), st.floats(0, 12_000))
+def test_a_compiled_schedule_is_the_schedule_to_the_bit(schedule, position):
+    laid = schedule.over(10_000, per_epoch=100)
+    assert laid.compiled()(position) == laid(position)
+
+
+@given(schedules(), st.floats(1, 5_000), st.floats(0.1, 10), st.floats(0, 4_000))
+def test_a_part_at_another_speed_is_the_whole_at_that_speed(schedule, start, speed, position):
+    laid = schedule.over(10_000, per_epoch=100)
+    rest = part(laid, start=start, length=4_500, speed=speed)
+    assert rest(position) == laid(start + speed * position)
+    assert Schedule.parse(str(rest)) == rest
+
+
 @given(schedules())
 def test_the_end_is_the_limit_at_the_length_and_is_held(schedule):
     laid = schedule.over(10_000, per_epoch=50)
