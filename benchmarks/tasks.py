@@ -20,6 +20,8 @@ from typing import Any
 
 from _common import LOGS, conclude, progress
 
+from stepsize.task.built_in._frozenlake_curves import learning_curves
+
 BARS = {  # task: figure, bar, whether higher is better, words of the command
     "digits": ("accuracy", 0.990, True, []),
     "rotten-tomatoes": ("test_accuracy", 0.775, True, []),
@@ -80,7 +82,19 @@ def main() -> None:
 
     with ThreadPoolExecutor(options.jobs) as pool:
         list(pool.map(one, todo))
-    conclude("tasks", table(done), {"results": dict(sorted(done.items()))}, options.quick)
+    lines = [*table(done), lake(200 if options.quick else 10_000)]
+    conclude("tasks", lines, {"results": dict(sorted(done.items()))}, options.quick)
+
+
+def lake(episodes: int) -> str:
+    """FrozenLake with twenty seeds: alpha decayed and constant, gaps to value iteration."""
+    alphas = {"decayed 0.5 to 0.001": "linear(start=0.5, end=0.001)", "constant 0.5": "constant(value=0.5)"}
+    curves = learning_curves(alphas, range(20), episodes)
+    told = []
+    for name in alphas:
+        gaps = curves.gaps(name)
+        told.append(f"alpha {name}: {int((gaps <= 0.02).sum())} of 20 within 0.02, largest gap {gaps.max():.3f}")
+    return f"frozenlake, {episodes} episodes, optimum {curves.optimum:.3f}: " + "; ".join(told)
 
 
 def table(done: dict[str, Any]) -> list[str]:
