@@ -18,6 +18,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
         ("control", "300 groups"),
         ("fuzz", "nothing else"),
         ("digits", "validation accuracy"),
+        ("feedback", "required of noisy_plateau"),
         ("kills", "identical to the one never stopped, nothing lost"),
         ("tasks", "digits"),
     ],

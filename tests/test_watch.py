@@ -159,6 +159,6 @@ def test_the_environment_says_versions_and_git_state():
 def test_a_picture_needs_a_run(tmp_path):
     with pytest.raises(ValueError, match=r"with a run\.json"):
         picture(tmp_path)
-    RunFolder(tmp_path / "empty")
+    RunFolder(tmp_path / "empty").write(status="running")
     with pytest.raises(ValueError, match="something to draw"):
         picture(tmp_path / "empty")

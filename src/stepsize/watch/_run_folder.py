@@ -50,7 +50,6 @@ class RunFolder:
             )
             raise FileExistsError(_check.message("out", str(path), rule, remedy))
         self.path.mkdir(parents=True, exist_ok=True)
-        self.write(status="started")
 
     @staticmethod
     def existing(path: Path | str) -> "RunFolder":
