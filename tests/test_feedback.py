@@ -152,8 +152,23 @@ def test_plateau_looks_at_what_is_observed_and_refuses_other_names():
     assert control.rates["group0"] == 0.05
     with pytest.raises(ValueError, match=r"looks at 'validation_loss', and observe got 'val_loss'"):
         control.observe(val_loss=1.0)
+    blind = Control(sgd(), lr=linear(4), feedback=plateau())
     with pytest.raises(ValueError, match="feedback looks at the loss of every step"):
-        Control(sgd(), feedback=plateau()).step()
+        blind.step()
+    assert blind.position == 0
+
+
+def test_a_step_that_a_scaler_left_out_is_not_looked_at():
+    weight = torch.zeros(1, requires_grad=True)
+    scaler = torch.amp.GradScaler("cpu")
+    feedback = plateau(patience=0, factor=0.5)
+    control = Control(torch.optim.SGD([weight], lr=0.1), feedback=feedback, scaler=scaler)
+    for loss, gradient in ((1.0, 1.0), (math.inf, math.inf), (0.5, 1.0)):
+        scaler.scale(torch.ones(()))
+        weight.grad = torch.full((1,), gradient)
+        control.step(loss)
+    assert control.rates["group0"] == 0.1
+    assert [event.what for event in control.log] == ["skipped"]
 
 
 def test_a_controller_of_ones_own_is_taken_and_its_nonsense_refused():

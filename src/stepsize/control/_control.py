@@ -16,7 +16,7 @@ from stepsize.control._observer import SIGNALS, Observer
 from stepsize.control._plan import Plan
 from stepsize.control._records import Step, read, record
 from stepsize.control._update import Closure, Updater
-from stepsize.control.feedback import Feedback, Steering
+from stepsize.control.feedback import Feedback
 from stepsize.schedule import Schedule
 
 new_step = tuple.__new__  # twice as fast as the named tuple's own
@@ -202,6 +202,9 @@ class Control(Governed):
                     optimizer.zero_grad()
             driver.advance(advance)
             return new_step(Step, (position, None, None, True))
+        looks = steering is not None and steering.feedback.of == "loss"
+        if looks and loss is None and closure is None:
+            raise ValueError("feedback looks at the loss of every step; call control.step(loss)")
         wanted: set[str] = set()
         for observer in self._observers:
             wanted.update(observer.wants(driver.steps))
@@ -219,8 +222,9 @@ class Control(Governed):
         if self._zero:
             updater.zero_grad()
         self._move(updated.done, advance)
-        if steering is not None:
-            self._steer(steering, loss, position)
+        if steering is not None:  # a loss whose gradients were not finite says nothing
+            values = {"loss": read(loss)} if looks and updated.done is not False else None
+            self._governor.steer(values, True, position, updater.device)
         if facts is not None:
             for observer in self._observers:
                 observer.on_step(facts)
@@ -260,14 +264,6 @@ class Control(Governed):
         if not bool(done):
             self._governor.retreat(position)
             self._move(False, 0.0)
-
-    def _steer(self, steering: Steering, loss: Any, position: float) -> None:
-        values = None
-        if steering.feedback.of == "loss":
-            if loss is None:
-                raise ValueError("feedback looks at the loss of every step; call control.step(loss)")
-            values = {"loss": read(loss)}
-        self._governor.steer(values, True, position, self._updater.device)
 
     def observe(self, **values: float | Tensor) -> None:
         """Hand measured values, such as validation losses, to observers and feedback. Tensors are read back.
