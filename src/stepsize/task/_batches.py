@@ -26,7 +26,7 @@ class Shuffled:
         lengths: of each example, int64 [examples]; for batches of like length.
 
     Raises:
-        ValueError: the size is below 1 or above the number of examples.
+        TypeError, ValueError: an argument is not what is said above.
 
     Example:
         >>> import torch
@@ -48,7 +48,14 @@ class Shuffled:
         make: Callable[[Tensor, torch.Generator], Any],
         lengths: Tensor | None = None,
     ) -> None:
+        examples = _check.whole("examples", examples, least=1)
         self._size = _check.whole("batch_size", size, least=1)
+        if not isinstance(generator, torch.Generator):
+            raise TypeError(_check.message("generator", generator, "a torch.Generator"))
+        if not callable(make):
+            raise TypeError(_check.message("make", make, "a function of (indices, generator)"))
+        if lengths is not None and (not isinstance(lengths, Tensor) or lengths.shape != (examples,)):
+            raise ValueError(_check.message("lengths", lengths, f"a tensor of shape ({examples},)"))
         if self._size > examples:
             raise ValueError(_check.message("batch_size", size, f"at most {examples:,}, the number of examples"))
         self._examples, self._generator, self._make, self._lengths = examples, generator, make, lengths
