@@ -53,6 +53,7 @@ def test_it_may_be_called_as_often_as_one_likes(calls):
         for _ in range(calls):
             scheduler.step()
     assert scheduler.last_epoch == 5
+    assert [event.what for event in scheduler.log] == (["idle"] if calls > 1 else [])
 
 
 def test_called_once_an_epoch_it_is_where_the_optimizer_is():

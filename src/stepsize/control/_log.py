@@ -15,8 +15,8 @@ class Event(NamedTuple):
     Attributes:
         step: how many steps had been done.
         position: the run's clock.
-        what: ``scale``, ``set``, ``release``, ``rebase``, ``feedback``, ``foreign``, ``extend``, ``resume`` or
-            ``skipped``.
+        what: ``scale``, ``set``, ``release``, ``rebase``, ``feedback``, ``foreign``, ``extend``, ``resume``,
+            ``skipped`` or ``idle`` (a call of ``Scheduler.step`` without an update).
         value: the number that came with it, such as the factor.
         group: the pattern of the groups concerned.
         reason: why, in words.

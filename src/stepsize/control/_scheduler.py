@@ -23,7 +23,8 @@ class Scheduler(Governed, LRScheduler):
         as for ``Control``, with the optimizer's real updates as the clock
 
     The clock counts updates of the optimizer, not calls of ``step``: a step that a gradient scaler left out, a step
-    called by each of several processes, or once an epoch, cannot make the rate wrong. Every call of ``step`` writes the
+    called by each of several processes, or once an epoch, cannot make the rate wrong; the first call without an update
+    is noted in ``log``. Every call of ``step`` writes the
     rates of the position that the optimizer has reached.
 
     Args:
@@ -97,6 +98,7 @@ class Scheduler(Governed, LRScheduler):
         self._updates = _Updates()
         self._handle = optimizer.register_step_post_hook(self._updates)
         self._step_count = 1  # torch's count of calls, which trainers look at
+        self._told = False  # whether the log has it that there were calls without an update
 
     @property
     def base_lrs(self) -> list[float]:  # type: ignore[override]
@@ -139,6 +141,9 @@ class Scheduler(Governed, LRScheduler):
             driver.advance(1.0)
         if metrics is not None or done == 0:
             driver.write()
+        if metrics is None and done == 0 and driver.steps > 0 and not self._told:
+            self._told = True
+            driver.say("idle", reason="step was called more often than the optimizer was updated, which moves nothing")
         if steering is not None:
             values = None if metrics is None else {steering.feedback.of: float(metrics)}
             self._steer(steering, values, done > 0)
