@@ -17,6 +17,7 @@ from stepsize._extras import MissingExtraError
 from stepsize.report import _courses as courses
 from stepsize.task import Run, Startable
 from stepsize.task.built_in import _frozenlake_world
+from stepsize.task.built_in._bowl_sweep import amplitudes, expected_ratios, measured_threshold, rate_sweep
 from stepsize.task.built_in._frozenlake import FrozenLake, frozenlake
 from stepsize.task.built_in._frozenlake_curves import learning_curves
 from stepsize.task.built_in._frozenlake_world import action_values, greedy, optimal_values, optimum, success, world
@@ -80,7 +81,7 @@ def test_descent_converges_up_to_the_bound_of_theory_and_not_beyond(eigenvalues,
     bound = stable_below(eigenvalues, momentum)
     assert bound == pytest.approx(2 * (1 + momentum) / max(eigenvalues))
     sweep = [trajectory(share * bound, eigenvalues, steps=200, momentum=momentum) for share in (0.5, 0.98, 1.02)]
-    low, high = courses.measured_threshold(sweep)
+    low, high = measured_threshold(sweep)
     assert low < bound < high
     assert (low, high) == (sweep[1].rate, sweep[2].rate)
 

@@ -20,7 +20,7 @@ FLOORS = [
     {"watch", "draw"},
     {"task"},
     {"engine"},
-    {"find"},
+    {"find", "sweep"},
     {"cli", "integrations", "report"},
     {"__main__"},
 ]

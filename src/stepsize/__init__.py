@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from stepsize.schedule import step_decay as step_decay
     from stepsize.schedule import warmup as warmup
     from stepsize.schedule import wsd as wsd
+    from stepsize.sweep import Sweep as Sweep
+    from stepsize.sweep import logspace as logspace
+    from stepsize.sweep import sweep as sweep
     from stepsize.task import Task as Task
     from stepsize.task import Trial as Trial
     from stepsize.task import train as train
@@ -58,6 +61,7 @@ _ROOMS = {
         "warmup",
         "wsd",
     ),
+    "sweep": ("Sweep", "logspace", "sweep"),
     "task": ("Task", "Trial", "train"),
     "watch": ("JsonLines", "TensorBoard"),
 }
@@ -71,6 +75,7 @@ __all__ = [
     "Plan",
     "Schedule",
     "Scheduler",
+    "Sweep",
     "Task",
     "TensorBoard",
     "Trial",
@@ -84,11 +89,13 @@ __all__ = [
     "from_torch",
     "greedy",
     "linear",
+    "logspace",
     "noisy_plateau",
     "one_cycle",
     "plateau",
     "range_test",
     "step_decay",
+    "sweep",
     "train",
     "warmup",
     "wsd",
@@ -96,7 +103,7 @@ __all__ = [
 
 
 class _Package(ModuleType):
-    """Keeps ``stepsize.find`` and ``stepsize.draw`` the functions, whoever has imported the rooms of that name."""
+    """Keeps ``stepsize.find``, ``draw`` and ``sweep`` the functions, whoever has imported the rooms of that name."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "schedule":

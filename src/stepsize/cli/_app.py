@@ -1,4 +1,4 @@
-"""The commands: tune, find, train, plot, tasks."""
+"""The commands: tune, find, train, plot, schedules, tasks."""
 
 import csv
 import math
@@ -14,12 +14,34 @@ from rich.table import Table
 
 from stepsize import _check
 from stepsize._version import __version__
+from stepsize.cli._courses import course
 from stepsize.cli._job import Job, job, resumed
+from stepsize.cli._options import (
+    Accumulate,
+    Amp,
+    AsJson,
+    BatchSize,
+    Clip,
+    Data,
+    Deterministic,
+    Device,
+    Epochs,
+    High,
+    Low,
+    Out,
+    ScheduleText,
+    Seed,
+    Steps,
+    TaskName,
+    Threads,
+)
 from stepsize.cli._screen import Screen
+from stepsize.cli._sweep import sweep_command, told
 from stepsize.draw import draw
 from stepsize.find import Finding, check_range
-from stepsize.report import GALLERY, explanation, gallery_picture, signature, summary
+from stepsize.report import GALLERY, explanation, gallery_picture, picture, signature, summary
 from stepsize.schedule import Schedule, part
+from stepsize.sweep import NAME, Sweep
 from stepsize.task import BUILT_IN, Task, Trained
 
 
@@ -40,40 +62,12 @@ app = typer.Typer(
     epilog="Start with: stepsize tune digits",
 )
 
-TaskName = Annotated[
-    str, typer.Argument(metavar="TASK", help="A task's name (see `stepsize tasks`), or your own: train.py:task.")
-]
-Seed = Annotated[int, typer.Option(help="Seed of weights, data order and everything drawn.")]
-Steps = Annotated[int | None, typer.Option(help="Length of the run in steps; the task's own when left out.")]
-Out = Annotated[Path | None, typer.Option(help="New folder for the run; runs/TASK-0001, -0002 ... when left out.")]
-ScheduleText = Annotated[
-    str | None,
-    typer.Option("--schedule", help="A schedule, such as 'warmup(5%) >> cosine()'; the task's when left out."),
-]
-Clip = Annotated[float | None, typer.Option(help="Largest global gradient norm let through; the task's when left out.")]
-Threads = Annotated[
-    int,
-    typer.Option(
-        min=1, max=4096, help="CPU threads: with one, small networks are quick and figures do not depend on cores."
-    ),
-]
-BatchSize = Annotated[
-    int | None, typer.Option(min=1, help="Examples in a batch; the task's when left out. The run keeps its epochs.")
-]
-Epochs = Annotated[float | None, typer.Option(help="Length of the run in epochs, instead of --steps.")]
-Data = Annotated[
-    Path | None,
-    typer.Option(help="Folder of the data set, in the hub's layout, or a folder of several; as STEPSIZE_DATA."),
-]
-Device = Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:1 ...")]
-Amp = Annotated[bool, typer.Option("--amp", help="Compute the loss in bfloat16 (autocast).")]
-Accumulate = Annotated[int, typer.Option(min=1, help="Batches to one update.")]
-Deterministic = Annotated[
-    bool, typer.Option("--deterministic", help="Only algorithms that give the same bits each time; slower on a GPU.")
-]
-Low = Annotated[float, typer.Option(help="Lowest rate to try.")]
-High = Annotated[float, typer.Option(help="Highest rate to try.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, the rest on standard error.")]
+app.add_typer(course)
+app.command(
+    name="sweep",
+    epilog="Examples: stepsize sweep digits --lr 1e-3:10:9 --seeds 3 | stepsize sweep digits --lr 1e-4:1:13"
+    " --optimizer 'sgd(momentum=0.9),adamw' | stepsize sweep digits --lr 1e-2:1:5 --batch-size 16,64,256 --out mine",
+)(sweep_command)
 
 
 def _version(wanted: bool) -> None:
@@ -208,19 +202,30 @@ FORMATS = (".png", ".svg", ".pdf", ".csv")
 @app.command(
     epilog="Examples: stepsize plot 'warmup(5%) >> cosine()' --total 1000 -o schedule.png"
     " | stepsize plot 'cosine()' 'linear()' --total 1000 -o both.svg | stepsize plot 'wsd()' --total 1000 -o table.csv"
+    " | stepsize plot sweeps/digits-0001"
 )
 def plot(
     schedules: Annotated[
-        list[str], typer.Argument(metavar="SCHEDULE...", help="Schedules, as 'warmup(5%) >> cosine()'.")
+        list[str],
+        typer.Argument(
+            metavar="WHAT...", help="Schedules, as 'warmup(5%) >> cosine()'; or the folder of a sweep or run."
+        ),
     ],
-    total: Annotated[float, typer.Option(help="Length of the run in steps.")],
+    total: Annotated[float | None, typer.Option(help="Length of the run in steps, for schedules.")] = None,
     per_epoch: Annotated[float | None, typer.Option(help="Steps in an epoch, for lengths such as 3ep.")] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The picture (.png, .svg, .pdf) or table (.csv).")] = Path(
-        "schedule.png"
-    ),
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The picture (.png, .svg, .pdf) or table (.csv); schedule.png if left out."),
+    ] = None,
     as_json: AsJson = False,
-) -> None:
-    """Draw schedules side by side, or write their values at every step."""
+) -> int:
+    """Draw schedules side by side, or write their values at every step; draw a sweep or a run again."""
+    folder = Path(schedules[0])
+    if len(schedules) == 1 and folder.is_dir():
+        return _plot_folder(folder, out, as_json)
+    if total is None:
+        raise ValueError("plot needs --total, the length of the run in steps (or the folder of a sweep or run)")
+    out = Path("schedule.png") if out is None else out
     if out.suffix.lower() not in FORMATS:
         raise ValueError(_check.message("out", str(out), f"a file ending in {', '.join(FORMATS)}"))
     laid = {text: Schedule.parse(text).over(total, per_epoch) for text in schedules}
@@ -236,6 +241,21 @@ def plot(
         screen.say(f"{schedule}\nfirst {first:.4g}   half-way {half:.4g}   end {end:.4g}   written to {out}")
         answers.append({"schedule": str(schedule), "first": first, "half_way": half, "end": end})
     screen.answer(**answers[0], total=total, picture=str(out), schedules=answers)
+    return 0
+
+
+def _plot_folder(folder: Path, out: Path | None, as_json: bool) -> int:
+    screen = Screen(as_json)
+    if (folder / NAME).exists():
+        if out is not None and out.suffix.lower() == ".csv":
+            return told(screen, Sweep.open(folder), out)
+        return told(screen, Sweep.open(folder), picture=out)
+    if out is not None:
+        raise ValueError("the picture of a run goes into its folder; leave --out out")
+    image = picture(folder)
+    screen.say(f"picture  {image}")
+    screen.answer(picture=str(image))
+    return 0
 
 
 def _write_table(out: Path, laid: dict[str, Schedule], total: float) -> None:
@@ -303,8 +323,8 @@ def _finish(work: Job, trained: Trained, finding: Finding | None = None) -> int:
     image = work.picture()
     measured = {**trained.metrics, **trained.test}
     figures = "   ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in measured.items())
-    if trained.diverged:
-        work.screen.say(f"diverged: the training loss was not finite at step {trained.steps}; try a lower rate")
+    if trained.complaint:
+        work.screen.say(trained.complaint)
     work.screen.say(f"trained  {trained.steps} steps in {trained.seconds:.1f} s   {figures}")
     work.screen.say(f"run      {work.folder.path}")
     work.screen.say(f"picture  {image}")

@@ -79,14 +79,10 @@ class Job:
         per_epoch = None if builder is None else builder.epoch(self.batch_size)
         Plan(self.schedule, clip=self.clip).over(self.steps, per_epoch)
         own, clip = getattr(self.task, "schedule", None), None if builder is None else builder.clip
-        plan = Plan(self.schedule or own, clip=self.clip or clip)
-        try:
-            self.folder = RunFolder.fresh(self.task.name) if out is None else RunFolder(out)
-        except FileExistsError:
-            raise
-        except OSError as error:
-            where = "the folder runs" if out is None else f"--out {out}"
-            raise ValueError(f"{where} cannot be written: {error.strerror}; choose another with --out") from None
+        plan = Plan(
+            self.schedule or own, clip=self.clip or clip, feedback=None if builder is None else builder.feedback
+        )
+        self.folder = new_folder(self.task.name, out)
         self.folder.write(
             command=self.command,
             task=self.task.name,
@@ -95,6 +91,7 @@ class Job:
             seed=self.seed,
             steps=self.steps,
             said=self._said(),
+            about_task=dict(builder.facts) if builder is not None else {},
             done=0,
             started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             status="running",
@@ -193,8 +190,37 @@ class Job:
         )
 
 
+def new_folder(name: str, out: Path | None) -> RunFolder:
+    """The folder of a new run: the one that was asked for, or the next free one of a name under ``runs``."""
+    try:
+        return RunFolder.fresh(name) if out is None else RunFolder(out)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        where = "the folder runs" if out is None else f"--out {out}"
+        raise ValueError(f"{where} cannot be written: {error.strerror}; choose another with --out") from None
+
+
 def job(command: str, words: Mapping[str, Any]) -> Job:
     """A job from the words of a command line, by the names of its options."""
+    task, said = settled_task(words)
+    size = words.get("batch_size")
+    steps = steps_of(task, words, size)
+    return Job(
+        command,
+        task,
+        Screen(words["as_json"]),
+        words["seed"],
+        steps,
+        words["schedule"],
+        words["clip"],
+        size,
+        {"task": words["task"], "threads": words["threads"], **said},
+    )
+
+
+def settled_task(words: Mapping[str, Any]) -> tuple[Startable, dict[str, Any]]:
+    """The task that the words of a command line name, set up as they say, and those of them that did so."""
     said = {name: value for name, value in words.items() if name in WORDS and value is not None}
     torch.set_num_threads(words["threads"])
     if said.get("deterministic"):
@@ -209,19 +235,7 @@ def job(command: str, words: Mapping[str, Any]) -> Job:
         raise ValueError(f"the task {task.name!r} trains by itself and takes no {', '.join(changes)}; leave that out")
     if isinstance(task, Task):
         task = replace(task, **changes)
-    size = words.get("batch_size")
-    steps = _steps(task, words, size)
-    return Job(
-        command,
-        task,
-        Screen(words["as_json"]),
-        words["seed"],
-        steps,
-        words["schedule"],
-        words["clip"],
-        size,
-        {"task": words["task"], "threads": words["threads"], **said},
-    )
+    return task, said
 
 
 def resumed(folder: Path, as_json: bool) -> tuple[Job, float]:
@@ -237,7 +251,8 @@ def resumed(folder: Path, as_json: bool) -> tuple[Job, float]:
     return work, facts["rate"]
 
 
-def _steps(task: Startable, words: Mapping[str, Any], size: int | None) -> int:
+def steps_of(task: Startable, words: Mapping[str, Any], size: int | None) -> int:
+    """The length of a run that the words of a command line say, or the task's own."""
     steps, epochs = words.get("steps"), words.get("epochs")
     if steps is not None and epochs is not None:
         raise ValueError("--steps and --epochs both say how long the run is; give one of them")

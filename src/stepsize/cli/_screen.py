@@ -70,4 +70,4 @@ class Bar:
 
     def on_event(self, step: int, event: Mapping[str, Any]) -> None:
         """Say what has changed the rate."""
-        self._progress.console.print(f"step {step}: {event_line(event)}", highlight=False)
+        self._progress.console.print(f"step {step}: {event_line(event)}", highlight=False, soft_wrap=True)

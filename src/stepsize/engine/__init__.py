@@ -1,7 +1,11 @@
 """How trials get done: an engine takes trials and yields results as they finish."""
 
-from stepsize.engine._serial import Engine as Engine
-from stepsize.engine._serial import Result as Result
+from stepsize.engine._named import engine_named as engine_named
+from stepsize.engine._processes import Processes as Processes
+from stepsize.engine._processes import cores as cores
 from stepsize.engine._serial import serial as serial
+from stepsize.engine._work import Engine as Engine
+from stepsize.engine._work import Leg as Leg
+from stepsize.engine._work import Result as Result
 
-__all__ = ["Engine", "Result", "serial"]
+__all__ = ["Engine", "Leg", "Processes", "Result", "cores", "engine_named", "serial"]

@@ -1,47 +1,14 @@
 """One trial after the other, in this process."""
 
-import math
-import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
 from stepsize import _check
+from stepsize.engine._work import Leg, Result, done
 from stepsize.task import Startable, Trial
 
-CHUNK = 25  # steps between two looks at whether the loss is still finite
 
-
-@dataclass(frozen=True)
-class Result:
-    """A finished trial.
-
-    Attributes:
-        trial: what was trained.
-        score: loss on the task's fixed set of training data, lower is better; infinite when training diverged.
-        losses: training loss of each step done.
-        metrics: validation figures by name; empty when training diverged.
-        seconds: wall-clock time.
-        engine: the name of the engine that did it.
-    """
-
-    trial: Trial
-    score: float
-    losses: tuple[float, ...]
-    metrics: dict[str, float]
-    seconds: float
-    engine: str
-
-    @property
-    def diverged(self) -> bool:
-        """Whether the training loss or the score was not finite."""
-        return not math.isfinite(self.score)
-
-
-Engine = Callable[[Startable, Iterable[Trial]], Iterator[Result]]
-
-
-def serial(task: Startable, trials: Iterable[Trial]) -> Iterator[Result]:
-    """Train the trials one after the other, and yield each as it finishes.
+def serial(task: Startable, trials: Iterable[Trial | Leg]) -> Iterator[Result]:
+    """Train the trials one after the other, with the threads torch has, and yield each as it finishes.
 
     Args:
         task: what the trials are of.
@@ -59,22 +26,29 @@ def serial(task: Startable, trials: Iterable[Trial]) -> Iterator[Result]:
         >>> fast.score < slow.score
         True
     """
+    check_work(task, trials)
+    return (done(task, work, "serial") for work in map(check_trial, trials))
+
+
+def check_work(task: object, trials: object) -> None:
+    """Raise unless these are a task and several trials.
+
+    Args:
+        task: what the trials are of.
+        trials: what is to be trained.
+    """
     if not isinstance(task, Startable):
         raise TypeError(_check.message("task", task, "a task", 'for example task_named("digits")'))
     if not isinstance(trials, Iterable):
         raise TypeError(_check.message("trials", trials, "several trials"))
-    return (_finish(task, trial) for trial in trials)
 
 
-def _finish(task: Startable, trial: Trial) -> Result:
-    if not isinstance(trial, Trial):
-        raise TypeError(_check.message("trials", trial, "several trials"))
-    began = time.perf_counter()
-    run = task.start(trial)
-    losses: list[float] = []
-    while len(losses) < trial.steps and (not losses or math.isfinite(losses[-1])):
-        losses += run.advance(min(CHUNK, trial.steps - len(losses)))
-    score = run.score() if math.isfinite(losses[-1]) else math.inf
-    score = score if math.isfinite(score) else math.inf
-    metrics = run.metrics() if math.isfinite(score) else {}
-    return Result(trial, score, tuple(losses), metrics, time.perf_counter() - began, "serial")
+def check_trial(work: Trial | Leg) -> Trial | Leg:
+    """The same, if it is a trial or a leg of one.
+
+    Args:
+        work: one of several trials.
+    """
+    if not isinstance(work, Trial | Leg):
+        raise TypeError(_check.message("trials", work, "several trials"))
+    return work

@@ -7,5 +7,6 @@ from stepsize.report._gallery import gallery_picture as gallery_picture
 from stepsize.report._gallery import signature as signature
 from stepsize.report._gallery import summary as summary
 from stepsize.report._picture import picture as picture
+from stepsize.report._sweep_picture import sweep_picture as sweep_picture
 
-__all__ = ["GALLERY", "example", "explanation", "gallery_picture", "picture", "signature", "summary"]
+__all__ = ["GALLERY", "example", "explanation", "gallery_picture", "picture", "signature", "summary", "sweep_picture"]

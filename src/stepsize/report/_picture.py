@@ -3,15 +3,22 @@
 import json
 import math
 import textwrap
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from stepsize import _check
 from stepsize.draw import figure
+from stepsize.report._bowl import BLUE, GREY, RED
+from stepsize.report._panels import ORANGE, Bowl, Lines, Panel, is_noisy, moving_mean, success
 
-BLUE, ORANGE, RED, GREY = "#1f5fa8", "#e0812a", "#b8232f", "#8a8f98"
-Panel = Callable[[Any], None]
+COLUMNS = {1: 1, 2: 2, 4: 2}  # by the number of panels; else three
+WIDEST = 75  # characters of a panel's title
+MANY = 40  # recorded losses from which on their mean is drawn too
+FIGURES = 2  # validation figures of a task's own that are drawn
+SHOWN = {"step", "validation_loss", "success", "optimum", "distance", "x1", "x2"}  # elsewhere in the picture
 
 
 def picture(folder: Path | str) -> Path:
@@ -49,7 +56,7 @@ def picture(folder: Path | str) -> Path:
     panels = _panels(folder, facts)
     if not panels:
         raise ValueError(_check.message("folder", str(folder), "a run folder with something to draw"))
-    columns = min(2, len(panels))
+    columns = COLUMNS.get(len(panels), 3)
     rows = math.ceil(len(panels) / columns)
     sheet = figure(5.6 * columns, 3.6 * rows + 0.4)
     sheet.suptitle(textwrap.fill(_title(facts), 46 * columns), fontsize=12)
@@ -64,18 +71,28 @@ def picture(folder: Path | str) -> Path:
 
 
 def _panels(folder: Path, facts: dict[str, Any]) -> list[Panel]:
-    panels: list[Panel] = []
+    bowl = Bowl.of(facts)
+    validation = _lines(folder / "validation.jsonl")
+    lines = [*_lines(folder / "metrics.jsonl"), *validation]
+    panels: list[Panel] = [] if bowl is None else bowl.panels(lines)
+    if any(line.get("success") is not None for line in lines):
+        panels.append(lambda ax: success(ax, lines))
     if (folder / "finding.json").is_file():
         finding = json.loads((folder / "finding.json").read_text(encoding="utf-8"))
-        panels.append(lambda ax: _evidence(ax, finding))
-    lines = [line for name in ("metrics.jsonl", "validation.jsonl") for line in _lines(folder / name)]
+        panels.append(lambda ax: _evidence(ax, finding, bowl))
     if any("rate" in line for line in lines):
-        panels.append(lambda ax: _rates(ax, lines, facts))
+        panels.append(lambda ax: _rates(ax, lines, facts, bowl))
     if any(line.get("loss") is not None for line in lines):
-        panels.append(lambda ax: _losses(ax, lines))
-    if any("accuracy" in line for line in lines):
-        panels.append(lambda ax: _accuracy(ax, lines))
-    return panels
+        events = [line["step"] for line in _lines(folder / "events.jsonl") if line.get("what") == "feedback"]
+        panels.append(lambda ax: _losses(ax, lines, events))
+    names = {name: None for line in validation or lines for name, value in line.items() if _is_figure(name, value)}
+    panels += [partial(_figure, lines=lines, name=name) for name in ["accuracy"] * ("accuracy" in names)]
+    own = [name for name in names if name != "accuracy"] if validation else []
+    return panels + [partial(_figure, lines=lines, name=name) for name in own[:FIGURES]]
+
+
+def _is_figure(name: str, value: Any) -> bool:
+    return name not in SHOWN and isinstance(value, int | float)
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:
@@ -88,15 +105,17 @@ def _title(facts: dict[str, Any]) -> str:
     parts = [str(facts.get("task", "run"))]
     if facts.get("rate"):
         parts.append(f"rate {facts['rate']:.3g}")
-    accuracy = (facts.get("metrics") or {}).get("accuracy")
-    if accuracy is not None:
-        parts.append(f"validation accuracy {accuracy:.2%}")
+    metrics = facts.get("metrics") or {}
+    if metrics.get("accuracy") is not None:
+        parts.append(f"validation accuracy {metrics['accuracy']:.2%}")
+    if metrics.get("success") is not None:
+        parts.append(f"success {metrics['success']:.3f} of {metrics['optimum']:.3f}")
     if facts.get("status") not in (None, "finished"):
         parts.append(str(facts["status"]))
     return "  ·  ".join([*parts, f"seed {facts['seed']}"] if "seed" in facts else parts)
 
 
-def _evidence(ax: Any, finding: dict[str, Any]) -> None:
+def _evidence(ax: Any, finding: dict[str, Any], bowl: Bowl | None) -> None:
     """Score against rate, a line for each length of short run, the chosen rate and its interval marked."""
     trials = finding["trials"]
     lengths = sorted({trial["steps"] for trial in trials})
@@ -115,12 +134,17 @@ def _evidence(ax: Any, finding: dict[str, Any]) -> None:
     if finding["rate"]:
         ax.axvspan(finding["low"], finding["high"], color=ORANGE, alpha=0.15, linewidth=0)
         ax.axvline(finding["rate"], color=ORANGE, linewidth=2, label=f"chosen {finding['rate']:.3g}")
-    ax.set(xscale="log", yscale="log", xlabel="learning rate", ylabel="training loss after a short run")
+    of_success = any("success" in trial for trial in trials)  # then the score is what is missed, and may be 0
+    what = "missed of the best success" if of_success else "training loss"
+    ax.set(xscale="log", xlabel="learning rate", ylabel=f"{what} after a short run")
+    ax.set_yscale("linear" if of_success or min(scores, default=1.0) <= 0 else "log")
     ax.set_title("How the rate was found", fontsize=10)
     ax.legend(fontsize=8, loc="lower left")
+    if bowl is not None:
+        bowl.mark_evidence(ax)
 
 
-def _rates(ax: Any, lines: list[dict[str, Any]], facts: dict[str, Any]) -> None:
+def _rates(ax: Any, lines: list[dict[str, Any]], facts: dict[str, Any], bowl: Bowl | None) -> None:
     steps = [line for line in lines if "rate" in line]
     ax.plot(
         [line["step"] for line in steps],
@@ -131,32 +155,57 @@ def _rates(ax: Any, lines: list[dict[str, Any]], facts: dict[str, Any]) -> None:
     )
     ax.set(xlabel="step", ylabel="learning rate", ylim=(0, None))
     schedule = str(facts.get("plan", "")).partition("lr: ")[2].partition("\n")[0]
-    ax.set_title("The schedule as applied" + (f": {schedule}" if schedule else ""), fontsize=10)
+    ax.set_title(_shortened("The rate as applied" + (f": {schedule}" if schedule else "")), fontsize=10)
+    if bowl is not None:
+        bowl.mark_rate(ax)
+
+
+def _shortened(title: str) -> str:
+    return title if len(title) <= WIDEST else title[: WIDEST - 1] + "…"
 
 
 def _marker(lines: list[dict[str, Any]]) -> str:
     return "o" if len(lines) < 5 else ""
 
 
-def _losses(ax: Any, lines: list[dict[str, Any]]) -> None:
+def _losses(ax: Any, lines: list[dict[str, Any]], cuts: list[int]) -> None:
     steps = [line for line in lines if line.get("loss") is not None]
-    at, losses = [line["step"] for line in steps], [line["loss"] for line in steps]
-    ax.plot(at, losses, color=BLUE, linewidth=0.9, marker=_marker(steps), label="training")
+    at, losses = np.array([line["step"] for line in steps]), np.array([float(line["loss"]) for line in steps])
+    won_or_lost = set(losses.tolist()) <= {0.0, 1.0}  # the points themselves show nothing
+    averaged = len(steps) >= MANY and (won_or_lost or is_noisy(losses))
+    if not (averaged and won_or_lost):
+        faint = 0.35 if averaged else 1.0
+        ax.plot(at, losses, color=BLUE, linewidth=0.9, alpha=faint, marker=_marker(steps), label="training")
+    if averaged:
+        width = len(steps) // (8 if won_or_lost else 20)
+        label = f"training, mean of {width} recorded steps"
+        ax.plot(at, moving_mean(losses, width), color=BLUE, linewidth=1.8, label=label)
     seen = [line for line in lines if line.get("validation_loss") is not None]
     if seen:
-        at = [line["step"] for line in seen]
-        ax.plot(at, [line["validation_loss"] for line in seen], "o-", color=ORANGE, markersize=3, label="validation")
-    if all(line["loss"] > 0 for line in steps):
+        at_seen = [line["step"] for line in seen]
+        ax.plot(
+            at_seen, [line["validation_loss"] for line in seen], "o-", color=ORANGE, markersize=3, label="validation"
+        )
+    for number, step in enumerate(cuts):
+        name = None if number else "feedback changes the rate"
+        ax.axvline(step, color=GREY, linewidth=1, linestyle=":", label=name)
+    if (losses > 0).all():
         ax.set_yscale("log")
     ax.set(xlabel="step", ylabel="loss")
     ax.set_title("Loss", fontsize=10)
     ax.legend(fontsize=8)
 
 
-def _accuracy(ax: Any, lines: list[dict[str, Any]]) -> None:
-    seen = [line for line in lines if line.get("accuracy") is not None]
-    at, values = [line["step"] for line in seen], [100 * line["accuracy"] for line in seen]
+def _figure(ax: Any, lines: Lines, name: str) -> None:
+    """A validation figure; accuracies in percent."""
+    seen = [line for line in lines if line.get(name) is not None]
+    scale, unit = (100, " %") if name == "accuracy" else (1, "")
+    words = name.replace("_", " ")
+    at, values = [line["step"] for line in seen], [scale * line[name] for line in seen]
     ax.plot(at, values, "o-", color=ORANGE, markersize=3)
-    ax.annotate(f"{values[-1]:.2f} %", (at[-1], values[-1]), xytext=(-4, -14), textcoords="offset points", ha="right")
-    ax.set(xlabel="step", ylabel="validation accuracy (%)", ylim=(None, 101))
-    ax.set_title("Accuracy", fontsize=10)
+    last = f"{values[-1]:.2f}{unit}" if unit else f"{values[-1]:.4g}"
+    ax.annotate(last, (at[-1], values[-1]), xytext=(-4, -14), textcoords="offset points", ha="right")
+    ax.set(xlabel="step", ylabel=f"validation {words}{' (%)' if unit else ''}")
+    if unit:
+        ax.set_ylim(None, 101)
+    ax.set_title(words[:1].upper() + words[1:], fontsize=10)

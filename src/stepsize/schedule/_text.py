@@ -6,7 +6,7 @@ Grammar::
     product  = factor ("*" factor)*
     factor   = NUMBER | NAME "(" [argument ("," argument)*] ")" | "(" schedule ")"
     argument = [NAME "="] value
-    value    = ["-"] NUMBER ["%" | "ep"] | STRING | "[" [value ("," value)*] "]" | schedule
+    value    = ["-"] NUMBER ["%" | "ep"] | STRING | "[" [value ("," value)*] "]" | "True" | "False" | schedule
 """
 
 import inspect
@@ -26,6 +26,7 @@ _TOKEN = re.compile(
     |(?P<unit>%|ep\b)|(?P<name>[A-Za-z_]\w*)|(?P<string>"[^"]*"|'[^']*')|(?P<mark>>>|[*(),=[\]])""",
     re.VERBOSE,
 )
+TRUTH = {"True": True, "False": False}
 Factor = Schedule | float
 
 
@@ -240,6 +241,9 @@ class _Parser:
             return string.text[1:-1]
         if self.take("["):
             return self.values()
+        if token.text in TRUTH and self.tokens[self.index + 1].kind != "(":
+            self.index += 1
+            return TRUTH[token.text]
         return self.sequence()
 
     def values(self) -> list[object]:

@@ -2,23 +2,32 @@
 
 from stepsize.task._batches import Shuffled as Shuffled
 from stepsize.task._checkpoint import steps_done as steps_done
+from stepsize.task._contract import AXES as AXES
 from stepsize.task._contract import LARGEST as LARGEST
 from stepsize.task._contract import Resumable as Resumable
 from stepsize.task._contract import Run as Run
 from stepsize.task._contract import Startable as Startable
 from stepsize.task._contract import Trial as Trial
+from stepsize.task._contract import canonical as canonical
 from stepsize.task._files import save_state as save_state
+from stepsize.task._parcel import Parcel as Parcel
+from stepsize.task._parcel import packed as packed
+from stepsize.task._parcel import unpacked as unpacked
 from stepsize.task._registry import BUILT_IN as BUILT_IN
 from stepsize.task._registry import TaskFileError as TaskFileError
+from stepsize.task._registry import known_tasks as known_tasks
 from stepsize.task._registry import task_named as task_named
+from stepsize.task._settings import axes_of as axes_of
 from stepsize.task._supervised import Task as Task
 from stepsize.task._train import Trained as Trained
 from stepsize.task._train import TrainingInterrupted as TrainingInterrupted
 from stepsize.task._train import train as train
 
 __all__ = [
+    "AXES",
     "BUILT_IN",
     "LARGEST",
+    "Parcel",
     "Resumable",
     "Run",
     "Shuffled",
@@ -28,8 +37,13 @@ __all__ = [
     "Trained",
     "TrainingInterrupted",
     "Trial",
+    "axes_of",
+    "canonical",
+    "known_tasks",
+    "packed",
     "save_state",
     "steps_done",
     "task_named",
     "train",
+    "unpacked",
 ]

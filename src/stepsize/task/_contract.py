@@ -8,10 +8,11 @@ from typing import Any, Protocol, runtime_checkable
 
 from stepsize import _check
 from stepsize.control import Observer
-from stepsize.schedule import Schedule
+from stepsize.optim import check_choice
+from stepsize.schedule import Schedule, warmup
 
 LARGEST = 1e30  # a rate that float32 weights can still be told
-AXES = ("batch_size", "clip", "lr", "schedule")
+AXES = ("batch_size", "clip", "lr", "momentum", "optimizer", "schedule", "warmup", "weight_decay")
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,11 @@ class Trial:
 
     Args:
         task: the task's name.
-        settings: by axis: ``lr`` (the rate), ``schedule`` (a text), ``clip`` (a norm), ``batch_size``. What is left out
-            is the task's.
+        settings: by axis. ``lr`` is the rate, ``schedule`` a text, ``warmup`` a length that is put in front of the
+            schedule instead of a warm-up of its own (0 for none), ``optimizer`` a text as ``stepsize.optim.optimizer``
+            takes it, ``weight_decay``, ``momentum`` (beta1 where there are betas), ``clip`` a norm or the text of a
+            schedule that gives it, ``batch_size``. What
+            is left out is the task's. Texts are kept in their one form, so that the same trial has the same key.
         seed: of weights, data order and everything drawn, 0 <= seed < 2**32.
         steps: length of the whole run, >= 1; relative lengths of the schedule are shares of it.
 
@@ -50,16 +54,7 @@ class Trial:
         for axis in self.settings:
             if axis not in AXES:
                 raise ValueError(f"settings has {axis!r}, which is no axis; {_check.closest(str(axis), AXES)}")
-        settings = dict(self.settings)
-        if "lr" in settings:
-            settings["lr"] = _check.number("lr", settings["lr"], above=0)
-            if settings["lr"] > LARGEST:
-                raise ValueError(_check.message("lr", settings["lr"], f"at most {LARGEST:g}"))
-        if "batch_size" in settings:
-            settings["batch_size"] = _check.whole("batch_size", settings["batch_size"], least=1)
-        if "schedule" in settings and Schedule.parse(settings["schedule"]).is_absolute:
-            remedy = "leave out absolute(...): the rate is the trial's lr"
-            raise ValueError(_check.message("schedule", settings["schedule"], "a factor of lr", remedy))
+        settings = {axis: canonical(axis, value) for axis, value in sorted(self.settings.items())}
         object.__setattr__(self, "settings", settings)
         seed = _check.whole("seed", self.seed, least=0)
         if seed >= 2**32:
@@ -76,6 +71,47 @@ class Trial:
 
     def __hash__(self) -> int:
         return hash(self.key)
+
+
+def canonical(axis: str, value: Any) -> Any:
+    """A setting in its one form, or an error that says what it must be.
+
+    Args:
+        axis: one of ``AXES``.
+        value: what was given for it.
+
+    Raises:
+        TypeError, ValueError: it is no such setting.
+
+    Example:
+        >>> from stepsize.task import canonical
+        >>> canonical("schedule", "warmup( 10 )>>cosine()"), canonical("lr", 1)
+        ('warmup(10) >> cosine()', 1.0)
+    """
+    if axis == "lr":
+        rate = _check.number("lr", value, above=0)
+        if rate > LARGEST:
+            raise ValueError(_check.message("lr", rate, f"at most {LARGEST:g}"))
+        return rate
+    if axis == "batch_size":
+        return _check.whole("batch_size", value, least=1)
+    if axis == "clip":
+        return str(Schedule.parse(value)) if isinstance(value, str) else _check.number("clip", value, above=0)
+    if axis in ("weight_decay", "momentum"):
+        return _check.number(axis, value, least=0)
+    if axis == "optimizer":
+        return check_choice(value)
+    if axis == "warmup":
+        return 0.0 if value in (0, 0.0) and not isinstance(value, bool) else _length(warmup(value).length)
+    schedule = Schedule.parse(value)
+    if schedule.is_absolute:
+        remedy = "leave out absolute(...): the rate is the trial's lr"
+        raise ValueError(_check.message("schedule", value, "a factor of lr", remedy))
+    return str(schedule)
+
+
+def _length(length: Any) -> Any:
+    return length if isinstance(length, float) else str(length)
 
 
 @runtime_checkable

@@ -12,6 +12,7 @@ from stepsize.task._contract import Startable
 from stepsize.task.built_in import TASKS
 
 BUILT_IN: dict[str, Any] = {task.name: task for task in TASKS}
+_read: list[tuple[str, Startable]] = []  # from files and modules, with the name that finds them from any folder
 
 
 class TaskFileError(Exception):
@@ -45,6 +46,17 @@ def task_named(name: str) -> Startable:
     return BUILT_IN[name]  # type: ignore[no-any-return]
 
 
+def known_tasks() -> list[tuple[str, Startable]]:
+    """The built-in tasks and those that were read from files and modules, each with a name that finds it again.
+
+    Example:
+        >>> from stepsize.task import known_tasks
+        >>> "digits" in dict(known_tasks())
+        True
+    """
+    return [*BUILT_IN.items(), *_read]
+
+
 def _of_ones_own(name: str) -> Startable:
     place, _, attribute = name.rpartition(":")
     module = _from_file(Path(place)) if place.endswith(".py") else _from_module(place)
@@ -56,6 +68,8 @@ def _of_ones_own(name: str) -> Startable:
     if not _is_task(task):
         rule = "a task: stepsize.Task(...), or anything with name, steps and start(trial, watch)"
         raise TypeError(_check.message(name, task, rule))
+    found = f"{Path(place).resolve() if place.endswith('.py') else place}:{attribute}"
+    _read.append((found, task))
     return task  # type: ignore[no-any-return]
 
 

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from stepsize import _check
-from stepsize.control import Control, Observer, Plan
-from stepsize.schedule import Schedule
+from stepsize.control import Control, Observer
 from stepsize.state import RandomState, evaluating, own_randomness
 from stepsize.task._contract import Resumable, Trial
+from stepsize.task._given import batches_of, figures, loss_of, model_of, number
+from stepsize.task._settings import optimizer_of, plan_of
 
 if TYPE_CHECKING:
     from stepsize.task._supervised import Task
@@ -51,14 +52,13 @@ class SupervisedRun:
         size = trial.settings.get("batch_size")
         if size is not None and task.batch_size is None:
             raise ValueError(_check.message("batch_size", size, f"left out: the task {task.name!r} has none"))
-        schedule = trial.settings.get("schedule") or Schedule.parse(task.schedule).stretch(trial.steps / task.steps)
-        plan, per_epoch = Plan(schedule, clip=trial.settings.get("clip", task.clip)), task.epoch(size)
+        plan, per_epoch = plan_of(task, trial), task.epoch(size)
         plan.over(trial.steps, per_epoch)  # a plan that does not fit is refused before anything is built
         self.device = check_device(task.device)
         self.size = size or task.batch_size
         with own_randomness(RandomState.seeded(trial.seed)) as ended:
-            self.model = task.model().to(self.device)
-            self.optimizer = task.optimizer(self.model.parameters(), trial.settings["lr"])
+            self.model = model_of(task).to(self.device)
+            self.optimizer = optimizer_of(task, trial.settings, self.model.parameters())
             self.batches = self._fresh_batches()
         self._random = ended[0]
         self._done = 0
@@ -66,6 +66,7 @@ class SupervisedRun:
             self.optimizer,
             lr=plan.lr,
             clip=plan.clip,
+            feedback=plan.feedback,
             total=trial.steps,
             per_epoch=per_epoch,
             watch=self.watch,
@@ -74,8 +75,7 @@ class SupervisedRun:
 
     def _fresh_batches(self) -> Iterator[Any]:
         generator = torch.Generator().manual_seed(self.trial.seed)
-        batches = self.task.batches(*([generator] if self.size is None else [generator, self.size]))
-        return iter(batches)
+        return batches_of(self.task, generator, self.size)
 
     def advance(self, steps: int) -> list[float]:
         losses: list[Tensor] = []
@@ -94,7 +94,7 @@ class SupervisedRun:
         for _ in range(task.accumulate):
             batch = to_device(self._next_batch(), self.device)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=task.amp):
-                loss = task.loss(self.model, batch)
+                loss = loss_of(task, self.model, batch)
             part = loss if task.accumulate == 1 else loss / task.accumulate
             part.backward()  # type: ignore[no-untyped-call]
             whole = part.detach() if whole is None else whole + part.detach()
@@ -111,15 +111,15 @@ class SupervisedRun:
             ) from None
 
     def score(self) -> float:
-        return float(self._measure(self.task.score))
+        return number(self.task, "score(...)", self._measure(self.task.score))
 
     def metrics(self) -> dict[str, float]:
-        return {name: float(value) for name, value in self._measure(self.task.metrics).items()}
+        return figures(self.task, "metrics(...)", self._measure(self.task.metrics))
 
     def test(self) -> dict[str, float]:
         """Figures on data that nothing is chosen by."""
         measure = self.task.test
-        return {} if measure is None else {name: float(value) for name, value in self._measure(measure).items()}
+        return {} if measure is None else figures(self.task, "test(...)", self._measure(measure))
 
     def observe(self, **values: float) -> None:
         self.control.observe(**values)

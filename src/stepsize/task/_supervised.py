@@ -1,15 +1,18 @@
 """The supervised builder: a task from plain callables, trained with Control as any user would."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from stepsize import _check
-from stepsize.control import Observer, Plan
-from stepsize.task._contract import Run, Trial
+from stepsize.control import Feedback, Observer, Plan
+from stepsize.schedule import Length
+from stepsize.task._contract import AXES, Run, Trial
+from stepsize.task._given import check_batches
+from stepsize.task._pause import check_pause, pause_of
 from stepsize.task._run import SupervisedRun, check_device
 
 
@@ -41,6 +44,13 @@ class Task:
         device: where the model and its batches are, such as ``"cuda"``.
         amp: whether the loss is computed in bfloat16 where the device can (``torch.autocast``).
         accumulate: batches to one update, >= 1.
+        feedback: of a whole run, such as ``plateau(of="validation_loss")`` or its text; it looks at what ``metrics``
+            gives at each validation. Short runs without validations, as those of ``find``, are as if without it,
+            unless it looks at ``"loss"``.
+        evaluate_every: from one validation of ``train`` to the next: steps, a share of the run (``"5%"``) or epochs
+            (``"1ep"``); a twentieth of the run when left out.
+        facts: plain data about the task, kept in ``run.json`` and known to the run's picture, such as a bowl's
+            eigenvalues.
 
     Raises:
         TypeError, ValueError: an argument is not what is said above.
@@ -84,6 +94,9 @@ class Task:
     device: str = "cpu"
     amp: bool = False
     accumulate: int = 1
+    feedback: Feedback | str | None = None
+    evaluate_every: Length = None
+    facts: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -96,6 +109,7 @@ class Task:
                 raise TypeError(_check.message(part, getattr(self, part), "a function"))
         if self.batch_size is not None:
             _check.whole("batch_size", self.batch_size, least=1)
+        check_batches(self.batches, with_size=self.batch_size is not None)
         _check.whole("accumulate", self.accumulate, least=1)
         if not isinstance(self.amp, bool):
             raise TypeError(_check.message("amp", self.amp, "True or False"))
@@ -105,8 +119,12 @@ class Task:
         _check.whole("steps", self.steps, least=1)
         if self.per_epoch is not None:
             _check.number("per_epoch", self.per_epoch, above=0)
-        plan = Plan(self.schedule, clip=self.clip)
+        plan = Plan(self.schedule, clip=self.clip, feedback=self.feedback)
         object.__setattr__(self, "schedule", str(plan.lr))
+        object.__setattr__(self, "feedback", plan.feedback)
+        object.__setattr__(self, "evaluate_every", check_pause(self.evaluate_every))
+        if not isinstance(self.facts, Mapping):
+            raise TypeError(_check.message("facts", self.facts, "a mapping of plain data by name"))
 
     def start(self, trial: Trial, watch: Iterable[Observer] = ()) -> Run:
         """A run at its first step.
@@ -119,6 +137,20 @@ class Task:
             ValueError: the trial is of another task, has no rate, or its schedule does not fit its steps.
         """
         return SupervisedRun(self, trial, watch)
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """What trials of it may set."""
+        return tuple(axis for axis in AXES if axis != "batch_size" or self.batch_size is not None)
+
+    def pause(self, steps: int, batch_size: int | None = None) -> int:
+        """Steps from one validation to the next, >= 1.
+
+        Args:
+            steps: of the run, >= 1.
+            batch_size: examples in a batch; the task's when left out.
+        """
+        return pause_of(self.evaluate_every, steps, self.epoch(batch_size))
 
     def epoch(self, batch_size: int | None = None) -> float | None:
         """Steps in an epoch, if that is known.

@@ -14,6 +14,7 @@ from stepsize import _check
 from stepsize.control import Observer, Plan
 from stepsize.task._checkpoint import Checkpoints, Progress
 from stepsize.task._contract import Run, Startable, Trial
+from stepsize.task._pause import pause_of
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,24 @@ class Trained:
     def diverged(self) -> bool:
         """Whether the training loss stopped being finite."""
         return not math.isfinite(self.score)
+
+    @property
+    def complaint(self) -> str:
+        """What is wrong with its figures and where to look, in one line; empty when nothing is."""
+        if self.losses and not math.isfinite(self.losses[0]):
+            place = "at the first step, before anything was changed"
+            return f"the training loss is {self.losses[0]} {place}: look at the data and the model, not at the rate"
+        if self.diverged and self.losses and not math.isfinite(self.losses[-1]):
+            return f"diverged: the training loss was not finite at step {self.steps}; try a lower rate"
+        if self.diverged:
+            remedy = "look at the data it is measured on, or try a lower rate"
+            return f"the score is not finite, though the training loss is; {remedy}"
+        broken = [name for name, value in {**self.metrics, **self.test}.items() if not math.isfinite(value)]
+        if broken:
+            are = "is" if len(broken) == 1 else "are"
+            words = f"{', '.join(broken)} {are} not finite, though the training loss is"
+            return f"{words}; look at the data they are measured on"
+        return ""
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -85,7 +104,8 @@ def train(
         seed: of weights, data order and everything drawn, 0 <= seed < 2**32.
         steps: length of the run, >= 1; the task's when left out.
         watch: observers; they see each step and each validation.
-        evaluate_every: steps from one validation to the next, >= 1; a twentieth of the run when left out.
+        evaluate_every: steps from one validation to the next, >= 1; the task's when left out, or else a twentieth
+            of the run.
         batch_size: examples in a batch, >= 1; the task's when left out.
         folder: where checkpoints are kept; nowhere when left out.
         resume: whether to go on from the folder's last checkpoint.
@@ -105,11 +125,15 @@ def train(
     if not isinstance(task, Startable):
         raise TypeError(_check.message("task", task, "a task", 'for example task_named("digits")'))
     total = task.steps if steps is None else _check.whole("steps", steps, least=1)
-    pause = max(1, total // 20) if evaluate_every is None else _check.whole("evaluate_every", evaluate_every, least=1)
+    if batch_size is not None:
+        batch_size = _check.whole("batch_size", batch_size, least=1)
+    own = getattr(task, "pause", None)
+    pause = pause_of(None, total, None) if own is None else own(total, batch_size)
+    pause = pause if evaluate_every is None else _check.whole("evaluate_every", evaluate_every, least=1)
     plan = Plan(schedule, clip=clip)
     settings: dict[str, Any] = {"lr": _check.number("lr", lr, above=0)}
     settings |= {} if schedule is None else {"schedule": str(plan.lr)}
-    settings |= {} if clip is None else {"clip": plan.clip}
+    settings |= {} if clip is None else {"clip": clip}
     settings |= {} if batch_size is None else {"batch_size": batch_size}
     trial = Trial(task.name, settings, seed, total)
     if not isinstance(resume, bool):
@@ -148,7 +172,8 @@ class _Training:
                 self.look()
                 # a tenth of a second between looks: quick to answer Ctrl-C, few interruptions of the training
                 chunk = 2 * chunk if time.perf_counter() - started < 0.05 else max(1, chunk // 2)
-            if interrupted() and self.checkpoints is not None and not self.diverged:
+            # at a stop it was saved before the validation, which comes again and must not be observed twice
+            if interrupted() and self.checkpoints is not None and not self.diverged and not self.at_a_stop:
                 self.checkpoints.save(self.run, self.progress)
             trained = self.result()
         if trained.steps < total and not self.diverged:

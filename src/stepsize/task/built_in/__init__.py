@@ -1,7 +1,9 @@
 """The tasks that come with the package: the courses' worked examples, on real data."""
 
 from stepsize.task.built_in._cifar10 import cifar10 as cifar10
+from stepsize.task.built_in._cifar10 import cifar10_plateau as cifar10_plateau
 from stepsize.task.built_in._cifar10 import cifar10_small as cifar10_small
+from stepsize.task.built_in._cifar10 import cifar10_small_plateau as cifar10_small_plateau
 from stepsize.task.built_in._digits import digits as digits
 from stepsize.task.built_in._frozenlake import frozenlake as frozenlake
 from stepsize.task.built_in._mnist import mnist as mnist
@@ -19,7 +21,9 @@ TASKS = (
     digits_mlp,
     mnist,
     cifar10_small,
+    cifar10_small_plateau,
     cifar10,
+    cifar10_plateau,
     imdb,
     rotten_tomatoes,
     shakespeare,

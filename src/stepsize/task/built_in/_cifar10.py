@@ -1,6 +1,7 @@
 """CIFAR-10 and the ResNet-18 of its size."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -107,4 +108,23 @@ cifar10_small = image_task(
     steps=1_053,  # 3 epochs of 351
     about="colour photographs, 45,000 images of 32x32, ResNet-18 of a quarter of the width, SGD, 3 epochs",
     **_RECIPE,
+)
+
+# the course's other way: a rate that stays, until the validation loss no longer falls
+cifar10_plateau = replace(
+    cifar10,
+    name="cifar10-plateau",
+    schedule="constant()",
+    feedback='plateau(of="validation_loss", factor=0.1, patience=3)',
+    evaluate_every="1ep",
+    about="cifar10 at a constant rate, cut to a tenth when the validation loss no longer falls, 30 epochs",
+)
+cifar10_small_plateau = replace(
+    cifar10_small,
+    name="cifar10-small-plateau",
+    steps=2_106,  # 6 epochs of 351
+    schedule="constant()",
+    feedback='plateau(of="validation_loss", factor=0.2, patience=1)',
+    evaluate_every="0.5ep",
+    about="cifar10-small at a constant rate, cut to a fifth when the validation loss no longer falls, 6 epochs",
 )

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Optimizer
 
-from stepsize import _extras
+from stepsize import _check, _extras
 from stepsize.task._supervised import Task
 
-BATCH = 64
+BATCH, IMAGES = 64, 1_437  # in a batch, for training
 
 
 @cache
@@ -40,13 +40,19 @@ def _head() -> tuple[nn.Module, ...]:
     return nn.Flatten(), nn.Linear(256, 10)
 
 
-def batches(generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """Epoch after epoch of shuffled batches of 64; the 29 images left of an epoch are passed over."""
+def batches(generator: torch.Generator, size: int = BATCH) -> Iterator[tuple[Tensor, Tensor]]:
+    """Epoch after epoch of shuffled batches; what is left over of an epoch is passed over."""
+    if size > IMAGES:
+        raise ValueError(_check.message("batch_size", size, f"at most {IMAGES:,}, the images there are"))
+    return _shuffled(generator, size)
+
+
+def _shuffled(generator: torch.Generator, size: int) -> Iterator[tuple[Tensor, Tensor]]:
     x, y, _, _ = data()
     while True:
         order = torch.randperm(len(y), generator=generator)
-        for first in range(0, len(order) - BATCH + 1, BATCH):
-            picked = order[first : first + BATCH]
+        for first in range(0, len(order) - size + 1, size):
+            picked = order[first : first + size]
             yield x[picked], y[picked]
 
 
@@ -83,7 +89,8 @@ digits = Task(
     score=score,
     metrics=metrics,
     steps=400,
-    per_epoch=22,
+    batch_size=BATCH,
+    examples=lambda: IMAGES,
     example=lambda: data()[0][:1],
     about="handwritten digits, 1,437 images of 8x8, a small CNN with batch norm, SGD with momentum, 400 steps",
 )

@@ -58,6 +58,15 @@ class FrozenLake:
     epsilon: str = "linear(start=0.5, end=0.01)"
     about: str = "Q-learning on the slippery 4x4 lake, 10,000 episodes; the rate is alpha, the score what is missed"
 
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """What trials of it may set."""
+        return ("lr", "schedule")
+
+    def pause(self, steps: int, _: int | None = None) -> int:
+        """Episodes from one look at the policy to the next: a hundredth of the run."""
+        return max(1, steps // 100)
+
     def __post_init__(self) -> None:
         _check.whole("steps", self.steps, least=1)
         for name in ("schedule", "epsilon"):

@@ -1,7 +1,7 @@
 """Many Q-learners at once: every agent takes its own run's draws, and ends with that run's table, bit for bit."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +13,7 @@ from stepsize.task.built_in._frozenlake import course, frozenlake, generator
 from stepsize.task.built_in._frozenlake_world import DISCOUNT, Array, greedy, optimum, success, world
 
 BLOCK = 25  # episodes that an agent draws for at a time
+Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,11 @@ class LearningCurves:
 
 
 def learning_curves(
-    alphas: Mapping[str, str], seeds: Iterable[int] = range(20), episodes: int = 10_000, points: int = 50
+    alphas: Mapping[str, str],
+    seeds: Iterable[int] = range(20),
+    episodes: int = 10_000,
+    points: int = 50,
+    progress: Progress | None = None,
 ) -> LearningCurves:
     """Learn FrozenLake with several schedules of alpha and several seeds, all agents in lock-step.
 
@@ -57,6 +62,7 @@ def learning_curves(
         seeds: of the agents, each 0 <= seed < 2**32.
         episodes: played by each agent, >= 1.
         points: how many looks at the policies, evenly spread, >= 1; one more before the first episode.
+        progress: called with (episodes played by all, episodes in all, a note for people).
 
     Raises:
         TypeError, ValueError: an argument is not what is said above, or a schedule leaves 0 to 1.
@@ -70,19 +76,14 @@ def learning_curves(
 
     Source: Sutton and Barto 2018, "Reinforcement Learning", section 2.5 and equation 2.7 (when alpha must fall).
     """
-    episodes = _check.whole("episodes", episodes, least=1)
+    chosen, courses = prepared(alphas, seeds, episodes)
+    episodes = len(courses[0]) - 1
     points = min(episodes, _check.whole("points", points, least=1))
-    chosen = tuple(_check.whole("seeds", seed, least=0) for seed in seeds)
-    if max(chosen, default=0) >= 2**32:
-        raise ValueError(_check.message("seeds", max(chosen), "below 2**32"))
-    if not chosen or not alphas:
-        raise ValueError("alphas and seeds must not be empty; give at least one of each")
-    courses = [_alpha(name, text, episodes) for name, text in alphas.items()]
     epsilon = course(Schedule.parse(frozenlake.epsilon).stretch(episodes / frozenlake.steps), episodes)
     at = np.unique(np.linspace(0, episodes, points + 1).round().astype(np.int64))
     began = time.process_time()
     table = np.repeat(np.array(courses), len(chosen), 0)
-    agents = _Agents(table, np.array(epsilon), chosen * len(courses), at)
+    agents = _Agents(table, np.array(epsilon), chosen * len(courses), at, progress)
     agents.learn()
     snapshots = agents.snapshots.reshape(len(courses), len(chosen), len(at), *agents.snapshots.shape[2:])
     reached = success(greedy(snapshots)).swapaxes(1, 2)
@@ -100,6 +101,28 @@ def learning_curves(
     )
 
 
+def prepared(
+    alphas: Mapping[str, str], seeds: Iterable[int], episodes: int
+) -> tuple[tuple[int, ...], list[list[float]]]:
+    """The seeds, and alpha at each episode and after the last for each schedule; what does not fit is refused.
+
+    Args:
+        alphas: as for ``learning_curves``.
+        seeds: as for ``learning_curves``.
+        episodes: as for ``learning_curves``.
+
+    Raises:
+        TypeError, ValueError: an argument is not what is said there.
+    """
+    episodes = _check.whole("episodes", episodes, least=1)
+    chosen = tuple(_check.whole("seeds", seed, least=0) for seed in seeds)
+    if max(chosen, default=0) >= 2**32:
+        raise ValueError(_check.message("seeds", max(chosen), "below 2**32"))
+    if not chosen or not alphas:
+        raise ValueError("alphas and seeds must not be empty; give at least one of each")
+    return chosen, [_alpha(name, text, episodes) for name, text in alphas.items()]
+
+
 def _alpha(name: str, text: str, episodes: int) -> list[float]:
     values = course(Schedule.parse(text), episodes)
     if max(values[:-1]) > 1:
@@ -110,8 +133,10 @@ def _alpha(name: str, text: str, episodes: int) -> list[float]:
 class _Agents:
     """N agents in one table: row 16 n + s is agent n in state s, so that one row number says both."""
 
-    def __init__(self, alpha: Array, epsilon: Array, seeds: Sequence[int], at: NDArray[np.int64]) -> None:
-        self.world, self.alpha, self.epsilon = world(), alpha, epsilon
+    def __init__(
+        self, alpha: Array, epsilon: Array, seeds: Sequence[int], at: NDArray[np.int64], progress: Progress | None
+    ) -> None:
+        self.world, self.alpha, self.epsilon, self.progress = world(), alpha, epsilon, progress
         self.number, self.episodes = len(seeds), alpha.shape[1] - 1
         self.states, self.actions = self.world.reward.shape[:2]
         self.q = np.zeros((self.number * self.states, self.actions))
@@ -123,7 +148,8 @@ class _Agents:
         self.look = {int(episode): place for place, episode in enumerate(at)}
         self.snapshots = np.zeros((self.number, len(at), self.states, self.actions))
         self.episode = [0] * self.number
-        self.busy = self.number
+        self.busy, self.played = self.number, 0
+        self.every = max(1, self.number * self.episodes // 100)
 
     def learn(self) -> None:
         """Steps of all agents until each has played its episodes; one that is ready plays on and learns nothing."""
@@ -170,6 +196,9 @@ class _Agents:
             return 0.0
         self.won[agent, episode] = reward
         self.episode[agent] += 1
+        self.played += 1
+        if self.progress is not None and self.played % self.every == 0:
+            self.progress(self.played, self.number * self.episodes, f"{self.busy} learners")
         if episode + 1 in self.look:
             rows = slice(agent * self.states, (agent + 1) * self.states)
             self.snapshots[agent, self.look[episode + 1]] = self.q[rows]

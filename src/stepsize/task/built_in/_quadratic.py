@@ -38,6 +38,10 @@ class Trajectory:
     points: Array = field(repr=False)
     losses: Array = field(repr=False)
 
+    def along(self) -> Array:
+        """The points by their coordinates along the eigenvectors, shape (steps + 1, dimensions)."""
+        return along(self.points, self.eigenvalues, self.rotation)
+
     def expected(self) -> Array:
         """The points by theory, shape (steps + 1, dimensions).
 
@@ -164,6 +168,8 @@ def bowl(
         score=_score,
         metrics=_metrics,
         steps=steps,
+        evaluate_every="0.5%",
+        facts={"eigenvalues": _eigenvalues(eigenvalues), "rotation": float(rotation), "momentum": float(momentum)},
         schedule="constant()",
         about="gradient descent on a quadratic bowl of condition number 10, where theory says which rates converge",
     )
@@ -199,7 +205,8 @@ def _score(model: nn.Module) -> float:
 
 
 def _metrics(model: nn.Module) -> dict[str, float]:
-    return {"distance": float(sum(parameter.norm() for parameter in model.parameters()))}
+    point: Tensor = model.point  # type: ignore[assignment]
+    return {"distance": float(point.norm())} | {f"x{number}": float(each) for number, each in enumerate(point, 1)}
 
 
 def bowl_matrix(eigenvalues: Sequence[float], rotation: float = 0.0) -> Array:
@@ -208,6 +215,12 @@ def bowl_matrix(eigenvalues: Sequence[float], rotation: float = 0.0) -> Array:
     directions = _directions(len(values), _check.number("rotation", rotation))
     matrix: Array = directions * values @ directions.T
     return matrix
+
+
+def along(points: Array, eigenvalues: Sequence[float], rotation: float = 0.0) -> Array:
+    """Points [count, dimensions] by their coordinates along the eigenvectors, the same shape."""
+    coordinates: Array = points @ _directions(len(eigenvalues), rotation)
+    return coordinates
 
 
 def _directions(dimensions: int, rotation: float) -> Array:

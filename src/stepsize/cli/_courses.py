@@ -1,0 +1,157 @@
+"""The courses' two comparisons: rates on a bowl beside theory, and schedules of alpha on the frozen lake."""
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+
+from stepsize import _check
+from stepsize.cli._job import StoppedError, new_folder
+from stepsize.cli._screen import Screen
+from stepsize.report._courses import NEAR, learning, trajectories
+from stepsize.task import Trial
+from stepsize.task.built_in._bowl_sweep import HIGHEST, measured_threshold, rate_sweep
+from stepsize.task.built_in._frozenlake_curves import learning_curves, prepared
+from stepsize.task.built_in._quadratic import bowl, stable_below
+from stepsize.watch import RunFolder, environment, to_json
+
+ALPHAS = ["constant(value=0.5)", "linear(start=0.5, end=0.001)"]
+OWN_ALPHAS = " and ".join(ALPHAS)
+
+course = typer.Typer(
+    name="course",
+    no_args_is_help=True,
+    help="The courses' comparisons, run and drawn: rates on a bowl, schedules of alpha on the frozen lake.",
+    epilog="Examples: stepsize course quadratic   |   stepsize course frozenlake",
+)
+Out = Annotated[Path | None, typer.Option(help="New folder for the results; runs/COURSE-0001 ... when left out.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, the rest on standard error.")]
+
+
+@course.command(
+    epilog="Examples: stepsize course quadratic | stepsize course quadratic 1 100 --momentum 0.9 --steps 200"
+    " | stepsize course quadratic 4 --lr 0.1 --lr 0.25 --lr 0.49"
+)
+def quadratic(
+    eigenvalues: Annotated[
+        list[float] | None,
+        typer.Argument(help="Eigenvalues of the bowl's matrix, its curvatures: one or two; 1 and 10 when left out."),
+    ] = None,
+    lr: Annotated[
+        list[float] | None, typer.Option(help="A rate whose path is drawn; several times. Four when left out.")
+    ] = None,
+    momentum: Annotated[float, typer.Option(help="0 or more, below 1.")] = 0.0,
+    rotation: Annotated[float, typer.Option(help="Of the bowl against the axes, in degrees.")] = 0.0,
+    steps: Annotated[int, typer.Option(help="Steps of each descent.")] = 50,
+    rates: Annotated[int, typer.Option(help="How many rates are tried, from a fiftieth of theory's bound on.")] = 40,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> int:
+    """Gradient descent on a bowl at many rates: where it begins to diverge, measured and by theory."""
+    values = tuple(eigenvalues or (1.0, 10.0))
+    said: dict[str, Any] = {"rotation": math.radians(_check.number("rotation", rotation)), "momentum": momentum}
+    bowl(values, steps=steps, **said)
+    for rate in (*(lr or ()), HIGHEST * stable_below(values, momentum)):
+        Trial("quadratic", {"lr": rate})
+    _check.whole("rates", rates, least=2)
+    torch.set_num_threads(1)
+    screen, began = Screen(as_json), time.perf_counter()
+    with _results("quadratic", out, eigenvalues=values, steps=steps, rates=rates, **said) as folder:
+        with screen.progress("course quadratic", rates) as bar:
+            paths, sweep = rate_sweep(values, rates=rates, paths=lr, steps=steps, progress=bar, **said)
+        trajectories(paths, sweep).savefig(folder.path / "picture.png", dpi=130)
+        first = sweep[0].losses[0]
+        losses = [float(each.losses[-1] / first) for each in sweep]
+        _write(folder, "sweep.json", {"rates": [each.rate for each in sweep], "last_over_first_loss": losses})
+        bound, (low, high) = stable_below(values, momentum), measured_threshold(sweep)
+        best = min(range(len(sweep)), key=lambda index: losses[index] if losses[index] >= 0 else math.inf)
+        answer = {
+            "rate": sweep[best].rate,
+            "metrics": {"last_over_first_loss": losses[best]},
+            "theory": {"converges_below": bound},
+            "measured": {"converges_up_to": low, "diverges_at": high},
+        }
+        folder.write(**answer, status="finished")
+    screen.say(f"theory    converges below {bound:.4g}, which is 2 (1 + momentum) / {max(values):g}")
+    screen.say(f"measured  converges up to {low:.4g}, diverges at {high:.4g}, in {steps} steps")
+    screen.say(f"best      {sweep[best].rate:.4g}: {losses[best]:.2g} of the first loss is left")
+    _finish(screen, folder, "quadratic", answer, time.perf_counter() - began)
+    return 0
+
+
+@course.command(
+    epilog="Examples: stepsize course frozenlake | stepsize course frozenlake 'constant(value=0.1)'"
+    " 'inverse_sqrt(every=100) * 0.5' --seeds 10 --episodes 2000"
+)
+def frozenlake(
+    alphas: Annotated[
+        list[str] | None,
+        typer.Argument(help=f"Schedules that give alpha itself, over the episodes; {OWN_ALPHAS} when left out."),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many learners for each schedule.")] = 20,
+    seed: Annotated[int, typer.Option(help="The first learner's seed; the others' follow.")] = 0,
+    episodes: Annotated[int, typer.Option(help="Episodes that each learner plays.")] = 10_000,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> int:
+    """Q-learning with several schedules of alpha and many seeds: success against the episodes, with its spread."""
+    texts = {text: text for text in alphas or ALPHAS}
+    chosen = range(_check.whole("seed", seed, least=0), seed + seeds)
+    prepared(texts, chosen, episodes)
+    screen, began = Screen(as_json), time.perf_counter()
+    with _results("frozenlake", out, alphas=list(texts), seeds=list(chosen), episodes=episodes) as folder:
+        with screen.progress("course frozenlake", episodes * seeds * len(texts)) as bar:
+            curves = learning_curves(texts, chosen, episodes, progress=bar)
+        learning(curves).savefig(folder.path / "picture.png", dpi=130)
+        success = {name: values.tolist() for name, values in curves.success.items()}
+        _write(folder, "curves.json", {"episodes": curves.at.tolist(), "success": success})
+        learnt = [
+            {
+                "alpha": name,
+                "success": float(curves.success[name][-1].mean()),
+                "gaps": curves.gaps(name).tolist(),
+                "near": int(np.sum(curves.gaps(name) <= NEAR)),
+            }
+            for name in texts
+        ]
+        answer = {"optimum": curves.optimum, "alphas": learnt}
+        folder.write(**answer, status="finished")
+    for each in learnt:
+        near = f"{each['near']} of {seeds} seeds within {NEAR} of the optimum"
+        screen.say(f"{each['alpha']}: success {each['success']:.3f}, {near}")
+    screen.say(f"optimum   {curves.optimum:.3f}, by value iteration")
+    _finish(screen, folder, "frozenlake", answer, time.perf_counter() - began)
+    return 0
+
+
+@contextmanager
+def _results(name: str, out: Path | None, **said: Any) -> Iterator[RunFolder]:
+    """A new folder for a block of work; what stops the block is written down in it."""
+    folder = new_folder(f"course-{name}", out)
+    folder.write(command=f"course {name}", said=said, status="running", **environment())
+    try:
+        yield folder
+    except KeyboardInterrupt:
+        folder.write(status="interrupted")
+        raise StoppedError(f"stopped; nothing is kept but the settings, in {folder.path}") from None
+    except Exception as error:
+        folder.write(status=f"failed: {type(error).__name__}: {error}")
+        raise
+
+
+def _write(folder: RunFolder, name: str, values: dict[str, Any]) -> None:
+    (folder.path / name).write_text(to_json(values) + "\n", encoding="utf-8")
+
+
+def _finish(screen: Screen, folder: RunFolder, name: str, answer: dict[str, Any], seconds: float) -> None:
+    image = folder.path / "picture.png"
+    screen.say(f"results  {folder.path}   ({seconds:.1f} s)")
+    screen.say(f"picture  {image}")
+    cost = {"seconds": round(seconds, 3)}
+    screen.answer(course=name, **answer, cost=cost, run=str(folder.path), picture=str(image))

@@ -1,0 +1,41 @@
+"""Options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+TaskName = Annotated[
+    str, typer.Argument(metavar="TASK", help="A task's name (see `stepsize tasks`), or your own: train.py:task.")
+]
+Seed = Annotated[int, typer.Option(help="Seed of weights, data order and everything drawn.")]
+Steps = Annotated[int | None, typer.Option(help="Length of the run in steps; the task's own when left out.")]
+Out = Annotated[Path | None, typer.Option(help="New folder for the run; runs/TASK-0001, -0002 ... when left out.")]
+ScheduleText = Annotated[
+    str | None,
+    typer.Option("--schedule", help="A schedule, such as 'warmup(5%) >> cosine()'; the task's when left out."),
+]
+Clip = Annotated[float | None, typer.Option(help="Largest global gradient norm let through; the task's when left out.")]
+Threads = Annotated[
+    int,
+    typer.Option(
+        min=1, max=4096, help="CPU threads: with one, small networks are quick and figures do not depend on cores."
+    ),
+]
+BatchSize = Annotated[
+    int | None, typer.Option(min=1, help="Examples in a batch; the task's when left out. The run keeps its epochs.")
+]
+Epochs = Annotated[float | None, typer.Option(help="Length of the run in epochs, instead of --steps.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the data set, in the hub's layout, or a folder of several; as STEPSIZE_DATA."),
+]
+Device = Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:1 ...")]
+Amp = Annotated[bool, typer.Option("--amp", help="Compute the loss in bfloat16 (autocast).")]
+Accumulate = Annotated[int, typer.Option(min=1, help="Batches to one update.")]
+Deterministic = Annotated[
+    bool, typer.Option("--deterministic", help="Only algorithms that give the same bits each time; slower on a GPU.")
+]
+Low = Annotated[float, typer.Option(help="Lowest rate to try.")]
+High = Annotated[float, typer.Option(help="Highest rate to try.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, the rest on standard error.")]

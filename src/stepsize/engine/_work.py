@@ -1,0 +1,124 @@
+"""What engines do: trials, or legs of trials, and what comes of them."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stepsize import _check
+from stepsize.task import Run, Startable, Trial, save_state
+
+CHUNK = 25  # steps between two looks at whether the loss is still finite
+
+
+@dataclass(frozen=True)
+class Leg:
+    """A trial up to a step, to go on from there later or not.
+
+    Args:
+        trial: what is trained.
+        until: the step to stop before, 0 <= until <= trial.steps; 0 only measures the start.
+        keep: a file in which the run's state waits for the next leg: read if it is there, written at the leg's end
+            unless that is the trial's, and removed then. None to begin at the trial's start and keep nothing.
+
+    Raises:
+        TypeError, ValueError: an argument is not what is said above.
+
+    Example:
+        >>> from stepsize import Trial
+        >>> from stepsize.engine import Leg
+        >>> Leg(Trial("digits", {"lr": 0.1}, steps=40), until=10).until
+        10
+    """
+
+    trial: Trial
+    until: int
+    keep: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.trial, Trial):
+            raise TypeError(_check.message("trial", self.trial, "a trial"))
+        until = _check.whole("until", self.until, least=0)
+        if until > self.trial.steps:
+            raise ValueError(_check.message("until", until, f"at most the trial's {self.trial.steps} steps"))
+        if not isinstance(self.keep, Path | None):
+            raise TypeError(_check.message("keep", self.keep, "a pathlib.Path"))
+
+
+@dataclass(frozen=True)
+class Result:
+    """A trial that was trained to its end, or to the end of its leg.
+
+    Attributes:
+        trial: what was trained.
+        score: loss on the task's fixed set of training data, lower is better; infinite when training diverged.
+        losses: training loss of each step done, from the trial's start.
+        metrics: validation figures by name; empty when training diverged.
+        seconds: wall-clock time, over all legs.
+        engine: the name of the engine that did it.
+        threads: how many CPU threads it had.
+    """
+
+    trial: Trial
+    score: float
+    losses: tuple[float, ...]
+    metrics: dict[str, float]
+    seconds: float
+    engine: str
+    threads: int = 1
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the training loss or the score was not finite."""
+        return not math.isfinite(self.score)
+
+
+Engine = Callable[[Startable, Iterable[Trial | Leg]], Iterator[Result]]
+
+
+def done(task: Startable, work: Trial | Leg, engine: str) -> Result:
+    """Train a trial, or a leg of one, in this process and thread.
+
+    Args:
+        task: whose trial it is.
+        work: the trial or leg.
+        engine: the name for the result.
+    """
+    leg = work if isinstance(work, Leg) else Leg(work, work.steps)
+    began = time.perf_counter()
+    run = task.start(leg.trial)
+    losses, before = _resumed(run, leg)
+    while len(losses) < leg.until and (not losses or math.isfinite(losses[-1])):
+        losses += run.advance(min(CHUNK, leg.until - len(losses)))
+    score = run.score() if not losses or math.isfinite(losses[-1]) else math.inf
+    score = score if math.isfinite(score) else math.inf
+    metrics = run.metrics() if math.isfinite(score) else {}
+    seconds = before + time.perf_counter() - began
+    _keep(run, leg, losses, seconds, over=not math.isfinite(score) or leg.until == leg.trial.steps)
+    return Result(leg.trial, score, tuple(losses), metrics, seconds, engine, torch.get_num_threads())
+
+
+def _resumed(run: Run, leg: Leg) -> tuple[list[float], float]:
+    """Losses and seconds of the legs before, the run put where they ended."""
+    if leg.keep is None or not leg.keep.exists():
+        return [], 0.0
+    kept: dict[str, Any] = torch.load(leg.keep, weights_only=True)
+    if kept["trial"] != leg.trial.key or len(kept["losses"]) > leg.until:
+        raise ValueError(f"{leg.keep} is not of an earlier leg of this trial; remove it to train the trial anew")
+    run.load_state(kept["run"])
+    return kept["losses"].tolist(), kept["seconds"]
+
+
+def _keep(run: Run, leg: Leg, losses: list[float], seconds: float, *, over: bool) -> None:
+    if leg.keep is None:
+        return
+    if over:
+        leg.keep.unlink(missing_ok=True)
+        return
+    leg.keep.parent.mkdir(parents=True, exist_ok=True)
+    state = {"trial": leg.trial.key, "losses": torch.tensor(losses, dtype=torch.float64), "seconds": seconds}
+    save_state(leg.keep, {**state, "run": run.state()})

@@ -1,0 +1,41 @@
+"""How does it depend on the rate? Many trials over rates, seeds and other axes, kept in one file, read in many ways."""
+
+from stepsize.sweep._answers import Best as Best
+from stepsize.sweep._answers import best_rate as best_rate
+from stepsize.sweep._answers import divergence_threshold as divergence_threshold
+from stepsize.sweep._answers import rate_sensitivity as rate_sensitivity
+from stepsize.sweep._axes import logspace as logspace
+from stepsize.sweep._axes import seeds_of as seeds_of
+from stepsize.sweep._axes import settings_of as settings_of
+from stepsize.sweep._axes import trials_of as trials_of
+from stepsize.sweep._database import NAME as NAME
+from stepsize.sweep._database import SweepFileError as SweepFileError
+from stepsize.sweep._halving import Halving as Halving
+from stepsize.sweep._read import Curve as Curve
+from stepsize.sweep._read import Outcome as Outcome
+from stepsize.sweep._read import Sweep as Sweep
+from stepsize.sweep._run import TaskChangedWarning as TaskChangedWarning
+from stepsize.sweep._run import chosen_engine as chosen_engine
+from stepsize.sweep._run import facts_of as facts_of
+from stepsize.sweep._run import sweep as sweep
+
+__all__ = [
+    "NAME",
+    "Best",
+    "Curve",
+    "Halving",
+    "Outcome",
+    "Sweep",
+    "SweepFileError",
+    "TaskChangedWarning",
+    "best_rate",
+    "chosen_engine",
+    "divergence_threshold",
+    "facts_of",
+    "logspace",
+    "rate_sensitivity",
+    "seeds_of",
+    "settings_of",
+    "sweep",
+    "trials_of",
+]

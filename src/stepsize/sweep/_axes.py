@@ -1,0 +1,130 @@
+"""Which trials: rates, seeds, and a product of named axes."""
+
+import itertools
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from stepsize import _check
+from stepsize.task import AXES, Startable, Trial, axes_of, canonical
+
+MOST = 1_000_000  # trials
+
+
+def logspace(low: float, high: float, count: int) -> list[float]:
+    """Rates from low to high, both included, each the same factor above the one before; 4 digits where that is enough.
+
+    Args:
+        low: the lowest, > 0.
+        high: the highest, > low.
+        count: how many, >= 2.
+
+    Raises:
+        TypeError, ValueError: an argument is not what is said above.
+
+    Example:
+        >>> from stepsize.sweep import logspace
+        >>> logspace(1e-3, 1, 7)
+        [0.001, 0.003162, 0.01, 0.03162, 0.1, 0.3162, 1.0]
+    """
+    low = _check.number("low", low, above=0)
+    high = _check.number("high", high, above=low)
+    count = _check.whole("count", count, least=2)
+    exact = np.geomspace(low, high, count)
+    short = [float(f"{rate:.4g}") for rate in exact]
+    return [low, *(short if len(set(short)) == count else exact.tolist())[1:-1], high]
+
+
+def seeds_of(seeds: int | Iterable[int]) -> list[int]:
+    """Seeds from 0 on, or the ones given.
+
+    Args:
+        seeds: how many, >= 1, or which.
+
+    Raises:
+        TypeError, ValueError: there are none, one stands twice, or one is no seed.
+
+    Example:
+        >>> from stepsize.sweep import seeds_of
+        >>> seeds_of(3), seeds_of([5, 7])
+        ([0, 1, 2], [5, 7])
+    """
+    if isinstance(seeds, Iterable) and not isinstance(seeds, str):
+        chosen = [_check.whole("seeds", seed, least=0) for seed in seeds]
+    else:
+        chosen = list(range(_check.whole("seeds", seeds, least=1, remedy="or a list of seeds")))
+    if not chosen or len(set(chosen)) < len(chosen):
+        raise ValueError(_check.message("seeds", seeds, "different seeds, one or more"))
+    return chosen
+
+
+def settings_of(task: Startable, axes: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The product of the axes: one mapping of settings for each combination, rates running fastest.
+
+    Args:
+        task: whose trials they will be.
+        axes: by name one value, or several in a list; ``lr`` is among them. None for a value leaves the setting to the
+            task.
+
+    Raises:
+        TypeError, ValueError: an axis is empty, holds a value twice or one that is none, or is not of this task.
+
+    Example:
+        >>> from stepsize.sweep import settings_of
+        >>> from stepsize.task import task_named
+        >>> settings_of(task_named("digits"), {"lr": [0.1, 1], "clip": [None, 1.0]})
+        [{'lr': 0.1}, {'lr': 1.0}, {'clip': 1.0, 'lr': 0.1}, {'clip': 1.0, 'lr': 1.0}]
+    """
+    known = axes_of(task)
+    for axis in axes:
+        if axis not in AXES:
+            raise ValueError(f"there is no axis {axis!r}; {_check.closest(axis, AXES)}")
+        if axis not in known:
+            raise ValueError(f"the task {task.name!r} has no axis {axis!r}; {_check.closest(axis, known)}")
+    if "lr" not in axes:
+        raise ValueError("a sweep needs rates; give for example rates=logspace(1e-4, 1, 13)")
+    values = {axis: _values(axis, axes[axis]) for axis in [*(axis for axis in axes if axis != "lr"), "lr"]}
+    product = [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
+    return [{axis: value for axis, value in each.items() if value is not None} for each in product]
+
+
+def _values(axis: str, given: Any) -> list[Any]:
+    several = isinstance(given, Iterable) and not isinstance(given, str)
+    name = "rates" if axis == "lr" else axis
+    chosen: list[Any] = []
+    for value in given if several else [given]:
+        # numpy's numbers are Real, but no JSON
+        value = value.item() if isinstance(value, np.generic) else value
+        chosen.append(None if value is None and axis != "lr" else canonical(axis, value))
+    if not chosen:
+        raise ValueError(_check.message(name, given, "one value or more"))
+    twice = [value for value in chosen if chosen.count(value) > 1] if len(chosen) < 1_000 else []
+    if twice:
+        raise ValueError(f"{name} holds {twice[0]!r} twice; give each value once")
+    return chosen
+
+
+def trials_of(task: Startable, axes: Mapping[str, Any], seeds: int | Iterable[int], steps: int) -> list[Trial]:
+    """All trials of a sweep, seed by seed, so that what is there first covers all axes once.
+
+    Args:
+        task: whose trials they are.
+        axes: as for ``settings_of``.
+        seeds: how many, or which.
+        steps: length of a trial, >= 1.
+
+    Raises:
+        TypeError, ValueError: an argument is not what is said above, or there would be more than a million trials.
+
+    Example:
+        >>> from stepsize.sweep import trials_of
+        >>> from stepsize.task import task_named
+        >>> trials = trials_of(task_named("digits"), {"lr": [0.1, 1]}, seeds=2, steps=10)
+        >>> [(trial.settings["lr"], trial.seed) for trial in trials]
+        [(0.1, 0), (1.0, 0), (0.1, 1), (1.0, 1)]
+    """
+    chosen, several = seeds_of(seeds), settings_of(task, axes)
+    if len(chosen) * len(several) > MOST:
+        raise ValueError(f"the sweep would have {len(chosen) * len(several):,} trials; at most {MOST:,}")
+    return [Trial(task.name, settings, seed, steps) for seed in chosen for settings in several]

@@ -1,0 +1,258 @@
+"""A sweep as it can be read: its outcomes, curves of loss against rate, the answers, and exports."""
+
+import csv
+import json
+import math
+import sqlite3
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stepsize import _check, _extras
+from stepsize.sweep._answers import Array, Best, best_rate, divergence_threshold, rate_sensitivity
+from stepsize.sweep._database import connected, path_of, told
+from stepsize.sweep._store import POINTS
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one trial.
+
+    Attributes:
+        settings: by axis.
+        seed: of the trial.
+        status: ``finished``, ``diverged``, ``stopped`` (early) or ``open`` (not yet trained, or under way).
+        done: steps done.
+        loss: the score, on the task's fixed set of training data; infinite when it diverged, NaN while there is none.
+        metrics: validation figures by name.
+        seconds: wall-clock time.
+        engine: what did it.
+        key: of the trial.
+    """
+
+    settings: dict[str, Any]
+    seed: int
+    status: str
+    done: int
+    loss: float
+    metrics: dict[str, float]
+    seconds: float
+    engine: str
+    key: str
+
+    @property
+    def rate(self) -> float:
+        """The learning rate."""
+        return float(self.settings["lr"])
+
+    @property
+    def variant(self) -> tuple[tuple[str, Any], ...]:
+        """The settings but for the rate."""
+        return tuple(sorted((axis, value) for axis, value in self.settings.items() if axis != "lr"))
+
+    def value(self, measure: str) -> float:
+        """``loss`` or a validation figure; infinite where the trial diverged, NaN where it has none.
+
+        Args:
+            measure: its name.
+        """
+        if self.status == "diverged":
+            return math.inf
+        return self.loss if measure == "loss" else self.metrics.get(measure, math.nan)
+
+    def row(self) -> dict[str, Any]:
+        """Everything as one flat mapping, for tables."""
+        settings = {axis: value for axis, value in self.settings.items() if axis != "lr"}
+        facts = {"status": self.status, "steps": self.done, "loss": self.loss, **self.metrics}
+        spent = {"seconds": self.seconds, "engine": self.engine}
+        return {"rate": self.rate, **settings, "seed": self.seed, **facts, **spent}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A measure against the rate, for one combination of the other axes.
+
+    Attributes:
+        variant: the settings but for the rate.
+        rates: rising, [count].
+        values: [count, seeds]; infinite where a trial diverged, NaN where it was stopped or is not done.
+        seeds: [seeds].
+    """
+
+    variant: tuple[tuple[str, Any], ...]
+    rates: Array
+    values: Array
+    seeds: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        """The variant in words; empty where the rate is all that differs."""
+        return ", ".join(str(value) if isinstance(value, str) else f"{axis} {value:g}" for axis, value in self.variant)
+
+
+class Sweep:
+    """A sweep in a folder, read when it was opened; ``Sweep.open`` again sees what was added since.
+
+    Attributes:
+        folder: where it is.
+        facts: what all trials share: ``task``, ``steps`` and the task's recipe.
+        outcomes: of all trials, in the order they were asked for.
+        initial: the mean score before any training; NaN where it is not known.
+    """
+
+    def __init__(
+        self, folder: Path, facts: Mapping[str, Any], outcomes: Iterable[Outcome], starts: Mapping[int, float]
+    ) -> None:
+        self.folder = folder
+        self.facts = dict(facts)
+        self.outcomes = tuple(outcomes)
+        self.initial = float(np.mean(list(starts.values()))) if starts else math.nan
+
+    def __repr__(self) -> str:
+        finished = sum(outcome.status != "open" for outcome in self.outcomes)
+        return f"Sweep({str(self.folder)!r}, {self.facts['task']}: {finished} of {len(self.outcomes)} trials)"
+
+    @staticmethod
+    def open(folder: Path | str) -> "Sweep":
+        """The sweep in a folder.
+
+        Args:
+            folder: where ``sweep`` or ``stepsize sweep`` kept it.
+
+        Raises:
+            SweepFileError: there is none, or it cannot be read.
+        """
+        if not isinstance(folder, Path | str):
+            raise TypeError(_check.message("folder", folder, "a folder's path"))
+        path = path_of(folder)
+        with told(path), closing(connected(folder, writing=False)) as db:
+            facts = {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM sweep")}
+            outcomes = [_outcome(row) for row in db.execute(COLUMNS)]
+            starts = dict(db.execute("SELECT seed, score FROM starts").fetchall())
+        return Sweep(Path(folder), facts, outcomes, starts)
+
+    @cached_property
+    def variants(self) -> tuple[tuple[tuple[str, Any], ...], ...]:
+        """The combinations of the axes but for the rate, in the order they were asked for."""
+        return tuple(dict.fromkeys(outcome.variant for outcome in self.outcomes))
+
+    @cached_property
+    def measures(self) -> tuple[str, ...]:
+        """What was measured: ``loss`` and the validation figures."""
+        return ("loss", *dict.fromkeys(name for outcome in self.outcomes for name in outcome.metrics))
+
+    def curves(self, measure: str = "loss") -> list[Curve]:
+        """A measure against the rate, for every variant.
+
+        Args:
+            measure: one of ``measures``.
+
+        Raises:
+            ValueError: there is none of that name.
+        """
+        if measure not in self.measures:
+            raise ValueError(f"there is no measure {measure!r}; {_check.closest(str(measure), self.measures)}")
+        return [self._curve(variant, measure) for variant in self.variants]
+
+    def best(self, measure: str = "loss") -> list[Best]:
+        """The best rate of every variant, with its interval over the seeds.
+
+        Args:
+            measure: ``loss`` or a validation figure of which less is better.
+
+        Raises:
+            ValueError: there is none of that name.
+        """
+        return [best_rate(curve.rates, curve.values) for curve in self.curves(measure)]
+
+    def thresholds(self) -> list[tuple[float, float]]:
+        """Of every variant between which two rates training stops to get anywhere; see ``divergence_threshold``."""
+        return [divergence_threshold(curve.rates, curve.values, self.initial) for curve in self.curves()]
+
+    def sensitivities(self) -> list[float]:
+        """Of every variant how much is lost by not knowing its best rate; see ``rate_sensitivity``."""
+        return [rate_sensitivity(curve.rates, curve.values, self.initial) for curve in self.curves()]
+
+    def training_curves(self, variant: tuple[tuple[str, Any], ...]) -> dict[float, tuple[Array, Array]]:
+        """By rate the steps [points] and the training losses [points], the mean over the seeds that came furthest.
+
+        Args:
+            variant: one of ``variants``.
+        """
+        chosen = {outcome.key: outcome for outcome in self.outcomes if outcome.variant == variant}
+        with told(path_of(self.folder)), closing(connected(self.folder, writing=False)) as db:
+            kept = db.execute("SELECT key, losses FROM trials WHERE losses IS NOT NULL").fetchall()
+        by_rate: dict[float, list[tuple[int, Array]]] = {}
+        for key, blob in kept:
+            if key in chosen and chosen[key].done:
+                by_rate.setdefault(chosen[key].rate, []).append((chosen[key].done, np.frombuffer(blob)))
+        return {rate: _mean_curve(by_rate[rate]) for rate in sorted(by_rate)}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One flat mapping for each trial, all with the same names."""
+        names = list(dict.fromkeys(name for outcome in self.outcomes for name in outcome.row()))
+        return [{name: row.get(name) for name in names} for row in (outcome.row() for outcome in self.outcomes)]
+
+    def to_csv(self, path: Path | str) -> None:
+        """Write the rows as CSV.
+
+        Args:
+            path: the file.
+        """
+        rows = self.rows()
+        with Path(path).open("w", encoding="utf-8", newline="") as file:
+            table = csv.DictWriter(file, list(rows[0]) if rows else [])
+            table.writeheader()
+            table.writerows(rows)
+
+    def to_pandas(self) -> Any:
+        """The rows as a ``pandas.DataFrame``.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        return _extras.load("pandas", "tasks", "to_pandas").DataFrame(self.rows())
+
+    def to_parquet(self, path: Path | str) -> None:
+        """Write the rows as Parquet.
+
+        Args:
+            path: the file.
+
+        Raises:
+            ImportError: pandas or pyarrow is not installed.
+        """
+        _extras.load("pyarrow", "tasks", "to_parquet")
+        self.to_pandas().to_parquet(path, index=False)
+
+    def _curve(self, variant: tuple[tuple[str, Any], ...], measure: str) -> Curve:
+        mine = [outcome for outcome in self.outcomes if outcome.variant == variant]
+        rates, seeds = sorted({each.rate for each in mine}), sorted({each.seed for each in mine})
+        values = np.full((len(rates), len(seeds)), np.nan)
+        row, column = {rate: i for i, rate in enumerate(rates)}, {seed: i for i, seed in enumerate(seeds)}
+        for each in mine:
+            if each.status in ("finished", "diverged"):
+                values[row[each.rate], column[each.seed]] = each.value(measure)
+        return Curve(variant, np.asarray(rates), values, tuple(seeds))
+
+
+COLUMNS = "SELECT settings, seed, status, done, score, metrics, seconds, engine, key FROM trials ORDER BY place"
+
+
+def _outcome(row: sqlite3.Row | tuple[Any, ...]) -> Outcome:
+    settings, seed, status, done, score, metrics, seconds, engine, key = row
+    loss = score if score is not None else math.inf if status == "diverged" else math.nan
+    figures = {} if metrics is None else json.loads(metrics)
+    return Outcome(json.loads(settings), seed, status, done, loss, figures, seconds or 0.0, engine or "", key)
+
+
+def _mean_curve(curves: list[tuple[int, Array]]) -> tuple[Array, Array]:
+    furthest = max(done for done, _ in curves)
+    stride = max(1, math.ceil(furthest / POINTS))
+    mean = np.mean([losses for done, losses in curves if done == furthest], axis=0)
+    return stride * np.arange(len(mean), dtype=np.float64) + (stride - 1) / 2, np.asarray(mean, dtype=np.float64)

@@ -1,0 +1,196 @@
+"""What a sweep keeps: its trials, who is at work on which, and what came of them."""
+
+import json
+import math
+import os
+import socket
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stepsize.engine import Result
+from stepsize.sweep._database import SweepFileError, connected, path_of, told, writing
+from stepsize.task import Trial
+
+POINTS = 512  # of a curve of training losses; of longer ones the means of equal stretches are kept
+BEAT, SILENT = 5.0, 60.0  # seconds between two signs of life, and until one that gives none is taken for dead
+
+
+class Store:
+    """The file of a sweep, open for writing; several processes may have it open.
+
+    Args:
+        folder: the sweep's; made if it is not there.
+        facts: what all its trials share, as plain data; a sweep that was there must have the same.
+
+    Raises:
+        SweepFileError: the file cannot be used, or is of another task or length.
+    """
+
+    def __init__(self, folder: Path | str, facts: Mapping[str, Any]) -> None:
+        self.folder = Path(folder)
+        self.path = path_of(folder)
+        self._db = connected(folder, writing=True)
+        self._over = threading.Event()
+        try:
+            with told(self.path), writing(self._db):
+                self._agree(dict(facts))
+                me = (socket.gethostname(), os.getpid(), time.time())
+                self._owner = self._db.execute("INSERT INTO owners (host, pid, beat) VALUES (?, ?, ?)", me).lastrowid
+        except BaseException:
+            self._db.close()
+            raise
+        self._heart = threading.Thread(target=self._beat, daemon=True)
+        self._heart.start()
+
+    def close(self) -> None:
+        """Give back what is not done, and close the file."""
+        self._over.set()
+        self._heart.join()
+        with told(self.path), writing(self._db):
+            self._db.execute("UPDATE trials SET owner = NULL WHERE owner = ?", (self._owner,))
+            self._db.execute("DELETE FROM owners WHERE id = ?", (self._owner,))
+        self._db.close()
+
+    def add(self, trials: Iterable[Trial]) -> None:
+        """Note what is to be trained; trials that are known already stay as they are."""
+        with told(self.path), writing(self._db):
+            first = self._db.execute("SELECT coalesce(max(place), -1) + 1 FROM trials").fetchone()[0]
+            rows = [
+                (trial.key, first + place, json.dumps(dict(trial.settings)), trial.seed, trial.steps)
+                for place, trial in enumerate(trials)
+            ]
+            self._db.executemany(
+                "INSERT OR IGNORE INTO trials (key, place, settings, seed, steps) VALUES (?, ?, ?, ?, ?)", rows
+            )
+
+    def claim(self, trials: Mapping[str, Trial], until: int) -> Trial | None:
+        """The first of the trials, by key, that is not trained up to a step and nobody is at work on, or None."""
+        with told(self.path), writing(self._db):
+            self._bury()
+            free = "SELECT key FROM trials WHERE status = 'open' AND done < ? AND owner IS NULL ORDER BY place"
+            key = next((key for (key,) in self._db.execute(free, (until,)) if key in trials), None)
+            if key is None:
+                return None
+            self._db.execute("UPDATE trials SET owner = ? WHERE key = ?", (self._owner, key))
+        return trials[key]
+
+    def record(self, result: Result) -> None:
+        """Write down what came of a claimed trial, and give it back."""
+        done, steps = len(result.losses), result.trial.steps
+        status = "diverged" if result.diverged else "finished" if done == steps else "open"
+        score = result.score if math.isfinite(result.score) else None
+        with told(self.path), writing(self._db):
+            self._db.execute(
+                "UPDATE trials SET status = ?, done = ?, score = ?, metrics = ?, losses = ?, seconds = ?, engine = ?, "
+                "threads = ?, owner = NULL WHERE key = ? AND owner = ?",
+                (
+                    *(status, done, score, json.dumps(_finite(result.metrics)), thinned(result.losses).tobytes()),
+                    *(result.seconds, result.engine, result.threads, result.trial.key, self._owner),
+                ),
+            )
+            self._db.execute("INSERT OR REPLACE INTO rungs VALUES (?, ?, ?)", (result.trial.key, done, score))
+
+    def waiting(self, trials: Mapping[str, Trial], until: int) -> int:
+        """How many of the trials, by key, are not yet trained up to a step."""
+        with told(self.path):
+            rows = self._db.execute("SELECT key FROM trials WHERE status = 'open' AND done < ?", (until,))
+            return sum(key in trials for (key,) in rows)
+
+    def rung(self, until: int) -> dict[str, float]:
+        """The scores, by key, of all trials that were trained up to a step; infinite for those that diverged before."""
+        broken = "SELECT key FROM trials WHERE status = 'diverged' AND done <= ?"
+        with told(self.path):
+            rows = self._db.execute("SELECT key, score FROM rungs WHERE done = ?", (until,)).fetchall()
+            lost = self._db.execute(broken, (until,)).fetchall()
+        return {key: math.inf if score is None else score for key, score in rows} | {key: math.inf for (key,) in lost}
+
+    def stop(self, keys: Iterable[str]) -> None:
+        """Note that the trials go no further."""
+        stopped = "UPDATE trials SET status = 'stopped' WHERE key = ? AND status = 'open'"
+        with told(self.path), writing(self._db):
+            self._db.executemany(stopped, [(key,) for key in keys])
+
+    def first(self, name: str, value: str) -> str:
+        """What was first said under a name: the value, unless there was one before."""
+        with told(self.path), writing(self._db):
+            self._db.execute("INSERT OR IGNORE INTO sweep VALUES (?, ?)", (name, json.dumps(value)))
+            held: str = json.loads(self._db.execute("SELECT value FROM sweep WHERE name = ?", (name,)).fetchone()[0])
+        return held
+
+    def starts(self) -> dict[int, float]:
+        """The score before any training, by seed."""
+        with told(self.path):
+            return dict(self._db.execute("SELECT seed, score FROM starts").fetchall())
+
+    def record_start(self, seed: int, score: float) -> None:
+        """Write down the score of a seed before any training."""
+        with told(self.path), writing(self._db):
+            self._db.execute("INSERT OR REPLACE INTO starts VALUES (?, ?)", (seed, score))
+
+    def _agree(self, facts: dict[str, Any]) -> None:
+        before = dict(self._db.execute("SELECT name, value FROM sweep").fetchall())
+        if not before:
+            said = [(name, json.dumps(value)) for name, value in facts.items()]
+            self._db.executemany("INSERT INTO sweep VALUES (?, ?)", said)
+            return
+        for name, value in facts.items():
+            if name in before and json.loads(before[name]) != value:
+                was, now = json.loads(before[name]), value
+                raise SweepFileError(
+                    f"{self.folder} holds a sweep with {name} {was!r}, and this one has {now!r}; choose another folder"
+                )
+
+    def _bury(self) -> None:
+        """Free what processes had claimed that are no longer there."""
+        owners = self._db.execute("SELECT id, host, pid, beat FROM owners WHERE id != ?", (self._owner,)).fetchall()
+        for owner, host, pid, beat in owners:
+            if time.time() - beat > SILENT or (host == socket.gethostname() and not _is_alive(pid)):
+                self._db.execute("UPDATE trials SET owner = NULL WHERE owner = ?", (owner,))
+                self._db.execute("DELETE FROM owners WHERE id = ?", (owner,))
+
+    def _beat(self) -> None:
+        """A sign of life every few seconds, on a connection of its own; a beat that is missed does no harm."""
+        while not self._over.wait(BEAT):
+            try:
+                connection = sqlite3.connect(self.path, timeout=BEAT, isolation_level=None)
+                connection.execute("UPDATE owners SET beat = ? WHERE id = ?", (time.time(), self._owner))
+                connection.close()
+            except sqlite3.Error:
+                continue
+
+
+def thinned(losses: Iterable[float]) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    """A curve of at most 512 points: the losses themselves, or the means of equal stretches of them.
+
+    Args:
+        losses: one for each step.
+    """
+    values = np.asarray(tuple(losses), dtype=np.float64)
+    stride = max(1, math.ceil(len(values) / POINTS))
+    if stride == 1:
+        return values
+    starts = np.arange(0, len(values), stride)
+    counts = np.diff([*starts, len(values)])
+    return np.asarray(np.add.reduceat(values, starts) / counts, dtype=np.float64)
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}
+
+
+def _is_alive(pid: int) -> bool:
+    if os.name != "posix":  # elsewhere signal 0 is no question; silence decides
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
