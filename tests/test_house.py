@@ -186,7 +186,14 @@ RECORDS = {
     "Trained",
 }
 INTERFACES = {"Resumable", "Run", "Startable"}
-WARNINGS = {"ScheduleTextError", "ShortRunWarning", "TaskFileError", "TrainingInterrupted"}
+WARNINGS = {
+    "ScheduleTextError",
+    "ShortRunWarning",
+    "SweepFileError",
+    "TaskChangedWarning",
+    "TaskFileError",
+    "TrainingInterrupted",
+}
 
 
 @pytest.mark.parametrize(("name", "value"), public(), ids=[name for name, _ in public()])

@@ -65,6 +65,8 @@ def optimizer(text: str, params: Iterable[Any], lr: float, **options: Any) -> Op
     choice = read_choice(text)
     said = {**choice.options, **options}
     lr = _check.number("lr", lr, least=0)
+    if not isinstance(params, Iterable):
+        raise TypeError(_check.message("params", params, "parameters or parameter groups"))
     kind = kinds()[choice.name]()
     known = _arguments(kind)
     for name in said:

@@ -5,8 +5,6 @@ from stepsize.sweep._answers import best_rate as best_rate
 from stepsize.sweep._answers import divergence_threshold as divergence_threshold
 from stepsize.sweep._answers import rate_sensitivity as rate_sensitivity
 from stepsize.sweep._axes import logspace as logspace
-from stepsize.sweep._axes import seeds_of as seeds_of
-from stepsize.sweep._axes import settings_of as settings_of
 from stepsize.sweep._axes import trials_of as trials_of
 from stepsize.sweep._database import NAME as NAME
 from stepsize.sweep._database import SweepFileError as SweepFileError
@@ -16,7 +14,6 @@ from stepsize.sweep._read import Outcome as Outcome
 from stepsize.sweep._read import Sweep as Sweep
 from stepsize.sweep._run import TaskChangedWarning as TaskChangedWarning
 from stepsize.sweep._run import chosen_engine as chosen_engine
-from stepsize.sweep._run import facts_of as facts_of
 from stepsize.sweep._run import sweep as sweep
 
 __all__ = [
@@ -31,11 +28,8 @@ __all__ = [
     "best_rate",
     "chosen_engine",
     "divergence_threshold",
-    "facts_of",
     "logspace",
     "rate_sensitivity",
-    "seeds_of",
-    "settings_of",
     "sweep",
     "trials_of",
 ]

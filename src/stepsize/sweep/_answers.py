@@ -141,7 +141,8 @@ def rate_sensitivity(rates: Any, values: Any, initial: float) -> float:
 
 def _checked(rates: Any, values: Any) -> tuple[Array, Array]:
     grid, table = np.asarray(rates, dtype=np.float64), np.asarray(values, dtype=np.float64)
-    if grid.ndim != 1 or len(grid) == 0 or (grid <= 0).any() or (np.diff(grid) <= 0).any():
+    rising = grid.ndim == 1 and len(grid) > 0 and (grid > 0).all() and (np.diff(grid) > 0).all()
+    if not rising or not np.isfinite(grid).all():
         raise ValueError(_check.message("rates", rates, "rising numbers > 0"))
     if table.ndim != 2 or table.shape[0] != len(grid) or table.shape[1] == 0:
         raise ValueError(_check.message("shape of values", table.shape, f"({len(grid)}, seeds)"))

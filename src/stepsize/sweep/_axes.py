@@ -46,7 +46,7 @@ def seeds_of(seeds: int | Iterable[int]) -> list[int]:
         TypeError, ValueError: there are none, one stands twice, or one is no seed.
 
     Example:
-        >>> from stepsize.sweep import seeds_of
+        >>> from stepsize.sweep._axes import seeds_of
         >>> seeds_of(3), seeds_of([5, 7])
         ([0, 1, 2], [5, 7])
     """
@@ -71,11 +71,13 @@ def settings_of(task: Startable, axes: Mapping[str, Any]) -> list[dict[str, Any]
         TypeError, ValueError: an axis is empty, holds a value twice or one that is none, or is not of this task.
 
     Example:
-        >>> from stepsize.sweep import settings_of
+        >>> from stepsize.sweep._axes import settings_of
         >>> from stepsize.task import task_named
         >>> settings_of(task_named("digits"), {"lr": [0.1, 1], "clip": [None, 1.0]})
         [{'lr': 0.1}, {'lr': 1.0}, {'clip': 1.0, 'lr': 0.1}, {'clip': 1.0, 'lr': 1.0}]
     """
+    if not isinstance(task, Startable):
+        raise TypeError(_check.message("task", task, "a task", 'for example task_named("digits")'))
     known = axes_of(task)
     for axis in axes:
         if axis not in AXES:
@@ -96,7 +98,7 @@ def _values(axis: str, given: Any) -> list[Any]:
     for value in given if several else [given]:
         # numpy's numbers are Real, but no JSON
         value = value.item() if isinstance(value, np.generic) else value
-        chosen.append(None if value is None and axis != "lr" else canonical(axis, value))
+        chosen.append(None if value is None and axis != "lr" else canonical(axis, value, name))
     if not chosen:
         raise ValueError(_check.message(name, given, "one value or more"))
     twice = [value for value in chosen if chosen.count(value) > 1] if len(chosen) < 1_000 else []

@@ -130,7 +130,7 @@ def facts_of(task: Startable, steps: int) -> dict[str, Any]:
         steps: length of a trial.
 
     Example:
-        >>> from stepsize.sweep import facts_of
+        >>> from stepsize.sweep._run import facts_of
         >>> from stepsize.task import task_named
         >>> facts_of(task_named("quadratic"), 100)["task"]
         'quadratic'

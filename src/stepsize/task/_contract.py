@@ -73,32 +73,36 @@ class Trial:
         return hash(self.key)
 
 
-def canonical(axis: str, value: Any) -> Any:
+def canonical(axis: str, value: Any, name: str = "") -> Any:
     """A setting in its one form, or an error that says what it must be.
 
     Args:
         axis: one of ``AXES``.
         value: what was given for it.
+        name: what an error calls it; the axis when left out.
 
     Raises:
-        TypeError, ValueError: it is no such setting.
+        TypeError, ValueError: it is no such setting, or there is no such axis.
 
     Example:
         >>> from stepsize.task import canonical
         >>> canonical("schedule", "warmup( 10 )>>cosine()"), canonical("lr", 1)
         ('warmup(10) >> cosine()', 1.0)
     """
+    if axis not in AXES:
+        raise ValueError(f"there is no axis {axis!r}; {_check.closest(str(axis), AXES)}")
+    name = name or axis
     if axis == "lr":
-        rate = _check.number("lr", value, above=0)
+        rate = _check.number(name, value, above=0)
         if rate > LARGEST:
-            raise ValueError(_check.message("lr", rate, f"at most {LARGEST:g}"))
+            raise ValueError(_check.message(name, rate, f"at most {LARGEST:g}"))
         return rate
     if axis == "batch_size":
-        return _check.whole("batch_size", value, least=1)
+        return _check.whole(name, value, least=1)
     if axis == "clip":
-        return str(Schedule.parse(value)) if isinstance(value, str) else _check.number("clip", value, above=0)
+        return str(Schedule.parse(value)) if isinstance(value, str) else _check.number(name, value, above=0)
     if axis in ("weight_decay", "momentum"):
-        return _check.number(axis, value, least=0)
+        return _check.number(name, value, least=0)
     if axis == "optimizer":
         return check_choice(value)
     if axis == "warmup":

@@ -6,6 +6,7 @@ from stepsize import _check
 from stepsize.schedule import Length, constant
 
 SHARE = 20  # validations in a run, unless its task says otherwise
+LEAST = 10  # steps between two of them
 
 
 def check_pause(value: Any) -> Length:
@@ -44,10 +45,10 @@ def pause_of(length: Length, steps: int, per_epoch: float | None) -> int:
     Example:
         >>> from stepsize.task._pause import pause_of
         >>> pause_of(None, 100, None), pause_of("0.5ep", 100, 31), pause_of("10%", 100, None)
-        (5, 16, 10)
+        (10, 16, 10)
     """
     if length is None:
-        return max(1, steps // SHARE)
+        return max(min(LEAST, steps), steps // SHARE)
     if isinstance(length, float):
         return int(length)
     if length.endswith("%"):

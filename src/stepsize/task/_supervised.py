@@ -48,7 +48,7 @@ class Task:
             gives at each validation. Short runs without validations, as those of ``find``, are as if without it,
             unless it looks at ``"loss"``.
         evaluate_every: from one validation of ``train`` to the next: steps, a share of the run (``"5%"``) or epochs
-            (``"1ep"``); a twentieth of the run when left out.
+            (``"1ep"``); a twentieth of the run, but at least 10, when left out.
         facts: plain data about the task, kept in ``run.json`` and known to the run's picture, such as a bowl's
             eigenvalues.
 

@@ -105,7 +105,7 @@ def train(
         steps: length of the run, >= 1; the task's when left out.
         watch: observers; they see each step and each validation.
         evaluate_every: steps from one validation to the next, >= 1; the task's when left out, or else a twentieth
-            of the run.
+            of the run, but at least 10.
         batch_size: examples in a batch, >= 1; the task's when left out.
         folder: where checkpoints are kept; nowhere when left out.
         resume: whether to go on from the folder's last checkpoint.

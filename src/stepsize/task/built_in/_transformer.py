@@ -39,7 +39,8 @@ class Layer(nn.Module):
 
     def _attend(self, x: Tensor) -> Tensor:
         count, time, width = x.shape
-        query, key, value = self.query_key_value(x).view(count, time, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        every = self.query_key_value(x).view(count, time, 3, self.heads, -1)
+        query, key, value = every.permute(2, 0, 3, 1, 4).unbind()
         seen = scaled_dot_product_attention(query, key, value, is_causal=True)  # [count, heads, time, width / heads]
         return seen.transpose(1, 2).reshape(count, time, width)
 
