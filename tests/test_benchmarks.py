@@ -1,5 +1,6 @@
 """The benchmarks run, shortened, and say what they promise; full counts are `make bench`."""
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -20,7 +21,9 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
         ("digits", "validation accuracy"),
         ("feedback", "required of noisy_plateau"),
         ("kills", "identical to the one never stopped, nothing lost"),
+        ("optimizers", "stepsize LAMB"),
         ("tasks", "digits"),
+        ("finders/measure", "2 pairs of task and seed"),
     ],
 )
 def test_a_shortened_benchmark_runs(name, said):
@@ -33,3 +36,27 @@ def test_a_shortened_benchmark_runs(name, said):
 def test_every_benchmark_has_its_log_and_its_place_in_make_bench(path):
     assert (BENCHMARKS / "logs" / f"{path.stem}.log").read_text().startswith(path.stem)
     assert f"benchmarks/{path.name}" in (BENCHMARKS.parent / "Makefile").read_text()
+
+
+def test_finders_are_tuned_and_reported_on_other_families_and_other_data(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS / "finders"))
+    tuning = importlib.import_module("_tuning_tasks").TUNING
+    report = importlib.import_module("_report_tasks").REPORT
+    assert len(tuning) >= 12
+    assert len(report) >= 12
+    for part in ("name", "family", "data"):
+        seen, unseen = ({getattr(entry, part).split(",")[0] for entry in entries} for entries in (tuning, report))
+        assert not seen & unseen
+
+
+def test_the_finders_oracle_is_of_the_tasks_as_they_are_listed(monkeypatch):
+    monkeypatch.syspath_prepend(str(BENCHMARKS / "finders"))
+    oracle = importlib.import_module("oracle")
+    table = oracle.Oracle()
+    for name in oracle.ENTRIES:
+        assert table.has(name, 0), name
+        rate, score = table.best(name, 0)
+        assert table.regret(name, 0, score) == 0
+        assert table.regret(name, 0, table.tasks[name]["initial"]["0"]) == 1
+        assert table.regret(name, 0, None) == table.regret(name, 0, float("inf")) == 1
+        assert min(table.scores(name, 0)) < rate < max(table.scores(name, 0))

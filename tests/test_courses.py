@@ -21,7 +21,7 @@ from stepsize.task.built_in._bowl_sweep import amplitudes, expected_ratios, meas
 from stepsize.task.built_in._frozenlake import FrozenLake, frozenlake
 from stepsize.task.built_in._frozenlake_curves import learning_curves
 from stepsize.task.built_in._frozenlake_world import action_values, greedy, optimal_values, optimum, success, world
-from stepsize.task.built_in._quadratic import bowl, bowl_matrix, quadratic, stable_below, trajectory
+from stepsize.task.built_in._quadratic import along, bowl, bowl_matrix, quadratic, stable_below, trajectory
 from stepsize.task.built_in._small import diabetes, digits_mlp, linear_regression
 
 BOWLS = [([3.0], 0.0), ([1.0, 10.0], 0.0), ([0.1, 100.0], 0.7), ([2.0, 2.0], -1.2)]
@@ -84,6 +84,42 @@ def test_descent_converges_up_to_the_bound_of_theory_and_not_beyond(eigenvalues,
     low, high = measured_threshold(sweep)
     assert low < bound < high
     assert (low, high) == (sweep[1].rate, sweep[2].rate)
+
+
+@pytest.mark.parametrize("eigenvalues", [[3.0], [1.0, 10.0], [1.0, 1000.0]])
+@pytest.mark.parametrize("momentum", [0.0, 0.6])
+def test_a_sweep_closes_in_on_the_bound_of_theory(eigenvalues, momentum):
+    told = []
+    shown, sweep = rate_sweep(
+        eigenvalues, rates=12, steps=300, momentum=momentum, progress=lambda *facts: told.append(facts)
+    )
+    low, high = measured_threshold(sweep)
+    bound = stable_below(eigenvalues, momentum)
+    assert low < high < 1.001 * low
+    assert low / 1.002 < bound < high * 1.01
+    assert [each.rate / bound for each in shown] == pytest.approx([0.1, 0.5, 0.95, 1.03])
+    assert [done for done, _, _ in told] == list(range(1, len(shown) + len(sweep) + 1))
+    assert told[-1][0] == told[-1][1]
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.8])
+def test_theory_of_a_changing_rate_is_what_descent_does(momentum):
+    task = bowl([1.0, 10.0], rotation=0.4, momentum=momentum, steps=20)
+    run = task.start(Trial("quadratic", {"lr": 0.15, "schedule": "warmup(5) >> cosine()"}, 0, 20))
+    rates, points = [], [run.model.point.detach().clone()]
+    for _ in range(20):
+        rates.append(run.control.rates["group0"])
+        run.advance(1)
+        points.append(run.model.point.detach().clone())
+    measured = along(torch.stack(points).numpy(), [1.0, 10.0], 0.4)
+    np.testing.assert_allclose(measured, measured[0] * amplitudes(rates, [1.0, 10.0], momentum), rtol=1e-9, atol=1e-12)
+
+
+def test_theory_of_the_last_loss_is_what_every_descent_of_a_sweep_measured():
+    _, sweep = rate_sweep([1.0, 10.0], rates=12, rotation=0.3, momentum=0.5)
+    measured = [each.losses[-1] / each.losses[0] for each in sweep]
+    theory = expected_ratios(np.array([each.rate for each in sweep]), sweep[0])
+    np.testing.assert_allclose(measured, theory, rtol=1e-6)
 
 
 def test_a_bowl_of_condition_one_is_solved_in_one_step_at_one_over_its_curvature():
@@ -418,16 +454,21 @@ def test_without_gymnasium_it_says_which_extra_brings_it(monkeypatch):
 def test_pictures_are_drawn_and_named(tmp_path):
     pytest.importorskip("matplotlib")
     sweeps = {
-        "rotated": [trajectory(rate, rotation=0.5, steps=30) for rate in np.geomspace(0.01, 5, 12)],
-        "line": [trajectory(rate, [4.0], momentum=0.5, steps=30) for rate in np.geomspace(0.01, 2, 12)],
+        "rotated": rate_sweep(rotation=0.5, rates=12, paths=[0.02, 0.19, 0.3]),
+        "line": rate_sweep([4.0], momentum=0.5, rates=12, paths=[0.02]),
     }
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for name, sweep in sweeps.items():
-            sheet = courses.trajectories([sweep[2], sweep[-1]], sweep)
+        for name, (paths, sweep) in sweeps.items():
+            sheet = courses.trajectories(paths, sweep)
             sheet.savefig(tmp_path / f"{name}.png")
-            assert [ax.get_xlabel() for ax in sheet.axes] == ["$x_1$" if name == "rotated" else "x", "learning rate"]
-            assert len(courses.trajectories(sweep[:2]).axes) == 1
+            labels = ["$x_1$"] * 3 if name == "rotated" else ["x"]
+            assert [ax.get_xlabel() for ax in sheet.axes] == [*labels, "learning rate"]
+            assert len(courses.trajectories(paths).axes) == len(paths)
+            low, high = measured_threshold(sweep)
+            said = " ".join(sheet.axes[-1].get_legend_handles_labels()[1])
+            assert f"theory: converges below {'2 (1 + m) / λ = 0.75' if name == 'line' else '2 / λ = 0.2'}" in said
+            assert f"measured: converges up to {low:.4g}, diverges at {high:.4g}" in said
         alphas = {"constant": "constant(value=0.5)", "decayed": DECAYED}
         sheet = courses.learning(learning_curves(alphas, seeds=range(4), episodes=150))
         sheet.savefig(tmp_path / "lake.png")

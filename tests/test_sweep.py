@@ -25,10 +25,9 @@ from stepsize.sweep import (
     chosen_engine,
     divergence_threshold,
     rate_sensitivity,
-    seeds_of,
-    settings_of,
     trials_of,
 )
+from stepsize.sweep._axes import seeds_of, settings_of
 from stepsize.sweep._store import POINTS, thinned
 from stepsize.task import task_named
 from stepsize.task import train as train_to_end
@@ -306,9 +305,9 @@ def test_exports_hold_the_rows(tmp_path):
     ("axes", "error"),
     [
         ({"rates": []}, "rates must be one value or more"),
-        ({"rates": [0.1, -1]}, r"lr must be a finite number > 0, got -1"),
+        ({"rates": [0.1, -1]}, r"rates must be a finite number > 0, got -1"),
         ({"rates": [0.1, 0.1]}, "rates holds 0.1 twice"),
-        ({"rates": "0.1"}, "lr must be a finite number"),
+        ({"rates": "0.1"}, "rates must be a finite number"),
         ({"seeds": 0}, "seeds must be a whole number >= 1"),
         ({"seeds": [1, 1]}, "seeds must be different seeds"),
         ({"optimizer": ["adamx"]}, "did you mean 'adamax'"),

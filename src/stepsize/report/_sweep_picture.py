@@ -47,6 +47,8 @@ def sweep_picture(sweep: Sweep | Path | str, path: Path | str | None = None) -> 
         ...     sweep_picture(swept).name
         'sweep.png'
     """
+    if not isinstance(sweep, Sweep | Path | str):
+        raise TypeError(_check.message("sweep", sweep, "a sweep or its folder"))
     swept = sweep if isinstance(sweep, Sweep) else Sweep.open(sweep)
     curves = [curve for curve in swept.curves() if not np.isnan(curve.values).all()]
     if not curves:
@@ -117,7 +119,7 @@ def _mark(ax: Any, best: Best, colour: str) -> None:
 
 def _interval(ax: Any, best: Best, colour: str, place: int) -> None:
     """A bar at the foot of the panel, one above the other."""
-    if best.low is not None:
+    if best.low is not None and best.low != best.high:
         ax.axvspan(best.low, best.high, ymin=0.018 * place, ymax=0.018 * place + 0.014, color=colour, linewidth=0)
 
 

@@ -135,8 +135,8 @@ def rate_sensitivity(rates: Any, values: Any, initial: float) -> float:
     lost = np.minimum(_means(table), initial)
     if not np.isfinite(lost).all():
         raise ValueError(_check.message("initial", initial, "a finite number where a trial diverged"))
-    edges = np.log(_edges(grid))
-    return float(np.average(lost, weights=np.diff(edges)) - lost.min())
+    widths = np.diff(np.log(_edges(grid))) if len(grid) > 1 else np.ones(1)
+    return float(np.average(lost, weights=widths) - lost.min())
 
 
 def _checked(rates: Any, values: Any) -> tuple[Array, Array]:
