@@ -29,6 +29,18 @@ bench: $(READY)  ## full-count measurements; logs go to benchmarks/logs
 	$(BIN)/python benchmarks/feedback.py
 	$(BIN)/python benchmarks/kills.py
 	$(BIN)/python benchmarks/tasks.py
+	$(BIN)/python benchmarks/sweep.py
+	$(BIN)/python benchmarks/sweep_kills.py
+	$(BIN)/python benchmarks/questions/rate.py
+	$(BIN)/python benchmarks/questions/convergence.py
+	$(BIN)/python benchmarks/questions/validation.py
+	$(BIN)/python benchmarks/questions/optimizers.py
+	$(BIN)/python benchmarks/questions/batch_size.py
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .rivals timm==1.0.31 pytorch_optimizer==4.1.0
+	$(BIN)/python benchmarks/optimizers.py --rivals .rivals
+	$(BIN)/python benchmarks/finders/oracle.py
+	$(BIN)/python benchmarks/finders/measure.py --set tuning
+	$(BIN)/python benchmarks/finders/measure.py --set report
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "stepsize needs Python 3.11 or newer"'
@@ -38,4 +50,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:  ## remove what the targets above made, but not your runs
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .rivals .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -28,7 +28,7 @@ def conclude(name: str, lines: list[str], data: dict[str, Any], quick: bool) -> 
     report = "\n".join([head, *lines])
     print(report)
     if not quick:
-        LOGS.mkdir(exist_ok=True)
+        (LOGS / name).parent.mkdir(parents=True, exist_ok=True)
         (LOGS / f"{name}.log").write_text(report + "\n", encoding="utf-8")
         (LOGS / f"{name}.json").write_text(json.dumps({**facts, **data}, indent=1) + "\n", encoding="utf-8")
 

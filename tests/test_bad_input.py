@@ -75,7 +75,11 @@ CASES = {
     "trainer": [None, 3, "trainer"],
     "wait": [*NUMBERS, -1, 1.5],
     "window": WHOLE,
-    "value": {"as_clip": [True, 0, -1, [1.0], math.nan], "constant": NOT_NEGATIVE, "default": [None, 3, "cosine()", [1, 2], {"a": 3}]},
+    "value": {
+        "as_clip": [True, 0, -1, [1.0], math.nan],
+        "constant": NOT_NEGATIVE,
+        "default": [None, 3, "cosine()", [1, 2], {"a": 3}],
+    },
     "start": {"default": NOT_NEGATIVE, "warmup": optional(NOT_NEGATIVE), "part": [*LENGTHS, None]},
     "end": NOT_NEGATIVE,
     "peak": NOT_NEGATIVE,
@@ -84,7 +88,10 @@ CASES = {
     "at": [None, 3, "5%", [], [None], ["a"], [-1], [5, 3], [math.nan], [True]],
     "values": {
         "default": [None, 3, "5%", [], [1], [1, 2, 3, 4], ["a", 1, 2], [-1, 1, 2], [math.inf, 1, 2]],
-        **dict.fromkeys(["best_rate", "divergence_threshold", "rate_sensitivity"], [3, [1], [[1], [2], [3]], [[], []]]),
+        **{
+            name: [3, [1], [[1], [2], [3]], [[], []]]
+            for name in ("best_rate", "divergence_threshold", "rate_sensitivity")
+        },
     },
     "power": POSITIVE,
     "growth": [*POSITIVE, 0.5],
@@ -106,7 +113,11 @@ CASES = {
     "dimension": POSITIVE,
     "shape": [None, 3, "cosin"],
     "phases": [1, 4, 2.5, True, "2"],
-    "momentum": {"LARS": [*NOT_NEGATIVE, 1], "one_cycle": [None, 3, (0.9,), (0.9, 1), (-0.1, 0.9), "ab"], "default": [0.9, True, [], [3]]},
+    "momentum": {
+        "LARS": [*NOT_NEGATIVE, 1],
+        "one_cycle": [None, 3, (0.9,), (0.9, 1), (-0.1, 0.9), "ab"],
+        "default": [0.9, True, [], [3]],
+    },
     "weight_decay": {"LARS": NOT_NEGATIVE, "LAMB": NOT_NEGATIVE, "default": [0.1, True, [], [3]]},
     "gamma": {"default": POSITIVE, "exp_range": [*POSITIVE, 1.5]},
     "schedule": {
@@ -133,7 +144,13 @@ CASES = {
     "also": [3, None, [3], ["a"]],
     "low": {"default": POSITIVE, **dict.fromkeys(["clip", "cosine_wave", "cosine_restarts"], NOT_NEGATIVE)},
     "high": {"default": [*POSITIVE, 1e-9], "clip": optional([*NUMBERS, -1, 0.01])},
-    "steps": {"default": WHOLE, "find": optional(WHOLE), "train": optional(WHOLE), "sweep": optional(WHOLE), "range_test": [*WHOLE, 1]},
+    "steps": {
+        "default": WHOLE,
+        "find": optional(WHOLE),
+        "train": optional(WHOLE),
+        "sweep": optional(WHOLE),
+        "range_test": [*WHOLE, 1],
+    },
     "threshold": {
         **dict.fromkeys(["clip_by_norm", "clip_by_value", "clip_adaptively"], POSITIVE),
         **dict.fromkeys(["adaptive_clipping", "norm_clipping", "value_clipping"], POSITIVE[1:]),
@@ -164,11 +181,16 @@ CASES = {
     "task": {"Trial": [None, 3], "default": [None, 3, "digits", object()]},
     "settings": [3, ["lr"], {"rate": 1}, {"lr": -1}, {"lr": "a"}],
     "seed": {"default": [*NUMBERS, -1, 1.5, 2**32], "noise": [*NUMBERS, -1, 1.5, 2**63]},
-    "name": {"engine_named": ["proceses", "", None, 3], "Task": [None, 3, ""], "from_function": [None, 3, "", "a b", "a()"], "task_named": ["digit", "", None, 3]},
+    "name": {
+        "engine_named": ["proceses", "", None, 3],
+        "Task": [None, 3, ""],
+        "from_function": [None, 3, "", "a b", "a()"],
+        "task_named": ["digit", "", None, 3],
+    },
     "batches": FUNCTIONS,
     "loss": FUNCTIONS,
     "score": FUNCTIONS,
-    "metrics": FUNCTIONS,
+    "metrics": {"Leg": [None, 1, "yes"], "default": FUNCTIONS},
     "example": [3, "x"],
     "about": [None, 3],
     "engine": {"default": FUNCTIONS, "sweep": optional(FUNCTIONS)},

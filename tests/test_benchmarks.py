@@ -23,6 +23,13 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
         ("kills", "identical to the one never stopped, nothing lost"),
         ("optimizers", "stepsize LAMB"),
         ("tasks", "digits"),
+        ("sweep", "processes / serial"),
+        ("sweep_kills", "identical to the one never disturbed, every trial once"),
+        ("questions/rate", "best rate"),
+        ("questions/convergence", "steps until the loss is below a bound"),
+        ("questions/validation", "gap"),
+        ("questions/optimizers", "sensitivity"),
+        ("questions/batch_size", "batch size   8"),
         ("finders/measure", "2 pairs of task and seed"),
     ],
 )

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from stepsize import Control, Plan, from_torch, greedy, linear, noisy_plateau, plateau, warmup
@@ -68,11 +68,13 @@ settings_of_greedy = st.fixed_dictionaries(
         "cooldown": st.integers(0, 2),
     }
 )
+EAGER = {"factor": 0.5, "patience": 0, "threshold": 0.0, "threshold_mode": "rel"}
 finite = st.lists(st.floats(0, 1), max_size=80)
 
 
 @settings(max_examples=100, deadline=None)
 @given(finite, settings_of_greedy, st.integers(0, 2), st.sampled_from([1, 5]), st.integers(1, 5))
+@example([0.0] * 9, {**EAGER, "cooldown": 1}, 0, 1, 1)  # a restart is followed by the cooldown too
 def test_greedy_decides_as_transformers_does(values, parameters, wait, window, restart):
     optimization = pytest.importorskip("transformers.optimization")
     twin = sgd(1.0)

@@ -63,7 +63,7 @@ def test_it_walks_on_where_the_best_is_at_the_border_and_says_so_at_the_end_of_t
     [
         (bowl([1.0], loss=lambda model, batch: 0 * model.x.sum()), "nothing was learnt at any rate"),
         (bowl([1.0], score=lambda model: float("nan")), "the loss is nan before any training"),
-        (bowl([1.0], loss=lambda model, batch: -model.x.sum() * float("nan")), "nothing was learnt"),
+        (bowl([1.0], loss=lambda model, batch: -model.x.sum() * float("nan")), "loss is nan at the first step"),
     ],
 )
 def test_where_there_is_no_answer_it_gives_none(task, said):

@@ -170,13 +170,17 @@ def has_example(value):
 
 
 RECORDS = {
+    "Best",
     "Captured",
     "Clipped",
     "Cost",
+    "Curve",
     "Decision",
     "Event",
     "Finding",
     "Observation",
+    "Outcome",
+    "Parcel",
     "Preview",
     "RangeResult",
     "RangeTest",

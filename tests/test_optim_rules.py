@@ -6,11 +6,10 @@ import math
 import pytest
 import torch
 from torch import nn
+from torch._dynamo.testing import CompileCounter
 
 from stepsize import Control, cosine, warmup
 from stepsize.optim import LAMB, LARS, no_decay
-from stepsize.optim import _lamb as lamb_module
-from stepsize.optim import _lars as lars_module
 from stepsize.optim._norms import squared_norm
 
 SHAPES = [(7, 5), (5,), (4, 3, 3, 3), (2, 600), ()]
@@ -114,13 +113,6 @@ def test_lars_with_other_momenta_too(momentum):
 def test_the_plain_way_of_accelerators_is_the_fused_one_of_the_cpu(name, monkeypatch):
     """Elsewhere than on the CPU plain operations do the same, and read nothing back."""
     rate = {"LARS": 3.0, "LAMB": 0.02}[name]
-
-    def everywhere(*tensors):
-        return False
-
-    module = {"LARS": lars_module, "LAMB": lamb_module}[name]
-    monkeypatch.setattr(module, "fits_fused", everywhere)
-    monkeypatch.setattr(module, "is_shard", lambda tensor: False)
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     reads = []
     for reader in ("item", "tolist", "__bool__"):
@@ -272,6 +264,46 @@ def test_layouts_of_memory_do_not_matter(name):
         torch.testing.assert_close(a.detach(), b.detach().contiguous(), rtol=1e-5, atol=1e-6)
 
 
+def sgd_beside_unfused(make, prepare):
+    """Whether fused steps are those of torch's plain SGD."""
+    mine, theirs = weights(), weights()
+    for each in (mine, theirs):
+        for weight in each:
+            weight.data = prepare(weight.data)
+    optimizer, other = make(mine), torch.optim.SGD(theirs, lr=0.1, momentum=0.9, foreach=False)
+    for step in range(3):
+        for a, b, gradient in zip(mine, theirs, gradients(step), strict=True):
+            a.grad, b.grad = gradient.to(a.dtype), gradient.to(b.dtype)
+        optimizer.step()
+        other.step()
+    for a, b in zip(mine, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=2e-2, atol=2e-2)
+
+
+SGDS = [
+    pytest.param(lambda w: LARS(groups_at_ratio_one(w), lr=0.1, weight_decay=0), id="stepsize"),
+    pytest.param(
+        lambda w: torch.optim.SGD(w, lr=0.1, momentum=0.9, fused=True),
+        id="torch",
+        marks=pytest.mark.xfail(reason="torch's fused SGD on the CPU", strict=True),
+    ),
+]
+
+
+@pytest.mark.parametrize("make", SGDS)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_fused_updates_are_right_in_half_precision(make, dtype):
+    sgd_beside_unfused(make, lambda data: data.to(dtype))
+
+
+@pytest.mark.parametrize("make", SGDS)
+def test_fused_updates_are_right_where_gradients_are_laid_out_otherwise(make):
+    def last(data):
+        return 0.1 * (data.to(memory_format=torch.channels_last) if data.ndim == 4 else data)
+
+    sgd_beside_unfused(make, last)
+
+
 @pytest.mark.parametrize("name", RULES)
 def test_a_state_resumed_is_a_run_never_stopped(name):
     through, halves = weights(), weights()
@@ -323,6 +355,10 @@ def test_bad_groups_gradients_and_states_are_refused_and_nothing_is_changed(name
         ({"params": [nn.Parameter(torch.ones(2, dtype=torch.complex64))]}, "real"),
         ({"params": [torch.ones(2, 2).to_sparse().requires_grad_()]}, "dense"),
         ({"params": [torch.ones(2).long()]}, "floating"),
+        ({"params": {fresh}}, "order"),
+        ({"params": 3}, "params"),
+        ({"params": ["weight"]}, "parameter 0"),
+        ({"lr": 0.1}, "param_group"),
         ([fresh], "param_group"),
     ]
     for group, problem in cases:
@@ -390,3 +426,23 @@ def test_they_train_under_control(name):
         control.step(loss)
         losses.append(loss.item())
     assert losses[-1] < 0.3 * losses[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RULES)
+def test_a_compiled_step_is_one_graph_whatever_the_rate_does(name):
+    torch._dynamo.reset()
+    graphs, mine, theirs = CompileCounter(), weights(), weights()
+    compiled, plain = RULES[name](mine, lr=torch.tensor(0.1)), RULES[name](theirs, lr=torch.tensor(0.1))
+    compiled.step = torch.compile(compiled.step, backend=graphs)
+    controls = [Control(each, lr=cosine(), total=10, remind=False) for each in (compiled, plain)]
+    counts = []
+    for step in range(5):
+        for a, b, gradient in zip(mine, theirs, gradients(step), strict=True):
+            a.grad, b.grad = gradient, gradient.clone()
+        for control in controls:
+            control.step()
+        counts.append(graphs.frame_count)
+    assert counts == [1, 2, 2, 2, 2], "one that makes the states, and one for all other steps"
+    for a, b in zip(mine, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)

@@ -9,10 +9,10 @@ import torch
 from test_checkpoints import Drawing, Stop, StopsAt, same, task
 from test_task import DIGITS
 
-from stepsize import Task, find, plateau, train
+from stepsize import JsonLines, Task, find, plateau, train
 from stepsize.control import Plan
 from stepsize.engine import serial
-from stepsize.task import TrainingInterrupted, Trial, task_named
+from stepsize.task import TrainingInterrupted, Trial, steps_done, task_named
 from stepsize.task._pause import pause_of
 
 CUT = 'plateau(of="validation_loss", factor=0.5, patience=0)'
@@ -24,10 +24,6 @@ def steered(**more):
         Drawing,
         **{"schedule": "constant()", "feedback": CUT, "evaluate_every": 3, **more},
     )
-
-
-def cuts(trained):
-    return trained.state["control"]["feedback"]
 
 
 def test_the_rate_is_cut_when_the_validation_loss_no_longer_falls():
@@ -78,6 +74,30 @@ def test_training_with_feedback_stopped_anywhere_ends_as_if_it_had_not_been(tmp_
     assert trained.losses == whole.losses
     assert trained.history == whole.history
     assert same(trained.state, whole.state)
+
+
+def test_the_files_of_a_stopped_run_are_those_of_one_never_stopped(tmp_path):
+    names = "metrics.jsonl", "validation.jsonl", "events.jsonl"
+
+    def go(folder, stop=None):
+        folder.mkdir(exist_ok=True)
+        again = steps_done(folder) if (folder / "last.pt").exists() else None
+        files = [folder / name for name in names]
+        lines = JsonLines(files[0], 1, files[1], files[2], resume_at=again)
+        watch = [lines] if stop is None else [lines, StopsAt(stop)]
+        try:
+            train(steered(), lr=0.05, folder=folder, watch=watch, resume=again is not None)
+        finally:
+            lines.close()
+
+    go(tmp_path / "whole")
+    for stop in (7, 9, 20, 27):
+        with pytest.raises(Stop):
+            go(tmp_path / "stopped", stop)
+    go(tmp_path / "stopped")
+    for name in names:
+        assert (tmp_path / "stopped" / name).read_text() == (tmp_path / "whole" / name).read_text()
+    assert (tmp_path / "whole" / "events.jsonl").read_text().count("feedback") >= 2
 
 
 @pytest.mark.parametrize("presses", [[3], [9, 12], [4, 15]])

@@ -306,6 +306,15 @@ def test_labels_that_are_no_class(tmp_path, monkeypatch):
         refused(monkeypatch, mnist, tmp_path / name, "label of row 19 of the split train", "one of 0 to 1, got -1")
 
 
+def test_texts_whose_labels_are_no_class(tmp_path, monkeypatch):
+    features = {"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])}
+    for name, wrong, said in (("below", -1, "one of 0 to 1, got -1"), ("none", None, "got -1")):
+        columns = {"text": ["dull"] * 20, "label": [0, 1] * 9 + [0, wrong]}
+        write(tmp_path / name, "train", columns, features)
+        write(tmp_path / name, "test", {"text": ["dull"] * 4, "label": [0, 1] * 2}, features)
+        refused(monkeypatch, imdb, tmp_path / name, "label of row 19 of the split train", said)
+
+
 def test_images_of_other_sizes_and_modes(tmp_path, monkeypatch):
     generator = np.random.default_rng(0)
     features = {"image": datasets.Image(), "label": datasets.ClassLabel(num_classes=2)}

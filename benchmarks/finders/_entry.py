@@ -17,7 +17,7 @@ Loss = Callable[[nn.Module, tuple[Tensor, ...]], Tensor]
 
 LINEAR = "linear()"
 CONSTANT = "constant()"
-ONE_CYCLE = "cosine(30%, start=0.04, end=1) >> cosine(end=1.6e-7)"
+ONE_CYCLE = "cosine(30%, start=0.04, end=1) >> cosine(end=1.6e-07)"
 WARM = "warmup(5%) >> cosine()"
 SHAPES = {LINEAR: "linear decay", CONSTANT: "constant", ONE_CYCLE: "one-cycle", WARM: "warm-up, cosine"}
 

@@ -32,6 +32,7 @@ from stepsize.engine import serial
 from stepsize.task import Trial
 
 STORED = Path(__file__).parent / "oracle.json"
+README = Path(__file__).parent / "README.md"
 SETS = {"tuning": TUNING, "report": REPORT}
 ENTRIES = {entry.name: entry for entries in SETS.values() for entry in entries}
 FIRST = list(range(-4, 2))  # decades
@@ -132,7 +133,8 @@ class Oracle:
         return min(1.0, max(0.0, (score - lowest) / (initial - lowest)))
 
     def store(self, name: str, seed: int, initial: float, scores: Scores, seconds: float, path: Path = STORED) -> None:
-        """Keep a pair; what stood there of a task that was changed since is dropped."""
+        """Keep a pair, beside what another process wrote meanwhile; a changed task's older pairs are dropped."""
+        self.tasks = Oracle(path).tasks
         held = self.tasks.get(name)
         if held is None or held["facts"] != facts(ENTRIES[name]):
             held = self.tasks[name] = {"facts": facts(ENTRIES[name]), "seconds": 0.0, "initial": {}, "scores": {}}
@@ -140,7 +142,7 @@ class Oracle:
         held["initial"][str(seed)] = initial
         held["scores"][str(seed)] = {f"{rate:.3g}": score for rate, score in sorted(scores.items())}
         lines = [f"{json.dumps(task)}: {json.dumps(self.tasks[task], sort_keys=True)}" for task in sorted(self.tasks)]
-        partial = path.with_suffix(".partial")
+        partial = path.with_suffix(f".{os.getpid()}.partial")
         partial.write_text("{\n" + ",\n".join(lines) + "\n}\n")
         os.replace(partial, path)  # noqa: PTH105
 
@@ -156,6 +158,17 @@ def table(oracle: Oracle, entries: Iterable[Entry]) -> list[str]:
         row += [SHAPES.get(task.schedule, task.schedule), task.clip or "", rates, held["seconds"]]
         lines.append("| " + " | ".join(map(str, row)) + " |")
     return lines
+
+
+def write_tables(oracle: Oracle) -> None:
+    """Put the tasks of both sets into the README."""
+    text = README.read_text(encoding="utf-8")
+    for name, entries in SETS.items():
+        before, _, rest = text.partition(f"<!-- {name} -->\n")
+        after = rest.partition(f"<!-- end of {name} -->\n")[2]
+        lines = [f"<!-- {name} -->", *table(oracle, entries), f"<!-- end of {name} -->", after]
+        text = before + "\n".join(lines)
+    README.write_text(text, encoding="utf-8")
 
 
 def warnings_of(oracle: Oracle) -> list[str]:
@@ -182,7 +195,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--reach", type=float, default=0.75, help="decades of quarters on each side of the best")
     parser.add_argument("--jobs", type=int, default=1, help="processes at once")
-    parser.add_argument("--table", action="store_true", help="train nothing, print the tasks as Markdown")
+    parser.add_argument("--table", action="store_true", help="train nothing, write the tasks into README.md")
     return parser.parse_args()
 
 
@@ -207,7 +220,7 @@ def main() -> None:
     oracle = Oracle()
     names = options.only or [entry.name for each in options.set for entry in SETS[each]]
     if options.table:
-        print("\n".join(table(oracle, [ENTRIES[name] for name in names])))
+        write_tables(oracle)
         return
     os.environ[PLACE] = str(options.data)
     with ProcessPoolExecutor(options.jobs, get_context("spawn"), torch.set_num_threads, (1,)) as pool:

@@ -14,8 +14,9 @@ from rich.table import Table
 
 from stepsize import _check
 from stepsize._version import __version__
+from stepsize.cli._begin import job, resumed
 from stepsize.cli._courses import course
-from stepsize.cli._job import Job, job, resumed
+from stepsize.cli._job import Job
 from stepsize.cli._options import (
     Accumulate,
     Amp,

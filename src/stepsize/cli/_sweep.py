@@ -9,7 +9,8 @@ import typer
 from rich.table import Table
 
 from stepsize import _check
-from stepsize.cli._job import StoppedError, settled_task, steps_of
+from stepsize.cli._begin import settled_task, steps_of
+from stepsize.cli._job import StoppedError
 from stepsize.cli._options import Accumulate, Amp, AsJson, Data, Deterministic, Device, Epochs, Steps, TaskName, Threads
 from stepsize.cli._screen import Screen
 from stepsize.engine import engine_named

@@ -15,8 +15,9 @@ from stepsize.control._governor import Governor
 from stepsize.control._observer import SIGNALS, Observer
 from stepsize.control._plan import Plan
 from stepsize.control._records import Step, read, record
-from stepsize.control._update import Closure, Updater
+from stepsize.control._update import Clip, Closure, Updater
 from stepsize.control.feedback import Feedback
+from stepsize.optim import Clipped, Clipper, clip_by_norm
 from stepsize.schedule import Schedule
 
 new_step = tuple.__new__  # twice as fast as the named tuple's own
@@ -41,7 +42,8 @@ class Control(Governed):
             mapping from the groups' names (patterns such as ``"*"`` too) or indices; constant when left out.
         momentum: the same for the momentum (beta1 for Adam's kin); left alone when left out.
         weight_decay: the same for the weight decay; left alone when left out.
-        clip: the largest global gradient norm let through: a number > 0 or a schedule; no clipping when left out.
+        clip: the largest global gradient norm let through: a number > 0 or a schedule; or another way of clipping, such
+            as ``value_clipping(0.5)`` or ``adaptive_clipping(0.01)`` of ``stepsize.optim``; none when left out.
         feedback: what looks at the loss, such as ``plateau(patience=5)`` or its text. With several processes all ranks
             take one decision, exchanged in ``step``, so that every rank must call it.
         floor: the smallest learning rate: a number, a schedule that gives it, or one by group.
@@ -56,6 +58,9 @@ class Control(Governed):
         foreign: when something else writes a driven value: ``"warn"`` once and keep the plan, ``"raise"``, or
             ``"adopt"`` it as a change by hand. Noticed without reading from the device.
         plan: all of lr to cap and others as one ``Plan`` or its text, instead of them.
+        nonfinite: what to do about gradients that are not finite: ``"skip"``: leave the step out, and count it in
+            ``skipped``; ``"raise"`` FloatingPointError before anything is changed; nothing when left out. Both read one
+            number back from the device at each step.
         remind: whether to warn, once, of training past the total or stopping below 90 % of it.
         others: any other number in the groups, such as ``beta2`` or ``eps``, as for lr.
 
@@ -85,7 +90,7 @@ class Control(Governed):
         lr: CourseLike | None = None,
         momentum: CourseLike | None = None,
         weight_decay: CourseLike | None = None,
-        clip: float | Schedule | str | None = None,
+        clip: float | Schedule | Clipper | str | None = None,
         feedback: Feedback | str | None = None,
         floor: BoundLike | None = None,
         cap: BoundLike | None = None,
@@ -97,6 +102,7 @@ class Control(Governed):
         zero: bool = True,
         foreign: str = "warn",
         plan: Plan | str | None = None,
+        nonfinite: str | None = None,
         remind: bool = True,
         **others: CourseLike,
     ) -> None:
@@ -107,7 +113,7 @@ class Control(Governed):
             raise TypeError(_check.message("scaler", scaler, "a torch.amp.GradScaler"))
         self._accumulate = _check.whole("accumulate", accumulate, least=1)
         self._observers = _observers(watch)
-        self._updater = Updater(optimizers, scaler)
+        self._updater = Updater(optimizers, scaler, nonfinite)
         parts = {
             "lr": lr,
             "momentum": momentum,
@@ -142,6 +148,12 @@ class Control(Governed):
         self._driver.check()
         return dict(zip(self._driver.names, self._driver.lines["lr"].values, strict=True))
 
+    @property
+    def skipped(self) -> int:
+        """How many updates were left out because gradients were not finite."""
+        self._settle()
+        return self._driver.skipped
+
     def step(self, loss: Tensor | float | Closure | None = None, advance: float | None = None) -> Step:
         """Clip, update, zero the gradients, advance the clock, write the next values, tell the observers.
 
@@ -155,6 +167,7 @@ class Control(Governed):
         Raises:
             TypeError, ValueError: loss is not one number; advance is not a finite number > 0; the optimizer needs a
                 closure or cannot take one.
+            FloatingPointError: the gradients are not finite, and ``nonfinite="raise"`` was asked for.
         """
         closure: Closure | None = None
         if loss is not None:
@@ -192,8 +205,8 @@ class Control(Governed):
         if self._unsettled is not None:
             self._settle()
         driver.check()
-        position, threshold, steering = driver.position, driver.plan.clip, self._governor.steering
-        if not self._observers and threshold is None and steering is None and closure is None and updater.is_plain:
+        position, way, steering = driver.position, driver.plan.clip, self._governor.steering
+        if not self._observers and way is None and steering is None and closure is None and updater.is_plain:
             # nothing to be looked at: what follows, in short
             for optimizer in updater.optimizers:
                 optimizer.step()
@@ -201,18 +214,17 @@ class Control(Governed):
                 for optimizer in updater.optimizers:
                     optimizer.zero_grad()
             driver.advance(advance)
-            return new_step(Step, (position, None, None, True))
+            return new_step(Step, (position, None, None, True, None))
         looks = steering is not None and steering.feedback.of == "loss"
         if looks and loss is None and closure is None:
             raise ValueError("feedback looks at the loss of every step; call control.step(loss)")
         wanted: set[str] = set()
         for observer in self._observers:
             wanted.update(observer.wants(driver.steps))
-        if isinstance(threshold, Schedule):
-            threshold = threshold(position)
+        threshold, clip = _clipping(way, position)
         before = [p.detach().clone() for p in updater.parameters()] if "update_ratio" in wanted else None
         rates = dict(zip(driver.names, driver.lines["lr"].values, strict=True)) if wanted else {}
-        updated = updater(closure, threshold, "gradient_norm" in wanted)
+        updated = updater(closure, clip, "gradient_norm" in wanted)
         if closure is not None:
             loss = updated.loss
         facts = None
@@ -228,11 +240,13 @@ class Control(Governed):
         if facts is not None:
             for observer in self._observers:
                 observer.on_step(facts)
-        return Step(position, updated.norm, threshold, updated.done)
+        return Step(position, updated.norm, threshold, updated.done, updated.factor)
 
     def _move(self, done: bool | Tensor, advance: float) -> None:
         if done is False:
-            self._driver.say("skipped", reason="the gradients were not finite, and the scaler left the step out")
+            who = "the scaler left the step out" if self._updater.nonfinite is None else "the step was left out"
+            self._driver.skipped += 1
+            self._driver.say("skipped", reason=f"the gradients were not finite, and {who}")
             return
         if done is not True:
             self._unsettled = done, self._driver.position
@@ -303,6 +317,19 @@ def _optimizers(given: Any) -> dict[str, Optimizer]:
     if len(set(map(id, named.values()))) < len(named):
         raise ValueError("optimizer stands twice in the list; give each once")
     return {str(name): each for name, each in named.items()}
+
+
+def _clipping(way: float | Schedule | Clipper | None, position: float) -> tuple[float | None, Clip | None]:
+    """The threshold at a position, and what clips by it."""
+    if way is None:
+        return None, None
+    threshold = way.at(position) if isinstance(way, Clipper) else way(position) if isinstance(way, Schedule) else way
+    call = way.clip if isinstance(way, Clipper) else clip_by_norm
+
+    def clip(parameters: list[Tensor], norm: Tensor) -> Clipped:
+        return call(parameters, threshold, norm)
+
+    return threshold, clip
 
 
 def _plan(plan: Any, parts: dict[str, Any]) -> Plan:

@@ -125,7 +125,7 @@ class Driver:
         self.optimizers = dict(optimizers)
         self.detached = False
         self.plan, self.foreign, self.log = plan, foreign, log
-        self.position, self.steps = 0.0, 0
+        self.position, self.steps, self.skipped = 0.0, 0, 0
         self.total: float | None = None
         self.end = math.inf  # from where on a step is past the total, and this has not been said
         self.feedback = 1.0

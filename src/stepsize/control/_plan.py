@@ -11,6 +11,7 @@ from typing import Any
 from stepsize import _check
 from stepsize.control._course import BoundLike, Course, CourseLike, as_course, each_changed, schedules_of, to_lines
 from stepsize.control.feedback import Feedback, as_feedback
+from stepsize.optim import CLIPPERS, Clipper, as_clip
 from stepsize.schedule import Schedule, constant
 
 NAMED = ("lr", "momentum", "weight_decay")
@@ -29,8 +30,8 @@ class Plan:
             (patterns such as ``"*"`` too; the first that fits holds) or indices; constant when left out.
         momentum: the same for the momentum (beta1 for Adam's kin); left alone when left out.
         weight_decay: the same for the weight decay; left alone when left out.
-        clip: the largest global gradient norm let through: a number > 0, or a schedule that gives it; no clipping
-            when left out.
+        clip: the largest global gradient norm let through: a number > 0, or a schedule that gives it; or another way of
+            clipping, such as ``value_clipping(0.5)`` or its text; no clipping when left out.
         feedback: what looks at the loss, such as ``plateau()`` or its text; none when left out.
         floor: the smallest learning rate: a number, a schedule that gives it, or as for lr; none when left out.
         cap: the largest learning rate, likewise.
@@ -53,7 +54,7 @@ class Plan:
     lr: Course = field(default_factory=constant)
     momentum: Course | None = None
     weight_decay: Course | None = None
-    clip: float | Schedule | None = None
+    clip: float | Schedule | Clipper | None = None
     feedback: Feedback | None = None
     floor: Course | None = None
     cap: Course | None = None
@@ -65,19 +66,17 @@ class Plan:
         *,
         momentum: CourseLike | None = None,
         weight_decay: CourseLike | None = None,
-        clip: float | Schedule | str | None = None,
+        clip: float | Schedule | Clipper | str | None = None,
         feedback: Feedback | str | None = None,
         floor: BoundLike | None = None,
         cap: BoundLike | None = None,
         **others: CourseLike,
     ) -> None:
-        if not isinstance(clip, Schedule | str | None):
-            clip = _check.number("clip", clip, above=0, remedy="or a schedule that gives it")
         values = {
             "lr": constant() if lr is None else as_course("lr", lr),
             "momentum": None if momentum is None else as_course("momentum", momentum),
             "weight_decay": None if weight_decay is None else as_course("weight_decay", weight_decay),
-            "clip": Schedule.parse(clip) if isinstance(clip, str) else clip,
+            "clip": as_clip(clip),
             "feedback": None if feedback is None else as_feedback(feedback),
             "floor": None if floor is None else as_course("floor", floor, numbers=True),
             "cap": None if cap is None else as_course("cap", cap, numbers=True),
@@ -104,7 +103,8 @@ class Plan:
     def functions(self) -> dict[str, Callable[[float], float]]:
         """The Python functions inside, by name: what ``parse`` needs to read this plan's text again."""
         found: dict[str, Callable[[float], float]] = {}
-        clip = [self.clip] if isinstance(self.clip, Schedule) else []
+        threshold = _threshold(self.clip)
+        clip = [threshold] if isinstance(threshold, Schedule) else []
         for course in (*self.courses.values(), *self.bounds.values(), *clip):
             for schedule in schedules_of(course):
                 found |= schedule.functions
@@ -136,7 +136,10 @@ class Plan:
             return None if course is None else each_changed(course, lambda schedule: change(name, schedule))
 
         changed = {name: each(name, getattr(self, name)) for name in (*NAMED, *BOUNDS)}
-        clip = change("clip", self.clip) if isinstance(self.clip, Schedule) else self.clip
+        clip, threshold = self.clip, _threshold(self.clip)
+        if isinstance(threshold, Schedule):
+            threshold = change("clip", threshold)
+            clip = clip.with_threshold(threshold) if isinstance(clip, Clipper) else threshold
         others = {name: each(name, course) for name, course in self.others}
         return Plan(**changed, clip=clip, feedback=self.feedback, **others)
 
@@ -207,6 +210,10 @@ class Plan:
         return Plan(**{name: _value(name, value, functions) for name, value in values.items()})
 
 
+def _threshold(clip: float | Schedule | Clipper | None) -> Any:
+    return clip.threshold if isinstance(clip, Clipper) else clip
+
+
 def _read(line: str) -> tuple[bool, str, str | None]:
     match = _LINE.fullmatch(line)
     if not match:
@@ -229,6 +236,8 @@ def _value(name: str, value: Any, functions: Mapping[str, Callable[[float], floa
             return float(value)
         except ValueError:
             pass
+    if name == "clip" and value.partition("(")[0].strip() in CLIPPERS:
+        return value
     try:
         return Schedule.parse(value, functions=functions)
     except ValueError as error:

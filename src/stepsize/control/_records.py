@@ -18,22 +18,24 @@ class Step(NamedTuple):
         norm: the gradients' global norm before clipping, a 0-d tensor; None where it was not needed.
         threshold: the clipping threshold; None without clipping.
         done: whether the weights were updated: True or False, or a 0-d bool tensor where only the device knows.
+        factor: the smallest factor that clipping multiplied an entry of the gradients by, a 0-d tensor; None without.
     """
 
     position: float
     norm: Tensor | None = None
     threshold: float | None = None
     done: bool | Tensor = True
+    factor: Tensor | None = None
 
     @property
     def updated(self) -> bool:
-        """Whether the weights were updated: not while gradients accumulate, nor when a scaler left the step out."""
+        """Whether the weights were updated: not while gradients accumulate, nor when the step was left out."""
         return bool(self.done)
 
     @property
     def clipped(self) -> bool:
-        """Whether the gradients were scaled down. Reads the norm back from the device."""
-        return self.norm is not None and self.threshold is not None and bool(self.norm > self.threshold)
+        """Whether any gradient was made smaller. Reads the factor back from the device."""
+        return self.factor is not None and bool(self.factor < 1)
 
 
 @dataclass(frozen=True)

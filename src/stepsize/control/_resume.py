@@ -59,6 +59,7 @@ def state_of(driver: Driver, given: Given, steering: Steering | None) -> dict[st
         "version": VERSION,
         "position": driver.position,
         "steps": driver.steps,
+        "skipped": driver.skipped,
         "shares": {name: list(map(_as_list, line.shares)) for name, line in driver.lines.items()},
         "written": {name: list(line.values) for name, line in driver.lines.items()},
         "given": {"plan": str(given.plan), "total": given.total, "per_epoch": given.per_epoch},
@@ -79,6 +80,7 @@ def load(state: Any, driver: Driver, given: Given, steering: Steering | None, ch
     driver.adopt()
     position = _check.number("position of state", state["position"], least=0)
     steps = _check.whole("steps of state", state["steps"], least=0)
+    skipped = _check.whole("skipped of state", state.get("skipped", 0), least=0)
     plan, total = _plan_and_total(state, given, position, choice)
     shares = _shares(state, driver, choice)
     before = driver.plan
@@ -90,6 +92,7 @@ def load(state: Any, driver: Driver, given: Given, steering: Steering | None, ch
         driver.adopt()
         raise
     driver.position, driver.steps, driver.total = position, steps, total
+    driver.skipped = skipped
     for name, mine in shares.items():
         driver.lines[name].shares[:] = mine
     if steering is not None and state["feedback"] is not None and choice.plan != "new":

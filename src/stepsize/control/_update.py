@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grads_with_norm_
 from torch.optim import Optimizer
 
 from stepsize import _check
-from stepsize.optim import gradient_norm
+from stepsize.optim import Clipped, gradient_norm, group_names
 
 Closure = Callable[[], Any]
+Clip = Callable[[list[Tensor], Tensor], Clipped]
+NONFINITE = ("skip", "raise")
 
 
 class Updated(NamedTuple):
@@ -21,11 +22,13 @@ class Updated(NamedTuple):
     Attributes:
         done: whether the weights were updated: True, False, or a 0-d bool tensor where only the device knows.
         norm: the gradients' global norm before clipping, a 0-d tensor, if it was wanted.
+        factor: the smallest factor that clipping multiplied an entry by, a 0-d tensor.
         loss: what a closure returned at its first evaluation.
     """
 
     done: bool | Tensor = True
     norm: Tensor | None = None
+    factor: Tensor | None = None
     loss: Any = None
 
 
@@ -35,15 +38,23 @@ PLAIN = Updated()
 class Updater:
     """Steps the optimizers; derives and writes nothing."""
 
-    def __init__(self, optimizers: Mapping[str, Optimizer], scaler: torch.amp.GradScaler | None) -> None:
+    def __init__(
+        self, optimizers: Mapping[str, Optimizer], scaler: torch.amp.GradScaler | None, nonfinite: str | None = None
+    ) -> None:
         self.optimizers = list(optimizers.values())
         self.scaler = scaler
+        self.nonfinite = nonfinite
         self.needs_closure = any(_needs_closure(optimizer) for optimizer in self.optimizers)
-        self.is_plain = scaler is None and not self.needs_closure
+        self.is_plain = scaler is None and nonfinite is None and not self.needs_closure
         if self.needs_closure and (len(self.optimizers) > 1 or scaler is not None):
             name = next(type(each).__name__ for each in self.optimizers if _needs_closure(each))
             rule = "alone and without a scaler, since it steps with a closure"
             raise ValueError(_check.message("optimizer", name, rule))
+        if nonfinite not in (None, *NONFINITE):
+            raise ValueError(_check.message("nonfinite", nonfinite, "'skip', 'raise' or None"))
+        if nonfinite is not None and scaler is not None:
+            rule = "left out with a scaler, which leaves such steps out itself"
+            raise ValueError(_check.message("nonfinite", nonfinite, rule))
 
     def parameters(self) -> list[Tensor]:
         """All parameters of all groups."""
@@ -58,53 +69,60 @@ class Updater:
         for optimizer in self.optimizers:
             optimizer.zero_grad()
 
-    def __call__(self, closure: Closure | None, threshold: float | None, want_norm: bool) -> Updated:
+    def __call__(self, closure: Closure | None, clip: Clip | None, want_norm: bool) -> Updated:
         """Clip and update."""
         if closure is not None:
-            return self._with_closure(closure, threshold, want_norm)
+            return self._with_closure(closure, clip, want_norm)
         if self.needs_closure:
             name = type(self.optimizers[0]).__name__
             raise TypeError(f"{name} steps with a closure; call control.step(closure), which returns the loss")
         if self.scaler is not None:
-            return self._scaled(self.scaler, threshold, want_norm)
-        norm = None
-        if threshold is not None or want_norm:
-            norm = self._clipped(threshold)
+            return self._scaled(self.scaler, clip, want_norm)
+        norm = factor = None
+        if clip is not None or want_norm or self.nonfinite is not None:
+            norm, factor = self._clipped(clip)
+            if self.nonfinite == "skip" and not bool(torch.isfinite(norm)):
+                return Updated(False, norm, factor)
         for optimizer in self.optimizers:
             optimizer.step()
-        return PLAIN if norm is None else Updated(True, norm)
+        return PLAIN if norm is None else Updated(True, norm, factor)
 
-    def _clipped(self, threshold: float | None) -> Tensor:
+    def _clipped(self, clip: Clip | None) -> tuple[Tensor, Tensor | None]:
+        """The norm, which is computed here and once, and the factor of clipping."""
         parameters = self.parameters()
         norm = gradient_norm(parameters)
-        if threshold is not None:
-            clip_grads_with_norm_(parameters, threshold, norm)
-        return norm
+        if self.nonfinite == "raise" and not bool(torch.isfinite(norm)):
+            raise FloatingPointError(_not_finite(self.optimizers, norm))
+        return norm, None if clip is None else clip(parameters, norm).factor
 
-    def _with_closure(self, closure: Closure, threshold: float | None, want_norm: bool) -> Updated:
+    def _with_closure(self, closure: Closure, clip: Clip | None, want_norm: bool) -> Updated:
+        if self.nonfinite == "skip":
+            rule = "a loss, since a step with a closure cannot be left out once it has begun"
+            raise ValueError(_check.message("loss", closure, rule, 'use nonfinite="raise"'))
         if len(self.optimizers) > 1 or self.scaler is not None:
             rule = "a loss, since several optimizers or a scaler cannot be stepped with a closure"
             raise ValueError(_check.message("loss", closure, rule))
-        first: list[tuple[Any, Tensor | None]] = []
+        first: list[tuple[Any, Tensor | None, Tensor | None]] = []
 
         def clipping() -> Any:
             with torch.enable_grad():
                 loss = closure()
-            norm = self._clipped(threshold) if threshold is not None or (want_norm and not first) else None
+            wanted = clip is not None or self.nonfinite is not None or (want_norm and not first)
+            norm, factor = self._clipped(clip) if wanted else (None, None)
             if not first:
-                first.append((loss.detach() if isinstance(loss, Tensor) else loss, norm))
+                first.append((loss.detach() if isinstance(loss, Tensor) else loss, norm, factor))
             return loss
 
         self.optimizers[0].step(clipping)
-        loss, norm = first[0] if first else (None, None)
-        return Updated(True, norm, loss)
+        loss, norm, factor = first[0] if first else (None, None, None)
+        return Updated(True, norm, factor, loss)
 
-    def _scaled(self, scaler: torch.amp.GradScaler, threshold: float | None, want_norm: bool) -> Updated:
-        norm = None
-        if threshold is not None or want_norm:
+    def _scaled(self, scaler: torch.amp.GradScaler, clip: Clip | None, want_norm: bool) -> Updated:
+        norm = factor = None
+        if clip is not None or want_norm:
             for optimizer in self.optimizers:
                 scaler.unscale_(optimizer)
-            norm = self._clipped(threshold)
+            norm, factor = self._clipped(clip)
         done: list[bool | Tensor] = []
         for optimizer in self.optimizers:
             # an optimizer that is stepped runs its hooks; one that knows of scaling is always stepped, and was told
@@ -117,8 +135,8 @@ class Updater:
         scaler.update()
         tensors = [each for each in done if isinstance(each, Tensor)]
         if tensors and len(tensors) == len(done):
-            return Updated(torch.stack(tensors).any(), norm)
-        return Updated(bool(done), norm)
+            return Updated(torch.stack(tensors).any(), norm, factor)
+        return Updated(bool(done), norm, factor)
 
 
 def _was_finite(optimizer: Optimizer) -> bool | Tensor:
@@ -129,3 +147,19 @@ def _was_finite(optimizer: Optimizer) -> bool | Tensor:
 def _needs_closure(optimizer: Optimizer) -> bool:
     parameter = inspect.signature(optimizer.step).parameters.get("closure")
     return parameter is not None and parameter.default is inspect.Parameter.empty
+
+
+def _not_finite(optimizers: list[Optimizer], norm: Tensor) -> str:
+    """The complaint, with the parameters concerned; it reads back from the device."""
+    odd = []
+    for optimizer in optimizers:
+        for name, group in zip(group_names(optimizer), optimizer.param_groups, strict=True):
+            called = group.get("param_names", [f"number {index}" for index in range(len(group["params"]))])
+            for each, parameter in zip(called, group["params"], strict=True):
+                if parameter.grad is not None and not bool(torch.isfinite(gradient_norm([parameter]))):
+                    odd.append(f"{each} of {name}")
+    more = f" and {len(odd) - 3} more" if len(odd) > 3 else ""
+    return (
+        f"the gradients' norm is {float(norm):g}, because of {', '.join(odd[:3]) or 'its size'}{more}; nothing was "
+        'updated. Lower the rate, clip, or leave such steps out with nonfinite="skip"'
+    )

@@ -233,10 +233,14 @@ def _serve(pipe: Connection, parcel: Parcel, threads: int) -> None:
 
 def _send_error(pipe: Connection, error: Exception) -> None:
     text, name = "".join(traceback.format_exception(error)), type(error).__name__
-    try:
-        pipe.send(_Failed(error, name, text))
-    except Exception:  # some errors cannot be pickled
-        pipe.send(_Failed(None, f"{name}: {error}", text))
+    for failed in (_Failed(error, name, text), _Failed(None, f"{name}: {error}", text)):
+        try:
+            pipe.send(failed)
+        except OSError:  # the process that began it is gone
+            return
+        except Exception:  # noqa: S112 - some errors cannot be pickled
+            continue
+        return
 
 
 def _leave_with_parent() -> None:

@@ -24,6 +24,7 @@ class Leg:
         until: the step to stop before, 0 <= until <= trial.steps; 0 only measures the start.
         keep: a file in which the run's state waits for the next leg: read if it is there, written at the leg's end
             unless that is the trial's, and removed then. None to begin at the trial's start and keep nothing.
+        metrics: whether validation figures are measured at the leg's end.
 
     Raises:
         TypeError, ValueError: an argument is not what is said above.
@@ -38,6 +39,7 @@ class Leg:
     trial: Trial
     until: int
     keep: Path | None = None
+    metrics: bool = True
 
     def __post_init__(self) -> None:
         if not isinstance(self.trial, Trial):
@@ -47,6 +49,8 @@ class Leg:
             raise ValueError(_check.message("until", until, f"at most the trial's {self.trial.steps} steps"))
         if not isinstance(self.keep, Path | None):
             raise TypeError(_check.message("keep", self.keep, "a pathlib.Path"))
+        if not isinstance(self.metrics, bool):
+            raise TypeError(_check.message("metrics", self.metrics, "True or False"))
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Result:
         trial: what was trained.
         score: loss on the task's fixed set of training data, lower is better; infinite when training diverged.
         losses: training loss of each step done, from the trial's start.
-        metrics: validation figures by name; empty when training diverged.
+        metrics: validation figures by name; empty when training diverged or they were not asked for.
         seconds: wall-clock time, over all legs.
         engine: the name of the engine that did it.
         threads: how many CPU threads it had.
@@ -96,7 +100,7 @@ def done(task: Startable, work: Trial | Leg, engine: str) -> Result:
         losses += run.advance(min(CHUNK, leg.until - len(losses)))
     score = run.score() if not losses or math.isfinite(losses[-1]) else math.inf
     score = score if math.isfinite(score) else math.inf
-    metrics = run.metrics() if math.isfinite(score) else {}
+    metrics = run.metrics() if leg.metrics and math.isfinite(score) else {}
     seconds = before + time.perf_counter() - began
     _keep(run, leg, losses, seconds, over=not math.isfinite(score) or leg.until == leg.trial.steps)
     return Result(leg.trial, score, tuple(losses), metrics, seconds, engine, torch.get_num_threads())

@@ -8,7 +8,7 @@ from typing import Any
 
 from stepsize import _check
 from stepsize.control import Plan
-from stepsize.engine import Engine, Result, serial
+from stepsize.engine import Engine, Leg, Result, serial
 from stepsize.find._finding import Cost, Finding
 from stepsize.schedule import Schedule
 from stepsize.task import LARGEST, Startable, Task, Trial
@@ -133,10 +133,13 @@ class _Race:
         start = self.task.start(self.trial(math.log10(self.low), self.total))
         self.initial = start.score()
         if not math.isfinite(self.initial):
-            return self.nothing(f"the loss is {self.initial} before any training")
+            return self.nothing(f"the loss is {self.initial} before any training; look at the data and the model")
         exponents = [float(decade) for decade in FIRST if self.low <= 10.0**decade <= self.high]
         rung = self.explore(exponents or [(math.log10(self.low) + math.log10(self.high)) / 2], *RUNGS[0])
         length = RUNGS[0][0]
+        if not any(math.isfinite(result.losses[0]) for result in self.results):
+            first = self.results[0].losses[0]
+            return self.nothing(f"the training loss is {first} at the first step; look at the data and the model")
         while not self.learnt(rung) and length < 1:
             length = min(1.0, 4 * length)  # a flat start may only need more steps
             rung = self.explore(list(rung), length, 1.0)
@@ -171,7 +174,8 @@ class _Race:
     def train(self, exponents: list[float], length: int) -> dict[float, float]:
         done = {(result.trial.settings["lr"], result.trial.steps): result.score for result in self.results}
         trials = [self.trial(exponent, length) for exponent in exponents if (10.0**exponent, length) not in done]
-        for result in self.engine(self.task, trials):
+        # validation decides nothing here, and would cost as much as the shortest runs
+        for result in self.engine(self.task, [Leg(trial, trial.steps, metrics=False) for trial in trials]):
             self.results.append(result)
             if self.on_result is not None:
                 self.on_result(result)

@@ -1,23 +1,61 @@
-"""What an update needs beside the rate: gradient clipping and update ratios. They compute and decide nothing."""
+"""What an update needs beside the rate: rules torch lacks, parameter groups, gradient clipping. It decides nothing."""
 
+from stepsize.optim._by_name import combine as combine
+from stepsize.optim._by_name import groups as groups
+from stepsize.optim._by_name import no_decay as no_decay
 from stepsize.optim._clip import Clipped as Clipped
+from stepsize.optim._clip import clip_adaptively as clip_adaptively
 from stepsize.optim._clip import clip_by_norm as clip_by_norm
+from stepsize.optim._clip import clip_by_value as clip_by_value
 from stepsize.optim._clip import gradient_norm as gradient_norm
+from stepsize.optim._clippers import CLIPPERS as CLIPPERS
+from stepsize.optim._clippers import Clipper as Clipper
+from stepsize.optim._clippers import adaptive_clipping as adaptive_clipping
+from stepsize.optim._clippers import as_clip as as_clip
+from stepsize.optim._clippers import norm_clipping as norm_clipping
+from stepsize.optim._clippers import value_clipping as value_clipping
 from stepsize.optim._groups import group_names as group_names
 from stepsize.optim._groups import pair_index as pair_index
 from stepsize.optim._groups import parameters as parameters
 from stepsize.optim._groups import read_value as read_value
 from stepsize.optim._groups import write_value as write_value
+from stepsize.optim._lamb import LAMB as LAMB
+from stepsize.optim._lars import LARS as LARS
+from stepsize.optim._layers import layerwise as layerwise
+from stepsize.optim._named import check_choice as check_choice
+from stepsize.optim._named import kinds as kinds
+from stepsize.optim._named import optimizer as optimizer
+from stepsize.optim._named import read_choice as read_choice
 from stepsize.optim._split import split_matrices as split_matrices
+from stepsize.optim._stages import Stages as Stages
 
 __all__ = [
+    "CLIPPERS",
+    "LAMB",
+    "LARS",
     "Clipped",
+    "Clipper",
+    "Stages",
+    "adaptive_clipping",
+    "as_clip",
+    "check_choice",
+    "clip_adaptively",
     "clip_by_norm",
+    "clip_by_value",
+    "combine",
     "gradient_norm",
     "group_names",
+    "groups",
+    "kinds",
+    "layerwise",
+    "no_decay",
+    "norm_clipping",
+    "optimizer",
     "pair_index",
     "parameters",
+    "read_choice",
     "read_value",
     "split_matrices",
+    "value_clipping",
     "write_value",
 ]

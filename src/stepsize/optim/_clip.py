@@ -1,13 +1,16 @@
-"""Clipping gradients by their global norm."""
+"""Clipping gradients: by their global norm, by value, and unit by unit beside the weights."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from stepsize import _check
+from stepsize.optim._norms import is_shard, local, over_ranks, smallest_over_ranks, total_norm
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,16 +19,13 @@ class Clipped:
 
     Attributes:
         norm: the global norm before clipping, a 0-d tensor.
-        threshold: the largest norm let through.
+        threshold: the threshold, in the way of clipping's own unit.
+        factor: the smallest factor that any entry was multiplied by, a 0-d tensor at most 1.
     """
 
     norm: Tensor
     threshold: float
-
-    @property
-    def factor(self) -> Tensor:
-        """What every gradient was multiplied by, a 0-d tensor at most 1."""
-        return torch.clamp(self.threshold / (self.norm + 1e-6), max=1.0)
+    factor: Tensor
 
     @property
     def finite(self) -> Tensor:
@@ -33,15 +33,17 @@ class Clipped:
         return torch.isfinite(self.norm)
 
 
-def clip_by_norm(parameters: Iterable[Tensor], threshold: float) -> Clipped:
+def clip_by_norm(parameters: Iterable[Tensor], threshold: float, norm: Tensor | None = None) -> Clipped:
     """Scale all gradients in place so that their global norm is at most the threshold.
 
     Formula:
         g <- g min(1, threshold / (norm + 1e-6)),   norm = sqrt(sum of all squared entries of all gradients)
 
     Args:
-        parameters: tensors with or without a gradient; those without are passed over.
+        parameters: tensors with or without a gradient; those without are passed over. With DTensors (FSDP2) the norm
+            is that of the whole gradients, and every rank must call.
         threshold: largest norm let through, > 0, in the gradients' own unit.
+        norm: ``gradient_norm(parameters)``, where that is known already.
 
     Raises:
         TypeError, ValueError: the threshold is not a finite number > 0.
@@ -59,17 +61,103 @@ def clip_by_norm(parameters: Iterable[Tensor], threshold: float) -> Clipped:
     algorithm 1; the 1e-6 is ``torch.nn.utils.clip_grad_norm_``'s, whose bits these are.
     """
     threshold = _check.number("threshold", threshold, above=0)
-    held = list(parameters)
-    norm = gradient_norm(held)
-    clip_grads_with_norm_(held, threshold, norm)
-    return Clipped(norm, threshold)
+    gradients = _gradients(parameters)
+    norm = total_norm(gradients) if norm is None else norm
+    factor = torch.clamp(threshold / (norm + 1e-6), max=1.0)
+    for members in _by_device(map(local, gradients)):
+        torch._foreach_mul_(members, factor.to(members[0].device))
+    return Clipped(norm, threshold, factor)
+
+
+def clip_by_value(parameters: Iterable[Tensor], threshold: float, norm: Tensor | None = None) -> Clipped:
+    """Cut every entry of every gradient off at the threshold, in place; NaN stays NaN.
+
+    Formula:
+        g <- min(max(g, -threshold), threshold), entry by entry
+
+    Args:
+        parameters: as for ``clip_by_norm``.
+        threshold: largest absolute entry let through, > 0.
+        norm: as for ``clip_by_norm``.
+
+    Raises:
+        TypeError, ValueError: the threshold is not a finite number > 0.
+
+    Example:
+        >>> import torch
+        >>> from stepsize.optim import clip_by_value
+        >>> weight = torch.zeros(3, requires_grad=True)
+        >>> weight.grad = torch.tensor([3.0, -4.0, 0.5])
+        >>> clipped = clip_by_value([weight], threshold=1.0)
+        >>> weight.grad, clipped.factor.item()
+        (tensor([ 1.0000, -1.0000,  0.5000]), 0.25)
+    """
+    threshold = _check.number("threshold", threshold, above=0)
+    gradients = _gradients(parameters)
+    norm = total_norm(gradients) if norm is None else norm
+    parts = [part for part in map(local, gradients) if part.numel()]
+    largest = [torch.stack(torch._foreach_norm(each, math.inf)).amax().to(norm) for each in _by_device(parts)]
+    factor = torch.clamp(threshold / torch.stack([torch.zeros_like(norm), *largest]).amax(), max=1.0)
+    for members in _by_device(parts):
+        torch._foreach_clamp_max_(members, threshold)
+        torch._foreach_clamp_min_(members, -threshold)
+    return Clipped(norm, threshold, smallest_over_ranks(factor, gradients))
+
+
+def clip_adaptively(
+    parameters: Iterable[Tensor], threshold: float = 0.01, eps: float = 1e-3, norm: Tensor | None = None
+) -> Clipped:
+    """Adaptive gradient clipping: scale each unit's gradient so that it is small beside the unit's weights.
+
+    Formula, for each unit i: a row of a matrix, an output channel of a kernel, a whole vector:
+        G_i <- G_i min(1, threshold max(||W_i||, eps) / ||G_i||)
+
+    Its authors leave the last linear layer out: hand over the others' parameters.
+
+    Args:
+        parameters: as for ``clip_by_norm``.
+        threshold: largest norm of a gradient as a share of its weights' norm, > 0.
+        eps: what the weights' norm is at least taken for, > 0: units that begin at zero can move.
+        norm: as for ``clip_by_norm``.
+
+    Raises:
+        TypeError, ValueError: threshold or eps is not a finite number > 0.
+
+    Example:
+        >>> import torch
+        >>> from stepsize.optim import clip_adaptively
+        >>> weight = torch.ones(2, 4, requires_grad=True)
+        >>> weight.grad = torch.stack([torch.ones(4), torch.full((4,), 1e-3)])
+        >>> clip_adaptively([weight], threshold=0.01).factor
+        tensor(0.0100)
+        >>> weight.grad[:, 0]
+        tensor([0.0100, 0.0010])
+
+    Source: Brock et al. 2021, "High-performance large-scale image recognition without normalization"
+    (arXiv 2102.06171), section 4, equation 3.
+    """
+    threshold = _check.number("threshold", threshold, above=0)
+    eps = _check.number("eps", eps, above=0)
+    held = [parameter for parameter in parameters if parameter.grad is not None]
+    gradients = _gradients(held)
+    norm = total_norm(gradients) if norm is None else norm
+    smallest = [torch.ones_like(norm)]
+    for weight, gradient in zip(held, gradients, strict=True):
+        below = _unit_norms(gradient)
+        factors = torch.clamp(threshold * _unit_norms(weight.detach()).clamp(min=eps) / below, max=1.0)
+        part = local(gradient)
+        if part.numel():
+            part.mul_(factors)
+            smallest.append(factors.amin().to(norm))
+    return Clipped(norm, threshold, smallest_over_ranks(torch.stack(smallest).amin(), gradients))
 
 
 def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
     """The global norm of all gradients, a 0-d tensor on their device; nothing is read back.
 
     Args:
-        parameters: tensors with or without a gradient; those without are passed over.
+        parameters: tensors with or without a gradient; those without are passed over. With DTensors (FSDP2) it is the
+            norm of the whole gradients, a plain tensor, and every rank must call.
 
     Example:
         >>> import torch
@@ -79,4 +167,31 @@ def gradient_norm(parameters: Iterable[Tensor]) -> Tensor:
         >>> gradient_norm([weight])
         tensor(5.)
     """
-    return get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+    return total_norm(_gradients(parameters))
+
+
+def _gradients(parameters: Iterable[Tensor]) -> list[Tensor]:
+    return [parameter.grad for parameter in parameters if parameter.grad is not None]
+
+
+def _by_device(tensors: Iterable[Tensor]) -> list[list[Tensor]]:
+    found: dict[Any, list[Tensor]] = {}
+    for tensor in tensors:
+        found.setdefault((tensor.device, tensor.dtype), []).append(tensor)
+    return list(found.values())
+
+
+def _unit_norms(tensor: Any) -> Tensor:
+    """The norms of a tensor's units, in a shape that multiplies what this process holds of it."""
+    part = local(tensor)
+    dimensions = list(range(1, part.ndim)) if part.ndim > 1 else None
+    norms: Tensor = torch.linalg.vector_norm(part, dim=dimensions, keepdim=part.ndim > 1)
+    if is_shard(tensor):
+        if part.ndim < 2:
+            return over_ranks(norms.square().reshape(1), [tensor]).sqrt().reshape(())
+        squares = norms.square()
+        for dimension, placement in enumerate(tensor.placements):
+            if not placement.is_replicate() and placement.dim != 0:  # whole units are held here otherwise
+                dist.all_reduce(squares, group=tensor.device_mesh.get_group(dimension))
+        norms = squares.sqrt()
+    return norms

@@ -1,12 +1,12 @@
 """Which parameters go to an optimizer that takes matrices only."""
 
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
 
 from torch import nn
 from torch.nn import Parameter
 
 from stepsize import _check
+from stepsize.optim._patterns import fits
 
 
 def split_matrices(model: nn.Module, others: Iterable[str] = ()) -> tuple[list[Parameter], list[Parameter]]:
@@ -47,16 +47,12 @@ def split_matrices(model: nn.Module, others: Iterable[str] = ()) -> tuple[list[P
     rest: list[Parameter] = []
     used: set[str] = set()
     for name, parameter in model.named_parameters():
-        fits = {pattern for pattern in patterns if _fits(name, pattern)}
-        used |= fits
-        hidden = parameter.ndim == 2 and id(parameter) not in embedded and not fits
+        found = {pattern for pattern in patterns if fits(name, pattern)}
+        used |= found
+        hidden = parameter.ndim == 2 and id(parameter) not in embedded and not found
         (matrices if hidden else rest).append(parameter)
     for pattern in patterns:
         if pattern not in used:
             names = [name for name, _ in model.named_parameters()]
             raise ValueError(f"others has {pattern!r}, which fits no parameter; {_check.closest(pattern, names)}")
     return matrices, rest
-
-
-def _fits(name: str, pattern: str) -> bool:
-    return fnmatchcase(name, pattern) or name.startswith(f"{pattern}.")

@@ -155,7 +155,8 @@ def _rates(ax: Any, lines: list[dict[str, Any]], facts: dict[str, Any], bowl: Bo
     )
     ax.set(xlabel="step", ylabel="learning rate", ylim=(0, None))
     schedule = str(facts.get("plan", "")).partition("lr: ")[2].partition("\n")[0]
-    ax.set_title(_shortened("The rate as applied" + (f": {schedule}" if schedule else "")), fontsize=10)
+    steered = ", with feedback" if "\nfeedback: " in str(facts.get("plan", "")) else ""
+    ax.set_title(_shortened("The rate as applied" + (f": {schedule}" if schedule else "") + steered), fontsize=10)
     if bowl is not None:
         bowl.mark_rate(ax)
 

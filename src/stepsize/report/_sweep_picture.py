@@ -59,7 +59,7 @@ def sweep_picture(sweep: Sweep | Path | str, path: Path | str | None = None) -> 
     panels.append(lambda ax: _convergence(ax, swept))
     second = _second_axis(swept.variants)
     if second is not None:
-        panels.append(lambda ax: _map(ax, curves, second))
+        panels.append(lambda ax: _map(ax, curves, second, _top(curves, swept.initial)))
     rows = math.ceil(len(panels) / 2)
     sheet = figure(12.8, 4.2 * rows + 0.5)
     grid = sheet.add_gridspec(rows, 2)
@@ -165,7 +165,7 @@ def _convergence(ax: Any, swept: Sweep) -> None:
     ax.set(xlabel="step", ylabel="training loss")
     if all(np.nanmin(line.get_ydata(), initial=1.0) > 0 for line in ax.lines):
         ax.set_yscale("log")
-    name = ", ".join(str(value) for _, value in variant)
+    name = next(curve.name for curve in swept.curves() if curve.variant == variant)
     ax.set_title(
         textwrap.shorten(f"Convergence by rate{': ' if name else ''}{name}", 60, placeholder=" …"), fontsize=10
     )
@@ -189,14 +189,18 @@ def _second_axis(variants: Sequence[Variant]) -> str | None:
     return axis if all(len(each) == 1 and isinstance(each[0][1], Real) for each in variants) else None
 
 
-def _map(ax: Any, curves: Sequence[Curve], axis: str) -> None:
-    """Loss over rate and the second axis, with the best rate of each row."""
+def _map(ax: Any, curves: Sequence[Curve], axis: str, top: float) -> None:
+    """Loss over rate and the second axis, with the best rate of each row; what ended above the top is left blank."""
     rates = np.unique(np.concatenate([curve.rates for curve in curves]))
     ordered = sorted(curves, key=lambda curve: curve.variant[0][1])
     table = np.full((len(ordered), len(rates)), np.nan)
     for row, curve in enumerate(ordered):
         means = curve.values.mean(1)
-        table[row, np.searchsorted(rates, curve.rates)] = np.where(np.isfinite(means), means, np.nan)
+        table[row, np.searchsorted(rates, curve.rates)] = np.where(means <= top, means, np.nan)
+    if np.isnan(table).all():
+        ax.set_axis_off()
+        ax.set_title("Nothing ended where it could be shown on a map", fontsize=10)
+        return
     logs = np.log10(table) if np.nanmin(table) > 0 else table
     image = ax.pcolormesh(np.arange(len(rates) + 1), np.arange(len(ordered) + 1), logs, cmap="viridis_r")
     ax.figure.colorbar(image, ax=ax, label="log10 of the training loss" if np.nanmin(table) > 0 else "training loss")

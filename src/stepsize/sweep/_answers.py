@@ -63,15 +63,16 @@ def best_rate(rates: Any, values: Any) -> Best:
     """
     grid, table = _checked(rates, values)
     means = _means(table)
-    seeds = int((~np.isnan(table)).all(0).sum())
+    tried = np.flatnonzero(~np.isnan(table).all(1))  # others were stopped, or are not done
+    whole = table[tried][:, ~np.isnan(table[tried]).any(0)]
+    seeds = whole.shape[1]
     if not np.isfinite(means).any():
         return Best(None, None, None, math.inf, seeds, at_border=False)
     index = int(np.argmin(means))
     low = high = None
     if seeds > 1:
-        whole = table[:, ~np.isnan(table).any(0)]
         drawn = np.random.default_rng(0).integers(seeds, size=(SAMPLES, seeds))
-        winners = np.sort(np.argmin(whole[:, drawn].mean(2), axis=0))
+        winners = tried[np.sort(np.argmin(whole[:, drawn].mean(2), axis=0))]
         outside = (1 - SURE) / 2
         first, last = winners[int(outside * SAMPLES)], winners[math.ceil((1 - outside) * SAMPLES) - 1]
         edges = _edges(grid)

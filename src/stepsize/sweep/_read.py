@@ -103,6 +103,16 @@ class Sweep:
         facts: what all trials share: ``task``, ``steps`` and the task's recipe.
         outcomes: of all trials, in the order they were asked for.
         initial: the mean score before any training; NaN where it is not known.
+
+    Example:
+        >>> import tempfile
+        >>> from stepsize import Sweep, sweep
+        >>> from stepsize.engine import serial
+        >>> from stepsize.task import task_named
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = sweep(task_named("quadratic"), [0.01, 0.1], 1, folder=folder, steps=20, engine=serial)
+        ...     Sweep.open(folder).best()[0].rate
+        0.1
     """
 
     def __init__(

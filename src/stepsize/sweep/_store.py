@@ -153,13 +153,17 @@ class Store:
             if time.time() - beat > SILENT or (host == socket.gethostname() and not _is_alive(pid)):
                 self._db.execute("UPDATE trials SET owner = NULL WHERE owner = ?", (owner,))
                 self._db.execute("DELETE FROM owners WHERE id = ?", (owner,))
+        # what was claimed by one that was taken for dead while it slept, and that has died since
+        lost = "UPDATE trials SET owner = NULL WHERE owner != ? AND owner NOT IN (SELECT id FROM owners)"
+        self._db.execute(lost, (self._owner,))
 
     def _beat(self) -> None:
         """A sign of life every few seconds, on a connection of its own; a beat that is missed does no harm."""
         while not self._over.wait(BEAT):
             try:
                 connection = sqlite3.connect(self.path, timeout=BEAT, isolation_level=None)
-                connection.execute("UPDATE owners SET beat = ? WHERE id = ?", (time.time(), self._owner))
+                me = (self._owner, socket.gethostname(), os.getpid(), time.time())
+                connection.execute("INSERT OR REPLACE INTO owners (id, host, pid, beat) VALUES (?, ?, ?, ?)", me)
                 connection.close()
             except sqlite3.Error:
                 continue

@@ -78,7 +78,10 @@ class Checkpoints:
                 f"{self.folder / LAST} is of {saved['trial']['text']}, and this is {describe(self.trial)}; resume with "
                 "what it was begun with"
             )
-        run.load_state(saved["run"])
+        try:
+            run.load_state(saved["run"])
+        except ValueError as error:
+            raise ValueError(f"{self.folder / LAST} cannot be gone on with: {error}") from error
         return Progress(saved["losses"].tolist(), list(saved["history"]), saved["best"])
 
 

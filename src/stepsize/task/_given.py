@@ -63,6 +63,10 @@ def number(task: Any, name: str, value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError, RuntimeError):
+        if isinstance(value, Tensor):
+            rule = "of one element"
+            shape = f"shape of {name} of the task {task.name!r}"
+            raise ValueError(_check.message(shape, tuple(value.shape), rule, "take its mean")) from None
         raise TypeError(_check.message(f"{name} of the task {task.name!r}", value, "one number")) from None
 
 

@@ -69,6 +69,11 @@ def unpacked(parcel: Parcel) -> Startable:
 
     Args:
         parcel: of ``packed``.
+
+    Example:
+        >>> from stepsize.task import packed, task_named, unpacked
+        >>> unpacked(packed(task_named("digits"))) is task_named("digits")
+        True
     """
     if parcel.name is None:
         task: Startable = pickle.loads(parcel.pickled)  # noqa: S301 - made by this program for this program

@@ -141,9 +141,13 @@ class SupervisedRun:
             raise ValueError(f"state is not of a run of {self.task.name!r}: it lacks {', '.join(sorted(missing))}")
         # first what may refuse and changes nothing
         self.control.load_state_dict(state["control"])
-        self.model.load_state_dict(state["model"])
-        # load_state_dict keeps the tensors it is given, and training changes them
-        self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+        try:
+            self.model.load_state_dict(state["model"])
+            # load_state_dict keeps the tensors it is given, and training changes them
+            self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+        except (RuntimeError, ValueError, KeyError) as error:
+            why = " ".join(str(error).split())[:200]
+            raise ValueError(f"state does not fit the task {self.task.name!r} as it is now: {why}") from error
         self._random = RandomState.from_state_dict(state["random"])
         self._done = int(state["done"])
         with own_randomness(RandomState.seeded(self.trial.seed)):

@@ -92,7 +92,8 @@ class greedy(Controller):
             left = state["left"] - (smaller <= self.least)
             state |= {"factor": smaller, "pause": self.cooldown, "bad": 0, "left": left}
             if left <= 0:
-                return self.begin(), reason + f", {self.restart} times at the smallest rate: it starts anew"
+                anew = self.begin() | {"pause": self.cooldown}
+                return anew, reason + f", {self.restart} times at the smallest rate: it starts anew"
         return state, reason if state["factor"] != before else ""
 
     def _averaged(self, state: State, value: float) -> float:

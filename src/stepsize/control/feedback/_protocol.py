@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol, Self, runtime_checkable
 from stepsize import _check
 from stepsize.schedule import Length, constant
 
+FAR = 2.0**52  # positions
 State = dict[str, Any]
 """Small plain data: numbers, texts, lists."""
 
@@ -115,7 +116,8 @@ class Controller(ABC):
             return self
         if total is None:
             raise ValueError(f"after={self.after} of {type(self).__name__} needs the run's length; give total=")
-        return replace(self, after=constant(self.after).over(total, per_epoch).length)
+        far = total if self.after.endswith("%") else max(total, FAR)  # epochs may end behind a short run
+        return replace(self, after=constant(self.after).over(far, per_epoch).length)
 
     def __call__(self, state: State, observation: Observation) -> tuple[State, Decision]:
         """The next state, and what is to be done."""

@@ -1,0 +1,87 @@
+"""From the words of a command line to a job, new or gone on with."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stepsize import _check
+from stepsize.cli._job import Job
+from stepsize.cli._screen import Screen
+from stepsize.task import Startable, Task, steps_done, task_named
+from stepsize.watch import RunFolder
+
+WORDS = ("accumulate", "amp", "data", "deterministic", "device")  # of a command line, beside those of a trial
+
+
+def job(command: str, words: Mapping[str, Any]) -> Job:
+    """A job from the words of a command line, by the names of its options."""
+    task, said = settled_task(words)
+    size = words.get("batch_size")
+    steps = steps_of(task, words, size)
+    return Job(
+        command,
+        task,
+        Screen(words["as_json"]),
+        words["seed"],
+        steps,
+        words["schedule"],
+        words["clip"],
+        size,
+        {"task": words["task"], "threads": words["threads"], **said},
+    )
+
+
+def settled_task(words: Mapping[str, Any]) -> tuple[Startable, dict[str, Any]]:
+    """The task that the words of a command line name, set up as they say, and those of them that did so."""
+    said = {name: value for name, value in words.items() if name in WORDS and value is not None}
+    torch.set_num_threads(words["threads"])
+    if said.get("deterministic"):
+        torch.use_deterministic_algorithms(True)
+    if "data" in said:
+        said["data"] = str(Path(said["data"]).resolve())
+        os.environ["STEPSIZE_DATA"] = said["data"]
+    task = task_named(words["task"])
+    defaults = {"device": "cpu", "amp": False, "accumulate": 1}
+    changes = {name: said[name] for name, default in defaults.items() if said.get(name, default) != default}
+    if changes and not isinstance(task, Task):
+        raise ValueError(f"the task {task.name!r} trains by itself and takes no {', '.join(changes)}; leave that out")
+    if isinstance(task, Task):
+        task = replace(task, **changes)
+    return task, said
+
+
+def resumed(folder: Path, as_json: bool) -> tuple[Job, float]:
+    """The job of a run folder that was stopped, and its rate; it goes on from the last checkpoint."""
+    run = RunFolder.existing(folder)
+    facts = run.facts()
+    if facts.get("rate") is None or "task" not in facts.get("said", {}):
+        raise ValueError(f"{folder} is no run that has begun to train; begin it anew")
+    words = {"schedule": None, "clip": None, "epochs": None, **facts["said"], "as_json": as_json}
+    work = job(facts["command"], words)
+    # one that was stopped before its first checkpoint goes on from its beginning
+    work.folder, work.resume_at = run, steps_done(folder) if (folder / "last.pt").exists() else 0
+    return work, facts["rate"]
+
+
+def steps_of(task: Startable, words: Mapping[str, Any], size: int | None) -> int:
+    """The length of a run that the words of a command line say, or the task's own."""
+    steps, epochs = words.get("steps"), words.get("epochs")
+    if steps is not None and epochs is not None:
+        raise ValueError("--steps and --epochs both say how long the run is; give one of them")
+    if steps is not None:
+        return int(steps)
+    if epochs is None and size is None:
+        return task.steps
+    builder = task if isinstance(task, Task) else None
+    epoch = None if builder is None else builder.epoch(size)
+    if builder is None or epoch is None:
+        raise ValueError(f"the length of an epoch of {task.name!r} is not known; give --steps")
+    if epochs is not None:
+        _check.number("epochs", epochs, above=0)
+    else:  # another batch size, as many epochs as ever
+        epochs = task.steps / (builder.epoch() or epoch)
+    return max(1, round(epochs * epoch))
