@@ -7,7 +7,8 @@ real, then opened, asked and drawn.
 
 Predictions, written before the first run: a trial in a worker costs the CPU time of a serial one within 8 %; a worker's
 start costs 4 to 5 CPU seconds, nearly all of it imports; a thousand trials open, are read and drawn in under 2 CPU
-seconds, nearly all of it the picture.
+seconds, nearly all of it the picture. (In the first run the picture took 3.0 s: matplotlib looked for margins and
+drew it twice. The margins are said since, and it is drawn once.)
 """
 
 import multiprocessing

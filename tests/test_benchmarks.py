@@ -60,7 +60,8 @@ def test_the_finders_oracle_is_of_the_tasks_as_they_are_listed(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS / "finders"))
     oracle = importlib.import_module("oracle")
     table = oracle.Oracle()
-    for name in oracle.ENTRIES:
+    assert len(table.tasks) >= 24
+    for name in table.tasks:
         assert table.has(name, 0), name
         rate, score = table.best(name, 0)
         assert table.regret(name, 0, score) == 0

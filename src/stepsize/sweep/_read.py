@@ -149,7 +149,14 @@ class Sweep:
     @cached_property
     def variants(self) -> tuple[tuple[tuple[str, Any], ...], ...]:
         """The combinations of the axes but for the rate, in the order they were asked for."""
-        return tuple(dict.fromkeys(outcome.variant for outcome in self.outcomes))
+        return tuple(self._by_variant)
+
+    @cached_property
+    def _by_variant(self) -> dict[tuple[tuple[str, Any], ...], list[Outcome]]:
+        groups: dict[tuple[tuple[str, Any], ...], list[Outcome]] = {}
+        for outcome in self.outcomes:
+            groups.setdefault(outcome.variant, []).append(outcome)
+        return groups
 
     @cached_property
     def measures(self) -> tuple[str, ...]:
@@ -194,7 +201,7 @@ class Sweep:
         Args:
             variant: one of ``variants``.
         """
-        chosen = {outcome.key: outcome for outcome in self.outcomes if outcome.variant == variant}
+        chosen = {outcome.key: outcome for outcome in self._by_variant.get(variant, [])}
         with told(path_of(self.folder)), closing(connected(self.folder, writing=False)) as db:
             kept = db.execute("SELECT key, losses FROM trials WHERE losses IS NOT NULL").fetchall()
         by_rate: dict[float, list[tuple[int, Array]]] = {}
@@ -241,7 +248,7 @@ class Sweep:
         self.to_pandas().to_parquet(path, index=False)
 
     def _curve(self, variant: tuple[tuple[str, Any], ...], measure: str) -> Curve:
-        mine = [outcome for outcome in self.outcomes if outcome.variant == variant]
+        mine = self._by_variant[variant]
         rates, seeds = sorted({each.rate for each in mine}), sorted({each.seed for each in mine})
         values = np.full((len(rates), len(seeds)), np.nan)
         row, column = {rate: i for i, rate in enumerate(rates)}, {seed: i for i, seed in enumerate(seeds)}
