@@ -177,6 +177,17 @@ def test_what_a_dead_process_had_claimed_is_free_again(tmp_path):
     assert swept(folder, rates=RATES[:1], seeds=1).outcomes[0].status == "finished"
 
 
+def test_a_claim_of_nobody_is_free(tmp_path):
+    swept(tmp_path, rates=RATES[:1], seeds=1)
+    _execute(tmp_path / "sweep.db", "UPDATE trials SET owner = 99, status = 'open', done = 0")
+    assert swept(tmp_path, rates=RATES[:1], seeds=1).outcomes[0].status == "finished"
+
+
+def test_variants_are_named_in_words():
+    found = swept(rates=[0.1], seeds=1, warmup="5%", weight_decay=0.1, optimizer="adam")
+    assert found.curves()[0].name == "adam, warmup 5%, weight_decay 0.1"
+
+
 def test_another_task_length_or_recipe_is_refused_and_nothing_is_touched(tmp_path):
     folder = tmp_path / "s"
     before = figures(swept(folder))

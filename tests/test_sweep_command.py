@@ -40,6 +40,12 @@ def test_a_sweep_goes_on_in_its_folder_and_is_drawn_again(in_a_folder, capsys):
     assert (in_a_folder / "other.png").exists()
 
 
+def test_epochs_are_counted_with_the_batch_size_that_is_swept(capsys):
+    words = ["sweep", "linear-regression", "--lr", "0.1", "--seeds", "1", "--engine", "serial", "--epochs", "2"]
+    found = answer(capsys, *words, "--batch-size", "100")
+    assert [each["steps"] for each in found["trials"]] == [2 * (353 // 100)]
+
+
 def test_axes_from_the_shell(capsys):
     words = ["--lr", "0.1", "--seeds", "7,9", "--optimizer", "sgd(momentum=0.9, nesterov=True),adam", "--warmup", "0,5"]
     found = answer(capsys, "sweep", "linear-regression", *words, "--steps", "10", "--engine", "serial")
@@ -89,6 +95,7 @@ def test_stopping_early_from_the_shell(capsys):
         (["--engine", "rai"], "there is no engine 'rai'"),
         (["--export", "t.xls"], "export must be a file ending in .csv or .parquet"),
         (["--epochs", "2"], "--steps and --epochs both say how long"),
+        (["--epochs", "2", "--batch-size", "8,16"], "--epochs has other steps at each batch size"),
         (["--workers", "0"], "--workers"),
     ],
 )

@@ -67,7 +67,7 @@ def sweep_command(
     if schedule:
         axes["schedule"] = schedule
     rates, chosen_seeds = rates_of(lr), seeds_of_text(seeds)
-    total = steps_of(chosen, words, None)
+    total = steps_of(chosen, words, _one_size(axes.get("batch_size", []), epochs))
     # what is wrong is refused before there is a folder
     count = len(trials_of(chosen, {**axes, "lr": rates}, chosen_seeds, total))
     stop = None if stop_at is None else Halving(tuple(_share(text) for text in split(stop_at)))
@@ -82,6 +82,16 @@ def sweep_command(
     except KeyboardInterrupt:
         raise StoppedError(_so_far(folder)) from None
     return told(screen, swept, export)
+
+
+def _one_size(sizes: list[Any], epochs: float | None) -> int | None:
+    """The batch size that epochs are counted with, if another than the task's."""
+    if epochs is not None and len(sizes) > 1:
+        raise ValueError(
+            "--epochs has other steps at each batch size, and a sweep has trials of equal steps; give --steps, or each "
+            "batch size a sweep of its own"
+        )
+    return sizes[0] if epochs is not None and sizes and isinstance(sizes[0], int) else None
 
 
 def told(screen: Screen, swept: Sweep, export: Path | None = None, picture: Path | None = None) -> int:

@@ -18,6 +18,8 @@ from stepsize.sweep._answers import Array, Best, best_rate, divergence_threshold
 from stepsize.sweep._database import connected, path_of, told
 from stepsize.sweep._store import POINTS
 
+SPEAKING = ("optimizer", "schedule")  # axes whose values say what they are
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -92,7 +94,10 @@ class Curve:
     @property
     def name(self) -> str:
         """The variant in words; empty where the rate is all that differs."""
-        return ", ".join(str(value) if isinstance(value, str) else f"{axis} {value:g}" for axis, value in self.variant)
+        return ", ".join(
+            str(value) if axis in SPEAKING else f"{axis} {value if isinstance(value, str) else format(value, 'g')}"
+            for axis, value in self.variant
+        )
 
 
 class Sweep:
