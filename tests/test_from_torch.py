@@ -218,3 +218,11 @@ def test_what_cannot_be_known_is_refused_with_the_quirk_and_the_remedy(case):
     make, said = REFUSED[case]
     with pytest.raises((TypeError, ValueError), match=said):
         from_torch(make())
+
+
+@pytest.mark.parametrize("first", [lambda o: T.CosineAnnealingLR(o, 5), lambda o: T.StepLR(o, 5)])
+def test_a_sequence_whose_first_starts_from_a_base_that_another_overwrote_is_refused(first):
+    o = optimizer()
+    inner = [first(o), T.OneCycleLR(o, max_lr=1.0, total_steps=10)]
+    with pytest.raises(ValueError, match="another scheduler of the sequence has overwritten it"):
+        from_torch(T.SequentialLR(o, inner, [3]))

@@ -151,7 +151,8 @@ def _sequence(scheduler: Any, group: int) -> Schedule:
 def _refuse_other_base(inner: Any, group: int) -> None:
     """The first of a sequence starts from initial_lr, which OneCycleLR and CyclicLR elsewhere in it overwrite."""
     initial = float(inner.optimizer.param_groups[group]["initial_lr"])
-    if type(inner) in _MULTIPLYING and not math.isclose(initial, _base(inner, group), rel_tol=1e-12):
+    goes_on = type(inner) in _MULTIPLYING or type(inner) is torch_schedulers.CosineAnnealingLR
+    if goes_on and not math.isclose(initial, _base(inner, group), rel_tol=1e-12):
         raise ValueError(
             f"initial_lr of group {group} is {initial:g}, and {type(inner).__name__} was made for "
             f"{_base(inner, group):g}: another scheduler of the sequence has overwritten it; write the course with >>"
