@@ -238,6 +238,12 @@ def test_halving_stops_the_worse_half_and_leaves_the_others_as_they_would_be(eng
     assert figures(swept(folder, rates=rates, seeds=2, stop=Halving((0.2, 0.5)))) == figures(halved)
 
 
+def test_what_was_stopped_early_is_trained_to_its_end_when_nothing_stops_it(tmp_path):
+    stopped = swept(tmp_path, stop=Halving((0.5,)))
+    assert "stopped" in {each.status for each in stopped.outcomes}
+    assert figures(swept(tmp_path)) == figures(swept())
+
+
 def test_halving_never_stops_one_variant_for_another():
     found = swept(rates=[0.01, 0.1], seeds=1, optimizer=["sgd", "rprop"], stop=Halving((0.5,)))
     finished = [each.settings["optimizer"] for each in found.outcomes if each.status == "finished"]

@@ -55,7 +55,8 @@ def sweep(
         seeds: how many, >= 1, or which; each gives weights, data order and everything drawn.
         folder: where the sweep is kept; in a temporary folder that goes with the answer when left out.
         steps: length of a trial, >= 1; the task's when left out.
-        stop: what stops trials early; nothing when left out. Those whose loss is no longer finite always stop.
+        stop: what stops trials early; nothing when left out, and then those that were stopped before are trained to
+            their end too. Those whose loss is no longer finite always stop.
         engine: how trials get done; in a process for each core when left out, if the task can be sent there.
         on_result: called with each result as it comes.
         progress: called with (trials done, trials expected, a note for people).
@@ -93,6 +94,8 @@ def sweep(
     with closing(Store(where, facts_of(task, total))) as store:
         _warn_of_change(store, task)
         store.add(trials)
+        if stop is None:
+            store.reopen(trial.key for trial in trials)
         _Sweeping(task, {trial.key: trial for trial in trials}, store, chosen, stop, on_result, progress).to_end()
     answer = Sweep.open(where)
     if folder is None:

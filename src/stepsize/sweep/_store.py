@@ -116,6 +116,12 @@ class Store:
         with told(self.path), writing(self._db):
             self._db.executemany(stopped, [(key,) for key in keys])
 
+    def reopen(self, keys: Iterable[str]) -> None:
+        """Let trials that were stopped early be trained to the end after all."""
+        stopped = "UPDATE trials SET status = 'open', done = 0 WHERE key = ? AND status = 'stopped'"
+        with told(self.path), writing(self._db):
+            self._db.executemany(stopped, [(key,) for key in keys])
+
     def first(self, name: str, value: str) -> str:
         """What was first said under a name: the value, unless there was one before."""
         with told(self.path), writing(self._db):

@@ -1,0 +1,113 @@
+"""The commands that draw: schedules, and the folders of sweeps and runs."""
+
+import csv
+import math
+import tempfile
+import textwrap
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.table import Table
+
+from stepsize import _check
+from stepsize.cli._options import AsJson
+from stepsize.cli._screen import Screen
+from stepsize.cli._sweep import told
+from stepsize.draw import draw
+from stepsize.report import GALLERY, explanation, gallery_picture, picture, signature, summary
+from stepsize.schedule import Schedule, part
+from stepsize.sweep import NAME, Sweep
+
+FORMATS = (".png", ".svg", ".pdf", ".csv")
+
+
+def plot(
+    schedules: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="WHAT...", help="Schedules, as 'warmup(5%) >> cosine()'; or the folder of a sweep or run."
+        ),
+    ],
+    total: Annotated[float | None, typer.Option(help="Length of the run in steps, for schedules.")] = None,
+    per_epoch: Annotated[float | None, typer.Option(help="Steps in an epoch, for lengths such as 3ep.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="The picture (.png, .svg, .pdf) or table (.csv); schedule.png if left out."),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Draw schedules side by side, or write their values at every step; draw a sweep or a run again."""
+    folder = Path(schedules[0])
+    if len(schedules) == 1 and folder.is_dir():
+        return _plot_folder(folder, out, as_json)
+    if total is None:
+        raise ValueError("plot needs --total, the length of the run in steps (or the folder of a sweep or run)")
+    out = Path("schedule.png") if out is None else out
+    if out.suffix.lower() not in FORMATS:
+        raise ValueError(_check.message("out", str(out), f"a file ending in {', '.join(FORMATS)}"))
+    laid = {text: Schedule.parse(text).over(total, per_epoch) for text in schedules}
+    if out.suffix.lower() == ".csv":
+        _write_table(out, laid, total)
+    else:
+        ax = draw({text: part(schedule, length=total) for text, schedule in laid.items()})
+        ax.set_title(textwrap.fill(" and ".join(map(str, laid.values())), 90), fontsize=9)
+        ax.figure.savefig(out, dpi=150)
+    screen, answers = Screen(as_json), []
+    for schedule in laid.values():
+        first, half, end = schedule(0), schedule(total / 2), schedule(total)
+        screen.say(f"{schedule}\nfirst {first:.4g}   half-way {half:.4g}   end {end:.4g}   written to {out}")
+        answers.append({"schedule": str(schedule), "first": first, "half_way": half, "end": end})
+    screen.answer(**answers[0], total=total, picture=str(out), schedules=answers)
+    return 0
+
+
+def _plot_folder(folder: Path, out: Path | None, as_json: bool) -> int:
+    screen = Screen(as_json)
+    if (folder / NAME).exists():
+        if out is not None and out.suffix.lower() == ".csv":
+            return told(screen, Sweep.open(folder), out)
+        return told(screen, Sweep.open(folder), picture=out)
+    if out is not None:
+        raise ValueError("the picture of a run goes into its folder; leave --out out")
+    image = picture(folder)
+    screen.say(f"picture  {image}")
+    screen.answer(picture=str(image))
+    return 0
+
+
+def _write_table(out: Path, laid: dict[str, Schedule], total: float) -> None:
+    steps = np.arange(math.ceil(total))
+    columns = [schedule(steps) for schedule in laid.values()]
+    with out.open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["step", *laid])
+        table.writerows(zip(steps.tolist(), *(column.tolist() for column in columns), strict=True))
+
+
+def schedules(
+    name: Annotated[str | None, typer.Argument(help="A piece, to see its formula, parameters and source.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", help="Where its picture goes; a temporary file if left out."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List all pieces a schedule can be made of, or explain one."""
+    screen = Screen(as_json)
+    if name is None:
+        table = Table("piece", "what it is", box=None)
+        for piece in GALLERY:
+            table.add_row(signature(piece), summary(piece))
+        screen.say(table)
+        screen.answer(
+            schedules=[{"name": piece, "text": signature(piece), "about": summary(piece)} for piece in GALLERY]
+        )
+        return
+    if name not in GALLERY:
+        raise ValueError(f"there is no piece {name!r}; {_check.closest(name, GALLERY)}")
+    image = Path(tempfile.gettempdir(), f"stepsize-{name}.png") if out is None else out
+    gallery_picture(name, image)
+    screen.say(f"{signature(name)}\n\n{explanation(name)}\n\npicture  {image}")
+    screen.answer(name=name, text=signature(name), about=explanation(name), picture=str(image))
