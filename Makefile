@@ -31,6 +31,7 @@ bench: $(READY)  ## full-count measurements; logs go to benchmarks/logs
 	$(BIN)/python benchmarks/tasks.py
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/sweep_kills.py
+	$(BIN)/python benchmarks/ray_kills.py
 	$(BIN)/python benchmarks/questions/rate.py
 	$(BIN)/python benchmarks/questions/convergence.py
 	$(BIN)/python benchmarks/questions/validation.py
@@ -38,6 +39,8 @@ bench: $(READY)  ## full-count measurements; logs go to benchmarks/logs
 	$(BIN)/python benchmarks/questions/batch_size.py
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .rivals timm==1.0.31 pytorch_optimizer==4.1.0
 	$(BIN)/python benchmarks/optimizers.py --rivals .rivals
+	$(BIN)/python benchmarks/clipping.py
+	$(BIN)/python benchmarks/large_batch.py
 	$(BIN)/python benchmarks/finders/oracle.py
 	$(BIN)/python benchmarks/finders/measure.py --set tuning
 	$(BIN)/python benchmarks/finders/measure.py --set report

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from stepsize import cosine, warmup
 from stepsize.optim import LAMB, LARS
+from stepsize.optim._norms import squared_norm
 
 DECAY, COEFFICIENT, MOMENTUM = 1e-4, 1e-3, 0.9
 Shapes = list[tuple[int, ...]]
@@ -126,8 +127,13 @@ def times(shapes: Shapes, makes: dict[str, Make], rounds: int) -> dict[str, list
         for target, parameter in zip(room, everything, strict=True):
             target.copy_(parameter.detach())
 
+    def norms() -> None:
+        for parameter, gradient in zip(everything, kept, strict=True):
+            squared_norm(parameter.detach())
+            squared_norm(gradient)
+
     calls: dict[str, Callable[[], object]] = {name: each.step for name, each in optimizers.items()}
-    calls["copy"] = copy
+    calls |= {"copy": copy, "two norms": norms}
     found: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(rounds + 1):
         for name, call in calls.items():
@@ -257,6 +263,9 @@ def timed(name: str, shapes: Shapes, makes: dict[str, Make], rounds: int, memory
         f"  floor, 5 words a number (7 for LAMB) at the best rate of SGD and copy: {floor:.1f} ms ({1.4 * floor:.1f}), "
         f"{floor / interval(base)[0]:.2f} ({1.4 * floor / interval(base)[0]:.2f}) SGD steps"
     )
+    pairs = zip(figures["two norms"], base, strict=True)
+    middle, low, high = interval([1 + norms / sgd for norms, sgd in pairs])
+    lines.append(f"  SGD and two norms, each alone: {middle:.2f} ({low:.2f} to {high:.2f}) SGD steps")
     for rule in ("LARS", "LAMB"):
         for other in (each for each in figures if each.endswith(rule) and not each.startswith("stepsize")):
             pairs = zip(figures[other], figures[f"stepsize {rule}"], strict=True)

@@ -23,6 +23,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from stepsize.engine import serial
 from stepsize.find import find
+from stepsize.probe import minimum_tenth, probe_minimum_third, range_test, steepest_by_log_rate, valley
 from stepsize.task import Task, Trial
 
 RANGE = (1e-6, 100.0)  # for searches that need one; that of our own finder
@@ -99,6 +100,31 @@ def started(task: Task, seed: int, lr: float) -> tuple[LossModel, torch.optim.Op
 
 def clip_before(parameters: list[Tensor], clip: float, *_: Any) -> None:
     clip_grad_norm_(parameters, clip)
+
+
+def our_range_test(entry: Entry, seed: int, options: dict[str, Any], rule: Any, probes: int = 0) -> Suggestion:
+    """``stepsize.range_test`` from 1e-7 to 10 in 100 steps, read by a rule; with a probe of so many batches.
+
+    The probe's batches are drawn by another generator from the same examples: tasks have no held-out part.
+    """
+    task, count = counted(entry)
+    model, optimizer, batches = started(task, seed, 1.0)
+    others = task.batches(torch.Generator().manual_seed(1_000_003 + seed), task.batch_size)
+    fixed = [next(others) for _ in range(probes)]
+
+    def probe() -> float:
+        return sum(float(model(batch)) for batch in fixed) / probes
+
+    with range_test(optimizer, model, probe=probe if probes else None, **options) as test:
+        for _ in test:
+            loss = model(next(batches))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if not probes:
+                test.record(loss)
+    rate, largest = test.result.suggest(rule).rate, max(group["lr"] for group in optimizer.param_groups)
+    return Suggestion(None if rate is None else rate / largest, count.gradients, count.forwards)
 
 
 def torch_lr_finder(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:  # noqa: ARG001
@@ -209,6 +235,10 @@ Finder = Callable[[Entry, int, dict[str, Any]], Suggestion]
 FINDERS: dict[str, tuple[Finder, str]] = {  # and the module it needs
     "stepsize": (ours, "stepsize"),
     "default": (default_rate, "torch"),
+    "range-steepest": (partial(our_range_test, rule=steepest_by_log_rate), "stepsize"),
+    "range-valley": (partial(our_range_test, rule=valley), "stepsize"),
+    "range-minimum-tenth": (partial(our_range_test, rule=minimum_tenth), "stepsize"),
+    "range-probe": (partial(our_range_test, rule=probe_minimum_third, probes=3), "stepsize"),
     "torch-lr-finder": (torch_lr_finder, "torch_lr_finder"),
     "lightning": (lightning, "lightning"),
     "asha": (asha, "optuna"),

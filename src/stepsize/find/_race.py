@@ -2,236 +2,235 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from stepsize import _check
-from stepsize.control import Plan
-from stepsize.engine import Engine, Leg, Result, serial
-from stepsize.find._finding import Cost, Finding
+from stepsize.engine import Engine, Leg, Result
+from stepsize.find._budget import Budget
+from stepsize.find._finding import Cost, Finding, Stage
+from stepsize.find._rung import Rung
 from stepsize.schedule import Schedule
-from stepsize.task import LARGEST, Startable, Task, Trial
+from stepsize.state import Captured
+from stepsize.task import Startable, Trial
 
-# Each rung: its length as a share of the whole run, and the distance of its rates in decades.
-# Why this works, and what it leaves on the table: docs/decisions/0005-first-finder.md
-RUNGS = ((1 / 16, 1.0), (1 / 8, 0.5), (1 / 4, 0.25))
-SHORTEST = 10  # steps; a shorter run says nothing about a schedule
-FIRST = (-4, -3, -2, -1, 0)  # decades tried at once, before walking on
-LEARNT = 0.02  # share of the initial loss that must be gone before a rung is believed
-LOST = 0.5  # a rate that loses this share of the best progress of its rung breaks the run
-MARGIN = 0.5  # decades kept below the lowest rate that breaks
-CAUTION = 0.1  # decades stepped back in the end: too high costs more than too low
-NEAR = 0.05  # share of the best progress that a rate of the interval may lack
+# Why these, and what they were chosen by: docs/decisions/0013-finder.md
+# Each rung: the length of its runs as a share of the budget, and the distance of its rates in decades.
+RUNGS = ((0.025, 1.0), (0.05, 0.5), (0.16, 0.35))
+SHORTEST = 8  # steps; a shorter run says nothing about a schedule
+FIRST = (-3, -2, -1, 0)  # decades tried at once, before walking on
+LATER = 4  # how many times as long a rung is repeated when nothing was learnt
+FORWARD = 1 / 3  # what a loss without its gradient costs, in steps
+PROBE = 0.25  # batches that a run is scored on, for each step of it
+DRIFT = 0.4  # share of the drift between the last rungs that is believed to go on with each doubling
+FARTHEST = (-0.5, 0.25)  # decades that it may lead to
+WALK = 0.005  # share of the best progress by which a rate at the last rung's border must lead for another run
+MARGIN = 0.25  # decades kept below the lowest rate that breaks a run
+CAUTION = 0.01  # decades stepped back, times the square of the doublings to a whole run: too high costs more
+MOST = 0.3  # decades stepped back at most
+FLAT = 0.01  # share of the best progress within which rates are told apart by nothing
+BELOW, ABOVE = 0.25, 0.45  # decades that the interval reaches below and above the answer
 
 Progress = Callable[[int, int, str], None]
 
 
-def find(
-    task: Startable,
-    *,
-    low: float = 1e-6,
-    high: float = 100.0,
-    schedule: str | None = None,
-    clip: float | None = None,
-    batch_size: int | None = None,
-    seed: int = 0,
-    steps: int | None = None,
-    engine: Engine = serial,
-    on_result: Callable[[Result], None] | None = None,
-    progress: Progress | None = None,
-) -> Finding:
-    """Find a learning rate by a handful of short real runs with the schedule that will be used.
-
-    Rates a decade apart are trained for a sixteenth of the run, half a decade around the best for an eighth, a
-    quarter around the best of these for a quarter. Every run starts from the same weights and sees the same batches.
-    Where the best is at the border the race walks on, as far as low and high allow. The answer stays half a decade
-    below the lowest rate that lost half of the progress, and a tenth of a decade below the best.
-
-    Args:
-        task: a built-in task or your own.
-        low: the lowest rate to try, > 0.
-        high: the highest rate to try, > low.
-        schedule: the text of the schedule of the whole run; squeezed into the short ones. The task's when left out.
-        clip: the largest global gradient norm let through, > 0; the task's when left out.
-        batch_size: examples in a batch, >= 1; the task's when left out.
-        seed: of weights and data order, 0 <= seed < 2**32.
-        steps: length of the run the rate is for, >= 1; the task's when left out.
-        engine: how trials get done.
-        on_result: called with each result as it comes.
-        progress: called with (steps done, steps expected, a note for people).
-
-    Raises:
-        TypeError, ValueError: an argument is not what is said above.
-
-    Example:
-        >>> from stepsize import find
-        >>> from stepsize.task import task_named
-        >>> finding = find(task_named("digits"), steps=40)
-        >>> 0.01 < finding.rate < 1
-        True
-    """
-    if not isinstance(task, Startable):
-        raise TypeError(_check.message("task", task, "a task", 'for example task_named("digits")'))
-    low, high = check_range(low, high)
-    total = task.steps if steps is None else _check.whole("steps", steps, least=1)
-    if not callable(engine):
-        raise TypeError(_check.message("engine", engine, "an engine", "for example stepsize.engine.serial"))
-    for name, function in (("on_result", on_result), ("progress", progress)):
-        if function is not None and not callable(function):
-            raise TypeError(_check.message(name, function, "a function"))
-    plan = Plan(schedule, clip=clip)
-    # a schedule that does not fit, and a bad seed, are refused before anything is trained
-    if batch_size is not None:
-        batch_size = _check.whole("batch_size", batch_size, least=1)
-    plan.over(total, task.epoch(batch_size) if isinstance(task, Task) else None)
-    Trial(task.name, {} if schedule is None else {"schedule": schedule}, seed, total)
-    course = None if schedule is None else Schedule.parse(schedule)
-    return _Race(task, course, clip, batch_size, seed, total, low, high, engine, on_result, progress).run()
-
-
-def check_range(low: float, high: float) -> tuple[float, float]:
-    """The range of rates as floats, or an error that says which bound is off.
-
-    Args:
-        low: the lowest rate, > 0.
-        high: the highest rate, > low.
-
-    Raises:
-        TypeError, ValueError: an argument is not what is said above.
-
-    Example:
-        >>> from stepsize.find import check_range
-        >>> check_range(1e-3, 1)
-        (0.001, 1.0)
-    """
-    low = _check.number("low", low, above=0)
-    high = _check.number("high", high, above=low, remedy="rates are tried from low to high")
-    if high > LARGEST:
-        raise ValueError(_check.message("high", high, f"at most {LARGEST:g}"))
-    return low, high
-
-
 @dataclass
-class _Race:
+class Race:
+    """One search: what it asks for, what it has spent, what it saw."""
+
     task: Startable
-    schedule: Schedule | None
-    clip: float | None
-    batch_size: int | None
+    settings: dict[str, Any]
     seed: int
     total: int
     low: float
     high: float
+    budget: Budget
     engine: Engine
-    on_result: Callable[[Result], None] | None
-    progress: Progress | None
+    live: Captured | None = None
+    on_result: Callable[[Result], None] | None = None
+    progress: Progress | None = None
     results: list[Result] = field(default_factory=list)
-    initial: float = math.nan
+    stages: list[Stage] = field(default_factory=list)
+    initial: tuple[float, ...] = ()
+    forwards: int = 0
     began: float = field(default_factory=time.perf_counter)
 
     def run(self) -> Finding:
-        start = self.task.start(self.trial(math.log10(self.low), self.total))
-        self.initial = start.score()
-        if not math.isfinite(self.initial):
-            return self.nothing(f"the loss is {self.initial} before any training; look at the data and the model")
-        exponents = [float(decade) for decade in FIRST if self.low <= 10.0**decade <= self.high]
-        rung = self.explore(exponents or [(math.log10(self.low) + math.log10(self.high)) / 2], *RUNGS[0])
-        length = RUNGS[0][0]
-        if not any(math.isfinite(result.losses[0]) for result in self.results):
+        """Race until there is an answer, or plainly none."""
+        decades = [float(decade) for decade in FIRST if self.low <= 10.0**decade <= self.high]
+        decades = decades or [(math.log10(self.low) + math.log10(self.high)) / 2]
+        self.initial = self.before(decades[0])
+        if not all(map(math.isfinite, self.initial)):
+            loss = next(loss for loss in self.initial if not math.isfinite(loss))
+            return self.nothing(f"the loss is {loss} before any training; look at the data and the model")
+        self.take_time(decades[0])
+        rung = self.explore(self.rung(self.length(RUNGS[0][0]), RUNGS[0][1]), decades)
+        if not any(math.isfinite(result.losses[0]) for result in self.results if result.losses):
             first = self.results[0].losses[0]
             return self.nothing(f"the training loss is {first} at the first step; look at the data and the model")
-        while not self.learnt(rung) and length < 1:
-            length = min(1.0, 4 * length)  # a flat start may only need more steps
-            rung = self.explore(list(rung), length, 1.0)
-        if not self.learnt(rung):
+        while not rung.learnt and rung.length < self.total:
+            # a flat start may only need more steps: the highest rates that hold are the ones to ask
+            self.tell(rung, "nothing learnt yet: longer")
+            holding = [each for each in sorted(rung.results) if each not in rung.hopeless][-2:]
+            rung = self.explore(self.rung(min(self.total, LATER * rung.length), rung.distance), holding or decades)
+        if not rung.learnt:
             return self.nothing(
-                f"nothing was learnt at any rate from {self.low:g} to {self.high:g} in {self.total} steps"
+                f"no signal: nothing was learnt at any rate from {self.low:g} to {self.high:g} in {rung.length} steps"
             )
-        for share, distance in RUNGS[1:]:
-            best = min(rung, key=lambda exponent: rung[exponent])
-            near = [best - distance, best, best + distance]
-            rung = self.explore([each for each in near if self.allowed(each)], max(share, length), distance)
-        return self.conclude(rung)
+        self.tell(rung, f"best near {10**rung.vertex:.2g}")
+        rungs: list[Rung] = [rung]
+        steps: tuple[tuple[float, float], ...] = RUNGS[1:]
+        if self.length(steps[-1][0]) <= rung.length:
+            steps = steps[:1]  # after a flat start the runs may be as long as they get already
+        for share, distance in steps:
+            length = max(rung.length, self.length(share))
+            middle = rung.vertex if length > rung.length else rung.best  # which is not trained again
+            around = [middle + each * distance for each in (-1, 0, 1)]
+            last = share == RUNGS[-1][0]
+            rung = self.explore(self.rung(length, distance), [e for e in around if self.allowed(e)], WALK * last)
+            rungs.append(rung)
+            self.tell(rung, f"best near {10**rung.vertex:.2g}")
+        return self.conclude(rungs)
+
+    def length(self, share: float) -> int:
+        """Steps of a run that takes a share of the budget."""
+        return min(self.total, max(SHORTEST, math.ceil(share * self.budget.steps)))
+
+    def take_time(self, exponent: float) -> None:
+        """Turn a budget of time into steps, by a first short run."""
+        if not math.isfinite(self.budget.steps):
+            began = time.perf_counter()
+            self.train([exponent], min(SHORTEST, self.total))
+            taken = (time.perf_counter() - began) / min(SHORTEST, self.total)
+            self.budget = Budget(max(1.0, self.budget.seconds / taken), self.budget.seconds)
+
+    def rung(self, length: int, distance: float) -> Rung:
+        """A rung with nothing tried."""
+        return Rung(length, distance, self.initial[: self.probe(length)])
 
     def allowed(self, exponent: float) -> bool:
+        """Whether a rate is in the range."""
         return math.log10(self.low) - 1e-9 <= exponent <= math.log10(self.high) + 1e-9
 
-    def explore(self, exponents: list[float], share: float, distance: float) -> dict[float, float]:
-        """Score the rates of a rung, by exponent, and walk on while the best is at a border."""
-        length = min(self.total, max(SHORTEST, math.ceil(share * self.total)))
-        scores: dict[float, float] = {}
+    def before(self, exponent: float) -> tuple[float, ...]:
+        """The loss before training, on the batches that runs are scored on."""
+        leg = Leg(self.trial(exponent, self.total), 0, metrics=False, probe=self.probe(self.total))
+        (result,) = self.done([leg])
+        self.forwards += len(result.probed)
+        return result.probed or (result.score,)
+
+    def probe(self, length: int) -> int:
+        """Batches that a run of so many steps is scored on."""
+        return max(3, min(24, math.ceil(PROBE * length)))
+
+    def explore(self, rung: Rung, exponents: list[float], walk: float = 0.0) -> Rung:
+        """Train the rates of a rung, and walk on while the best is at a border, by a share of its progress."""
         todo = exponents
         while todo:
-            scores |= self.train(todo, length)
-            best = min(scores, key=lambda exponent: scores[exponent])
-            if self.learnt(scores):
-                todo = [best - distance] * (best == min(scores)) + [best + distance] * (best == max(scores))
+            rung.results |= self.train(todo, rung.length)
+            lowest, highest = min(rung.results), max(rung.results)
+            if rung.learnt and rung.lead < walk * rung.gained:
+                todo = []
+            elif rung.learnt:
+                todo = [rung.best - rung.distance] * (rung.best == lowest)
+                todo += [rung.best + rung.distance] * (rung.best == highest)
+            elif lowest in rung.hopeless:
+                todo = [lowest - rung.distance]
             else:
-                todo = [min(scores) - distance, max(scores) + distance]
-            todo = [exponent for exponent in todo if self.allowed(exponent)]
-        return scores
+                todo = [highest + rung.distance] * (highest not in rung.hopeless)
+            todo = [each for each in todo if self.allowed(each) and rung.near(each) not in rung.results]
+        return rung
 
-    def train(self, exponents: list[float], length: int) -> dict[float, float]:
-        done = {(result.trial.settings["lr"], result.trial.steps): result.score for result in self.results}
+    def train(self, exponents: list[float], length: int) -> dict[float, Result]:
+        """Results by exponent; what is done already is not done again."""
+        done = {(result.trial.settings["lr"], result.trial.steps): result for result in self.results}
         trials = [self.trial(exponent, length) for exponent in exponents if (10.0**exponent, length) not in done]
         # validation decides nothing here, and would cost as much as the shortest runs
-        for result in self.engine(self.task, [Leg(trial, trial.steps, metrics=False) for trial in trials]):
+        legs = [Leg(trial, trial.steps, metrics=False, probe=self.probe(length)) for trial in trials]
+        for result in self.done(legs):
             self.results.append(result)
+            self.forwards += len(result.probed)
+            done[result.trial.settings["lr"], length] = result
             if self.on_result is not None:
                 self.on_result(result)
             if self.progress is not None:
                 taken = sum(len(each.losses) for each in self.results)
                 note = f"rate {result.trial.settings['lr']:.3g}: loss {result.score:.3g} ({length} steps)"
-                self.progress(taken, max(taken, round(1.6 * self.total)), note)
-            done[result.trial.settings["lr"], length] = result.score
+                self.progress(taken, max(taken, round(min(self.budget.steps, 2 * self.total))), note)
         return {exponent: done[10.0**exponent, length] for exponent in exponents}
 
+    def done(self, legs: list[Leg]) -> Iterator[Result]:
+        """The engine's results; a model that is one live object is put back before each."""
+        if self.live is None:
+            yield from self.engine(self.task, legs)
+            return
+        try:
+            for leg in legs:
+                self.live.restore()
+                yield from self.engine(self.task, [leg])
+        finally:
+            self.live.restore()
+
     def trial(self, exponent: float, length: int) -> Trial:
-        settings: dict[str, Any] = {"lr": 10.0**exponent}
-        if self.schedule is not None:
-            settings["schedule"] = str(self.schedule.stretch(length / self.total))
-        if self.clip is not None:
-            settings["clip"] = self.clip
-        if self.batch_size is not None:
-            settings["batch_size"] = self.batch_size
+        """A run of a rate, with the whole schedule squeezed into it."""
+        settings = {**self.settings, "lr": 10.0**exponent}
+        if "schedule" in settings:
+            settings["schedule"] = str(Schedule.parse(settings["schedule"]).stretch(length / self.total))
         return Trial(self.task.name, settings, self.seed, length)
 
-    def learnt(self, rung: dict[float, float]) -> bool:
-        return bool(self.initial - min(rung.values()) > LEARNT * abs(self.initial))
+    def tell(self, rung: Rung, concluded: str) -> None:
+        """Keep what a rung came to."""
+        self.stages.append(Stage(rung.length, tuple(10**each for each in sorted(rung.results)), concluded))
 
-    def conclude(self, rung: dict[float, float]) -> Finding:
-        best = min(rung, key=lambda exponent: rung[exponent])
-        lowest = rung[best]
-        gained = self.initial - lowest
-        good = [exponent for exponent, score in rung.items() if score <= lowest + NEAR * gained]
-        breaks = self.breaking(best)
-        chosen = max(min(best, breaks - MARGIN) - CAUTION, math.log10(self.low))
-        at = f"lowest loss at {10**best:.3g}"
+    def conclude(self, rungs: list[Rung]) -> Finding:
+        """The answer, from all rungs in which something was learnt."""
+        last = rungs[-1]
+        alike = last.good(FLAT)
+        flat = [each for each in alike if each <= last.best]
+        drift = self.drift(rungs)
+        if len(flat) > 1:
+            drift = min(drift, 0.0)
+        at = last.vertex + drift
+        # of equals the lower, and in any case a little less
+        lower = min(at - min(MOST, CAUTION * math.log2(self.total / last.length) ** 2), flat[0] + drift)
+        breaks = min((each for rung in rungs for each in rung.broken() if each > last.best), default=math.inf)
+        bounds = math.log10(self.low), math.log10(self.high)
+        chosen = max(min(lower, breaks - MARGIN), bounds[0])
+        low = max(min(chosen, last.vertex) - BELOW, bounds[0])
+        high = min(max(chosen + ABOVE, min(last.vertex + 0.1, breaks)), bounds[1])
+        verdict = f"lowest loss at {10**last.vertex:.3g}"
+        if len(alike) > 1:
+            span = f"{10 ** alike[0]:.3g} to {10 ** alike[-1]:.3g}"
+            verdict = f"rates from {span} are indistinguishable: the lower is taken"
+        elif abs(drift) > 0.02:
+            verdict += f", drifting to {10**at:.3g} by the end of a whole run"
+        if self.live is not None:
+            verdict += "; the model is one live object, put back before each run"
         if breaks < math.inf:
-            at += f", and {10**breaks:.3g} breaks the run"
-        edge = "" if self.allowed(best - 0.25) and self.allowed(best + 0.25) else "; still improving at the border"
+            verdict += f", and {10**breaks:.3g} breaks the run"
+        ends = (min(last.results), -last.distance), (max(last.results), last.distance)
+        if any(last.best == end and not self.allowed(end + step) for end, step in ends):
+            verdict += "; still improving at the border"
         rate = float(f"{10**chosen:.3g}")
-        ends = [rate, *(10**exponent for exponent in good if exponent <= breaks - MARGIN)]
-        return Finding(rate, min(ends), max(ends), at + edge, self.initial, tuple(self.results), self.cost())
+        interval = min(rate, max(self.low, 10**low)), max(rate, min(self.high, 10**high))
+        return Finding(rate, *interval, verdict, last.start, tuple(self.results), self.cost(), tuple(self.stages))
 
-    def breaking(self, best: float) -> float:
-        """The lowest exponent above the best at which a rung lost half of its best progress; infinite if none did."""
-        best_of: dict[int, float] = {}
-        for result in self.results:
-            length = result.trial.steps
-            best_of[length] = min(best_of.get(length, math.inf), result.score)
-        broken = [
-            math.log10(result.trial.settings["lr"])
-            for result in self.results
-            if self.learnt({0.0: best_of[result.trial.steps]})
-            and result.score > self.initial - LOST * (self.initial - best_of[result.trial.steps])
-            and result.trial.settings["lr"] > 10**best
-        ]
-        return min(broken, default=math.inf)
+    def drift(self, rungs: list[Rung]) -> float:
+        """Decades by which the best rate moves on from the last rung to a whole run."""
+        last, before = rungs[-1], rungs[-2]
+        if last.length <= before.length:
+            return 0.0
+        each = (last.vertex - before.vertex) / math.log2(last.length / before.length)
+        low, high = FARTHEST
+        return max(low, min(high, DRIFT * each * math.log2(self.total / last.length)))
 
     def nothing(self, why: str) -> Finding:
-        return Finding(None, None, None, why, self.initial, tuple(self.results), self.cost())
+        """No answer, and why."""
+        start = sum(self.initial) / len(self.initial)
+        return Finding(None, None, None, why, start, tuple(self.results), self.cost(), tuple(self.stages))
 
     def cost(self) -> Cost:
+        """What it took so far."""
         steps = sum(len(result.losses) for result in self.results)
-        return Cost(steps, steps / self.total, time.perf_counter() - self.began)
+        runs = (steps + FORWARD * self.forwards) / self.total
+        return Cost(steps, self.forwards, runs, time.perf_counter() - self.began)

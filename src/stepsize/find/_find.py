@@ -1,0 +1,142 @@
+"""``find``: which rate, by a race of short real runs."""
+
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from stepsize import _check
+from stepsize.engine import Engine, Result, serial
+from stepsize.find._budget import budget_of
+from stepsize.find._finding import Finding
+from stepsize.find._race import Progress, Race
+from stepsize.state import RandomState, capture, own_randomness
+from stepsize.task import AXES, LARGEST, Startable, Task, Trial, axes_of
+from stepsize.task._given import model_of
+
+
+def find(
+    task: Startable,
+    *,
+    budget: str | int | None = None,
+    low: float = 1e-6,
+    high: float = 100.0,
+    seed: int = 0,
+    steps: int | None = None,
+    engine: Engine = serial,
+    on_result: Callable[[Result], None] | None = None,
+    progress: Progress | None = None,
+    **axes: Any,
+) -> Finding:
+    """Find a learning rate by a handful of short real runs with the schedule that will be used.
+
+    Rates a decade apart are trained for a 40th of the budget, three half a decade apart for a 20th, and three around
+    the best of these for a seventh. Every run starts from the same weights and sees the same batches, and is scored on
+    the same fresh ones. Where the best is at the border the race walks on, as far as low and high allow; where nothing
+    was learnt the runs get longer. The answer lies between the rates tried, a little below the best, since too high
+    costs more than too low.
+
+    Where the task's ``model`` gives one live object each time, it is put back before each run and at the end, and the
+    verdict says so; then runs are trained one after the other.
+
+    Args:
+        task: a built-in task or your own.
+        budget: what to spend, about: ``"0.3x"``, ``"1x"``, ``"2x"`` of a training run, a number of steps >= 1, or a
+            time (``"90s"``, ``"10min"``, ``"1h"``); one training run, but at most 600 steps, when left out. A task that
+            learns nothing in its first steps takes more.
+        low: the lowest rate to try, > 0.
+        high: the highest rate to try, > low.
+        seed: of weights and data order, 0 <= seed < 2**32.
+        steps: length of the run the rate is for, >= 1; the task's when left out.
+        engine: how trials get done.
+        on_result: called with each result as it comes.
+        progress: called with (steps done, steps expected, a note for people).
+        **axes: what else is said of every run, as settings of a ``Trial``: ``schedule``, ``optimizer``, ``clip``,
+            ``batch_size``, ``weight_decay``, ``momentum``, ``warmup``. A schedule is that of the whole run; it is
+            squeezed into the short ones.
+
+    Raises:
+        TypeError, ValueError: an argument is not what is said above.
+
+    Example:
+        >>> from stepsize import find
+        >>> from stepsize.task import task_named
+        >>> finding = find(task_named("digits"), steps=100)
+        >>> 0.01 < finding.rate < 1
+        True
+    """
+    settings, total = checked(task, seed, steps, engine, axes)
+    low, high = check_range(low, high)
+    allowed = budget_of(budget, total)
+    for name, function in (("on_result", on_result), ("progress", progress)):
+        if function is not None and not callable(function):
+            raise TypeError(_check.message(name, function, "a function"))
+    live = live_model(task)
+    kept = None if live is None else capture(live)
+    return Race(task, settings, seed, total, low, high, allowed, engine, kept, on_result, progress).run()
+
+
+def live_model(task: Startable) -> nn.Module | None:
+    """The model of a task that gives the same object each time, if it is such a task.
+
+    Args:
+        task: a built-in task or your own.
+    """
+    if not isinstance(task, Task):
+        return None
+    with own_randomness(RandomState.seeded(0)):
+        held = weakref.ref(model_of(task))
+        return held() if held() is not None and held() is model_of(task) else None
+
+
+def checked(
+    task: Startable, seed: int, steps: int | None, engine: Engine, axes: dict[str, Any]
+) -> tuple[dict[str, Any], int]:
+    """Settings in their one form and the steps of a whole run, or an error, before anything is trained.
+
+    Args:
+        task: a built-in task or your own.
+        seed: of weights and data order, 0 <= seed < 2**32.
+        steps: length of the run the rate is for, >= 1; the task's when left out.
+        engine: how trials get done.
+        axes: settings of every run; those that are None are left out.
+
+    Raises:
+        TypeError, ValueError: an argument is not what is said above.
+    """
+    if not isinstance(task, Startable):
+        raise TypeError(_check.message("task", task, "a task", 'for example task_named("digits")'))
+    if not callable(engine):
+        raise TypeError(_check.message("engine", engine, "an engine", "for example stepsize.engine.serial"))
+    total = task.steps if steps is None else _check.whole("steps", steps, least=1)
+    takes = tuple(axis for axis in axes_of(task) if axis != "lr")
+    for axis in axes:
+        if axis not in AXES or axis == "lr":
+            raise TypeError(f"find has no argument {axis!r}; {_check.closest(axis, takes)}")
+        if axis not in takes and axes[axis] is not None:
+            raise ValueError(f"the task {task.name!r} takes no {axis}, but {', '.join(takes)}; leave it out")
+    said = {axis: value for axis, value in axes.items() if value is not None}
+    return dict(Trial(task.name, said, seed, total).settings), total
+
+
+def check_range(low: float, high: float) -> tuple[float, float]:
+    """The range of rates as floats, or an error that says which bound is off.
+
+    Args:
+        low: the lowest rate, > 0.
+        high: the highest rate, > low.
+
+    Raises:
+        TypeError, ValueError: an argument is not what is said above.
+
+    Example:
+        >>> from stepsize.find import check_range
+        >>> check_range(1e-3, 1)
+        (0.001, 1.0)
+    """
+    low = _check.number("low", low, above=0)
+    high = _check.number("high", high, above=low, remedy="rates are tried from low to high")
+    if high > LARGEST:
+        raise ValueError(_check.message("high", high, f"at most {LARGEST:g}"))
+    return low, high

@@ -1,0 +1,97 @@
+"""What a rung of a race says: its best rate, between the rates tried; what was learnt; where runs break."""
+
+import math
+from dataclasses import dataclass, field
+
+from stepsize.engine import Result
+
+LEARNT = 0.05  # share of the initial loss that must be gone before a rung is believed
+STEEP = 3.0  # how much steeper one side of a valley may be for a parabola through it
+LOST = 0.5  # a rate that loses this share of the best progress of its rung breaks the run
+
+
+@dataclass
+class Rung:
+    """Runs of one length from one start on the same batches, by the exponent (base 10) of their rate.
+
+    Args:
+        length: steps of each.
+        distance: between neighbouring exponents, in decades.
+        initial: the loss before training, on each batch of the probe or once.
+        results: what was trained.
+    """
+
+    length: int
+    distance: float
+    initial: tuple[float, ...]
+    results: dict[float, Result] = field(default_factory=dict)
+
+    @property
+    def start(self) -> float:
+        """The mean loss before training."""
+        return sum(self.initial) / len(self.initial)
+
+    def score(self, exponent: float) -> float:
+        """The loss that a rate reached; infinite if it diverged or was not tried."""
+        return self.results[exponent].score if exponent in self.results else math.inf
+
+    @property
+    def best(self) -> float:
+        """The exponent of the lowest loss; the lowest of equals."""
+        return min(sorted(self.results), key=self.score)
+
+    @property
+    def gained(self) -> float:
+        """How far the best rate brought the loss down."""
+        return self.start - self.score(self.best)
+
+    @property
+    def lead(self) -> float:
+        """By how much the best rate leads the next best."""
+        return [*sorted(map(self.score, self.results)), math.inf][1] - self.score(self.best)
+
+    @property
+    def learnt(self) -> bool:
+        """Whether the best rate learnt something worth the name."""
+        return self.gained > LEARNT * abs(self.start)
+
+    def noise(self, first: float, second: float) -> float:
+        """Standard error of the difference of two rates' losses, from the batches of the probe, which are common."""
+        pairs = zip(self.results[first].probed, self.results[second].probed, strict=False)
+        differences = [one - other for one, other in pairs]
+        if len(differences) < 2:
+            return 0.0
+        mean = sum(differences) / len(differences)
+        variance = sum((each - mean) ** 2 for each in differences) / (len(differences) - 1)
+        return math.sqrt(variance / len(differences))
+
+    @property
+    def vertex(self) -> float:
+        """The exponent of the lowest loss between the rates tried: of the parabola through the best three."""
+        below, best, above = self.best - self.distance, self.best, self.best + self.distance
+        if self.near(below) not in self.results or self.near(above) not in self.results:
+            return best
+        low, high = (min(self.score(self.near(each)), self.start) - self.score(best) for each in (below, above))
+        low, high = min(low, STEEP * high), min(high, STEEP * low)
+        return best + self.distance * (low - high) / (2 * (low + high)) if low + high > 0 else best
+
+    def near(self, exponent: float) -> float:
+        """The exponent tried that is this one but for rounding, if there is one."""
+        return next((each for each in self.results if abs(each - exponent) < 1e-6), exponent)
+
+    @property
+    def hopeless(self) -> list[float]:
+        """Exponents that ended above where they began."""
+        return [each for each in self.results if not self.score(each) <= self.start + LEARNT * abs(self.start)]
+
+    def broken(self) -> list[float]:
+        """Exponents above the best that lost half of its progress."""
+        if not self.learnt:
+            return []
+        worst = self.start - LOST * self.gained
+        return [each for each in self.results if each > self.best and self.score(each) > worst]
+
+    def good(self, share: float) -> list[float]:
+        """Exponents whose loss is within a share of the best one's progress, in order."""
+        bound = self.score(self.best) + share * self.gained
+        return [each for each in sorted(self.results) if self.score(each) <= bound]
