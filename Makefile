@@ -27,10 +27,12 @@ bench: $(READY)  ## full-count measurements; logs go to benchmarks/logs
 	$(BIN)/python benchmarks/fuzz.py
 	$(BIN)/python benchmarks/digits.py
 	$(BIN)/python benchmarks/feedback.py
+	$(BIN)/python benchmarks/range_test.py
 	$(BIN)/python benchmarks/kills.py
 	$(BIN)/python benchmarks/tasks.py
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/sweep_kills.py
+	$(BIN)/python benchmarks/engines.py
 	$(BIN)/python benchmarks/ray_kills.py
 	$(BIN)/python benchmarks/questions/rate.py
 	$(BIN)/python benchmarks/questions/convergence.py

@@ -26,8 +26,16 @@ def optional(cases):
     return [case for case in cases if case is not None]
 
 
+BUDGETS = [True, 0, -1, 1.5, math.nan, "much", "0x", "-1x", [1]]
+
 CASES = {
     # by parameter name: what must be refused wherever a parameter of that name occurs
+    "budget": BUDGETS,
+    "over": [None, 3, {}, {"lr": [1]}, {"optimizer": "adamw"}, {"schedule": []}, {"colour": ["red"]}],
+    "probe": {"range_test": [3, "f"], "default": [None, -1, 1.5, "a"]},
+    "address": [3, "nowhere", "host:", ":6379", "host:port"],
+    "gpus": optional(NOT_NEGATIVE),
+    "shard": [None, 1, "yes", True],
     "length": LENGTHS,
     "every": {
         "default": [*LENGTHS, None, 0, "0ep"],
@@ -41,6 +49,7 @@ CASES = {
     "device": [None, 3.5, "gpu", "cuda:99"],
     "examples": {"Task": [3, "x"], "Shuffled": WHOLE},
     "generator": [None, 3, "cpu"],
+    "loader": [3, "a", [1], iter([1])],
     "lengths": [3, [1, 2], torch.ones(3)],
     "make": FUNCTIONS,
     "size": [*WHOLE, 11],
@@ -125,7 +134,12 @@ CASES = {
         "Task": SCHEDULES,
         "default": SCHEDULE_TEXTS,
     },
-    "optimizer": {"default": [None, 3, "sgd", torch.nn.Linear(1, 1)], "Task": FUNCTIONS},
+    "optimizer": {
+        "default": [None, 3, "sgd", torch.nn.Linear(1, 1)],
+        "Task": FUNCTIONS,
+        "range_test": [None, 3, "sgd", torch.nn.Linear(1, 1), [], [3]],
+        "train": [3, "adamx", [1]],
+    },
     "scheduler": [None, 3, "StepLR"],
     "model": {"default": [None, 3, "model"], "Task": FUNCTIONS},
     "lr": {
@@ -137,7 +151,11 @@ CASES = {
         "default": optional(POSITIVE),
         **{name: [True, math.nan, 0, -1, [1.0], "cosin()"] for name in ("Control", "Plan")},
     },
-    "total": {"default": POSITIVE, **dict.fromkeys(["Control", "Scheduler", "lightning_callback"], optional(POSITIVE))},
+    "total": {
+        "default": POSITIVE,
+        "budget_of": WHOLE,
+        **dict.fromkeys(["Control", "Scheduler", "lightning_callback"], optional(POSITIVE)),
+    },
     "per_epoch": optional(POSITIVE),
     "watch": [3, "a", [3], object()],
     "zero": [None, 1, "yes"],
@@ -146,7 +164,7 @@ CASES = {
     "high": {"default": [*POSITIVE, 1e-9], "clip": optional([*NUMBERS, -1, 0.01])},
     "steps": {
         "default": WHOLE,
-        "find": optional(WHOLE),
+        **dict.fromkeys(["find", "find_plan"], optional(WHOLE)),
         "train": optional(WHOLE),
         "sweep": optional(WHOLE),
         "range_test": [*WHOLE, 1],
@@ -157,10 +175,17 @@ CASES = {
         "default": NOT_NEGATIVE,
     },
     "beta": [*NUMBERS, -0.1, 1, 2],
-    "axes": {"sweep": [[], "adamx"], "trials_of": [{}, {"lr": []}, {"lr": -1}, {"rate": 1}]},
+    "axes": {
+        "sweep": [[], "adamx"],
+        "find": [[], "adamx"],
+        "find_plan": [[], "adamx"],
+        "trials_of": [{}, {"lr": []}, {"lr": -1}, {"rate": 1}],
+    },
     "axis": ["rate", "", None],
     "count": [*WHOLE, 1],
-    "keep": {"Leg": [3, "state.pt"], "Halving": [*POSITIVE, 1]},
+    "compiled": [None, 1, "yes"],
+    "members": optional(WHOLE),
+    "keep": {"Auto": [3, "engine.json"], "Leg": [3, "state.pt"], "Halving": [*POSITIVE, 1]},
     "initial": [math.nan],
     "options": [1, "a"],
     "params": [None, 3],
@@ -249,6 +274,7 @@ FREE = {
     ("divergence_threshold", "initial"),
     ("sweep_picture", "path"),
     ("unpacked", "parcel"),
+    ("led", "function"),
 }
 RECORDS = {
     "Best",
@@ -258,10 +284,15 @@ RECORDS = {
     "Cost",
     "Curve",
     "Finding",
+    "Budget",
+    "PlanEntry",
+    "PlanFinding",
+    "Stage",
     "Outcome",
     "Parcel",
     "Preview",
     "RandomState",
+    "Ranks",
     "RangeResult",
     "RangeTest",
     "Result",
@@ -309,7 +340,7 @@ GOOD = {
     "chosen_engine": lambda: {"task": DIGITS, "trials": 1},
     "divergence_threshold": lambda: {"rates": [1, 2], "values": [[1], [2]], "initial": 3},
     "rate_sensitivity": lambda: {"rates": [1, 2], "values": [[1], [math.inf]], "initial": 3},
-    "engine_named": lambda: {"name": "processes"},
+    "engine_named": lambda: {"name": "ray"},
     "logspace": lambda: {"low": 0.1, "high": 1, "count": 3},
     "optimizer": lambda: {"text": "sgd", "params": [torch.zeros(1, requires_grad=True)], "lr": 0.1},
     "sweep": lambda: {"task": DIGITS, "rates": [0.1]},
@@ -327,7 +358,10 @@ GOOD = {
     "split_matrices": lambda: {"model": torch.nn.Linear(2, 2)},
     "draw": lambda: {"value": COSINE},
     "find": lambda: {"task": DIGITS},
+    "find_plan": lambda: {"task": DIGITS, "over": {"optimizer": ["adamw"]}},
+    "budget_of": lambda: {"budget": "1x", "total": 100},
     "minimum_tenth": lambda: {"rates": [1, 2], "losses": [1, 1]},
+    "probe_minimum_third": lambda: {"rates": [1, 2], "losses": [1, 1]},
     "range_test": lambda: {"optimizer": sgd(), "model": torch.nn.Linear(1, 1)},
     "serial": lambda: {"task": DIGITS, "trials": []},
     "smooth": lambda: {"losses": [1.0]},

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from stepsize import Trial
 from stepsize.cli import run
 
 
@@ -56,6 +57,22 @@ def test_tune_finds_trains_and_shows(capsys, tmp_path):
     assert seen[-1] == {"step": 60} | {name: answer["metrics"][name] for name in ("validation_loss", "accuracy")}
     trials = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
     assert sum(trial["steps"] for trial in trials) + 60 == answer["cost"]["steps"]
+
+
+def test_tune_races_plans_trains_with_the_best_and_goes_on_with_it(capsys, tmp_path):
+    words = ["--over", "optimizer=sgd(momentum=0.9)|sgd", "--steps", "60", "--budget", "1x", "--out", "run", "--json"]
+    code, out, err = stepsize(capsys, "tune", "digits", *words)
+    assert code == 0
+    plans = json.loads((tmp_path / "run" / "plans.json").read_text())
+    assert {plan["optimizer"] for plan in plans["plans"]} == {"sgd", "sgd(momentum=0.9)"}
+    best = plans["plans"][0]
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert facts["said"]["optimizer"] == best["optimizer"]
+    assert facts["rate"] == best["rate"] == json.loads(out)["rate"]
+    assert json.loads((tmp_path / "run" / "finding.json").read_text())["rate"] == best["rate"]
+    assert "before" in err
+    trial = Trial("digits", {"lr": best["rate"], "optimizer": best["optimizer"]}, 0, 60)
+    assert facts["trial"] == trial.key
 
 
 def test_train_and_find_for_people(capsys):
@@ -151,6 +168,13 @@ BAD = [
     ("train digits --lr 0.1 --out occupied", "it holds another run"),
     ("find digits --low 1 --high 0.1", "high must be a finite number > 1, got 0.1"),
     ("find digits --low nan", "low must be a finite number > 0, got nan"),
+    ("find digits --budget much", "budget must be shares of a run"),
+    ("tune digits --budget 0x", "budget must be shares of a run"),
+    ("find digits --optimizer adamx", "adamx"),
+    ("find frozenlake --optimizer adamw", "takes no optimizer, but"),
+    ("tune digits --over colour", "--over has 'colour', which it cannot vary"),
+    ("tune digits --over clip", "--over has 'clip' without values"),
+    ("tune digits --over optimizer=adamx", "adamx"),
     ("plot warmup(500)>>cosine() --total 100", "takes 500 of 100 positions"),
     ("plot warmup(3ep)>>cosine() --total 100", "per_epoch"),
     ("plot cosine() --total 0", "total must be a finite number > 0, got 0"),

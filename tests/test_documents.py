@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), ROOT / "CONTRIBUTING.md"])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"\A# (\w+\.py)$", re.MULTILINE)  # a block that begins so is that file, for the commands
-ELSEWHERE = ("pip ", "make ", "git ", "tensorboard ", "python ")  # shown to people, not run here
+ELSEWHERE = ("pip ", "make ", "git ", "ray ", "tensorboard ", "torchrun ", "python ")  # shown to people, not run here
 
 
 def blocks():

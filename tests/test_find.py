@@ -191,7 +191,7 @@ def test_the_vertex_is_that_of_the_parabola_and_a_cliff_does_not_push_it_far(low
         exponent: Result(Trial("t", {"lr": 10**exponent}), score, (0.0,), {}, 0.0, "serial")
         for exponent, score in ((-0.5, low), (0.0, middle), (0.5, high))
     }
-    assert Rung(10, 0.5, (20.0,), results).vertex == pytest.approx(vertex)
+    assert Rung(10, 0.5, (20.0,), results=results).vertex == pytest.approx(vertex)
 
 
 @pytest.mark.slow

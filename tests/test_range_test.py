@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from stepsize import range_test
-from stepsize.probe import minimum_tenth, smooth, steepest_by_log_rate, valley
+from stepsize.probe import minimum_tenth, probe_minimum_third, smooth, steepest_by_log_rate, valley
 from stepsize.state import RandomState, capture
 
 
@@ -217,7 +217,7 @@ def test_smooth_is_the_weighted_mean_of_the_past():
     assert smooth(losses, 0.9)[-1] == pytest.approx(powers @ losses / powers.sum())
 
 
-@pytest.mark.parametrize("rule", [steepest_by_log_rate, valley, minimum_tenth])
+@pytest.mark.parametrize("rule", [steepest_by_log_rate, valley, minimum_tenth, probe_minimum_third])
 @pytest.mark.parametrize(
     ("rates", "losses", "said"),
     [

@@ -16,26 +16,33 @@ from stepsize.cli._drawing import plot, schedules
 from stepsize.cli._job import Job
 from stepsize.cli._options import (
     Accumulate,
+    Address,
     Amp,
     AsJson,
     BatchSize,
+    Budget,
     Clip,
     Data,
     Deterministic,
     Device,
+    EngineName,
     Epochs,
     High,
     Low,
+    OptimizerText,
     Out,
     ScheduleText,
     Seed,
+    Shard,
     Steps,
     TaskName,
     Threads,
+    Workers,
 )
+from stepsize.cli._over import plans_of
 from stepsize.cli._screen import Screen
 from stepsize.cli._sweep import sweep_command
-from stepsize.find import Finding, check_range
+from stepsize.find import Finding, budget_of, check_range
 from stepsize.task import BUILT_IN, Task, Trained
 
 
@@ -90,14 +97,24 @@ def stepsize(
 
 
 @app.command(
-    epilog="Examples: stepsize tune digits   |   stepsize tune digits --seed 1 --schedule 'warmup(10%) >> linear()'"
+    epilog="Examples: stepsize tune digits | stepsize tune digits --seed 1 --schedule 'warmup(10%) >> linear()'"
+    " | stepsize tune digits --over optimizer,schedule --budget 6x"
 )
 def tune(
     task: TaskName,
     schedule: ScheduleText = None,
+    optimizer: OptimizerText = None,
     clip: Clip = None,
     low: Low = 1e-6,
     high: High = 100.0,
+    budget: Budget = None,
+    over: Annotated[
+        str | None,
+        typer.Option(
+            help="Race plans first: optimizer, schedule, or both, such as optimizer,schedule; or with values of your"
+            " own: 'optimizer=adamw|sgd(momentum=0.9)'. The budget is then 4x when left out."
+        ),
+    ] = None,
     seed: Seed = 0,
     steps: Steps = None,
     out: Out = None,
@@ -108,14 +125,25 @@ def tune(
     amp: Amp = False,
     accumulate: Accumulate = 1,
     deterministic: Deterministic = False,
+    shard: Shard = False,
+    engine: EngineName = None,
+    workers: Workers = None,
+    address: Address = None,
     threads: Threads = 1,
     as_json: AsJson = False,
 ) -> int:
     """Find a rate, train with it under control, and show the evidence."""
     work = job("tune", locals())
     check_range(low, high)
+    budget_of(budget, max(1, work.steps))  # refused before there is a folder
+    plans = None if over is None else plans_of(over, work.task)
     with work.opened(out):
-        finding = work.find(low, high)
+        if plans is not None:
+            found = work.find_plan(plans, low, high, budget or "4x")
+            if found.best is None:
+                _answer(work)
+                return 1
+        finding = work.find(low, high, budget) if plans is None or found.best is None else found.best.finding
         if finding.rate is None:
             _answer(work, finding=finding)
             return 1
@@ -123,13 +151,17 @@ def tune(
         return _finish(work, trained, finding)
 
 
-@app.command(name="find", epilog="Examples: stepsize find digits   |   stepsize find digits --low 1e-4 --high 1 --json")
+@app.command(
+    name="find", epilog="Examples: stepsize find digits | stepsize find digits --budget 2x --low 1e-4 --high 1 --json"
+)
 def find_command(
     task: TaskName,
     schedule: ScheduleText = None,
+    optimizer: OptimizerText = None,
     clip: Clip = None,
     low: Low = 1e-6,
     high: High = 100.0,
+    budget: Budget = None,
     seed: Seed = 0,
     steps: Steps = None,
     out: Out = None,
@@ -140,14 +172,19 @@ def find_command(
     amp: Amp = False,
     accumulate: Accumulate = 1,
     deterministic: Deterministic = False,
+    shard: Shard = False,
+    engine: EngineName = None,
+    workers: Workers = None,
+    address: Address = None,
     threads: Threads = 1,
     as_json: AsJson = False,
 ) -> int:
     """Find a rate by a handful of short real runs, with the schedule squeezed into them."""
     work = job("find", locals())
     check_range(low, high)
+    budget_of(budget, max(1, work.steps))  # refused before there is a folder
     with work.opened(out):
-        finding = work.find(low, high)
+        finding = work.find(low, high, budget)
         if finding.rate is not None:
             work.folder.write(status="finished")
         image = work.picture()
@@ -159,6 +196,7 @@ def find_command(
 @app.command(
     epilog="Examples: stepsize train digits --lr 0.1 | stepsize train digits --lr 0.1 --schedule 'linear()' --clip 1"
     " | stepsize train train.py:task --lr 3e-3 --epochs 5 | stepsize train --resume runs/digits-0001"
+    " | torchrun --nproc-per-node=2 -m stepsize train digits --lr 0.1"
 )
 def train(
     task: Annotated[
@@ -166,6 +204,7 @@ def train(
     ] = None,
     lr: Annotated[float | None, typer.Option(help="The learning rate, at the task's own batch size.")] = None,
     schedule: ScheduleText = None,
+    optimizer: OptimizerText = None,
     clip: Clip = None,
     seed: Seed = 0,
     steps: Steps = None,
@@ -177,6 +216,7 @@ def train(
     amp: Amp = False,
     accumulate: Accumulate = 1,
     deterministic: Deterministic = False,
+    shard: Shard = False,
     scale_rate: Annotated[
         ScaleRate, typer.Option(help="How the rate follows --batch-size: times its ratio, its root, or not at all.")
     ] = ScaleRate.none,

@@ -9,12 +9,15 @@ from typing import Any
 import torch
 
 from stepsize import _check
+from stepsize.cli._folder import written_by_first
 from stepsize.cli._job import Job
 from stepsize.cli._screen import Screen
-from stepsize.task import Startable, Task, steps_done, task_named
+from stepsize.engine import Engine, Ray, engine_named, serial
+from stepsize.task import Ranks, Startable, Task, ranks, steps_done, task_named, together
+from stepsize.task._part import check_size
 from stepsize.watch import RunFolder
 
-WORDS = ("accumulate", "amp", "data", "deterministic", "device")  # of a command line, beside those of a trial
+WORDS = ("accumulate", "amp", "data", "deterministic", "device", "shard")  # of a command line, beside those of a trial
 
 
 def job(command: str, words: Mapping[str, Any]) -> Job:
@@ -31,8 +34,21 @@ def job(command: str, words: Mapping[str, Any]) -> Job:
         words["schedule"],
         words["clip"],
         size,
+        words.get("optimizer"),
         {"task": words["task"], "threads": words["threads"], **said},
+        engine_said(words) or serial,
     )
+
+
+def engine_said(words: Mapping[str, Any]) -> Engine | None:
+    """The engine that the words of a command line name, ready to work; None if they name none."""
+    name, workers, address = words.get("engine"), words.get("workers"), words.get("address")
+    if name is None and workers is None and address is None:
+        return None
+    engine = engine_named(name or ("processes" if address is None else "ray"), workers, address)
+    if isinstance(engine, Ray):
+        engine.connect()  # what cannot be reached is said before anything is made
+    return engine
 
 
 def settled_task(words: Mapping[str, Any]) -> tuple[Startable, dict[str, Any]]:
@@ -45,6 +61,7 @@ def settled_task(words: Mapping[str, Any]) -> tuple[Startable, dict[str, Any]]:
         said["data"] = str(Path(said["data"]).resolve())
         os.environ["STEPSIZE_DATA"] = said["data"]
     task = task_named(words["task"])
+    said |= _together(task, words)
     defaults = {"device": "cpu", "amp": False, "accumulate": 1}
     changes = {name: said[name] for name, default in defaults.items() if said.get(name, default) != default}
     if changes and not isinstance(task, Task):
@@ -54,16 +71,55 @@ def settled_task(words: Mapping[str, Any]) -> tuple[Startable, dict[str, Any]]:
     return task, said
 
 
+def alone(command: str, instead: str) -> None:
+    """Raise ValueError if this is one of several processes that torchrun has begun.
+
+    Args:
+        command: that has its own way of using several.
+        instead: what to do for that.
+    """
+    if ranks().size > 1:
+        raise ValueError(f"{command} shares its work among processes by itself: begin it without torchrun, {instead}")
+
+
+def _together(task: Startable, words: Mapping[str, Any]) -> dict[str, Any]:
+    """What is said of the processes that train together; nothing where there is one."""
+    count, before = ranks().size, words.get("processes", ranks().size)
+    if before != count:
+        command = f"torchrun --nproc-per-node={before} -m stepsize" if before > 1 else "stepsize"
+        raise ValueError(
+            f"this run was begun with {Ranks(size=before)}, and here {'is' if count == 1 else 'are'} {ranks()}, which "
+            f"would not give the same figures; go on with {command} train --resume ..."
+        )
+    together(words.get("shard", False))  # refuses what it cannot do
+    said = [name for name in ("engine", "workers", "address") if words.get(name) not in (None, "serial")]
+    if count > 1 and said:
+        raise ValueError(f"{ranks()} train each trial together; leave --{said[0]} out, or begin it without torchrun")
+    if isinstance(task, Task):
+        check_size(words.get("batch_size") or task.batch_size)
+    elif count > 1:
+        raise ValueError(f"the task {task.name!r} trains by itself, in one process; begin it without torchrun")
+    return {"processes": count} if count > 1 else {}
+
+
 def resumed(folder: Path, as_json: bool) -> tuple[Job, float]:
     """The job of a run folder that was stopped, and its rate; it goes on from the last checkpoint."""
     run = RunFolder.existing(folder)
     facts = run.facts()
     if facts.get("rate") is None or "task" not in facts.get("said", {}):
         raise ValueError(f"{folder} is no run that has begun to train; begin it anew")
-    words = {"schedule": None, "clip": None, "epochs": None, **facts["said"], "as_json": as_json}
+    words = {
+        "schedule": None,
+        "clip": None,
+        "batch_size": None,
+        "epochs": None,
+        "processes": 1,
+        **facts["said"],
+        "as_json": as_json,
+    }
     work = job(facts["command"], words)
     # one that was stopped before its first checkpoint goes on from its beginning
-    work.folder, work.resume_at = run, steps_done(folder) if (folder / "last.pt").exists() else 0
+    work.folder, work.resume_at = written_by_first(run), steps_done(folder) if (folder / "last.pt").exists() else 0
     return work, facts["rate"]
 
 

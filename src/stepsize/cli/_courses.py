@@ -12,14 +12,16 @@ import torch
 import typer
 
 from stepsize import _check
-from stepsize.cli._job import StoppedError, new_folder
+from stepsize.cli._begin import alone
+from stepsize.cli._folder import Folder, new_folder
+from stepsize.cli._job import StoppedError
 from stepsize.cli._screen import Screen
 from stepsize.report._courses import NEAR, learning, trajectories
 from stepsize.task import Trial
 from stepsize.task.built_in._bowl_sweep import HIGHEST, measured_threshold, rate_sweep
 from stepsize.task.built_in._frozenlake_curves import learning_curves, prepared
 from stepsize.task.built_in._quadratic import bowl, stable_below
-from stepsize.watch import RunFolder, environment, to_json
+from stepsize.watch import environment, to_json
 
 ALPHAS = ["constant(value=0.5)", "linear(start=0.5, end=0.001)"]
 OWN_ALPHAS = " and ".join(ALPHAS)
@@ -131,8 +133,9 @@ def frozenlake(
 
 
 @contextmanager
-def _results(name: str, out: Path | None, **said: Any) -> Iterator[RunFolder]:
+def _results(name: str, out: Path | None, **said: Any) -> Iterator[Folder]:
     """A new folder for a block of work; what stops the block is written down in it."""
+    alone("course", "since it takes seconds")
     folder = new_folder(f"course-{name}", out)
     folder.write(command=f"course {name}", said=said, status="running", **environment())
     try:
@@ -145,11 +148,11 @@ def _results(name: str, out: Path | None, **said: Any) -> Iterator[RunFolder]:
         raise
 
 
-def _write(folder: RunFolder, name: str, values: dict[str, Any]) -> None:
+def _write(folder: Folder, name: str, values: dict[str, Any]) -> None:
     (folder.path / name).write_text(to_json(values) + "\n", encoding="utf-8")
 
 
-def _finish(screen: Screen, folder: RunFolder, name: str, answer: dict[str, Any], seconds: float) -> None:
+def _finish(screen: Screen, folder: Folder, name: str, answer: dict[str, Any], seconds: float) -> None:
     image = folder.path / "picture.png"
     screen.say(f"results  {folder.path}   ({seconds:.1f} s)")
     screen.say(f"picture  {image}")

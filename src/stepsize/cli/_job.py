@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from stepsize import _check
+from stepsize.cli._folder import Folder, new_folder
+from stepsize.cli._over import plan_table
 from stepsize.cli._screen import Screen
 from stepsize.control import Plan
-from stepsize.engine import Result
-from stepsize.find import Finding, find
+from stepsize.engine import Auto, Engine, Result, serial
+from stepsize.find import Finding, PlanFinding, find, find_plan
 from stepsize.report import picture
 from stepsize.state import RandomState, own_randomness
 from stepsize.task import (
@@ -21,9 +23,11 @@ from stepsize.task import (
     TrainingInterrupted,
     Trial,
     axes_of,
+    leads,
+    together,
     train,
 )
-from stepsize.watch import JsonLines, RunFolder, TensorBoard, environment, to_json
+from stepsize.watch import JsonLines, TensorBoard, environment, to_json
 
 POINTS = 200  # points on a curve of a whole run
 
@@ -44,8 +48,10 @@ class Job:
     schedule: str | None = None
     clip: float | None = None
     batch_size: int | None = None
+    optimizer: str | None = None
     words: dict[str, Any] = field(default_factory=dict)  # what else was said, for whoever resumes
-    folder: RunFolder = field(init=False)
+    engine: Engine = serial
+    folder: Folder = field(init=False)
     resume_at: int | None = None
 
     @contextmanager
@@ -65,7 +71,8 @@ class Job:
     @contextmanager
     def _written_down(self) -> Iterator[None]:
         try:
-            yield
+            with together(self.words.get("shard", False)):
+                yield
         except StoppedError:
             raise
         except KeyboardInterrupt:
@@ -77,8 +84,7 @@ class Job:
 
     def _open(self, out: Path | None, lr: float | None = None) -> None:
         """Check the settings, make the run folder and write down what will be done."""
-        said = {"lr": lr, "schedule": self.schedule, "batch_size": self.batch_size, "clip": self.clip}
-        settings = {axis: value for axis, value in said.items() if value is not None}
+        settings = self._axes() if lr is None else {"lr": lr, **self._axes()}
         Trial(self.task.name, settings, self.seed, self.steps)
         builder = self.task if isinstance(self.task, Task) else None
         for axis in settings:
@@ -90,15 +96,11 @@ class Job:
             raise ValueError(_check.message("batch_size", self.batch_size, rule))
         per_epoch = None if builder is None else builder.epoch(self.batch_size)
         Plan(self.schedule, clip=self.clip).over(self.steps, per_epoch)
-        own, clip = getattr(self.task, "schedule", None), None if builder is None else builder.clip
-        plan = Plan(
-            self.schedule or own, clip=self.clip or clip, feedback=None if builder is None else builder.feedback
-        )
         self.folder = new_folder(self.task.name, out)
         self.folder.write(
             command=self.command,
             task=self.task.name,
-            plan=str(plan),
+            plan=str(self._plan()),
             rate=lr,
             seed=self.seed,
             steps=self.steps,
@@ -110,34 +112,68 @@ class Job:
             **environment(),
         )
 
+    def _plan(self) -> Plan:
+        """The plan of the whole run."""
+        builder = self.task if isinstance(self.task, Task) else None
+        own, clip = getattr(self.task, "schedule", None), None if builder is None else builder.clip
+        feedback = None if builder is None else builder.feedback
+        return Plan(self.schedule or own, clip=self.clip or clip, feedback=feedback)
+
     def _said(self) -> dict[str, Any]:
         """The words that a resumed run is begun with."""
-        mine = {"schedule": self.schedule, "clip": self.clip, "batch_size": self.batch_size}
-        return {**self.words, **mine, "seed": self.seed, "steps": self.steps}
+        return {**self.words, **self._axes(), "seed": self.seed, "steps": self.steps}
 
-    def find(self, low: float, high: float) -> Finding:
+    def _axes(self) -> dict[str, Any]:
+        """What is said of every run, but the rate."""
+        axes = ("schedule", "clip", "batch_size", "optimizer")
+        return {axis: getattr(self, axis) for axis in axes if getattr(self, axis) is not None}
+
+    def find(self, low: float, high: float, budget: str | None = None) -> Finding:
         """Find a rate; every trial is written as it comes."""
-        trials = JsonLines(self.folder.path / "trials.jsonl")
+        trials = [JsonLines(self.folder.path / "trials.jsonl")] if leads() else []
+
+        def written(result: Result) -> None:
+            for lines in trials:
+                lines.on_observe(result.trial.steps, _trial(result))
+
         try:
-            with self.screen.progress(f"find {self.task.name}", round(1.6 * self.steps)) as bar:
+            with self.screen.progress(f"find {self.task.name}", self.steps) as bar:
                 finding = find(
                     self.task,
+                    budget=budget,
                     low=low,
                     high=high,
-                    schedule=self.schedule,
-                    clip=self.clip,
                     seed=self.seed,
                     steps=self.steps,
-                    batch_size=self.batch_size,
-                    on_result=lambda result: trials.on_observe(result.trial.steps, _trial(result)),
+                    engine=self._engine_here(),
+                    on_result=written,
                     progress=bar,
+                    **self._axes(),
                 )
                 bar(finding.cost.steps, finding.cost.steps, "done")
         except KeyboardInterrupt:
             self.folder.write(status="interrupted while finding a rate")
             raise StoppedError(f"stopped while finding a rate; the trials so far are in {self.folder.path}") from None
         finally:
-            trials.close()
+            for lines in trials:
+                lines.close()
+        self._keep(finding)
+        self.folder.write(rate=finding.rate, status="running" if finding.rate else f"no usable rate: {finding.verdict}")
+        self.screen.say(str(finding))
+        self._tell_engine()
+        return finding
+
+    def _engine_here(self) -> Engine:
+        """The engine of the search; one that chooses keeps its choice in the run folder."""
+        if isinstance(self.engine, Auto):
+            self.engine = self.engine.kept_in(self.folder.path)
+        return self.engine
+
+    def _tell_engine(self) -> None:
+        if isinstance(self.engine, Auto) and self.engine.choice is not None:
+            self.screen.say(f"engine   {self.engine.choice.why}")
+
+    def _keep(self, finding: Finding) -> None:
         said = {
             "rate": finding.rate,
             "low": finding.low,
@@ -145,32 +181,62 @@ class Job:
             "verdict": finding.verdict,
             "initial": finding.initial,
             "cost": vars(finding.cost),
+            "stages": [vars(stage) for stage in finding.stages],
             "trials": [_trial(result) | {"losses": result.losses} for result in finding.results],
         }
-        (self.folder.path / "finding.json").write_text(to_json(said) + "\n", encoding="utf-8")
-        self.folder.write(rate=finding.rate, status="running" if finding.rate else f"no usable rate: {finding.verdict}")
-        self.screen.say(str(finding))
-        return finding
+        if leads():
+            (self.folder.path / "finding.json").write_text(to_json(said) + "\n", encoding="utf-8")
+
+    def find_plan(self, over: dict[str, list[str | None] | None], low: float, high: float, budget: str) -> PlanFinding:
+        """Find a plan, and go on with the best one; all candidates are written down."""
+        try:
+            with self.screen.progress(f"plans for {self.task.name}", 1) as bar:
+                found = find_plan(
+                    self.task,
+                    over,
+                    budget=budget,
+                    low=low,
+                    high=high,
+                    seed=self.seed,
+                    steps=self.steps,
+                    engine=self._engine_here(),
+                    progress=bar,
+                    **self._axes(),
+                )
+        except KeyboardInterrupt:
+            self.folder.write(status="interrupted while finding a plan")
+            raise StoppedError(f"stopped while finding a plan; nothing is known yet of {self.folder.path}") from None
+        if leads():
+            kept = [
+                {**entry.settings, "rate": entry.finding.rate, "scores": entry.scores, "verdict": entry.finding.verdict}
+                for entry in found.entries
+            ]
+            said = {"plans": kept, "verdict": found.verdict, "cost": vars(found.cost)}
+            (self.folder.path / "plans.json").write_text(to_json(said) + "\n", encoding="utf-8")
+        self.screen.say(plan_table(found))
+        self.screen.say(str(found))
+        self._tell_engine()
+        if found.best is None:
+            self.folder.write(status=f"no usable plan: {found.verdict}")
+            return found
+        for axis, value in found.best.settings.items():
+            setattr(self, axis, value)
+        self._keep(found.best.finding)
+        self.folder.write(plan=str(self._plan()), said=self._said(), rate=found.best.finding.rate)
+        return found
 
     def train(self, lr: float) -> Trained:
         """Train at a rate, watched; on Ctrl-C write down how far it came, and go on stopping."""
-        every = max(1, self.steps // POINTS)
-        root, again = self.folder.path, self.resume_at
-        board = TensorBoard(root, every=every, resume_at=again)
-        lines = JsonLines(root / "metrics.jsonl", every, root / "validation.jsonl", root / "events.jsonl", again)
-        if again is None:
-            self._add_graph(board)
+        root, writers = self.folder.path, self._writers() if leads() else []
         try:
             with self.screen.progress(f"train {self.task.name}", self.steps) as bar:
                 trained = train(
                     self.task,
                     lr=lr,
-                    schedule=self.schedule,
-                    clip=self.clip,
                     seed=self.seed,
                     steps=self.steps,
-                    watch=[bar, board, lines],
-                    batch_size=self.batch_size,
+                    watch=[bar, *writers],
+                    **self._axes(),
                     folder=root,
                     resume=(root / "last.pt").exists(),
                 )
@@ -178,14 +244,24 @@ class Job:
             self._write_down(interrupt.trained, "interrupted")
             raise StoppedError(f"{interrupt}; the run so far is in {self.folder.path}") from None
         finally:
-            board.close()
-            lines.close()
+            for writer in writers:
+                writer.close()
         self._write_down(trained, "diverged" if trained.diverged else "finished")
         return trained
 
     def picture(self) -> Path:
-        """Draw the run."""
-        return picture(self.folder.path)
+        """Draw the run, which the first of several processes does."""
+        return picture(self.folder.path) if leads() else self.folder.path
+
+    def _writers(self) -> list[TensorBoard | JsonLines]:
+        """What keeps the run's curves, and at its beginning the model's graph."""
+        every = max(1, self.steps // POINTS)
+        root, again = self.folder.path, self.resume_at
+        board = TensorBoard(root, every=every, resume_at=again)
+        lines = JsonLines(root / "metrics.jsonl", every, root / "validation.jsonl", root / "events.jsonl", again)
+        if again is None:
+            self._add_graph(board)
+        return [board, lines]
 
     def _add_graph(self, board: TensorBoard) -> None:
         if isinstance(self.task, Task) and self.task.example is not None:
@@ -200,17 +276,6 @@ class Job:
             metrics={"loss": trained.score, **trained.metrics, **trained.test},
             seconds=round(trained.seconds, 3),
         )
-
-
-def new_folder(name: str, out: Path | None) -> RunFolder:
-    """The folder of a new run: the one that was asked for, or the next free one of a name under ``runs``."""
-    try:
-        return RunFolder.fresh(name) if out is None else RunFolder(out)
-    except FileExistsError:
-        raise
-    except OSError as error:
-        where = "the folder runs" if out is None else f"--out {out}"
-        raise ValueError(f"{where} cannot be written: {error.strerror}; choose another with --out") from None
 
 
 def _trial(result: Result) -> dict[str, Any]:

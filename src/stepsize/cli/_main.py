@@ -11,7 +11,7 @@ import typer
 from stepsize import _extras
 from stepsize.cli._app import app
 from stepsize.cli._job import StoppedError
-from stepsize.task import TaskFileError
+from stepsize.task import TaskFileError, leads, together
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 HOME = Path(__file__).resolve().parents[1]
@@ -19,6 +19,8 @@ HOME = Path(__file__).resolve().parents[1]
 
 def run(arguments: Sequence[str]) -> int:
     """Run ``stepsize ARGUMENTS`` and return its exit code: 0 done, 1 no result, 2 bad input, 130 stopped by Ctrl-C.
+
+    Begun by ``torchrun``, the processes do it together, and the first one alone writes and prints.
 
     Args:
         arguments: the words after ``stepsize``.
@@ -28,6 +30,11 @@ def run(arguments: Sequence[str]) -> int:
         >>> run(["plot", "linear()", "--total", "4", "-o", "schedule.pdq"])
         2
     """
+    with together():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         code = app(args=list(arguments), standalone_mode=False, prog_name="stepsize")
     except StoppedError as stopped:
@@ -84,5 +91,6 @@ def _is_ours(error: Exception) -> bool:
 
 
 def _say(problem: str, code: int) -> int:
-    sys.stderr.write(f"stepsize: {problem}\n")
+    if leads() or code == FAILED:  # bad input is said once, and what fails in one of several processes by that one
+        sys.stderr.write(f"stepsize: {problem}\n")
     return code

@@ -15,6 +15,17 @@ ScheduleText = Annotated[
     str | None,
     typer.Option("--schedule", help="A schedule, such as 'warmup(5%) >> cosine()'; the task's when left out."),
 ]
+OptimizerText = Annotated[
+    str | None,
+    typer.Option("--optimizer", help="An optimizer, such as adamw or 'sgd(momentum=0.9)'; the task's when left out."),
+]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        help="What finding may cost, about: 0.3x, 1x, 2x of the run, steps (600), or a time (90s, 10min); one run, but"
+        " at most 600 steps, when left out."
+    ),
+]
 Clip = Annotated[float | None, typer.Option(help="Largest global gradient norm let through; the task's when left out.")]
 Threads = Annotated[
     int,
@@ -35,6 +46,22 @@ Amp = Annotated[bool, typer.Option("--amp", help="Compute the loss in bfloat16 (
 Accumulate = Annotated[int, typer.Option(min=1, help="Batches to one update.")]
 Deterministic = Annotated[
     bool, typer.Option("--deterministic", help="Only algorithms that give the same bits each time; slower on a GPU.")
+]
+Shard = Annotated[bool, typer.Option("--shard", help="Under torchrun: spread the weights over the processes (FSDP2).")]
+Address = Annotated[
+    str | None, typer.Option(help="Of a Ray cluster, HOST:PORT or auto, for --engine ray; this machine if left out.")
+]
+EngineName = Annotated[
+    str | None,
+    typer.Option(
+        "--engine",
+        help="How trials get done: serial, processes, ray, batched, batched-compiled, or auto, which times them and"
+        " chooses. Left out, serial; for sweeps processes, where the task can be sent to them.",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Processes at once, one for each core if left out; of batched engines, trials at once."),
 ]
 Low = Annotated[float, typer.Option(help="Lowest rate to try.")]
 High = Annotated[float, typer.Option(help="Highest rate to try.")]

@@ -1,22 +1,28 @@
 """What people see: results on standard output, progress on standard error, one JSON object instead if asked for."""
 
+import sys
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from stepsize.task import leads
 from stepsize.watch import event_line, to_json
 
 
 class Screen:
-    """Prints for people, or one JSON object for programs; then everything for people goes to standard error."""
+    """Prints for people, or one JSON object for programs; then everything for people goes to standard error.
+
+    Of processes that train together only the first one prints.
+    """
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        self.errors = Console(stderr=True, highlight=False)
-        self.people = self.errors if as_json else Console(highlight=False)
+        quiet = not leads()
+        self.errors = Console(stderr=True, highlight=False, quiet=quiet)
+        self.people = self.errors if as_json else Console(highlight=False, quiet=quiet)
 
     def say(self, text: Any = "") -> None:
         """A line or a table for people; paths and texts are never wrapped or read as markup."""
@@ -27,7 +33,7 @@ class Screen:
 
     def answer(self, **result: Any) -> None:
         """The one JSON object, if it was asked for."""
-        if self.as_json:
+        if self.as_json and leads():
             print(to_json(result), flush=True)  # noqa: T201 - the command line prints
 
     @contextmanager
@@ -40,7 +46,9 @@ class Screen:
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[note]}"),
         )
-        with Progress(*columns, console=self.errors) as rich_progress:
+        # what others print meanwhile, such as Ray of machines that die, must not stand beside the one object
+        elsewhere = redirect_stdout(sys.stderr) if self.as_json else nullcontext()
+        with elsewhere, Progress(*columns, console=self.errors) as rich_progress:
             yield Bar(rich_progress, rich_progress.add_task(title, total=total, note=""), total)
 
 

@@ -1,7 +1,6 @@
 """The command that trains at many rates."""
 
 import math
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,11 +8,26 @@ import typer
 from rich.table import Table
 
 from stepsize import _check
-from stepsize.cli._begin import settled_task, steps_of
+from stepsize.cli._begin import alone, engine_said, settled_task, steps_of
 from stepsize.cli._job import StoppedError
-from stepsize.cli._options import Accumulate, Amp, AsJson, Data, Deterministic, Device, Epochs, Steps, TaskName, Threads
+from stepsize.cli._options import (
+    Accumulate,
+    Address,
+    Amp,
+    AsJson,
+    Data,
+    Deterministic,
+    Device,
+    EngineName,
+    Epochs,
+    Steps,
+    TaskName,
+    Threads,
+    Workers,
+)
+from stepsize.cli._over import split
 from stepsize.cli._screen import Screen
-from stepsize.engine import engine_named
+from stepsize.engine import Auto
 from stepsize.report import sweep_picture
 from stepsize.sweep import Best, Halving, Sweep, chosen_engine, logspace, sweep, trials_of
 from stepsize.watch import RunFolder
@@ -38,10 +52,9 @@ def sweep_command(
     ] = None,
     steps: Steps = None,
     epochs: Epochs = None,
-    engine: Annotated[str | None, typer.Option(help="serial or processes; chosen by the task if left out.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes at once; one for each core if left out.")
-    ] = None,
+    engine: EngineName = None,
+    workers: Workers = None,
+    address: Address = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the sweep; the same one again goes on with it. sweeps/TASK-0001 ... if left out."),
@@ -57,6 +70,7 @@ def sweep_command(
 ) -> int:
     """Train at many rates over several seeds, and see how everything depends on the rate."""
     words = {**locals(), "batch_size": None}
+    alone("sweep", "and see --engine and --workers")
     screen, (chosen, _) = Screen(as_json), settled_task(words)
     if export is not None and export.suffix.lower() not in EXPORTS:
         raise ValueError(_check.message("export", str(export), f"a file ending in {' or '.join(EXPORTS)}"))
@@ -71,9 +85,9 @@ def sweep_command(
     # what is wrong is refused before there is a folder
     count = len(trials_of(chosen, {**axes, "lr": rates}, chosen_seeds, total))
     stop = None if stop_at is None else Halving(tuple(_share(text) for text in split(stop_at)))
-    said = engine is not None or workers is not None
-    how = engine_named(engine or "processes", workers) if said else chosen_engine(chosen, count)
+    how = engine_said(words) or chosen_engine(chosen, count)
     folder = RunFolder.fresh(chosen.name, "sweeps").path if out is None else out
+    how = how.kept_in(folder) if isinstance(how, Auto) else how
     try:
         with screen.progress(f"sweep {chosen.name}", count) as bar:
             swept = sweep(
@@ -81,6 +95,8 @@ def sweep_command(
             )
     except KeyboardInterrupt:
         raise StoppedError(_so_far(folder)) from None
+    if isinstance(how, Auto) and how.choice is not None:
+        screen.say(f"engine   {how.choice.why}")
     return told(screen, swept, export)
 
 
@@ -177,15 +193,6 @@ def seeds_of_text(text: str) -> int | list[int]:
 def numbers(text: str) -> list[Any]:
     """The values of an axis: numbers where they are some, texts otherwise, which the axis itself checks."""
     return [_number_or_text(each) for each in split(text)]
-
-
-def split(text: str) -> list[str]:
-    """The parts between commas that are in no brackets."""
-    parts = re.findall(r"(?:\([^()]*\)|\[[^\[\]]*\]|[^,()\[\]]|[()\[\]])+", text)
-    found = [part.strip() for part in parts if part.strip()]
-    if not found:
-        raise ValueError(_check.message("a list", text, "values with commas between"))
-    return found
 
 
 def _number(name: str, text: str) -> float:

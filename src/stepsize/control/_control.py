@@ -300,6 +300,13 @@ class Control(Governed):
         for observer in self._observers:
             observer.on_observe(self._driver.steps, numbers)
 
+    def decide(self) -> None:
+        """Let feedback decide now on what was observed, and not with the next step; every rank must call.
+
+        With one process there is nothing to wait for, and ``observe`` has done it.
+        """
+        self._governor.steer(None, now=True, device=self._updater.device)
+
     def zero_grad(self) -> None:
         """Drop the gradients of all parameters of the optimizers."""
         self._updater.zero_grad()

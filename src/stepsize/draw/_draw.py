@@ -117,7 +117,7 @@ def _preview(value: Preview, ax: Any) -> None:
 
 @_draw.register
 def _range_result(value: RangeResult, ax: Any) -> None:
-    losses = np.array(value.losses)
+    losses = np.array(value.curve)
     finite = losses[np.isfinite(losses)]
     if len(finite):  # the blow-up at the end must not flatten what comes before
         low, first = float(finite.min()), float(finite[0])
@@ -129,7 +129,7 @@ def _range_result(value: RangeResult, ax: Any) -> None:
         ax.legend()
     else:
         ax.set_title(suggestion.reason)
-    ax.set(xlabel="learning rate", ylabel="loss", xscale="log")
+    ax.set(xlabel="learning rate", ylabel="loss on the probe" if value.probed else "loss", xscale="log")
     ax.grid(alpha=0.25)
 
 

@@ -170,7 +170,7 @@ class _Pool:
             if said.threads != self.threads:
                 raise RuntimeError(f"a worker has {said.threads} threads instead of {self.threads}")
             worker.ready = True
-        if isinstance(said, _Failed):
+        if isinstance(said, Failed):
             raise said.raised()
         return said
 
@@ -202,7 +202,7 @@ class _Ready:
 
 
 @dataclass(frozen=True)
-class _Failed:
+class Failed:
     error: BaseException | None
     name: str
     text: str
@@ -233,7 +233,7 @@ def _serve(pipe: Connection, parcel: Parcel, threads: int) -> None:
 
 def _send_error(pipe: Connection, error: Exception) -> None:
     text, name = "".join(traceback.format_exception(error)), type(error).__name__
-    for failed in (_Failed(error, name, text), _Failed(None, f"{name}: {error}", text)):
+    for failed in (Failed(error, name, text), Failed(None, f"{name}: {error}", text)):
         try:
             pipe.send(failed)
         except OSError:  # the process that began it is gone

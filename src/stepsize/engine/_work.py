@@ -25,6 +25,8 @@ class Leg:
         keep: a file in which the run's state waits for the next leg: read if it is there, written at the leg's end
             unless that is the trial's, and removed then. None to begin at the trial's start and keep nothing.
         metrics: whether validation figures are measured at the leg's end.
+        probe: score on so many training batches drawn anew, in eval mode, the same for all trials of a seed, instead of
+            on the task's set; 0 for that. Runs that have no ``probe`` score as ever.
 
     Raises:
         TypeError, ValueError: an argument is not what is said above.
@@ -40,6 +42,7 @@ class Leg:
     until: int
     keep: Path | None = None
     metrics: bool = True
+    probe: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.trial, Trial):
@@ -51,6 +54,7 @@ class Leg:
             raise TypeError(_check.message("keep", self.keep, "a pathlib.Path"))
         if not isinstance(self.metrics, bool):
             raise TypeError(_check.message("metrics", self.metrics, "True or False"))
+        _check.whole("probe", self.probe, least=0)
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,7 @@ class Result:
         seconds: wall-clock time, over all legs.
         engine: the name of the engine that did it.
         threads: how many CPU threads it had.
+        probed: the loss on each batch of the probe, whose mean is the score; empty where there was none.
     """
 
     trial: Trial
@@ -74,6 +79,7 @@ class Result:
     seconds: float
     engine: str
     threads: int = 1
+    probed: tuple[float, ...] = ()
 
     @property
     def diverged(self) -> bool:
@@ -92,21 +98,46 @@ def done(task: Startable, work: Trial | Leg, engine: str) -> Result:
         work: the trial or leg.
         engine: the name for the result.
     """
-    leg = work if isinstance(work, Leg) else Leg(work, work.steps)
+    leg = leg_of(work)
     began = time.perf_counter()
     run = task.start(leg.trial)
-    losses, before = _resumed(run, leg)
+    losses, before = resumed(run, leg)
     while len(losses) < leg.until and (not losses or math.isfinite(losses[-1])):
         losses += run.advance(min(CHUNK, leg.until - len(losses)))
-    score = run.score() if not losses or math.isfinite(losses[-1]) else math.inf
+    return concluded(run, leg, losses, before + time.perf_counter() - began, engine)
+
+
+def leg_of(work: Trial | Leg) -> Leg:
+    """A trial as the leg that is all of it; a leg itself.
+
+    Args:
+        work: the trial or leg.
+    """
+    return work if isinstance(work, Leg) else Leg(work, work.steps)
+
+
+def concluded(run: Run, leg: Leg, losses: list[float], seconds: float, engine: str) -> Result:
+    """What comes of a leg whose steps are done: its scores, and its state kept where it will go on.
+
+    Args:
+        run: at the leg's end, unless its loss is no longer finite.
+        leg: that it did.
+        losses: of each step.
+        seconds: that its steps took.
+        engine: the name for the result.
+    """
+    began = time.perf_counter()
+    alive = not losses or math.isfinite(losses[-1])
+    probed = run.probe(leg.probe) if leg.probe and alive and hasattr(run, "probe") else ()
+    score = (sum(probed) / len(probed) if probed else run.score()) if alive else math.inf
     score = score if math.isfinite(score) else math.inf
     metrics = run.metrics() if leg.metrics and math.isfinite(score) else {}
-    seconds = before + time.perf_counter() - began
+    seconds += time.perf_counter() - began
     _keep(run, leg, losses, seconds, over=not math.isfinite(score) or leg.until == leg.trial.steps)
-    return Result(leg.trial, score, tuple(losses), metrics, seconds, engine, torch.get_num_threads())
+    return Result(leg.trial, score, tuple(losses), metrics, seconds, engine, torch.get_num_threads(), probed)
 
 
-def _resumed(run: Run, leg: Leg) -> tuple[list[float], float]:
+def resumed(run: Run, leg: Leg) -> tuple[list[float], float]:
     """Losses and seconds of the legs before, the run put where they ended."""
     if leg.keep is None or not leg.keep.exists():
         return [], 0.0

@@ -22,6 +22,7 @@ CANDIDATES: dict[str, tuple[str | None, ...]] = {
 }
 """What is tried along an axis for which nothing is said; None is the task's own."""
 FINDING = 0.6  # share of the budget that goes into the plans' rates
+FINAL = 0.25  # of a whole run: the length of the last heat
 PROBE = 24  # batches that plans are compared on
 
 
@@ -129,7 +130,7 @@ def find_plan(
         if progress is not None:
             progress(number, len(plans), str(entries[-1]))
     race = _Heats(task, settings, seed, total, engine)
-    ranked = race.run(entries, (1 - FINDING) * len(plans) / 2)
+    ranked = race.run(entries)
     usable = [entry for entry in ranked if entry.finding.rate is not None]
     costs = [entry.finding.cost for entry in entries]
     took = sum(cost.steps for cost in costs) + race.steps
@@ -185,11 +186,12 @@ class _Heats:
     steps: int = 0
     forwards: int = 0
 
-    def run(self, entries: list[PlanEntry], first: float) -> list[PlanEntry]:
+    def run(self, entries: list[PlanEntry]) -> list[PlanEntry]:
         """All entries, the best first."""
         racing = [entry for entry in entries if entry.finding.rate is not None]
         out = [entry for entry in entries if entry.finding.rate is None]
-        length = max(1, min(self.total // 2, math.ceil(self.total / (8 * max(1.0, first / 2)))))
+        heats = max(1, math.ceil(math.log2(max(1, len(racing)))))
+        length = max(1, math.ceil(FINAL * self.total / 2 ** (heats - 1)))
         while len(racing) > 1:
             legs = [self.leg(entry, length) for entry in racing]
             results = {result.trial.key: result for result in self.engine(self.task, legs)}
@@ -201,7 +203,7 @@ class _Heats:
                 for entry, result in zip(racing, here, strict=True)
             ]
             scored.sort(key=lambda entry: entry.scores[length])
-            keep = len(scored) // 2 if length < self.total else 1
+            keep = (len(scored) + 1) // 2 if len(scored) > 2 else 1
             racing, out = scored[:keep], scored[keep:] + out
             length = min(self.total, 2 * length)
         return racing + out

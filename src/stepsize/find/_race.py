@@ -22,6 +22,10 @@ FIRST = (-3, -2, -1, 0)  # decades tried at once, before walking on
 LATER = 4  # how many times as long a rung is repeated when nothing was learnt
 FORWARD = 1 / 3  # what a loss without its gradient costs, in steps
 PROBE = 0.25  # batches that a run is scored on, for each step of it
+NOISE = 0.03  # share of the best progress that the probe's standard error may be; more batches make it so
+OVER = 3.0  # times the budget that may be spent while nothing is learnt
+RUNS = 8  # that a rung and the one after it take, about
+WORTH = 1.5  # how many times as long runs must be to be tried again
 DRIFT = 0.4  # share of the drift between the last rungs that is believed to go on with each doubling
 FARTHEST = (-0.5, 0.25)  # decades that it may lead to
 WALK = 0.005  # share of the best progress by which a rate at the last rung's border must lead for another run
@@ -53,6 +57,7 @@ class Race:
     stages: list[Stage] = field(default_factory=list)
     initial: tuple[float, ...] = ()
     forwards: int = 0
+    needed: int = 0  # batches of the probe that noise asks for
     began: float = field(default_factory=time.perf_counter)
 
     def run(self) -> Finding:
@@ -68,12 +73,12 @@ class Race:
         if not any(math.isfinite(result.losses[0]) for result in self.results if result.losses):
             first = self.results[0].losses[0]
             return self.nothing(f"the training loss is {first} at the first step; look at the data and the model")
-        while not rung.learnt and rung.length < self.total:
+        while not rung.learnt and (longer := self.longer(rung)) > rung.length:
             # a flat start may only need more steps: the highest rates that hold are the ones to ask
             self.tell(rung, "nothing learnt yet: longer")
             holding = [each for each in sorted(rung.results) if each not in rung.hopeless][-2:]
-            rung = self.explore(self.rung(min(self.total, LATER * rung.length), rung.distance), holding or decades)
-        if not rung.learnt:
+            rung = self.explore(self.rung(longer, rung.distance, rung.gained), holding or decades)
+        if not rung.learnt and not rung.certain:
             return self.nothing(
                 f"no signal: nothing was learnt at any rate from {self.low:g} to {self.high:g} in {rung.length} steps"
             )
@@ -87,10 +92,16 @@ class Race:
             middle = rung.vertex if length > rung.length else rung.best  # which is not trained again
             around = [middle + each * distance for each in (-1, 0, 1)]
             last = share == RUNGS[-1][0]
-            rung = self.explore(self.rung(length, distance), [e for e in around if self.allowed(e)], WALK * last)
+            rung = self.explore(self.rung(length, distance, 0.0), [e for e in around if self.allowed(e)], WALK * last)
             rungs.append(rung)
             self.tell(rung, f"best near {10**rung.vertex:.2g}")
         return self.conclude(rungs)
+
+    def longer(self, rung: Rung) -> int:
+        """Steps of the next runs where nothing was learnt; those of the rung if that would cost too much."""
+        room = OVER * self.budget.steps - sum(len(result.losses) for result in self.results)
+        length = min(self.total, LATER * rung.length, math.floor(room / RUNS))
+        return length if length >= WORTH * rung.length else rung.length
 
     def length(self, share: float) -> int:
         """Steps of a run that takes a share of the budget."""
@@ -104,9 +115,9 @@ class Race:
             taken = (time.perf_counter() - began) / min(SHORTEST, self.total)
             self.budget = Budget(max(1.0, self.budget.seconds / taken), self.budget.seconds)
 
-    def rung(self, length: int, distance: float) -> Rung:
-        """A rung with nothing tried."""
-        return Rung(length, distance, self.initial[: self.probe(length)])
+    def rung(self, length: int, distance: float, before: float = math.inf) -> Rung:
+        """A rung with nothing tried, and what was gained in a shorter one."""
+        return Rung(length, distance, self.initial[: self.probe(length)], before)
 
     def allowed(self, exponent: float) -> bool:
         """Whether a rate is in the range."""
@@ -121,7 +132,7 @@ class Race:
 
     def probe(self, length: int) -> int:
         """Batches that a run of so many steps is scored on."""
-        return max(3, min(24, math.ceil(PROBE * length)))
+        return max(3, min(24, math.ceil(PROBE * length)), min(length // 2, self.needed))
 
     def explore(self, rung: Rung, exponents: list[float], walk: float = 0.0) -> Rung:
         """Train the rates of a rung, and walk on while the best is at a border, by a share of its progress."""
@@ -139,6 +150,7 @@ class Race:
             else:
                 todo = [highest + rung.distance] * (highest not in rung.hopeless)
             todo = [each for each in todo if self.allowed(each) and rung.near(each) not in rung.results]
+        self.needed = rung.batches(NOISE) if rung.learnt else self.total
         return rung
 
     def train(self, exponents: list[float], length: int) -> dict[float, Result]:

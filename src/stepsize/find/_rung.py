@@ -1,13 +1,28 @@
 """What a rung of a race says: its best rate, between the rates tried; what was learnt; where runs break."""
 
 import math
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from stepsize.engine import Result
 
+CERTAIN = 3.0  # standard errors that progress must have to be no accident
+GROWN = 1.6  # times what was gained in shorter runs
 LEARNT = 0.05  # share of the initial loss that must be gone before a rung is believed
 STEEP = 3.0  # how much steeper one side of a valley may be for a parabola through it
 LOST = 0.5  # a rate that loses this share of the best progress of its rung breaks the run
+
+
+def spread(first: Sequence[float], second: Sequence[float]) -> float:
+    """Standard deviation of the differences of losses on common batches; 0 for fewer than two.
+
+    Args:
+        first: losses by batch.
+        second: the same of another run, or before training.
+    """
+    differences = [one - other for one, other in zip(first, second, strict=False)]
+    return statistics.stdev(differences) if len(differences) > 1 else 0.0
 
 
 @dataclass
@@ -18,12 +33,14 @@ class Rung:
         length: steps of each.
         distance: between neighbouring exponents, in decades.
         initial: the loss before training, on each batch of the probe or once.
+        before: what the best rate gained in shorter runs; infinite when nothing is known.
         results: what was trained.
     """
 
     length: int
     distance: float
     initial: tuple[float, ...]
+    before: float = math.inf
     results: dict[float, Result] = field(default_factory=dict)
 
     @property
@@ -52,18 +69,26 @@ class Rung:
 
     @property
     def learnt(self) -> bool:
-        """Whether the best rate learnt something worth the name."""
-        return self.gained > LEARNT * abs(self.start)
+        """Whether the best rate learnt something worth the name: much, or certainly more than in shorter runs.
 
-    def noise(self, first: float, second: float) -> float:
-        """Standard error of the difference of two rates' losses, from the batches of the probe, which are common."""
-        pairs = zip(self.results[first].probed, self.results[second].probed, strict=False)
-        differences = [one - other for one, other in pairs]
-        if len(differences) < 2:
-            return 0.0
-        mean = sum(differences) / len(differences)
-        variance = sum((each - mean) ** 2 for each in differences) / (len(differences) - 1)
-        return math.sqrt(variance / len(differences))
+        How frequent the classes are is soon learnt, and then nothing for long: a plateau is not believed.
+        """
+        return self.gained > LEARNT * abs(self.start) or (self.certain and self.gained > GROWN * self.before)
+
+    @property
+    def certain(self) -> bool:
+        """Whether the best rate learnt anything that is no accident of the probe's batches."""
+        probed = self.results[self.best].probed
+        error = spread(self.initial, probed) / math.sqrt(max(1, len(probed)))
+        return self.gained > CERTAIN * error and self.gained > 1e-4 * abs(self.start)
+
+    def batches(self, share: float) -> int:
+        """How many batches tell the best two rates apart to within a share of the progress, one standard error."""
+        first, second = [*sorted(self.results, key=self.score), self.best][:2]
+        if not math.isfinite(self.score(second)):
+            return 0
+        apart = spread(self.results[first].probed, self.results[second].probed)
+        return math.ceil((apart / (share * self.gained)) ** 2)
 
     @property
     def vertex(self) -> float:

@@ -178,6 +178,43 @@ def minimum_tenth(rates: ArrayLike, losses: ArrayLike) -> Suggestion:
     return Suggestion(float(rate[lowest]) / 10, rule, f"the smoothed loss is lowest at {rate[lowest]:.3g}")
 
 
+def probe_minimum_third(rates: ArrayLike, losses: ArrayLike) -> Suggestion:
+    """A third of the rate at which the loss on a fixed probe is lowest.
+
+    Formula:
+        rate_i / 3,   i = argmin of the running mean of five losses; no signal unless it falls from its start to
+        there by more than four standard deviations of the noise between neighbours.
+
+    Args:
+        rates: shape (n,), rising, > 0.
+        losses: shape (n,), measured after each rate's step on batches that are never trained on. On the losses of
+            training batches the lowest is a matter of luck.
+
+    Raises:
+        ValueError: the shapes differ, or rates do not rise or are not positive.
+
+    Example:
+        >>> import numpy as np
+        >>> from stepsize.probe import probe_minimum_third
+        >>> rates = np.logspace(-3, 0, 31)
+        >>> round(probe_minimum_third(rates, (np.log10(rates) + 1) ** 2).rate, 4)
+        0.0333
+    """
+    rule = "probe_minimum_third"
+    rate, loss = _curve(rates, losses)
+    if len(rate) < FEWEST:
+        return Suggestion(None, rule, f"no signal: {len(rate)} finite losses, and it takes {FEWEST}")
+    smoothed = np.array([np.mean(loss[max(0, index - 2) : index + 3]) for index in range(len(loss))])
+    lowest = int(np.argmin(smoothed))
+    near = np.abs(np.log10(rate[1:-1] / rate[lowest])) <= WINDOW
+    bends = np.abs(np.diff(loss, 2)) / (0.6745 * np.sqrt(6))  # a straight fall is no noise
+    noise = max(float(np.median(bends)), float(np.median(bends[near])) if near.any() else 0.0)
+    if not smoothed[0] - smoothed[lowest] > CERTAIN * noise:
+        return Suggestion(None, rule, "no signal: the probe's loss falls by no more than its noise")
+    border = ", where the test ended" if lowest == len(rate) - 1 else ""
+    return Suggestion(float(rate[lowest]) / 3, rule, f"the probe's loss is lowest at {rate[lowest]:.3g}{border}")
+
+
 def _array(name: str, values: ArrayLike) -> Array:
     try:
         array = np.asarray(values, dtype=np.float64)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from stepsize import _check
+from stepsize.state._loader import has_state, is_loader, loader_parts, own_generator
 from stepsize.state._random import RandomState
 
 Undo = Callable[[], None]
@@ -32,12 +33,15 @@ def capture(*things: Any) -> Captured:
 
     Of a module: parameters, gradients, ``requires_grad``, all buffers and each submodule's training mode. Of an
     optimizer: state and groups, with tensors kept in place and groups added later taken out again. Of a
-    ``torch.Generator``: its state. Anything else with ``state_dict`` and ``load_state_dict`` goes through these. The
-    global generators (Python, numpy, torch, CUDA) are always included. What is elsewhere, such as an open data
-    iterator or a stream, cannot be put back.
+    ``torch.Generator``: its state. Of a ``GradScaler``: all it knows, also that it has not begun. Of a data loader: the
+    generators and epochs of its samplers and data sets, and what of these has a state dict; workers that persist are
+    let go when they were started since. Anything else with ``state_dict`` and ``load_state_dict`` goes through these.
+    The global generators (Python, numpy, torch, CUDA) are always included. What is elsewhere, such as an open data
+    iterator, a worker process or a stream, cannot be put back.
 
     Args:
-        things: modules, optimizers, ``torch.Generator`` objects, or objects with a state dict.
+        things: modules, optimizers, ``torch.Generator`` objects, gradient scalers, data loaders, or objects with a
+            state dict.
 
     Raises:
         TypeError: a thing is none of these.
@@ -74,12 +78,17 @@ def _undos(thing: Any) -> Iterable[Undo]:
     elif isinstance(thing, torch.Generator):
         state = thing.get_state()
         yield lambda: _drop(thing.set_state(state))
-    elif hasattr(thing, "state_dict") and hasattr(thing, "load_state_dict"):
-        kept = copy.deepcopy(thing.state_dict())
-        # load_state_dict may keep what it is given, so each restore gets a copy of its own
-        yield lambda: _drop(thing.load_state_dict(copy.deepcopy(kept)))
+    elif isinstance(thing, torch.amp.GradScaler):
+        yield _scaler(thing)
+    elif is_loader(thing):
+        yield from (undo for part in loader_parts(thing) for undo in _loader_part(part))
+    elif has_state(thing):
+        yield _by_state_dict(thing)
     else:
-        rule = "a module, an optimizer, a torch.Generator or an object with state_dict and load_state_dict"
+        rule = (
+            "a module, an optimizer, a torch.Generator, a gradient scaler, a data loader or an object with state_dict "
+            "and load_state_dict"
+        )
         raise TypeError(_check.message("thing", thing, rule))
 
 
@@ -128,6 +137,31 @@ def _optimizer(optimizer: Optimizer) -> Undo:
             group["params"][:] = members
 
     return undo
+
+
+def _by_state_dict(thing: Any) -> Undo:
+    kept = copy.deepcopy(thing.state_dict())
+    # load_state_dict may keep what it is given, so each restore gets a copy of its own
+    return lambda: _drop(thing.load_state_dict(copy.deepcopy(kept)))
+
+
+def _scaler(scaler: torch.amp.GradScaler) -> Undo:
+    """All attributes: its state dict cannot say that scale and tracker are not made yet."""
+    items = _keep_items(vars(scaler))
+    return lambda: vars(scaler).update({key: put_back() for key, put_back in items.items()})
+
+
+def _loader_part(part: Any) -> Iterable[Undo]:
+    generator = own_generator(part)
+    if generator is not None:
+        yield from _undos(generator)
+    if has_state(part):
+        yield _by_state_dict(part)
+    # the epoch is a DistributedSampler's; the iterator is there when workers persist, and part of a state dict
+    names = ("epoch",) if has_state(part) else ("epoch", "_iterator")
+    items = {name: vars(part)[name] for name in names if name in getattr(part, "__dict__", {})}
+    if items:
+        yield lambda: vars(part).update(items)
 
 
 def _keep_items(mapping: dict[str, Any], leave: str = "") -> dict[str, Callable[[], Any]]:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from stepsize import _check
-from stepsize.engine import Engine, Leg, Processes, Result, cores, serial
+from stepsize.engine import Auto, Engine, Leg, Processes, Result, cores, serial
 from stepsize.sweep._axes import trials_of
 from stepsize.sweep._halving import Halving
 from stepsize.sweep._read import Sweep
 from stepsize.sweep._store import Store
-from stepsize.task import Startable, Task, Trial, packed
+from stepsize.task import Startable, Task, Trial, packed, ranks
 
 PAUSE = 0.3  # seconds between two looks at what another process is doing
 FACTS = ("schedule", "clip", "batch_size", "accumulate", "amp", "device", "per_epoch")  # of a task, beside its name
@@ -88,9 +88,15 @@ def sweep(
         raise TypeError(_check.message("stop", stop, "a Halving", "for example Halving((0.25, 0.5))"))
     if not isinstance(folder, Path | str | None):
         raise TypeError(_check.message("folder", folder, "a folder's path"))
+    if ranks().size > 1:
+        raise ValueError(
+            f"a sweep shares its trials among processes by itself, and here are {ranks()} that train together; "
+            "begin it without torchrun, with an engine such as Processes()"
+        )
     trials = trials_of(task, {**axes, "lr": rates}, seeds, total)
     chosen = chosen_engine(task, len(trials)) if engine is None else engine
     where = Path(tempfile.mkdtemp(prefix="stepsize-sweep-") if folder is None else folder)
+    chosen = chosen.kept_in(where) if isinstance(chosen, Auto) else chosen
     with closing(Store(where, facts_of(task, total))) as store:
         _warn_of_change(store, task)
         store.add(trials)
@@ -194,19 +200,22 @@ class _Sweeping:
             self.store.record_start(result.trial.seed, result.score)
 
     def up_to(self, rung: int) -> None:
-        while self.store.waiting(self.trials, rung):
+        while self.waiting(rung):
             self.say()
-            for result in self.engine(self.task, self.claimed(rung)):
+            for result in self.engine(self.task, _Claims(self, rung)):
                 self.store.record(result)
                 if self.on_result is not None:
                     self.on_result(result)
                 self.say(result)
-            if self.store.waiting(self.trials, rung):  # another process is at work on what is left
+            if self.waiting(rung):  # another process is at work on what is left
                 time.sleep(PAUSE)
 
     def claimed(self, rung: int) -> Iterator[Trial | Leg]:
         while (trial := self.store.claim(self.trials, rung)) is not None:
             yield trial if self.stop is None else Leg(trial, rung, self.kept(trial.key))
+
+    def waiting(self, rung: int) -> int:
+        return self.store.waiting(self.trials, rung)
 
     def kept(self, key: str) -> Path:
         """Where the state of a trial waits from one rung to the next."""
@@ -215,10 +224,23 @@ class _Sweeping:
     def say(self, result: Result | None = None) -> None:
         if self.progress is None:
             return
-        left = self.store.waiting(self.trials, self.total)
+        left = self.waiting(self.total)
         note = ""
         if result is not None:
             others = [str(value) for axis, value in result.trial.settings.items() if axis != "lr"]
             what = "diverged" if result.diverged else f"loss {result.score:.3g}"
             note = ", ".join([f"rate {result.trial.settings['lr']:.3g}", *others, f"seed {result.trial.seed}: {what}"])
         self.progress(len(self.trials) - left, len(self.trials), note)
+
+
+class _Claims:
+    """The trials that are claimed one by one; an engine may ask how many there could be."""
+
+    def __init__(self, sweeping: _Sweeping, rung: int) -> None:
+        self.sweeping, self.rung = sweeping, rung
+
+    def __iter__(self) -> Iterator[Trial | Leg]:
+        return self.sweeping.claimed(self.rung)
+
+    def __length_hint__(self) -> int:
+        return self.sweeping.waiting(self.rung)

@@ -9,6 +9,11 @@ from stepsize.task._contract import Run as Run
 from stepsize.task._contract import Startable as Startable
 from stepsize.task._contract import Trial as Trial
 from stepsize.task._contract import canonical as canonical
+from stepsize.task._distributed import Ranks as Ranks
+from stepsize.task._distributed import leads as leads
+from stepsize.task._distributed import led as led
+from stepsize.task._distributed import ranks as ranks
+from stepsize.task._distributed import together as together
 from stepsize.task._files import save_state as save_state
 from stepsize.task._parcel import Parcel as Parcel
 from stepsize.task._parcel import packed as packed
@@ -28,6 +33,7 @@ __all__ = [
     "BUILT_IN",
     "LARGEST",
     "Parcel",
+    "Ranks",
     "Resumable",
     "Run",
     "Shuffled",
@@ -40,10 +46,14 @@ __all__ = [
     "axes_of",
     "canonical",
     "known_tasks",
+    "leads",
+    "led",
     "packed",
+    "ranks",
     "save_state",
     "steps_done",
     "task_named",
+    "together",
     "train",
     "unpacked",
 ]

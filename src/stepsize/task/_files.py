@@ -8,10 +8,13 @@ from typing import Any
 import torch
 
 from stepsize.state import write_atomic
+from stepsize.task._distributed import leads, wait
 
 
 def save_state(path: Path | str, state: Mapping[str, Any]) -> None:
     """Write a run's state whole or not at all, for ``torch.load(path, weights_only=True)``.
+
+    Of processes that train together the first writes it, and the others wait until it is there.
 
     Args:
         path: the file.
@@ -28,6 +31,8 @@ def save_state(path: Path | str, state: Mapping[str, Any]) -> None:
         ...     torch.load(f"{folder}/last.pt", weights_only=True)
         {'step': 3}
     """
-    buffer = io.BytesIO()
-    torch.save(dict(state), buffer)
-    write_atomic(path, buffer.getvalue())
+    if leads():
+        buffer = io.BytesIO()
+        torch.save(dict(state), buffer)
+        write_atomic(path, buffer.getvalue())
+    wait()

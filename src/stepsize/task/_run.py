@@ -1,6 +1,7 @@
 """A supervised run: the loop around Control that a task's callables are trained by, exactly resumable."""
 
 import copy
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,11 +13,17 @@ from stepsize import _check
 from stepsize.control import Control, Observer
 from stepsize.state import RandomState, evaluating, own_randomness
 from stepsize.task._contract import Resumable, Trial
-from stepsize.task._given import batches_of, figures, loss_of, model_of, number
+from stepsize.task._distributed import device_here, leads, ranks, the_firsts
+from stepsize.task._given import batches_of, figures, model_of, number
+from stepsize.task._joint import Joint, Wants, placed, random_of, stream, who
+from stepsize.task._part import check_same, check_size, part
 from stepsize.task._settings import optimizer_of, plan_of
+from stepsize.task._whole import model_parts, optimizer_parts, whole
 
 if TYPE_CHECKING:
     from stepsize.task._supervised import Task
+
+PROBE = 0x5EED  # makes the order of probe batches another one than that of training
 
 
 def check_device(device: Any) -> torch.device:
@@ -48,19 +55,23 @@ class SupervisedRun:
         if "lr" not in trial.settings:
             raise ValueError(_check.message("settings", trial.settings, "with a rate", 'add {"lr": ...}'))
         self.task, self.trial = task, trial
-        self.watch = list(watch) if isinstance(watch, Iterable) else [watch]
+        watch = list(watch) if isinstance(watch, Iterable) else [watch]
+        self.watch = watch if leads() else []  # of several processes the first alone writes
+        self._wants = Wants(self.watch) if ranks().shard else None
         size = trial.settings.get("batch_size")
         if size is not None and task.batch_size is None:
             raise ValueError(_check.message("batch_size", size, f"left out: the task {task.name!r} has none"))
         plan, per_epoch = plan_of(task, trial), task.epoch(size)
         plan.over(trial.steps, per_epoch)  # a plan that does not fit is refused before anything is built
-        self.device = check_device(task.device)
         self.size = size or task.batch_size
+        check_size(self.size)
+        self.device = check_device(device_here(task.device))
         with own_randomness(RandomState.seeded(trial.seed)) as ended:
-            self.model = model_of(task).to(self.device)
+            self.model = placed(model_of(task).to(self.device))
             self.optimizer = optimizer_of(task, trial.settings, self.model.parameters())
             self.batches = self._fresh_batches()
-        self._random = ended[0]
+        self._random = stream(ended[0], trial.seed)
+        self._joint = Joint(task, self.model)
         self._done = 0
         self.control = Control(
             self.optimizer,
@@ -69,7 +80,7 @@ class SupervisedRun:
             feedback=plan.feedback,
             total=trial.steps,
             per_epoch=per_epoch,
-            watch=self.watch,
+            watch=self.watch if self._wants is None else [*self.watch, self._wants],
             remind=False,
         )
 
@@ -81,26 +92,32 @@ class SupervisedRun:
         losses: list[Tensor] = []
         with own_randomness(self._random) as ended:
             self.model.train()
-            for _ in range(steps):
-                losses.append(self._step())
+            if self._wants is not None:
+                self._wants.agree(self._done, steps)
+            for index in range(steps):
+                losses.append(self._step(check=index == 0))
         self._random = ended[0]
         numbers: list[float] = torch.stack(losses).tolist() if losses else []
         broken = next((index for index, loss in enumerate(numbers, 1) if not math.isfinite(loss)), len(numbers))
         return numbers[:broken]
 
-    def _step(self) -> Tensor:
+    def _step(self, check: bool) -> Tensor:
         task = self.task
-        whole: Tensor | None = None
-        for _ in range(task.accumulate):
-            batch = to_device(self._next_batch(), self.device)
+        total: Tensor | None = None
+        for left in reversed(range(task.accumulate)):
+            batch = self._next_batch()
+            if check:
+                check_same(task, batch)
+            batch = to_device(part(batch, self.size), self.device)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=task.amp):
-                loss = loss_of(task, self.model, batch)
-            part = loss if task.accumulate == 1 else loss / task.accumulate
-            part.backward()  # type: ignore[no-untyped-call]
-            whole = part.detach() if whole is None else whole + part.detach()
-        self.control.step(whole)
+                loss = self._joint(batch, last=left == 0)
+            share = loss if task.accumulate == 1 else loss / task.accumulate
+            share.backward()  # type: ignore[no-untyped-call]
+            total = share.detach() if total is None else total + share.detach()
+        total = self._joint.mean(total)  # type: ignore[arg-type]
+        self.control.step(total)
         self._done += 1
-        return whole  # type: ignore[return-value]
+        return total
 
     def _next_batch(self) -> Any:
         try:
@@ -111,28 +128,45 @@ class SupervisedRun:
             ) from None
 
     def score(self) -> float:
-        return number(self.task, "score(...)", self._measure(self.task.score))
+        return the_firsts(number(self.task, "score(...)", self._measure(self.task.score)))
 
     def metrics(self) -> dict[str, float]:
-        return figures(self.task, "metrics(...)", self._measure(self.task.metrics))
+        return the_firsts(figures(self.task, "metrics(...)", self._measure(self.task.metrics)))
 
     def test(self) -> dict[str, float]:
         """Figures on data that nothing is chosen by."""
         measure = self.task.test
-        return {} if measure is None else figures(self.task, "test(...)", self._measure(measure))
+        return {} if measure is None else the_firsts(figures(self.task, "test(...)", self._measure(measure)))
+
+    def probe(self, batches: int) -> tuple[float, ...]:
+        """The loss on each of so many batches, in eval mode: the same ones for every trial of a seed and batch size.
+
+        They are drawn anew, in an order of their own; cheaper than a score where the training set is large.
+        """
+        generator = torch.Generator().manual_seed(self.trial.seed ^ PROBE)
+
+        def losses(model: nn.Module) -> tuple[float, ...]:
+            drawn = itertools.islice(batches_of(self.task, generator, self.size), batches)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.task.amp):
+                found = [self.task.loss(model, to_device(batch, self.device)) for batch in drawn]
+            return tuple(number(self.task, "loss(...)", loss) for loss in found)
+
+        return the_firsts(self._measure(losses))
 
     def observe(self, **values: float) -> None:
         self.control.observe(**values)
+        self.control.decide()
 
     def state(self) -> dict[str, Any]:
         batches = self.batches.state_dict() if isinstance(self.batches, Resumable) else None
         return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "model": whole(self.model.state_dict()),
+            "optimizer": whole(self.optimizer.state_dict()),
             "control": self.control.state_dict(),
             "random": self._random.state_dict(),
             "batches": batches,
             "done": self._done,
+            **who(self._random),
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
@@ -140,15 +174,16 @@ class SupervisedRun:
         if missing:
             raise ValueError(f"state is not of a run of {self.task.name!r}: it lacks {', '.join(sorted(missing))}")
         # first what may refuse and changes nothing
+        random = random_of(state)
         self.control.load_state_dict(state["control"])
         try:
-            self.model.load_state_dict(state["model"])
+            self.model.load_state_dict(model_parts(state["model"], self.model))
             # load_state_dict keeps the tensors it is given, and training changes them
-            self.optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
+            self.optimizer.load_state_dict(optimizer_parts(copy.deepcopy(state["optimizer"]), self.optimizer))
         except (RuntimeError, ValueError, KeyError) as error:
             why = " ".join(str(error).split())[:200]
             raise ValueError(f"state does not fit the task {self.task.name!r} as it is now: {why}") from error
-        self._random = RandomState.from_state_dict(state["random"])
+        self._random = random
         self._done = int(state["done"])
         with own_randomness(RandomState.seeded(self.trial.seed)):
             self.batches = self._fresh_batches()

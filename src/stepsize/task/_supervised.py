@@ -28,8 +28,8 @@ class Task:
             drawn from again up to where it was.
         loss: (model, batch) -> the batch's training loss, a tensor of one element.
         optimizer: (parameters, lr) -> the optimizer; groups keep their ratios.
-        score: model in eval mode -> loss on a fixed large set of training data, lower is better. Rates are compared
-            by it.
+        score: model in eval mode -> loss on a fixed large set of training data, lower is better. Sweeps
+            compare rates by it; ``find`` by ``loss`` on a few fresh batches, in eval mode too, which costs less.
         metrics: model in eval mode -> validation figures by name, such as ``validation_loss`` and ``accuracy``.
         steps: how many steps a whole run has, >= 1.
         schedule: the text of the schedule of a whole run, unless a trial says otherwise; squeezed into shorter ones.

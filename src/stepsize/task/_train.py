@@ -14,6 +14,7 @@ from stepsize import _check
 from stepsize.control import Observer, Plan
 from stepsize.task._checkpoint import Checkpoints, Progress
 from stepsize.task._contract import Run, Startable, Trial
+from stepsize.task._distributed import most
 from stepsize.task._pause import pause_of
 
 
@@ -86,6 +87,7 @@ def train(
     watch: Iterable[Observer] = (),
     evaluate_every: int | None = None,
     batch_size: int | None = None,
+    optimizer: str | None = None,
     folder: Path | str | None = None,
     resume: bool = False,
     save_every: float = 60.0,
@@ -107,6 +109,7 @@ def train(
         evaluate_every: steps from one validation to the next, >= 1; the task's when left out, or else a twentieth
             of the run, but at least 10.
         batch_size: examples in a batch, >= 1; the task's when left out.
+        optimizer: the text of an optimizer, such as ``"sgd(momentum=0.9)"``; the task's when left out.
         folder: where checkpoints are kept; nowhere when left out.
         resume: whether to go on from the folder's last checkpoint.
         save_every: seconds after which ``last.pt`` is written also between validations, > 0.
@@ -135,6 +138,7 @@ def train(
     settings |= {} if schedule is None else {"schedule": str(plan.lr)}
     settings |= {} if clip is None else {"clip": clip}
     settings |= {} if batch_size is None else {"batch_size": batch_size}
+    settings |= {} if optimizer is None else {"optimizer": optimizer}
     trial = Trial(task.name, settings, seed, total)
     if not isinstance(resume, bool):
         raise TypeError(_check.message("resume", resume, "True or False"))
@@ -157,6 +161,7 @@ class _Training:
         if checkpoints is not None and resume:
             self.progress = checkpoints.load(run)
         self.began = self.saved = time.perf_counter()
+        self.unsaved = 0.0
 
     def to_end(self) -> Trained:
         chunk, total = 1, self.trial.steps
@@ -164,21 +169,28 @@ class _Training:
             if self.checkpoints is not None and not self.done:
                 self.checkpoints.save(self.run, self.progress)
             self.look()
-            while self.done < total and not interrupted() and not self.diverged:
+            stop, _ = self.agree(interrupted(), 0.0)
+            while self.done < total and not stop and not self.diverged:
                 started, done = time.perf_counter(), self.done
                 until = min(done + chunk, total, (done // self.pause + 1) * self.pause)
                 self.progress.losses += self.run.advance(until - done)
                 self.save_when_due()
                 self.look()
                 # a tenth of a second between looks: quick to answer Ctrl-C, few interruptions of the training
-                chunk = 2 * chunk if time.perf_counter() - started < 0.05 else max(1, chunk // 2)
+                stop, seconds = self.agree(interrupted(), time.perf_counter() - started)
+                chunk = 2 * chunk if seconds < 0.05 else max(1, chunk // 2)
             # at a stop it was saved before the validation, which comes again and must not be observed twice
-            if interrupted() and self.checkpoints is not None and not self.diverged and not self.at_a_stop:
+            if stop and self.checkpoints is not None and not self.diverged and not self.at_a_stop:
                 self.checkpoints.save(self.run, self.progress)
             trained = self.result()
         if trained.steps < total and not self.diverged:
             raise TrainingInterrupted(trained)
         return trained
+
+    def agree(self, interrupted: bool, seconds: float) -> tuple[bool, float]:
+        """Whether to stop and how long the last steps took: of processes that train together, wherever most."""
+        stop, seconds, self.unsaved = most(interrupted, seconds, time.perf_counter() - self.saved)
+        return stop > 0, seconds
 
     @property
     def done(self) -> int:
@@ -194,10 +206,10 @@ class _Training:
 
     def save_when_due(self) -> None:
         """Before the validation that belongs to a step, so that going on begins with it."""
-        due = self.at_a_stop or time.perf_counter() - self.saved > self.save_every
+        due = self.at_a_stop or self.unsaved > self.save_every
         if self.checkpoints is not None and due and not self.diverged:
             self.checkpoints.save(self.run, self.progress)
-            self.saved = time.perf_counter()
+            self.saved, self.unsaved = time.perf_counter(), 0.0
 
     def look(self) -> None:
         """Validate where it is time to."""

@@ -1,0 +1,128 @@
+"""A Ray cluster of two machines whose second one is killed in the middle of a sweep, twenty times.
+
+Both machines are on this one: a raylet with one CPU each. A sweep of 12 trials runs on both; at a moment drawn
+uniformly over the time that an undisturbed one takes, the second raylet and its workers get SIGKILL, and the sweep has
+to end on the first. Then a new second machine joins, and the next sweep begins. Every sweep is compared with one by the
+serial engine in this process: each trial once, every loss, score and figure the same to the bit. How many trials were
+begun again is counted by the task itself.
+
+Prediction, written before the first run: all complete and identical; about one trial begun again for each kill, since
+one is under way on the machine that dies. (In the first tries the raylet alone was killed, and only one trial in eleven
+kills was begun again: a worker lives long enough after it to end its trial and hand the result over.)
+"""
+
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import redirect_stdout, suppress
+from pathlib import Path
+from typing import Any
+
+from _common import arguments, conclude, interval, progress
+
+from stepsize import Trial, sweep
+from stepsize.engine import Ray, Result, serial
+from stepsize.task import task_named
+
+MACHINE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+RATES, SEEDS, STEPS = [0.003, 0.01, 0.03, 0.1], 3, 300
+Figures = dict[str, tuple[Any, ...]]
+
+
+def swept(task: Any, engine: Any) -> tuple[Figures, int, float]:
+    """What a sweep finds by trial, how many results it has, and its time."""
+    came: list[Result] = []
+    began = time.perf_counter()
+    sweep(task, RATES, SEEDS, steps=STEPS, engine=engine, on_result=came.append)
+    figures = {each.trial.key: (each.score, each.losses, each.metrics) for each in came}
+    return figures, len(came), time.perf_counter() - began
+
+
+def patiently(start: Callable[[], Any]) -> Any:
+    """Ray gives a machine half a minute to begin, which is not always enough on a busy one."""
+    for _ in range(2):
+        try:
+            return start()
+        except Exception as error:
+            if "timed out" not in str(error):
+                raise
+    return start()
+
+
+def children(pid: int) -> list[int]:
+    """All processes below one."""
+    mine = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [*mine, *(below for each in mine for below in children(each))]
+
+
+def killed(cluster: Any, machine: Any) -> None:
+    """What a power cut does: the raylet and its workers at once, so that no worker ends its trial first."""
+    raylet = machine.all_processes["raylet"][0].process.pid
+    for pid in [raylet, *children(raylet)]:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    cluster.remove_node(machine, allow_graceful=False)
+
+
+def main() -> None:
+    quick, before = arguments(__doc__ or "").quick, os.getloadavg()[0]
+    wanted, draw = 2 if quick else 20, random.Random(0)
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    with tempfile.TemporaryDirectory() as place, redirect_stdout(sys.stderr):  # Ray says there what dies
+        notes = Path(place, "notes")
+        notes.touch()
+        os.environ["STEPSIZE_NOTES"] = str(notes)
+        import ray
+        from ray.cluster_utils import Cluster
+
+        head = {**MACHINE, "include_dashboard": False}
+        cluster = patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
+        task = task_named(f"{Path(__file__).parent / '_noted_task.py'}:task")
+        engine = Ray(cluster.address)
+        expected, count, _ = swept(task, serial)
+        again, seconds, identical, complete, missed = [], [], 0, 0, 0
+        usual, normal = None, 0
+        while len(seconds) < wanted:
+            second = patiently(lambda: cluster.add_node(**MACHINE))
+            cluster.wait_for_nodes()
+            list(engine(task, [Trial("noted", {"lr": rate}, 0, 5) for rate in (0.1, 0.2)]))  # both have begun to work
+            begun = notes.stat().st_size
+            if usual is None:
+                *_, usual = swept(task, engine)
+                normal, begun = notes.stat().st_size - begun, notes.stat().st_size
+            kill = threading.Timer(draw.uniform(0, usual), killed, (cluster, second))
+            kill.start()
+            found, results, took = swept(task, engine)
+            in_time = not kill.is_alive()
+            kill.join()
+            if not in_time:  # the sweep was quicker than the moment that was drawn
+                missed += 1
+                continue
+            seconds.append(took)
+            again.append(notes.stat().st_size - begun - normal)
+            complete += results == len(found) == len(expected) == count
+            identical += found == expected
+            progress(
+                f"{len(seconds)} kills, {sum(again)} trials begun again, {complete} complete, {identical} identical"
+            )
+        ray.shutdown()
+        cluster.shutdown()
+    middle, low, high = interval(seconds)
+    lines = [
+        f"{wanted} kills of a machine, each in a sweep of {count} trials; {missed} more came when the sweep had ended",
+        f"{complete} of {wanted} sweeps complete, every trial once; {identical} of {wanted} identical to serial",
+        f"{sum(again)} trials begun again, at most {max(again)} in one sweep",
+        f"a sweep undisturbed {usual:.1f} s, with a kill {middle:.1f} s [{low:.1f}, {high:.1f}]",
+        f"load of the machine at the start and end: {before:.1f}, {os.getloadavg()[0]:.1f}; {os.cpu_count()} cores",
+    ]
+    data = {"kills": wanted, "complete": complete, "identical": identical, "begun_again": again, "seconds": seconds}
+    conclude("ray_kills", lines, {**data, "undisturbed": usual, "missed": missed}, quick)
+
+
+if __name__ == "__main__":
+    main()

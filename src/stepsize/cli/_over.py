@@ -1,0 +1,71 @@
+"""Plans on the command line: what ``--over`` says, and the table of what became of them."""
+
+import re
+from typing import Any
+
+from rich.table import Table
+
+from stepsize import _check
+from stepsize.find import CANDIDATES, PlanFinding
+from stepsize.task import axes_of, canonical
+
+NUMBERS = ("weight_decay", "momentum")
+
+
+def plans_of(text: str, task: Any) -> dict[str, list[Any] | None]:
+    """The axes and values of ``--over``: ``optimizer,schedule``, or ``optimizer=adamw|sgd(momentum=0.9)``.
+
+    Args:
+        text: axes after commas that stand in no brackets, each perhaps with values after bars.
+        task: whose axes they are.
+
+    Raises:
+        ValueError: an axis is none of the task's, or has no usual values and none are given, or a value is wrong.
+
+    Example:
+        >>> from stepsize.cli._over import plans_of
+        >>> from stepsize.task import task_named
+        >>> plans_of("schedule,optimizer=adamw|sgd(momentum=0.9, nesterov=True)", task_named("digits"))
+        {'schedule': None, 'optimizer': ['adamw', 'sgd(momentum=0.9, nesterov=True)']}
+    """
+    over: dict[str, list[Any] | None] = {}
+    takes = [axis for axis in axes_of(task) if axis not in ("lr", "batch_size")]
+    for part in split(text):
+        axis, _, values = part.partition("=") if "=" in part.split("(")[0] else (part, "", "")
+        axis = axis.strip().replace("-", "_")
+        if axis not in takes:
+            raise ValueError(f"--over has {axis!r}, which it cannot vary; {_check.closest(axis, takes)}")
+        if not values and axis not in CANDIDATES:
+            raise ValueError(f"--over has {axis!r} without values; say them, such as '{axis}=A|B'")
+        chosen = [each.strip() for each in values.split("|")] if values else None
+        over[axis] = chosen and [canonical(axis, float(v) if axis in NUMBERS else v, f"--over {axis}") for v in chosen]
+    return over
+
+
+def split(text: str) -> list[str]:
+    """The parts between commas that are in no brackets."""
+    parts = re.findall(r"(?:\([^()]*\)|\[[^\[\]]*\]|[^,()\[\]]|[()\[\]])+", text)
+    found = [part.strip() for part in parts if part.strip()]
+    if not found:
+        raise ValueError(_check.message("a list", text, "values with commas between"))
+    return found
+
+
+def plan_table(found: PlanFinding) -> Table:
+    """The plans, the best first: rate and loss by length of the runs they raced in.
+
+    Args:
+        found: what was found.
+    """
+    lengths = sorted({length for entry in found.entries for length in entry.scores})
+    axes = list(dict.fromkeys(axis for entry in found.entries for axis in entry.settings))
+    table = Table(box=None, pad_edge=False)
+    for axis in axes:
+        table.add_column(axis)
+    for title in ("rate", *(f"loss after {length}" for length in lengths)):
+        table.add_column(title, justify="right")
+    for entry in found.entries:
+        rate = "none" if entry.finding.rate is None else f"{entry.finding.rate:.3g}"
+        losses = [f"{entry.scores[length]:.4g}" if length in entry.scores else "" for length in lengths]
+        table.add_row(*(str(entry.settings.get(axis, "the task's")) for axis in axes), rate, *losses)
+    return table

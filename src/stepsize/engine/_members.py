@@ -1,0 +1,150 @@
+"""Runs that take their steps together: their batches, rates and thresholds, and what each has at the end.
+
+The batches are drawn by the runs themselves, from their own random state, as in a run alone. Runs of one seed have the
+same batches: they are drawn once.
+"""
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_flatten, tree_unflatten
+
+from stepsize.schedule import Schedule
+from stepsize.state import RandomState, own_randomness
+from stepsize.task._run import SupervisedRun, to_device
+
+MOST = 64e6  # bytes of batches that are drawn ahead
+AHEAD = 100  # steps between two looks at whether losses are still finite, at most
+
+
+class Batch(NamedTuple):
+    """A batch of several members.
+
+    Attributes:
+        value: what the loss gets; with a dimension of members in front of its tensors where they have batches of their
+            own.
+        dims: for ``vmap``: None if the members share the batch, else which dimension of its tensors is theirs.
+    """
+
+    value: Any
+    dims: Any
+
+    def of(self, index: int) -> Any:
+        """One member's batch.
+
+        Args:
+            index: its place.
+        """
+        if self.dims is None:
+            return self.value
+        leaves, structure = tree_flatten(self.value)
+        return tree_unflatten([leaf[index] if isinstance(leaf, Tensor) else leaf for leaf in leaves], structure)
+
+
+class Members:
+    """Several runs at the same step.
+
+    Args:
+        runs: of one task and batch size, each at its own first step or all at the same later one.
+    """
+
+    def __init__(self, runs: Sequence[SupervisedRun]) -> None:
+        self.runs = list(runs)
+        self.done = runs[0]._done
+        self.accumulate = runs[0].task.accumulate
+        leaders: dict[int, SupervisedRun] = {}
+        for run in runs:
+            leaders.setdefault(run.trial.seed, run)
+        self.leaders = list(leaders.values())
+        places = {seed: place for place, seed in enumerate(leaders)}
+        self.which = torch.tensor([places[run.trial.seed] for run in runs], device=runs[0].device)
+
+    def advance(self, steps: int) -> list[tuple[Batch, ...]]:
+        """The batches of the next steps, one for each backward pass; the runs' own state is moved past them."""
+        drawn = [self._drawn(run, steps * self.accumulate) for run in self.leaders]
+        self.done += steps
+        each = [self._together(batches) for batches in zip(*drawn, strict=True)]
+        count = self.accumulate
+        return [tuple(each[first : first + count]) for first in range(0, len(each), count)]
+
+    def first(self, count: int) -> list[Batch]:
+        """The first batches of all members, drawn beside those that they train on."""
+        return [self._together(batches) for batches in zip(*(fresh(run, count) for run in self.leaders), strict=True)]
+
+    def _drawn(self, run: SupervisedRun, count: int) -> list[Any]:
+        with own_randomness(run._random) as ended:
+            batches = [to_device(run._next_batch(), run.device) for _ in range(count)]
+        run._random = ended[0]
+        return batches
+
+    def _together(self, batches: Sequence[Any]) -> Batch:
+        if len(batches) == 1:
+            return Batch(batches[0], None)
+        flat = [tree_flatten(batch) for batch in batches]
+        leaves = [_stacked([each[place] for each, _ in flat], self.which) for place in range(len(flat[0][0]))]
+        dims = [0 if isinstance(leaf, Tensor) else None for leaf in leaves]
+        structure = flat[0][1]
+        return Batch(tree_unflatten(leaves, structure), tree_unflatten(dims, structure))
+
+    def rates(self, steps: int, dtype: torch.dtype) -> list[Tensor]:
+        """For each of the next steps the rates, shape (groups, members)."""
+        positions = np.arange(self.done, self.done + steps)
+        rates = [list(run.control.preview(positions).rates.values()) for run in self.runs]
+        found = torch.tensor(np.asarray(rates), dtype=dtype, device=self.runs[0].device)  # members, groups, steps
+        return list(found.permute(2, 1, 0).contiguous().unbind())
+
+    def thresholds(self, steps: int, dtype: torch.dtype) -> list[Tensor] | None:
+        """For each of the next steps the clipping thresholds, shape (members,), infinite without; None for none."""
+        ways = [run.control.plan.clip for run in self.runs]
+        if all(way is None for way in ways):
+            return None
+        positions = np.arange(self.done, self.done + steps, dtype=np.float64)
+        each = [way(positions) if isinstance(way, Schedule) else np.full(steps, way or np.inf) for way in ways]
+        found = torch.tensor(np.asarray(each), dtype=dtype, device=self.runs[0].device)
+        return list(found.T.contiguous().unbind())
+
+    def ahead(self, most: int) -> int:
+        """How many steps to draw batches for at once, at most ``most``."""
+        (batch,) = fresh(self.runs[0], 1)
+        size = sum(leaf.nbytes for leaf in tree_flatten(batch)[0] if isinstance(leaf, Tensor))
+        return max(1, min(most, AHEAD, int(MOST // max(1, size * self.accumulate * len(self.leaders)))))
+
+    def settle(self, index: int, *, clock: bool) -> SupervisedRun:
+        """A run with its batches, random state and, where it will be kept, its clock where they are after these steps.
+
+        Args:
+            index: which run.
+            clock: whether to move its control too.
+        """
+        run = self.runs[index]
+        leader = self.leaders[int(self.which[index])]
+        run.batches, run._random = leader.batches, leader._random
+        driver = run.control._driver
+        for _ in range(self.done - driver.steps if clock else 0):
+            driver.advance(1.0)
+        run._done = self.done
+        return run
+
+
+def fresh(run: SupervisedRun, count: int) -> list[Any]:
+    """The first batches of a run, drawn beside those it trains on.
+
+    Args:
+        run: whose batches.
+        count: how many.
+    """
+    with own_randomness(RandomState.seeded(run.trial.seed)):
+        return [to_device(batch, run.device) for batch in islice(run._fresh_batches(), count)]
+
+
+def _stacked(leaves: Sequence[Any], which: Tensor) -> Any:
+    """One leaf for each member: tensors with a dimension of members in front, all else if it is equal."""
+    if isinstance(leaves[0], Tensor):
+        return torch.stack(list(leaves)).index_select(0, which)
+    if any(leaf != leaves[0] for leaf in leaves[1:]):
+        raise ValueError(f"batches of several seeds differ in {leaves[0]!r}, which is no tensor; use engine serial")
+    return leaves[0]

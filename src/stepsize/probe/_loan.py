@@ -1,0 +1,66 @@
+"""Rates lent to the parameter groups of one or several optimizers, their ratios kept."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
+
+from stepsize import _check
+from stepsize.optim import read_value, write_value
+
+
+class Loan:
+    """Writes rates to groups, the largest of all groups getting the rate, and counts the steps taken with them.
+
+    Formula:
+        lr of a group = rate * its own lr / the largest lr of all groups of all optimizers
+    """
+
+    def __init__(self, optimizers: Sequence[Optimizer]) -> None:
+        rates = [
+            [_check.number("lr of a parameter group", read_value(group), least=0) for group in optimizer.param_groups]
+            for optimizer in optimizers
+        ]
+        largest = max(max(each) for each in rates)
+        if not largest > 0:
+            raise ValueError("lr of every parameter group is 0, and the test keeps the groups' ratios; set one above 0")
+        self._optimizers = optimizers
+        self._ratios = [[rate / largest for rate in each] for each in rates]
+        self._handles: list[RemovableHandle] = []
+        self.steps = 0
+
+    def count(self) -> None:
+        """Count the steps of all optimizers from now on, those without effect left out, until ``uncount``."""
+        self._handles = [each.register_step_post_hook(self._count) for each in self._optimizers]
+
+    def uncount(self) -> None:
+        """Count no longer."""
+        for handle in self._handles:
+            handle.remove()
+
+    def _count(self, optimizer: Optimizer, *_: Any) -> None:
+        # an optimizer that knows of scaling is always stepped, and is told whether to leave the weights alone
+        found = getattr(optimizer, "found_inf", None)
+        self.steps += found is None or not bool(found)
+
+    def lend(self, rate: float) -> None:
+        """Write a rate."""
+        for group, ratio in self._pairs():
+            write_value(group, "lr", rate * ratio)
+
+    def check(self, rate: float) -> None:
+        """Raise RuntimeError where a group has another rate than the one lent."""
+        for group, ratio in self._pairs():
+            lent, found = rate * ratio, read_value(group)
+            if not math.isclose(lent, found, rel_tol=1e-5):
+                raise RuntimeError(
+                    f"the test lent the rate {lent:g} and found {found:g}: something in the loop writes rates, such as "
+                    "Control or a scheduler; step the optimizer itself in the test's loop"
+                )
+
+    def _pairs(self) -> Iterator[tuple[dict[str, Any], float]]:
+        for optimizer, ratios in zip(self._optimizers, self._ratios, strict=True):
+            # a group that the loop adds meanwhile keeps its own rate, and is taken out again at the end
+            yield from zip(optimizer.param_groups, ratios, strict=False)

@@ -1,0 +1,65 @@
+"""What happened at a rate, and what all processes that train together make of it: one mean, one decision."""
+
+import math
+from dataclasses import dataclass
+from enum import IntEnum
+
+import torch
+import torch.distributed as dist
+
+
+class Verdict(IntEnum):
+    """What a process says of a rate; of several processes, the highest counts."""
+
+    DONE = 0
+    SKIPPED = 1  # the scaler left the step out
+    LEFT = 2  # the loop was left
+    MISSING = 3  # no loss was recorded
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A verdict with the loss recorded and the probe's loss, None where there is none."""
+
+    verdict: Verdict
+    loss: float | None = None
+    probed: float | None = None
+
+
+def agreed(mine: Outcome, device: torch.device) -> Outcome:
+    """The highest verdict and the mean losses of all processes, the same on each; every one must call.
+
+    A mean is there where every process has a value.
+    """
+    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return mine
+    row = [
+        float(mine.verdict),
+        _or_nan(mine.loss),
+        mine.loss is not None,
+        _or_nan(mine.probed),
+        mine.probed is not None,
+    ]
+    place = device if dist.get_backend() == "nccl" else torch.device("cpu")
+    own = torch.tensor(row, dtype=torch.float64, device=place)
+    rows = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+    dist.all_gather(rows, own)
+    verdicts, losses, have_loss, probed, have_probed = zip(*(each.tolist() for each in rows), strict=True)
+    return Outcome(
+        Verdict(int(max(verdicts))),
+        math.fsum(losses) / len(rows) if all(have_loss) and _finite(losses) else _worst(losses, have_loss),
+        math.fsum(probed) / len(rows) if all(have_probed) and _finite(probed) else _worst(probed, have_probed),
+    )
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _finite(values: tuple[float, ...]) -> bool:
+    return all(map(math.isfinite, values))
+
+
+def _worst(values: tuple[float, ...], there: tuple[float, ...]) -> float | None:
+    """The first value that is not finite; None where a process has none."""
+    return next((value for value in values if not math.isfinite(value)), None) if all(there) else None

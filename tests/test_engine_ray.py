@@ -1,0 +1,135 @@
+"""Ray: the bits of serial, whatever dies; what is missing or cannot be reached is said at once."""
+
+import os
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+from test_engine import TRIALS, figures, task_file
+
+from stepsize import Trial, sweep
+from stepsize.cli import run
+from stepsize.engine import Ray, engine_named, serial
+from stepsize.task import task_named
+
+SMALL = {"object_store_memory": 80 * 2**20, "num_cpus": 1}
+
+
+def patiently(start):
+    """Ray gives a machine half a minute to begin, which is not always enough on a busy one."""
+    for _ in range(2):
+        try:
+            return start()
+        except Exception as error:
+            if "timed out" not in str(error):
+                raise
+    return start()
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A machine that leads and another one that works, both here, each with room for one trial."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    torch.set_num_threads(1)
+    started = patiently(lambda: Cluster(initialize_head=True, head_node_args={**SMALL, "include_dashboard": False}))
+    patiently(lambda: started.add_node(**SMALL))
+    started.wait_for_nodes()
+    yield started
+    ray.shutdown()
+    started.shutdown()
+
+
+@pytest.mark.slow
+def test_a_sweep_is_complete_and_the_same_to_the_bit_though_a_machine_is_killed(cluster, tmp_path):
+    task = task_named("linear-regression")
+    words = {"rates": [0.003, 0.01, 0.03, 0.1, 0.3], "seeds": 4, "steps": 300}
+    expected, came = [], []
+    whole = sweep(task, **words, engine=serial, on_result=expected.append)
+
+    def kill(result):
+        came.append(result)
+        if len(came) == 6:
+            cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
+            patiently(lambda: cluster.add_node(**SMALL))
+
+    swept = sweep(task, **words, folder=tmp_path / "swept", engine=Ray(cluster.address), on_result=kill)
+    assert len(came) == len({result.trial.key for result in came}) == 20
+    assert figures(came) == figures(expected)
+    for ours, theirs in zip(swept.outcomes, whole.outcomes, strict=True):
+        assert replace(ours, engine="", seconds=0) == replace(theirs, engine="", seconds=0)
+
+
+@pytest.mark.slow
+def test_results_come_as_they_finish_with_the_bits_of_serial(cluster):
+    task, asked = task_named("linear-regression"), []
+
+    def work():
+        for trial in TRIALS:
+            asked.append(trial)
+            yield trial
+
+    results = Ray(cluster.address)(task, work())
+    first = next(results)
+    assert len(asked) < len(TRIALS)
+    assert figures([first, *results]) == figures(serial(task, TRIALS))
+    assert (first.engine, first.threads) == ("ray", 1)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_is_replaced_and_what_a_task_raises_arrives(cluster, tmp_path):
+    kill = "(HERE / 'killed').exists() or ((HERE / 'killed').touch(), os.kill(os.getpid(), signal.SIGKILL))"
+    task = task_named(f"{task_file(tmp_path, kill)}:task")
+    trials = [Trial("line", {"lr": lr}, 0, 20) for lr in (0.1, 0.2, 0.3)]
+    results = figures(Ray(cluster.address)(task, trials))
+    assert (tmp_path / "killed").exists()
+    assert results == figures(serial(task, trials))
+    (tmp_path / "raising").mkdir()
+    bad = task_named(f"{task_file(tmp_path / 'raising', 'raise ArithmeticError(42)')}:task")
+    with pytest.raises(ArithmeticError, match="42") as caught:
+        list(Ray(cluster.address)(bad, trials[:1]))
+    assert "line.py" in "".join(caught.value.__notes__)
+
+
+@pytest.mark.slow
+def test_what_the_cluster_has_no_room_for_is_refused(cluster):
+    with pytest.raises(ValueError, match=r"gpus must be at most 0, the GPUs of the cluster's largest machine, got '1'"):
+        Ray(cluster.address, gpus=1)(task_named("digits"), [])
+    with pytest.raises(ValueError, match="threads must be at most 1"):
+        Ray(cluster.address, threads=9)(task_named("digits"), [])
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "ray://127.0.0.1:9"])
+def test_a_cluster_that_cannot_be_reached_is_said_within_seconds(address, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    _not_connected()
+    began = time.perf_counter()
+    with pytest.raises(ConnectionError, match=r"no Ray cluster answers.*ray start --head"):
+        Ray(address)(task_named("digits"), [])
+    assert run(["sweep", "digits", "--lr", "0.1", "--engine", "ray", "--address", address]) == 2
+    assert "stepsize: no Ray cluster answers at the address" in capsys.readouterr().err
+    assert time.perf_counter() - began < 60
+
+
+def test_without_ray_its_extra_is_named(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert run(["sweep", "digits", "--lr", "0.1", "--engine", "ray"]) == 2
+    assert "pip install 'stepsize[ray]'" in capsys.readouterr().err
+
+
+def test_ray_by_name():
+    assert engine_named("ray", 3) == Ray(workers=3)
+    assert engine_named("ray", address="auto") == Ray("auto")
+    with pytest.raises(ValueError, match="address goes with the engine ray"):
+        engine_named("processes", address="auto")
+
+
+def _not_connected():
+    ray = pytest.importorskip("ray")
+    if ray.is_initialized():
+        ray.shutdown()
