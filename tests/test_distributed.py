@@ -19,7 +19,7 @@ from stepsize import JsonLines, Task, Trial, find, sweep, train
 from stepsize.cli import run as command
 from stepsize.control import plateau
 from stepsize.engine import Leg, serial
-from stepsize.task import Shuffled, TrainingInterrupted, led, ranks, steps_done, task_named, together
+from stepsize.task import Shuffled, TrainingInterrupted, _joint, led, ranks, steps_done, task_named, together
 
 STEPS = 50
 PLAN = {"schedule": "warmup(5) >> cosine()", "clip": 0.05}
@@ -279,6 +279,44 @@ def test_a_run_of_two_processes_is_not_gone_on_with_by_one(two, tmp_path):
 def test_weights_are_not_sharded_over_one_process():
     with pytest.raises(ValueError, match=r"shard must be False, since there is one process.*torchrun"):
         together(shard=True)
+
+
+def wide():
+    return nn.Sequential(nn.Linear(6, 301), nn.Tanh(), nn.Linear(301, 301), nn.Tanh(), nn.Linear(301, 1))
+
+
+def single(generator, size):
+    return Shuffled(len(X), size, generator, lambda picked, _: {"x": X[picked].float(), "y": Y[picked].float()})
+
+
+def plain_ddp(module, find_unused_parameters):
+    """DDP as it comes."""
+    del module.unused
+    return nn.parallel.DistributedDataParallel(module)
+
+
+def three(rank, world, place):
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{place / 'meeting'}", rank=rank, world_size=world)
+    try:
+        task = replace(
+            TASK, model=wide, batches=single, batch_size=24, score=lambda model: 0.0, metrics=lambda model: {}
+        )
+        with together():
+            ours = legs(place, task)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(_joint, "DistributedDataParallel", plain_ddp)
+                theirs = legs(place, task)
+        assert ours["parts"] == ours["whole"]
+        assert theirs["parts"][:21] == theirs["whole"][:21]
+        assert theirs["parts"] != theirs["whole"], "buckets no longer change after the first step"
+    finally:
+        dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_three_processes_go_on_to_the_bit_which_plain_ddp_does_not(tmp_path):
+    torch.multiprocessing.spawn(three, (3, tmp_path), nprocs=3)
 
 
 def torchrun(*words):

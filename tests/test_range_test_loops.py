@@ -244,6 +244,8 @@ def test_the_probe_rule_is_a_third_of_the_minimum(centre, noise):
     for seed in range(5):
         found = probe_minimum_third(RATES, curve(centre, noise, seed)).rate
         assert abs(np.log10(3 * found / lowest)) < 0.35
+    cliff = probe_minimum_third(RATES, np.where(lowest < RATES, 50.0, curve(centre, noise)))
+    assert cliff.rate is not None  # what blows up beyond the minimum is no noise
     straight = probe_minimum_third(RATES[:90], -np.log10(RATES[:90]))
     assert straight.rate == pytest.approx(RATES[89] / 3)
     assert "where the test ended" in straight.reason

@@ -204,8 +204,7 @@ class Bench:
 
     def steps(self, stack: Stack, members: Members, count: int) -> list[list[float]]:
         """Some steps; the losses of each member."""
-        dtype = stack.trained[0].dtype
-        rates, thresholds = members.rates(count, dtype), members.thresholds(count, dtype)
+        rates, thresholds = members.rates(count, stack.dtype), members.thresholds(count, stack.dtype)
         losses = [
             stack.step(batches, rates[place], None if thresholds is None else thresholds[place])
             for place, batches in enumerate(members.advance(count))

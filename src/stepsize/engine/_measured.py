@@ -19,7 +19,7 @@ from stepsize.task import Startable
 
 START = 5.0  # seconds until worker processes train; benchmarks/sweep.py
 SHARED = 0.9  # of a core's speed, where every core has a worker
-PER_OPERATION = 0.08  # seconds of compiling for each operation of a step; benchmarks/engines.py
+PER_OPERATION = 0.15  # seconds of compiling for each operation of a step; benchmarks/engines.py
 OVERHEAD = 8.0  # what an operation of a stacked step costs beside its arithmetic, in small additions
 LEAST = 0.1  # of a stacked step's time is left when it is compiled, at least
 GAIN = 0.8  # of the next best time is what compiling must come below
@@ -152,7 +152,7 @@ def timed(bench: Bench, task: Startable, legs: list[Leg]) -> tuple[float, int]:
     stack = bench.stack(kinds[0], flying)
     stack = bench.loaded(stack, [flight.run for flight in flying])
     members = Members([flight.run for flight in flying] + [flying[-1].run] * (stack.count - len(flying)))
-    with _Counting() as counted:  # type: ignore[no-untyped-call]
+    with Counting() as counted:  # type: ignore[no-untyped-call]
         bench.steps(stack, members, 1)
     spent, best = 0.0, float("inf")
     left = flying[0].leg.until - members.done
@@ -176,7 +176,7 @@ def _addition() -> float:
     return best
 
 
-class _Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts operations."""
 
     count = 0

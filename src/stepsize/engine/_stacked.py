@@ -58,6 +58,7 @@ class Stack:
         self.groups = [where[id(tensor)] for _, tensor in sorts[0]]
         tensors = {id(p): stacked for (_, p), stacked in zip(sorts[0], self.trained, strict=True)}
         self.optimizer = copied(runs[0].optimizer, tensors, {})
+        self.dtype = torch.float64 if any(each.dtype == torch.float64 for each in self.trained) else torch.float32
         self.compiled = Compiled(self) if compiled else None
         self.load(runs)
 
@@ -70,7 +71,7 @@ class Stack:
                     torch.stack([each[place][index][1].detach() for each in sorts], out=tensor)
         self.optimizer.state.clear()  # and the optimizer stays the same one, which a graph knows
         for index, tensor in enumerate(self.trained):
-            states = [run.optimizer.state[each[0][index][1]] for run, each in zip(runs, sorts, strict=True)]
+            states = [run.optimizer.state.get(each[0][index][1], {}) for run, each in zip(runs, sorts, strict=True)]
             if state := stacked_state(states, tensor.shape[1:]):
                 self.optimizer.state[tensor] = state
         self.begun = False
@@ -167,7 +168,7 @@ def clipped(gradients: Sequence[Tensor], thresholds: Tensor) -> list[Tensor]:
     norm = torch.linalg.vector_norm(torch.stack(norms), dim=0)
     factor = torch.clamp(thresholds / (norm + 1e-6), max=1.0)
     factor = torch.where(torch.isinf(thresholds), torch.ones_like(factor), factor)
-    return [gradient * wide(factor, gradient) for gradient in gradients]
+    return [gradient * wide(factor, gradient).to(gradient.dtype) for gradient in gradients]
 
 
 Named = list[tuple[list[str], Tensor]]

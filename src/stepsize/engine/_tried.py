@@ -40,6 +40,8 @@ def tried(runs: Sequence[SupervisedRun], compiled: bool = False) -> Stack:
     if own - inside:
         raise DeclinedError(name, "its optimizer has parameters that are not the model's")
     trained = [key for key, p in runs[0].model.named_parameters() if id(p) in own and key in used]
+    if not trained:
+        raise DeclinedError(name, "its optimizer has no parameter that its loss depends on")
     if why := why_not_linear(runs[0].optimizer):
         raise DeclinedError(name, why)
     try:
@@ -76,8 +78,7 @@ def _try_compiled(stack: Stack, runs: Sequence[SupervisedRun]) -> None:
     """Some steps plainly, the same compiled; the stack is as it was then."""
     name, members = runs[0].task.name, Members(runs)
     batches = members.first(STEPS * members.accumulate)
-    dtype = stack.trained[0].dtype
-    rates, thresholds = members.rates(STEPS, dtype), members.thresholds(STEPS, dtype)
+    rates, thresholds = members.rates(STEPS, stack.dtype), members.thresholds(STEPS, stack.dtype)
     ends: list[list[Tensor]] = []
     steps, stack.compiled = stack.compiled, None
     try:

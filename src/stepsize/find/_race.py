@@ -32,7 +32,7 @@ WALK = 0.005  # share of the best progress by which a rate at the last rung's bo
 MARGIN = 0.25  # decades kept below the lowest rate that breaks a run
 CAUTION = 0.01  # decades stepped back, times the square of the doublings to a whole run: too high costs more
 MOST = 0.3  # decades stepped back at most
-FLAT = 0.01  # share of the best progress within which rates are told apart by nothing
+FLAT = 0.01  # share of the best progress beyond which noise is no excuse
 BELOW, ABOVE = 0.25, 0.45  # decades that the interval reaches below and above the answer
 
 Progress = Callable[[int, int, str], None]
@@ -197,11 +197,9 @@ class Race:
     def conclude(self, rungs: list[Rung]) -> Finding:
         """The answer, from all rungs in which something was learnt."""
         last = rungs[-1]
-        alike = last.good(FLAT)
+        alike = last.alike(FLAT)
         flat = [each for each in alike if each <= last.best]
-        drift = self.drift(rungs)
-        if len(flat) > 1:
-            drift = min(drift, 0.0)
+        drift = self.drift(rungs) if len(alike) == 1 else 0.0  # where noise decides it says nothing of the way on
         at = last.vertex + drift
         # of equals the lower, and in any case a little less
         lower = min(at - min(MOST, CAUTION * math.log2(self.total / last.length) ** 2), flat[0] + drift)

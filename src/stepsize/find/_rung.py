@@ -116,7 +116,14 @@ class Rung:
         worst = self.start - LOST * self.gained
         return [each for each in self.results if each > self.best and self.score(each) > worst]
 
-    def good(self, share: float) -> list[float]:
-        """Exponents whose loss is within a share of the best one's progress, in order."""
-        bound = self.score(self.best) + share * self.gained
-        return [each for each in sorted(self.results) if self.score(each) <= bound]
+    def alike(self, share: float) -> list[float]:
+        """Exponents that the probe cannot tell from the best: within two standard errors and a share of its progress."""
+        best = self.results[self.best]
+        found = []
+        for exponent in sorted(self.results):
+            behind = self.score(exponent) - best.score
+            probed = self.results[exponent].probed
+            error = spread(probed, best.probed) / math.sqrt(max(1, len(probed)))
+            if behind <= min(2 * error, share * self.gained):
+                found.append(exponent)
+        return found

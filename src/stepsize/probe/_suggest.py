@@ -183,7 +183,7 @@ def probe_minimum_third(rates: ArrayLike, losses: ArrayLike) -> Suggestion:
 
     Formula:
         rate_i / 3,   i = argmin of the running mean of five losses; no signal unless it falls from its start to
-        there by more than four standard deviations of the noise between neighbours.
+        there by more than four standard deviations of the noise between neighbours (of all, and of the decade before).
 
     Args:
         rates: shape (n,), rising, > 0.
@@ -206,7 +206,7 @@ def probe_minimum_third(rates: ArrayLike, losses: ArrayLike) -> Suggestion:
         return Suggestion(None, rule, f"no signal: {len(rate)} finite losses, and it takes {FEWEST}")
     smoothed = np.array([np.mean(loss[max(0, index - 2) : index + 3]) for index in range(len(loss))])
     lowest = int(np.argmin(smoothed))
-    near = np.abs(np.log10(rate[1:-1] / rate[lowest])) <= WINDOW
+    near = (rate[1:-1] <= rate[lowest]) & (rate[1:-1] * 100**WINDOW >= rate[lowest])  # what comes after may blow up
     bends = np.abs(np.diff(loss, 2)) / (0.6745 * np.sqrt(6))  # a straight fall is no noise
     noise = max(float(np.median(bends)), float(np.median(bends[near])) if near.any() else 0.0)
     if not smoothed[0] - smoothed[lowest] > CERTAIN * noise:
