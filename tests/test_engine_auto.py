@@ -11,6 +11,7 @@ from torch import nn
 from stepsize import Trial, sweep
 from stepsize.engine import Auto, Batched, Leg, Processes, engine_named, serial
 from stepsize.engine import _auto as auto_module
+from stepsize.engine import _measured as measured_module
 from stepsize.engine._choice import Choice
 from stepsize.engine._compiled import compiler
 from stepsize.engine._measured import PER_OPERATION, START, Measured, timed
@@ -106,6 +107,7 @@ def test_what_is_declined_is_done_one_after_the_other(monkeypatch):
 
 def test_real_times_lead_to_some_engine_with_the_figures_of_serial(monkeypatch):
     monkeypatch.setattr(auto_module, "LITTLE", 0.0)
+    monkeypatch.setattr(measured_module, "DEAR", 0)
     engine = Auto(workers=1)
     agree(task(), trials(rates=(0.01, 0.02, 0.05)), engine=engine)
     assert engine.choice.name in ("serial", "batched")
@@ -161,6 +163,7 @@ def test_without_a_compiler_compiling_is_refused_and_not_chosen(monkeypatch):
     with pytest.raises(ValueError, match=r"compiled must be False here, since .*C\+\+ compiler"):
         Batched(compiled=True)
     monkeypatch.setattr(auto_module, "LITTLE", 0.0)
+    monkeypatch.setattr(measured_module, "DEAR", 0)
     monkeypatch.setattr(Measured, "compiling_pays", lambda self: True)
     engine = Auto(workers=1)
     list(engine(task(), trials(steps=20)))
@@ -232,6 +235,7 @@ def test_batches_of_changing_shapes_are_not_compiled():
 @pytest.mark.filterwarnings("ignore")
 def test_auto_compiles_where_that_pays_and_keeps_what_it_compiled(monkeypatch):
     monkeypatch.setattr(auto_module, "LITTLE", 0.0)
+    monkeypatch.setattr(measured_module, "DEAR", 0)
     monkeypatch.setattr(Measured, "compiling_pays", lambda self: True)
     engine = Auto(workers=1)
     results = agree(task(), trials(rates=(0.01, 0.02, 0.05)), engine=engine)

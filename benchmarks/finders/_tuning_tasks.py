@@ -137,8 +137,9 @@ TUNING = (
     entry("transformer-post-sgd", f"{DECODER}, norm after", PLAYS, partial(Transformer, 32, 2, False), plays, classify,
           SGD_GROUPS, batch=16, steps=200, schedule=LINEAR, scored=600),
     # added after the first report, which showed that noisy tasks are harder; the report-only set stayed as it is
-    entry("perceptron-noisy", PERCEPTRON, f"{MNIST}, 7 labels of 10 random", partial(perceptron, [196, 64, 10], nn.ReLU),
-          noisy_mnist, classify, SGD_PLAIN, batch=16, steps=400, schedule=ONE_CYCLE),
+    entry("perceptron-noisy", PERCEPTRON, f"{MNIST}, 7 labels of 10 random",
+          partial(perceptron, [196, 64, 10], nn.ReLU), noisy_mnist, classify,
+          SGD_PLAIN, batch=16, steps=400, schedule=ONE_CYCLE),
     entry("perceptron-noisy-adamw", PERCEPTRON, f"{DIGITS}, 6 labels of 10 random",
           partial(perceptron, [64, 64, 10], nn.ReLU), noisy_digits, classify, ADAMW,
           batch=16, steps=300, schedule=CONSTANT),

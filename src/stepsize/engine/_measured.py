@@ -19,7 +19,7 @@ from stepsize.task import Startable
 
 START = 5.0  # seconds until worker processes train; benchmarks/sweep.py
 SHARED = 0.9  # of a core's speed, where every core has a worker
-PER_OPERATION = 0.15  # seconds of compiling for each operation of a step; benchmarks/engines.py
+COMPILING, PER_OPERATION = 8.0, 0.08  # seconds to compile a step, and more for each operation; benchmarks/engines.py
 OVERHEAD = 8.0  # what an operation of a stacked step costs beside its arithmetic, in small additions
 LEAST = 0.1  # of a stacked step's time is left when it is compiled, at least
 GAIN = 0.8  # of the next best time is what compiling must come below
@@ -71,17 +71,21 @@ class Measured:
             found["batched"] = self.trials * (self.start + self.steps * self.together)
         return found
 
+    def compiling(self) -> float:
+        """Seconds to compile a step, as far as that can be known before."""
+        return COMPILING + PER_OPERATION * self.operations
+
     def compiled(self) -> float:
         """Seconds for all of them compiled, compiling included, as far as that can be known before."""
         together = self.together or 0.0
         saved = OVERHEAD * self.addition * self.operations / self.members
         step = max(together - saved, LEAST * together)
-        return PER_OPERATION * self.operations + self.trials * (self.start + self.steps * step)
+        return self.compiling() + self.trials * (self.start + self.steps * step)
 
     def compiling_pays(self) -> bool:
         """Whether compiling promises enough, and costs little enough beside serial if it keeps nothing."""
         best = min(self.predicted().values())
-        safe = best + PER_OPERATION * self.operations <= 1.05 * self.serial() + 1
+        safe = best + self.compiling() <= 1.05 * self.serial() + 1
         return self.together is not None and safe and self.compiled() < GAIN * best
 
 

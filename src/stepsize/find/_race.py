@@ -77,7 +77,7 @@ class Race:
             # a flat start may only need more steps: the highest rates that hold are the ones to ask
             self.tell(rung, "nothing learnt yet: longer")
             holding = [each for each in sorted(rung.results) if each not in rung.hopeless][-2:]
-            rung = self.explore(self.rung(longer, rung.distance, rung.gained), holding or decades)
+            rung = self.explore(self.rung(longer, rung.distance), holding or decades)
         if not rung.learnt and not rung.certain:
             return self.nothing(
                 f"no signal: nothing was learnt at any rate from {self.low:g} to {self.high:g} in {rung.length} steps"
@@ -92,7 +92,9 @@ class Race:
             middle = rung.vertex if length > rung.length else rung.best  # which is not trained again
             around = [middle + each * distance for each in (-1, 0, 1)]
             last = share == RUNGS[-1][0]
-            rung = self.explore(self.rung(length, distance, 0.0), [e for e in around if self.allowed(e)], WALK * last)
+            rung = self.explore(
+                self.rung(length, distance, believed=True), [e for e in around if self.allowed(e)], WALK * last
+            )
             rungs.append(rung)
             self.tell(rung, f"best near {10**rung.vertex:.2g}")
         return self.conclude(rungs)
@@ -115,9 +117,9 @@ class Race:
             taken = (time.perf_counter() - began) / min(SHORTEST, self.total)
             self.budget = Budget(max(1.0, self.budget.seconds / taken), self.budget.seconds)
 
-    def rung(self, length: int, distance: float, before: float = math.inf) -> Rung:
-        """A rung with nothing tried, and what was gained in a shorter one."""
-        return Rung(length, distance, self.initial[: self.probe(length)], before)
+    def rung(self, length: int, distance: float, *, believed: bool = False) -> Rung:
+        """A rung with nothing tried."""
+        return Rung(length, distance, self.initial[: self.probe(length)], believed)
 
     def allowed(self, exponent: float) -> bool:
         """Whether a rate is in the range."""

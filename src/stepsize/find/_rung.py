@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from stepsize.engine import Result
 
 CERTAIN = 3.0  # standard errors that progress must have to be no accident
-GROWN = 1.6  # times what was gained in shorter runs
 LEARNT = 0.05  # share of the initial loss that must be gone before a rung is believed
 STEEP = 3.0  # how much steeper one side of a valley may be for a parabola through it
 LOST = 0.5  # a rate that loses this share of the best progress of its rung breaks the run
@@ -33,14 +32,14 @@ class Rung:
         length: steps of each.
         distance: between neighbouring exponents, in decades.
         initial: the loss before training, on each batch of the probe or once.
-        before: what the best rate gained in shorter runs; infinite when nothing is known.
+        believed: whether something was learnt in shorter runs already.
         results: what was trained.
     """
 
     length: int
     distance: float
     initial: tuple[float, ...]
-    before: float = math.inf
+    believed: bool = False
     results: dict[float, Result] = field(default_factory=dict)
 
     @property
@@ -69,11 +68,11 @@ class Rung:
 
     @property
     def learnt(self) -> bool:
-        """Whether the best rate learnt something worth the name: much, or certainly more than in shorter runs.
+        """Whether the best rate learnt something worth the name.
 
         How frequent the classes are is soon learnt, and then nothing for long: a plateau is not believed.
         """
-        return self.gained > LEARNT * abs(self.start) or (self.certain and self.gained > GROWN * self.before)
+        return self.gained > (0.0 if self.believed else LEARNT * abs(self.start))
 
     @property
     def certain(self) -> bool:
@@ -117,7 +116,7 @@ class Rung:
         return [each for each in self.results if each > self.best and self.score(each) > worst]
 
     def alike(self, share: float) -> list[float]:
-        """Exponents that the probe cannot tell from the best: within two standard errors and a share of its progress."""
+        """Exponents that the probe cannot tell from the best: within two standard errors, and a share of its gain."""
         best = self.results[self.best]
         found = []
         for exponent in sorted(self.results):
