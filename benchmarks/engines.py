@@ -19,16 +19,18 @@ serial's total.
 """
 
 import argparse
+import json
 import os
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
-from _common import conclude, interval, progress
+from _common import LOGS, conclude, interval, progress
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -36,9 +38,9 @@ from stepsize import Task, Trial
 from stepsize.engine import Auto, Batched, serial
 from stepsize.engine._batched import Bench, Flight
 from stepsize.engine._compiled import compiler
-from stepsize.engine._measured import Counting
+from stepsize.engine._measured import Counting, alone
 from stepsize.engine._members import Members
-from stepsize.engine._work import leg_of
+from stepsize.engine._work import Leg, leg_of
 from stepsize.task import Shuffled
 
 EXAMPLES, LONG = 4_096, 10**6
@@ -86,12 +88,11 @@ def cnn() -> nn.Module:
 
 @dataclass(frozen=True)
 class Kind:
-    """A model and data for it; the trials and steps of a sweep of about a minute."""
+    """A model and data for it, and the trials of a sweep."""
 
     model: Callable[[], nn.Module]
     batch: int
     trials: int
-    steps: int
     x: Tensor
     y: Tensor
     drawn: dict[str, Any] = field(default_factory=dict)
@@ -121,10 +122,10 @@ def kinds() -> dict[str, Kind]:
     torch.manual_seed(0)
     classes, letters = torch.randint(10, (EXAMPLES,)), torch.randint(65, (EXAMPLES, 65))
     return {
-        "MLP": Kind(mlp, 8, 32, 4_000, torch.randn(EXAMPLES, 64), classes),
-        "CNN": Kind(cnn, 64, 12, 300, torch.randn(EXAMPLES, 3, 32, 32), classes),
-        "LSTM": Kind(LastState, 32, 12, 600, torch.randint(2_000, (EXAMPLES, 64)), classes),
-        "transformer": Kind(Letters, 32, 12, 120, letters[:, :-1], letters[:, 1:]),
+        "MLP": Kind(mlp, 8, 32, torch.randn(EXAMPLES, 64), classes),
+        "CNN": Kind(cnn, 64, 12, torch.randn(EXAMPLES, 3, 32, 32), classes),
+        "LSTM": Kind(LastState, 32, 12, torch.randint(2_000, (EXAMPLES, 64)), classes),
+        "transformer": Kind(Letters, 32, 12, letters[:, :-1], letters[:, 1:]),
     }
 
 
@@ -178,7 +179,7 @@ class Together:
 
 def measured_steps(kind: Kind, batch: int, members: int, rounds: int, device: str, steps: int) -> dict[str, Any]:
     task = kind.on(device, batch)
-    plain, alone = Plain(task), task.start(trials(1, LONG)[0])
+    plain, single = Plain(task), task.start(trials(1, LONG)[0])
     ways: dict[str, Any] = {"batched": Together(task, members, compiled=False)}
     if not compiler():
         ways["compiled"] = Together(task, members, compiled=True)
@@ -186,7 +187,7 @@ def measured_steps(kind: Kind, batch: int, members: int, rounds: int, device: st
     for _ in range(rounds):
         for name, work, shared in (
             ("plain", plain, 1),
-            ("serial", alone, 1),
+            ("serial", single, 1),
             *((n, w, members) for n, w in ways.items()),
         ):
             count = steps if shared == 1 else max(1, steps // 4)
@@ -210,8 +211,10 @@ def measured_steps(kind: Kind, batch: int, members: int, rounds: int, device: st
     return said
 
 
-def measured_auto(kind: Kind, device: str, shrink: int) -> dict[str, Any]:
-    task, work = kind.on(device), trials(kind.trials, max(10, kind.steps // shrink))
+def measured_auto(kind: Kind, device: str, seconds: float) -> dict[str, Any]:
+    task = kind.on(device)
+    _, step = alone(task, Leg(trials(1, LONG)[0], LONG))
+    work = trials(kind.trials, max(10, round(seconds / step / kind.trials)))
     part = work[:: len(work) // 2][:2]
     list(serial(task, [Trial("own", work[0].settings, 0, 3)]))  # what is loaded at the first step is loaded
     engine = Auto(workers=1)
@@ -220,13 +223,29 @@ def measured_auto(kind: Kind, device: str, shrink: int) -> dict[str, Any]:
     total = now(device) - began
     began = now(device)
     list(serial(task, part))
-    alone = (now(device) - began) * len(work) / len(part)
+    one_by_one = (now(device) - began) * len(work) / len(part)
     assert engine.choice is not None
     assert len(results) == len(work)
-    said = {"total": total, "serial": alone, "choice": engine.choice.name, "why": engine.choice.why}
-    said["kept"] = total <= 1.1 * alone + 2
+    said = {"total": total, "serial": one_by_one, "choice": engine.choice.name, "why": engine.choice.why}
+    said["kept"] = total <= 1.1 * one_by_one + 2
     progress(str(said))
     return said
+
+
+class Kept:
+    """What was measured, in a file, so that a benchmark that was stopped goes on."""
+
+    def __init__(self, path: Path, quick: bool) -> None:
+        self.path, self.quick = path, quick
+        self.found: dict[str, Any] = json.loads(path.read_text()) if path.exists() and not quick else {}
+
+    def __call__(self, name: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        if name not in self.found:
+            self.found[name] = measure()
+            if not self.quick:
+                self.path.write_text(json.dumps(self.found))
+        found: dict[str, Any] = self.found[name]
+        return found
 
 
 def steps_line(said: dict[str, Any]) -> str:
@@ -252,13 +271,17 @@ def main() -> None:
     warnings.filterwarnings("ignore", module="torch")
     cache = tempfile.TemporaryDirectory()  # nothing is there that was compiled before
     os.environ["TORCHINDUCTOR_CACHE_DIR"] = cache.name
-    rounds, steps, shrink = (2, 20, 400) if said.quick else (15, 200, 1)
+    rounds, steps, seconds = (2, 20, 0.5) if said.quick else (15, 200, 75.0)
     card = said.device if said.device == "cpu" else torch.cuda.get_device_name(said.device)
     every = kinds()
     pairs = list(ASKED)[:1] if said.quick else list(ASKED)
     if said.device != "cpu" and not said.quick:
         pairs += [(8, 256), (32, 256), (128, 256)]
-    rows = [measured_steps(every["MLP"], *pair, rounds, said.device, steps) for pair in pairs]
+    kept = Kept(LOGS / f"engines_{said.device.partition(':')[0]}.partial.json", said.quick)
+    rows = [
+        kept(f"{pair}", lambda pair=pair: measured_steps(every["MLP"], *pair, rounds, said.device, steps))
+        for pair in pairs
+    ]
     head = f"{'batch members plain us':<25} {'serial':<20} {'batched':<22} {'compiled':<22} {'asked':<10} to compile"
     lines = [f"steps of an MLP 64-128-10 on {card}; plain / way, per step of a member", head, *map(steps_line, rows)]
     lines += [
@@ -271,13 +294,16 @@ def main() -> None:
             for members in (32, 256):
                 row = measured_steps(every[name], every[name].batch, members, rounds, said.device, max(4, steps // 20))
                 lines.append(f"{name:<12} {steps_line(row)}")
-    autos = {name: measured_auto(kind, said.device, shrink) for name, kind in every.items()}
+    autos = {
+        name: kept(name, lambda kind=kind: measured_auto(kind, said.device, seconds)) for name, kind in every.items()
+    }
     lines.append("auto, all of it / serial: seconds; asked: at most 1.1 serial + 2 s")
     for name, each in autos.items():
-        kept = "yes" if each["kept"] else "NO"
-        lines.append(f"{name:<12} {each['total']:7.1f} / {each['serial']:7.1f}  {kept}  {each['why']}")
+        within = "yes" if each["kept"] else "NO"
+        lines.append(f"{name:<12} {each['total']:7.1f} / {each['serial']:7.1f}  {within}  {each['why']}")
     name = "engines" if said.device == "cpu" else "engines_cuda"
     conclude(name, lines, {"device": card, "steps": rows, "auto": autos}, said.quick)
+    kept.path.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

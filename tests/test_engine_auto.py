@@ -9,6 +9,7 @@ from test_engine_batched import agree, named, task, trials
 from torch import nn
 
 from stepsize import Trial, sweep
+from stepsize.cli import run
 from stepsize.engine import Auto, Batched, Leg, Processes, engine_named, serial
 from stepsize.engine import _auto as auto_module
 from stepsize.engine import _measured as measured_module
@@ -155,20 +156,21 @@ def test_engines_by_name():
 
 
 def test_without_a_compiler_compiling_is_refused_and_not_chosen(monkeypatch):
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    from torch._inductor import config
+    from torch._inductor import config, cpp_builder
 
-    monkeypatch.setattr(config.cpp, "cxx", ("no-such-compiler",))
-    assert "C++ compiler" in compiler()
-    with pytest.raises(ValueError, match=r"compiled must be False here, since .*C\+\+ compiler"):
-        Batched(compiled=True)
+    cpp_builder.cpp_compiler_search.cache_clear()
     monkeypatch.setattr(auto_module, "LITTLE", 0.0)
     monkeypatch.setattr(measured_module, "DEAR", 0)
     monkeypatch.setattr(Measured, "compiling_pays", lambda self: True)
-    engine = Auto(workers=1)
-    list(engine(task(), trials(steps=20)))
+    with config.patch({"cpp.cxx": ("no-such-compiler",)}):
+        assert "C++ compiler" in compiler()
+        with pytest.raises(ValueError, match=r"compiled must be False here, since .*C\+\+ compiler"):
+            Batched(compiled=True)
+        engine = Auto(workers=1)
+        list(engine(task(), trials(steps=20)))
     assert engine.choice.name in ("serial", "batched")
     assert "not compiled, since" in engine.choice.why
+    cpp_builder.cpp_compiler_search.cache_clear()
 
 
 needs_compiler = pytest.mark.skipif(bool(compiler()), reason="there is no C++ compiler")
@@ -248,3 +250,17 @@ def test_a_step_is_timed_among_members_of_one_kind():
     step, operations = timed(Batched().bench(task()), task(), legs)
     assert 0 < step < math.inf
     assert operations > 20
+
+
+def test_the_command_line_takes_engines_by_name_and_says_what_auto_chose(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["linear-regression", "--steps", "20", "--engine"]
+    assert run(["sweep", *words, "auto", "--lr", "0.01,0.1", "--seeds", "1", "--workers", "1", "--out", "mine"]) == 0
+    why = Choice.read(tmp_path / "mine" / "engine.json").why
+    assert f"engine   {why}" in " ".join(capsys.readouterr().out.split("\n"))
+    assert run(["find", *words, "batched", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rate"] > 0
+    (trial, *_) = (tmp_path / "runs" / "linear-regression-0001" / "trials.jsonl").read_text().splitlines()
+    assert '"engine": "batched"' in trial
+    assert run(["find", *words, "batchd"]) == 2
+    assert "did you mean 'batched'" in capsys.readouterr().err

@@ -1,6 +1,8 @@
 """Ray: the bits of serial, whatever dies; what is missing or cannot be reached is said at once."""
 
+import gc
 import os
+import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -28,6 +30,14 @@ def patiently(start):
     return start()
 
 
+def ended(ray):
+    """Disconnect, and ask after the processes that Ray has begun here: it leaves them unasked, which Python warns of."""
+    ray.shutdown()
+    for each in gc.get_objects():
+        if type(each) is subprocess.Popen and each.returncode is None and "ray" in str(each.args):
+            each.wait(60)
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """A machine that leads and another one that works, both here, each with room for one trial."""
@@ -42,6 +52,7 @@ def cluster():
     yield started
     ray.shutdown()
     started.shutdown()
+    ended(ray)
 
 
 @pytest.mark.slow
@@ -132,4 +143,4 @@ def test_ray_by_name():
 def _not_connected():
     ray = pytest.importorskip("ray")
     if ray.is_initialized():
-        ray.shutdown()
+        ended(ray)

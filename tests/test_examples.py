@@ -4,7 +4,7 @@ import importlib
 from pathlib import Path
 
 import pytest
-from test_engine_ray import patiently
+from test_engine_ray import ended, patiently
 
 from stepsize import Trial
 from stepsize.engine import Leg, serial
@@ -50,7 +50,7 @@ def test_ray_tune_stops_at_rungs(monkeypatch, tmp_path):
     try:
         grid = module.tuned(8, str(tmp_path))
     finally:
-        ray.shutdown()
+        ended(ray)
     assert len(grid) == 8
     assert not grid.errors
     steps = [result.metrics["steps"] for result in grid]

@@ -1,10 +1,12 @@
 """A few steps of each way of training, timed, and the totals that are predicted from them.
 
-The shortest of several times is taken: what else a machine does only makes steps longer.
+The shortest of several times is taken, in CPU seconds where there is one thread: what else a machine does only makes
+steps longer.
 """
 
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -89,6 +91,16 @@ class Measured:
         return self.together is not None and safe and self.compiled() < GAIN * best
 
 
+def clock(task: Startable) -> Callable[[], float]:
+    """CPU seconds where one thread does everything, which other work on the machine does not lengthen; else a clock's.
+
+    Args:
+        task: whose trials are timed.
+    """
+    one = torch.get_num_threads() == 1 and getattr(task, "device", "cpu") == "cpu"
+    return time.process_time if one else time.perf_counter
+
+
 def alone(task: Startable, leg: Leg) -> tuple[float, float]:
     """Seconds to start a run and of one of its steps.
 
@@ -96,18 +108,19 @@ def alone(task: Startable, leg: Leg) -> tuple[float, float]:
         task: whose run.
         leg: of the run.
     """
-    began = time.perf_counter()
+    now = clock(task)
+    began = now()
     run = task.start(leg.trial)
-    start = time.perf_counter() - began
+    start = now() - began
     if leg.until == 0:
         return start, 0.0
     done, spent, best = 1, 0.0, float("inf")
     run.advance(1)  # the first is slower
     while spent < LOOK and done < leg.until:
         steps = min(5, leg.until - done)
-        began = time.perf_counter()
+        began = now()
         losses = run.advance(steps)
-        took = time.perf_counter() - began
+        took = now() - began
         done, spent, best = done + steps, spent + took, min(best, took / steps)
         if len(losses) < steps:
             break
@@ -158,13 +171,13 @@ def timed(bench: Bench, task: Startable, legs: list[Leg]) -> tuple[float, int]:
     members = Members([flight.run for flight in flying] + [flying[-1].run] * (stack.count - len(flying)))
     with Counting() as counted:  # type: ignore[no-untyped-call]
         bench.steps(stack, members, 1)
-    spent, best = 0.0, float("inf")
+    now, spent, best = clock(task), 0.0, float("inf")
     left = flying[0].leg.until - members.done
     while spent < LOOK and left > 0:
         steps = min(5 if spent else 2, left)
-        began = time.perf_counter()
+        began = now()
         bench.steps(stack, members, steps)
-        took = time.perf_counter() - began
+        took = now() - began
         left, spent, best = left - steps, spent + took, min(best, took / steps)
     return best / len(flying), counted.count
 
