@@ -42,6 +42,7 @@ bench: $(READY)  ## full-count measurements; logs go to benchmarks/logs
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .rivals timm==1.0.31 pytorch_optimizer==4.1.0
 	$(BIN)/python benchmarks/optimizers.py --rivals .rivals
 	$(BIN)/python benchmarks/clipping.py
+	$(BIN)/python benchmarks/agreement.py
 	$(BIN)/python benchmarks/large_batch.py
 	$(BIN)/python benchmarks/finders/oracle.py
 	$(BIN)/python benchmarks/finders/measure.py --set tuning

@@ -23,6 +23,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
         ("kills", "identical to the one never stopped, nothing lost"),
         ("optimizers", "stepsize LAMB"),
         ("clipping", "always saying 1"),
+        ("agreement", "digits-mlp"),
         ("range_test", "capture and restore / two plain copies"),
         ("tasks", "digits"),
         ("sweep", "processes / serial"),
