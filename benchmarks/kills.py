@@ -32,11 +32,11 @@ def die(): os.kill(os.getpid(), signal.SIGKILL)
 if moment == "step":
     from stepsize.task import _run
     at, real, count = seed.randrange(last), _run.SupervisedRun._step, [0]
-    def stepping(self):
+    def stepping(self, **words):
         if count[0] == at:
             threading.Timer(seed.random() * 0.02, die).start()
         count[0] += 1
-        return real(self)
+        return real(self, **words)
     _run.SupervisedRun._step = stepping
 if moment == "write":
     which, before, sync, count = seed.randrange(1, 12), seed.random() < 0.5, os.fsync, [0]

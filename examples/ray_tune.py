@@ -41,6 +41,7 @@ def tuned(trials: int, folder: str) -> tune.ResultGrid:
             metric="loss",
             mode="min",
             num_samples=trials,
+            reuse_actors=True,  # a process for each trial would import torch each time
             search_alg=tune.search.BasicVariantGenerator(random_state=0),
             scheduler=tune.schedulers.ASHAScheduler(
                 time_attr="steps", grace_period=RUNGS[0], max_t=RUNGS[-1], reduction_factor=2

@@ -31,7 +31,7 @@ def patiently(start):
 
 
 def ended(ray):
-    """Disconnect, and ask after the processes that Ray has begun here, which it does not itself, and Python warns of."""
+    """Disconnect, and wait for the processes that Ray has begun here: it does not, and Python warns of that."""
     ray.shutdown()
     for each in gc.get_objects():
         if type(each) is subprocess.Popen and each.returncode is None and "ray" in str(each.args):
