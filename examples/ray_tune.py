@@ -5,7 +5,6 @@ python examples/ray_tune.py
 """
 
 import math
-import os
 import tempfile
 
 import ray
@@ -33,7 +32,6 @@ def trainable(settings: dict[str, float]) -> None:
 
 def tuned(trials: int, folder: str) -> tune.ResultGrid:
     """So many trials, drawn at random, the worse half of them stopped at every rung."""
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     tuner = tune.Tuner(
         trainable,
         param_space={"lr": tune.loguniform(1e-4, 10), "momentum": tune.uniform(0, 0.95)},
