@@ -23,8 +23,8 @@ LATER = 4  # how many times as long a rung is repeated when nothing was learnt
 FORWARD = 1 / 3  # what a loss without its gradient costs, in steps
 PROBE = 0.25  # batches that a run is scored on, for each step of it
 NOISE = 0.03  # share of the best progress that the probe's standard error may be; more batches make it so
-OVER = 3.0  # times the budget that may be spent while nothing is learnt
-RUNS = 8  # that a rung and the one after it take, about
+OVER = 4.0  # times the budget that may be spent while nothing is learnt
+RUNS = 5  # that a rung and the one after it take, about
 WORTH = 1.5  # how many times as long runs must be to be tried again
 DRIFT = 0.4  # share of the drift between the last rungs that is believed to go on with each doubling
 FARTHEST = (-0.5, 0.25)  # decades that it may lead to
@@ -103,7 +103,9 @@ class Race:
         """Steps of the next runs where nothing was learnt; those of the rung if that would cost too much."""
         room = OVER * self.budget.steps - sum(len(result.losses) for result in self.results)
         length = min(self.total, LATER * rung.length, math.floor(room / RUNS))
-        return length if length >= WORTH * rung.length else rung.length
+        if length < WORTH * rung.length:  # then a whole run, if there is room for one, or none
+            length = self.total if room >= self.total else rung.length
+        return length
 
     def length(self, share: float) -> int:
         """Steps of a run that takes a share of the budget."""
