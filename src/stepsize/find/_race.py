@@ -12,7 +12,7 @@ from stepsize.find._finding import Cost, Finding, Stage
 from stepsize.find._rung import Rung
 from stepsize.schedule import Schedule
 from stepsize.state import Captured
-from stepsize.task import Startable, Trial
+from stepsize.task import Startable, Trial, led
 
 # Why these, and what they were chosen by: docs/decisions/0013-finder.md
 # Each rung: the length of its runs as a share of the budget, and the distance of its rates in decades.
@@ -116,7 +116,8 @@ class Race:
         if not math.isfinite(self.budget.steps):
             began = time.perf_counter()
             self.train([exponent], min(SHORTEST, self.total))
-            taken = (time.perf_counter() - began) / min(SHORTEST, self.total)
+            # processes that train together go by the first one's clock
+            taken = led(lambda: (time.perf_counter() - began) / min(SHORTEST, self.total))
             self.budget = Budget(max(1.0, self.budget.seconds / taken), self.budget.seconds)
 
     def rung(self, length: int, distance: float, *, believed: bool = False) -> Rung:
