@@ -13,7 +13,7 @@ demo: $(READY)  ## find a rate for a real network, train with it, show the evide
 	@echo "and open the address it prints in a browser."
 
 test: $(READY)  ## all tests, also of the examples in README and docs
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: $(READY)  ## style and types
 	$(BIN)/ruff check .

@@ -71,7 +71,7 @@ def killed(cluster: Any, machine: Any) -> None:
 
 def main() -> None:
     quick, before = arguments(__doc__ or "").quick, os.getloadavg()[0]
-    wanted, draw = 2 if quick else 20, random.Random(0)
+    wanted, draw = 1 if quick else 20, random.Random(0)
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     with tempfile.TemporaryDirectory() as place, redirect_stdout(sys.stderr):  # Ray says there what dies
         notes = Path(place, "notes")

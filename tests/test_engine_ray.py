@@ -16,6 +16,7 @@ from stepsize.cli import run
 from stepsize.engine import Ray, engine_named, serial
 from stepsize.task import task_named
 
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster at a time: two starve each other
 SMALL = {"object_store_memory": 80 * 2**20, "num_cpus": 1}
 
 

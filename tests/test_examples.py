@@ -1,6 +1,7 @@
 """The examples run, use a task's rungs, and find what the task itself says."""
 
 import importlib
+import signal
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ def test_optuna_prunes_at_rungs(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 def test_ray_tune_stops_at_rungs(monkeypatch, tmp_path):
     ray = pytest.importorskip("ray")
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
@@ -46,11 +48,14 @@ def test_ray_tune_stops_at_rungs(monkeypatch, tmp_path):
         ray.shutdown()
     module = example("ray_tune", monkeypatch)
     ray.cloudpickle.register_pickle_by_value(module)  # workers do not find it where this test does
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGUSR1)}
     patiently(lambda: ray.init("local", num_cpus=2, include_dashboard=False, object_store_memory=80 * 2**20))
     try:
         grid = module.tuned(8, str(tmp_path))
     finally:
         ended(ray)
+        for number, handler in before.items():  # Ray Tune leaves its own
+            signal.signal(number, handler)
     assert len(grid) == 8
     assert not grid.errors
     steps = [result.metrics["steps"] for result in grid]

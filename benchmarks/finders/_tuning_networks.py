@@ -54,6 +54,19 @@ class Recurrent(nn.Module):
         return self.head(self.cells(self.embedding(codes))[0])
 
 
+class RecurrentWhole(nn.Module):
+    """Characters through an embedding and a GRU; the mean of its states is classified; [batch, time] -> [batch, 2]."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(SYMBOLS, 16)
+        self.cells = nn.GRU(16, hidden, batch_first=True)
+        self.head = nn.Linear(hidden, 2)
+
+    def forward(self, codes: Tensor) -> Tensor:
+        return self.head(self.cells(self.embedding(codes))[0].mean(1))
+
+
 class RecurrentRows(nn.Module):
     """An image read row by row by a GRU; the last state is classified."""
 

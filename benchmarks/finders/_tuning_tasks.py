@@ -28,6 +28,7 @@ from _tuning_networks import (
     Factors,
     Recurrent,
     RecurrentRows,
+    RecurrentWhole,
     Transformer,
     convolutions,
     perceptron,
@@ -82,6 +83,24 @@ def plays() -> tuple[Tensor, ...]:
     return shakespeare()
 
 
+def few_plays(count: int) -> tuple[Tensor, ...]:
+    """Windows spread over the plays."""
+    x, y = shakespeare(count=33_000)
+    picked = torch.linspace(0, len(x) - 1, count).long()
+    return x[picked], y[picked]
+
+
+def halves() -> tuple[Tensor, ...]:
+    """1,200 windows of the plays, and whether they are of the second half."""
+    x, _ = few_plays(1_200)
+    return x, (torch.arange(len(x)) >= len(x) // 2).long()
+
+
+def some(examples: Callable[[], tuple[Tensor, ...]], count: int) -> tuple[Tensor, ...]:
+    """The first examples alone."""
+    return tuple(each[:count] for each in examples())
+
+
 def mislabelled(examples: Callable[[], tuple[Tensor, ...]], share: float, classes: int) -> tuple[Tensor, ...]:
     """A share of the labels replaced by random ones, the same each time: little can be learnt, beside much noise."""
     x, y = examples()
@@ -96,6 +115,7 @@ DIGITS, MNIST, CANCER, PLAYS = "digits", "mnist", "breast cancer", "shakespeare"
 noisy_mnist = cache(partial(mislabelled, mnist, 0.7, 10))
 noisy_digits = cache(partial(mislabelled, digits, 0.6, 10))
 noisy_cancer = cache(partial(mislabelled, tidy_cancer, 0.5, 2))
+few_windows, few_more_windows, half_plays = cache(partial(few_plays, 240)), cache(partial(few_plays, 320)), cache(halves)
 
 TUNING = (
     entry("softmax-digits", LINE, DIGITS, partial(zero_line, 64, 10), digits, classify, SGD_PLAIN,
@@ -148,6 +168,21 @@ TUNING = (
           batch=16, steps=250, schedule=WARM),
     entry("softmax-noisy", LINE, f"{CANCER}, half the labels random", partial(zero_line, 30, 2), noisy_cancer, classify,
           ADAGRAD, batch=8, steps=300, schedule=LINEAR, scored=569),
+    # added after the second, for its bad pairs see the same few examples again and again: what is learnt is by heart
+    entry("gru-halves", "GRU", f"{PLAYS}, first half or second", partial(RecurrentWhole, 32), half_plays, classify,
+          ADAMW, batch=16, steps=400, schedule=ONE_CYCLE),
+    entry("gru-halves-momentum", "GRU", f"{PLAYS}, first half or second", partial(RecurrentWhole, 32), half_plays,
+          classify, MOMENTUM, batch=16, steps=500, schedule=LINEAR),
+    entry("lstm-few-plays", "LSTM", f"{PLAYS}, 240 windows", partial(Recurrent, nn.LSTM, 48), few_windows, classify,
+          ADAMW, batch=16, steps=300, schedule=LINEAR),
+    entry("transformer-few-plays", DECODER, f"{PLAYS}, 320 windows", partial(Transformer, 32, 2), few_more_windows,
+          classify, ADAMW, batch=8, steps=240, schedule=CONSTANT),
+    entry("perceptron-memory", PERCEPTRON, f"{DIGITS}, 480 of them, 6 labels of 10 random",
+          partial(perceptron, [64, 128, 10], nn.ReLU), partial(some, noisy_digits, 480), classify, MOMENTUM,
+          batch=16, steps=600, schedule=LINEAR),
+    entry("convolutions-memory", CONVOLUTIONS, f"{MNIST}, 1,500 of them, 7 labels of 10 random",
+          partial(convolutions, (16, 32), 14, False), partial(some, noisy_mnist, 1_500), classify, ADAMW,
+          batch=32, steps=400, schedule=ONE_CYCLE),
     entry("autoencoder-bounded", "autoencoder, sigmoid outputs", MNIST, partial(Autoencoder, [196, 64, 16], True),
           pictures, squared, SGD_PLAIN, batch=64, steps=600, schedule=LINEAR),
     entry("autoencoder-adamw", "autoencoder", MNIST, partial(Autoencoder, [196, 96, 24], False), pictures, squared,

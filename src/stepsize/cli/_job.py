@@ -180,6 +180,7 @@ class Job:
             "high": finding.high,
             "verdict": finding.verdict,
             "initial": finding.initial,
+            **({"scored": self.task.scored} if hasattr(self.task, "scored") else {}),
             "cost": vars(finding.cost),
             "stages": [vars(stage) for stage in finding.stages],
             "trials": [_trial(result) | {"losses": result.losses} for result in finding.results],

@@ -17,6 +17,7 @@ from stepsize.report._panels import ORANGE, Bowl, Lines, Panel, is_noisy, moving
 COLUMNS = {1: 1, 2: 2, 4: 2}  # by the number of panels; else three
 WIDEST = 75  # characters of a panel's title
 MANY = 40  # recorded losses from which on their mean is drawn too
+LOSS = "training loss"  # what is scored, unless a task says otherwise
 FIGURES = 2  # validation figures of a task's own that are drawn
 SHOWN = {"step", "validation_loss", "success", "optimum", "distance", "x1", "x2"}  # elsewhere in the picture
 
@@ -134,10 +135,9 @@ def _evidence(ax: Any, finding: dict[str, Any], bowl: Bowl | None) -> None:
     if finding["rate"]:
         ax.axvspan(finding["low"], finding["high"], color=ORANGE, alpha=0.15, linewidth=0)
         ax.axvline(finding["rate"], color=ORANGE, linewidth=2, label=f"chosen {finding['rate']:.3g}")
-    of_success = any("success" in trial for trial in trials)  # then the score is what is missed, and may be 0
-    what = "missed of the best success" if of_success else "training loss"
+    what = finding.get("scored", LOSS)
     ax.set(xscale="log", xlabel="learning rate", ylabel=f"{what} after a short run")
-    ax.set_yscale("linear" if of_success or min(scores, default=1.0) <= 0 else "log")
+    ax.set_yscale("linear" if what != LOSS or min(scores, default=1.0) <= 0 else "log")  # what is missed may be 0
     ax.set_title("How the rate was found", fontsize=10)
     ax.legend(fontsize=8, loc="lower left")
     if bowl is not None:

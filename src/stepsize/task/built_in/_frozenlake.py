@@ -5,7 +5,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -56,6 +56,7 @@ class FrozenLake:
     steps: int = 10_000
     schedule: str = "linear(end=0.002)"
     epsilon: str = "linear(start=0.5, end=0.01)"
+    scored: ClassVar[str] = "missed of the best success"
     about: str = "Q-learning on the slippery 4x4 lake, 10,000 episodes; the rate is alpha, the score what is missed"
 
     @property
