@@ -11,7 +11,7 @@ import torch
 from stepsize import Task, Trial, find
 from stepsize.engine import Result
 from stepsize.find import Budget, budget_of
-from stepsize.find._rung import Rung
+from stepsize.find._rung import CURVED, Rung
 from stepsize.task import task_named
 
 
@@ -66,7 +66,9 @@ def test_the_same_search_gives_the_same_answer_and_every_trial_is_kept():
 
 def test_it_walks_on_where_the_best_is_at_the_border_and_says_so_at_the_end_of_the_range():
     far = find(bowl([1e-4]))
-    assert 50 < far.rate <= 100
+    # at the border, less what is stepped back for two doublings to the whole run
+    assert far.rate == pytest.approx(100 * 10 ** -(0.01 * 2**2), rel=0.005)
+    assert max(result.trial.settings["lr"] for result in far.results) <= 100 * (1 + 1e-9)
     assert "still improving at the border" in far.verdict
     assert find(bowl([1e-4]), high=1e6).rate > 1e3
 
@@ -192,6 +194,52 @@ def test_the_vertex_is_that_of_the_parabola_and_a_cliff_does_not_push_it_far(low
         for exponent, score in ((-0.5, low), (0.0, middle), (0.5, high))
     }
     assert Rung(10, 0.5, (20.0,), results=results).vertex == pytest.approx(vertex)
+
+
+@pytest.mark.parametrize("best", [-0.3, -0.1, 0.2, 0.4])
+def test_of_two_rates_the_vertex_is_that_of_the_usual_parabola(best):
+    scores = {exponent: 10 * CURVED * (exponent - best) ** 2 for exponent in (-0.25, 0.25)}
+    start = min(scores.values()) + 10  # so that all of the progress is 10
+    results = {
+        exponent: Result(Trial("t", {"lr": 10**exponent}), score, (0.0,), {}, 0.0, "serial")
+        for exponent, score in scores.items()
+    }
+    assert Rung(10, 0.5, (start,), results=results).vertex == pytest.approx(best)
+
+
+def test_after_a_flat_start_little_is_believed_that_is_no_accident():
+    def rung(losses, later):
+        result = Result(Trial("t", {"lr": 1.0}), sum(losses) / 4, (0.0,), {}, 0.0, "serial", probed=losses)
+        return Rung(10, 0.5, (1.0, 2.0, 3.0, 2.0), later=later, results={0.0: result})
+
+    little, accident = (0.98, 1.98, 2.979, 1.98), (1.5, 1.5, 2.0, 2.9)
+    assert rung(little, later=True).learnt
+    assert not rung(little, later=False).learnt
+    assert not rung(accident, later=True).learnt
+
+
+class Unprobed:
+    """A task whose runs have no probe, such as FrozenLake's: they are scored."""
+
+    name, steps = "unprobed", 20
+
+    def __init__(self, scores):
+        self.scores = scores
+
+    def start(self, trial, watch=()):
+        run = bowl([1.0]).start(replace(trial, task="bowl"), watch)
+
+        class Scored:
+            advance, metrics, score = run.advance, run.metrics, lambda _: self.scores(run.score())
+
+        return Scored()
+
+
+def test_runs_that_cannot_be_probed_go_by_their_score():
+    assert find(Unprobed(lambda score: score)).rate == pytest.approx(find(bowl([1.0], steps=20)).rate, rel=1e-6)
+    assert find(Unprobed(lambda score: math.inf)).verdict == (
+        "the loss is inf before any training; look at the data and the model"
+    )
 
 
 @pytest.mark.slow

@@ -115,7 +115,8 @@ DIGITS, MNIST, CANCER, PLAYS = "digits", "mnist", "breast cancer", "shakespeare"
 noisy_mnist = cache(partial(mislabelled, mnist, 0.7, 10))
 noisy_digits = cache(partial(mislabelled, digits, 0.6, 10))
 noisy_cancer = cache(partial(mislabelled, tidy_cancer, 0.5, 2))
-few_windows, few_more_windows, half_plays = cache(partial(few_plays, 240)), cache(partial(few_plays, 320)), cache(halves)
+few_windows, few_more_windows = cache(partial(few_plays, 240)), cache(partial(few_plays, 320))
+half_plays = cache(halves)
 
 TUNING = (
     entry("softmax-digits", LINE, DIGITS, partial(zero_line, 64, 10), digits, classify, SGD_PLAIN,

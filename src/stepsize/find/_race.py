@@ -15,8 +15,11 @@ from stepsize.state import Captured
 from stepsize.task import Startable, Trial, led
 
 # Why these, and what they were chosen by: docs/decisions/0013-finder.md
-# Each rung: the length of its runs as a share of the budget, and the distance of its rates in decades.
-RUNGS = ((0.025, 1.0), (0.05, 0.5), (0.16, 0.35))
+# Each rung: the length of its runs as a share of the budget, and the distance of its rates in decades. The last one has
+# two rates: at that length two tell more than three that are shorter.
+RUNGS = ((0.02, 1.0), (0.04, 0.5), (0.22, 0.35))
+AMPLE = 1.5  # whole runs in a budget, from which on the last rung has three rates instead of two,
+SHORTER = 0.75  # and this part of its length
 SHORTEST = 8  # steps; a shorter run says nothing about a schedule
 FIRST = (-3, -2, -1, 0)  # decades tried at once, before walking on
 LATER = 4  # how many times as long a rung is repeated when nothing was learnt
@@ -26,9 +29,9 @@ NOISE = 0.03  # share of the best progress that the probe's standard error may b
 OVER = 4.0  # times the budget that may be spent while nothing is learnt
 RUNS = 5  # that a rung and the one after it take, about
 WORTH = 1.5  # how many times as long runs must be to be tried again
-DRIFT = 0.4  # share of the drift between the last rungs that is believed to go on with each doubling
+DRIFT = 0.2  # share of the drift between the last rungs that is believed to go on with each doubling
 FARTHEST = (-0.5, 0.25)  # decades that it may lead to
-WALK = 0.005  # share of the best progress by which a rate at the last rung's border must lead for another run
+WALK = 0.1  # share of the best progress by which a rate at the last rung's border must lead for another run
 MARGIN = 0.25  # decades kept below the lowest rate that breaks a run
 CAUTION = 0.01  # decades stepped back, times the square of the doublings to a whole run: too high costs more
 MOST = 0.3  # decades stepped back at most
@@ -77,26 +80,27 @@ class Race:
             # a flat start may only need more steps: the highest rates that hold are the ones to ask
             self.tell(rung, "nothing learnt yet: longer")
             holding = [each for each in sorted(rung.results) if each not in rung.hopeless][-2:]
-            rung = self.explore(self.rung(longer, rung.distance), holding or decades)
+            rung = self.explore(self.rung(longer, rung.distance, later=True), holding or decades)
         if not rung.learnt and not rung.certain:
             return self.nothing(
                 f"no signal: nothing was learnt at any rate from {self.low:g} to {self.high:g} in {rung.length} steps"
             )
-        self.tell(rung, f"best near {10**rung.vertex:.2g}")
+        self.tell(rung, f"best near {10 ** self.inside(rung.vertex):.2g}")
         rungs: list[Rung] = [rung]
-        steps: tuple[tuple[float, float], ...] = RUNGS[1:]
-        if self.length(steps[-1][0]) <= rung.length:
-            steps = steps[:1]  # after a flat start the runs may be as long as they get already
-        for share, distance in steps:
-            length = max(rung.length, self.length(share))
-            middle = rung.vertex if length > rung.length else rung.best  # which is not trained again
-            around = [middle + each * distance for each in (-1, 0, 1)]
-            last = share == RUNGS[-1][0]
-            rung = self.explore(
-                self.rung(length, distance, believed=True), [e for e in around if self.allowed(e)], WALK * last
-            )
+        ample = self.budget.steps >= AMPLE * self.total
+        share, distance = RUNGS[-1]
+        last = self.length(SHORTER * share if ample else share), distance
+        steps = [(self.length(share), distance) for share, distance in RUNGS[1:-1]] + [last]
+        # after a flat start, or on a small budget, the runs are as long already, and halves of a decade will do
+        for length, distance in [each for each in steps if each[0] > rung.length] or [(rung.length, RUNGS[1][1])]:
+            two = (length, distance) == last and not ample
+            longer = length > rung.length  # else the best is known already, and stays in the middle
+            middle = self.inside(rung.vertex, two * distance / 2) if longer else rung.best
+            around = [middle + each * distance for each in ((-0.5, 0.5) if two else (-1, 0, 1))]
+            rates = [each for each in around if self.allowed(each)] or [middle]
+            rung = self.explore(self.rung(length, distance, believed=True), rates, WALK * two)
             rungs.append(rung)
-            self.tell(rung, f"best near {10**rung.vertex:.2g}")
+            self.tell(rung, f"best near {10 ** self.inside(rung.vertex):.2g}")
         return self.conclude(rungs)
 
     def longer(self, rung: Rung) -> int:
@@ -120,13 +124,19 @@ class Race:
             taken = led(lambda: (time.perf_counter() - began) / min(SHORTEST, self.total))
             self.budget = Budget(max(1.0, self.budget.seconds / taken), self.budget.seconds)
 
-    def rung(self, length: int, distance: float, *, believed: bool = False) -> Rung:
+    def rung(self, length: int, distance: float, *, believed: bool = False, later: bool = False) -> Rung:
         """A rung with nothing tried."""
-        return Rung(length, distance, self.initial[: self.probe(length)], believed)
+        return Rung(length, distance, self.initial[: self.probe(length)], believed, later)
 
     def allowed(self, exponent: float) -> bool:
         """Whether a rate is in the range."""
         return math.log10(self.low) - 1e-9 <= exponent <= math.log10(self.high) + 1e-9
+
+    def inside(self, exponent: float, room: float = 0.0) -> float:
+        """The nearest exponent in the range, so far from its ends; the middle of a range that is too narrow."""
+        low, high = math.log10(self.low), math.log10(self.high)
+        room = min(room, (high - low) / 2)
+        return max(low + room, min(high - room, exponent))
 
     def before(self, exponent: float) -> tuple[float, ...]:
         """The loss before training, on the batches that runs are scored on."""
@@ -201,19 +211,19 @@ class Race:
 
     def conclude(self, rungs: list[Rung]) -> Finding:
         """The answer, from all rungs in which something was learnt."""
+        rungs = [rung for rung in rungs if rung.learnt] or rungs
         last = rungs[-1]
         alike = last.alike(FLAT)
         flat = [each for each in alike if each <= last.best]
         drift = self.drift(rungs) if len(alike) == 1 else 0.0  # where noise decides it says nothing of the way on
-        at = last.vertex + drift
+        at = self.inside(last.vertex + drift)
         # of equals the lower, and in any case a little less
         lower = min(at - min(MOST, CAUTION * math.log2(self.total / last.length) ** 2), flat[0] + drift)
         breaks = min((each for rung in rungs for each in rung.broken() if each > last.best), default=math.inf)
-        bounds = math.log10(self.low), math.log10(self.high)
-        chosen = max(min(lower, breaks - MARGIN), bounds[0])
-        low = max(min(chosen, last.vertex) - BELOW, bounds[0])
-        high = min(max(chosen + ABOVE, min(last.vertex + 0.1, breaks)), bounds[1])
-        verdict = f"lowest loss at {10**last.vertex:.3g}"
+        chosen = self.inside(min(lower, breaks - MARGIN))
+        low = self.inside(min(chosen, last.vertex) - BELOW)
+        high = self.inside(max(chosen + ABOVE, min(last.vertex + 0.1, breaks)))
+        verdict = f"lowest loss at {10 ** self.inside(last.vertex):.3g}"
         if len(alike) > 1:
             span = f"{10 ** alike[0]:.3g} to {10 ** alike[-1]:.3g}"
             verdict = f"rates from {span} are indistinguishable: the lower is taken"
@@ -232,8 +242,9 @@ class Race:
 
     def drift(self, rungs: list[Rung]) -> float:
         """Decades by which the best rate moves on from the last rung to a whole run."""
-        last, before = rungs[-1], rungs[-2]
-        if last.length <= before.length:
+        last = rungs[-1]
+        before = next((rung for rung in reversed(rungs) if rung.length < last.length), None)
+        if before is None:
             return 0.0
         each = (last.vertex - before.vertex) / math.log2(last.length / before.length)
         low, high = FARTHEST

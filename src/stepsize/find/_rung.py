@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from stepsize.engine import Result
 
 CERTAIN = 3.0  # standard errors that progress must have to be no accident
-LEARNT = 0.05  # share of the initial loss that must be gone before a rung is believed
+LEARNT = 0.02  # share of the initial loss that must be gone before a rung is believed
+LATER = 0.25  # part of that share which will do after a flat start, if it is no accident
+CURVED = 0.4  # share of the progress that is usually lost a decade from the best
+BEYOND = 0.5  # distances that the best may lie beyond the rates tried
 STEEP = 3.0  # how much steeper one side of a valley may be for a parabola through it
 LOST = 0.5  # a rate that loses this share of the best progress of its rung breaks the run
 
@@ -33,6 +36,7 @@ class Rung:
         distance: between neighbouring exponents, in decades.
         initial: the loss before training, on each batch of the probe or once.
         believed: whether something was learnt in shorter runs already.
+        later: whether nothing was learnt in shorter runs.
         results: what was trained.
     """
 
@@ -40,6 +44,7 @@ class Rung:
     distance: float
     initial: tuple[float, ...]
     believed: bool = False
+    later: bool = False
     results: dict[float, Result] = field(default_factory=dict)
 
     @property
@@ -72,7 +77,9 @@ class Rung:
 
         How frequent the classes are is soon learnt, and then nothing for long: a plateau is not believed.
         """
-        return self.gained > (0.0 if self.believed else LEARNT * abs(self.start))
+        if self.believed or (self.later and self.certain):
+            return self.gained > (0.0 if self.believed else LATER * LEARNT * abs(self.start))
+        return self.gained > LEARNT * abs(self.start)
 
     @property
     def certain(self) -> bool:
@@ -91,13 +98,26 @@ class Rung:
 
     @property
     def vertex(self) -> float:
-        """The exponent of the lowest loss between the rates tried: of the parabola through the best three."""
-        below, best, above = self.best - self.distance, self.best, self.best + self.distance
-        if self.near(below) not in self.results or self.near(above) not in self.results:
-            return best
-        low, high = (min(self.score(self.near(each)), self.start) - self.score(best) for each in (below, above))
+        """The exponent of the lowest loss: of the parabola through the best rate and its neighbours.
+
+        With one neighbour it is a parabola as curved as they usually are.
+        """
+        low, high = self.behind(-1), self.behind(1)
+        if low is None or high is None:
+            side, gap = (1, high) if low is None else (-1, low)
+            if gap is None or not self.gained > 0:
+                return self.best
+            away = gap / (2 * CURVED * self.gained * self.distance)  # decades from the middle of the two
+            return self.best + side * max(self.distance / 2 - away, -BEYOND * self.distance)
         low, high = min(low, STEEP * high), min(high, STEEP * low)
-        return best + self.distance * (low - high) / (2 * (low + high)) if low + high > 0 else best
+        return self.best + self.distance * (low - high) / (2 * (low + high)) if low + high > 0 else self.best
+
+    def behind(self, side: int) -> float | None:
+        """By how much the best rate's neighbour below (-1) or above (1) is behind it; None if there is none."""
+        neighbour = self.near(self.best + side * self.distance)
+        if neighbour not in self.results:
+            return None
+        return max(0.0, min(self.score(neighbour), self.start) - self.score(self.best))
 
     def near(self, exponent: float) -> float:
         """The exponent tried that is this one but for rounding, if there is one."""
@@ -123,6 +143,6 @@ class Rung:
             behind = self.score(exponent) - best.score
             probed = self.results[exponent].probed
             error = spread(probed, best.probed) / math.sqrt(max(1, len(probed)))
-            if behind <= min(2 * error, share * self.gained):
+            if exponent == self.best or behind <= min(2 * error, share * self.gained):
                 found.append(exponent)
         return found
