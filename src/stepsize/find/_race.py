@@ -37,6 +37,7 @@ CAUTION = 0.01  # decades stepped back, times the square of the doublings to a w
 MOST = 0.3  # decades stepped back at most
 FLAT = 0.01  # share of the best progress beyond which noise is no excuse
 BELOW, ABOVE = 0.25, 0.45  # decades that the interval reaches below and above the answer
+FINE = 0.1  # share of the best progress that a rate of the last rung may miss to be in it
 
 Progress = Callable[[int, int, str], None]
 
@@ -221,8 +222,9 @@ class Race:
         lower = min(at - min(MOST, CAUTION * math.log2(self.total / last.length) ** 2), flat[0] + drift)
         breaks = min((each for rung in rungs for each in rung.broken() if each > last.best), default=math.inf)
         chosen = self.inside(min(lower, breaks - MARGIN))
-        low = self.inside(min(chosen, last.vertex) - BELOW)
-        high = self.inside(max(chosen + ABOVE, min(last.vertex + 0.1, breaks)))
+        fine = [each for each in last.results if last.score(each) <= last.score(last.best) + FINE * last.gained]
+        low = self.inside(min(chosen - BELOW, last.vertex - BELOW, *fine))
+        high = self.inside(max(chosen + ABOVE, min(last.vertex + 0.1, breaks), *fine))
         verdict = f"lowest loss at {10 ** self.inside(last.vertex):.3g}"
         if len(alike) > 1:
             span = f"{10 ** alike[0]:.3g} to {10 ** alike[-1]:.3g}"
