@@ -17,9 +17,9 @@ from stepsize.task import Startable, Trial, led
 # Why these, and what they were chosen by: docs/decisions/0013-finder.md
 # Each rung: the length of its runs as a share of the budget, and the distance of its rates in decades. The last one has
 # two rates: at that length two tell more than three that are shorter.
-RUNGS = ((0.02, 1.0), (0.04, 0.5), (0.22, 0.35))
+RUNGS = ((0.02, 1.0), (0.04, 0.5), (0.25, 0.35))
 AMPLE = 1.5  # whole runs in a budget, from which on the last rung has three rates instead of two,
-SHORTER = 0.75  # and this part of its length
+SHORTER = 0.66  # and this part of its length
 SHORTEST = 8  # steps; a shorter run says nothing about a schedule
 FIRST = (-3, -2, -1, 0)  # decades tried at once, before walking on
 LATER = 4  # how many times as long a rung is repeated when nothing was learnt
@@ -33,7 +33,8 @@ DRIFT = 0.2  # share of the drift between the last rungs that is believed to go 
 FARTHEST = (-0.5, 0.25)  # decades that it may lead to
 WALK = 0.1  # share of the best progress by which a rate at the last rung's border must lead for another run
 MARGIN = 0.25  # decades kept below the lowest rate that breaks a run
-CAUTION = 0.01  # decades stepped back, times the square of the doublings to a whole run: too high costs more
+CAUTION = 0.03  # decades stepped back, times the square of the doublings to a whole run: too high costs more;
+NEAR = 2.0  # which the first two doublings do not count for
 MOST = 0.3  # decades stepped back at most
 FLAT = 0.01  # share of the best progress beyond which noise is no excuse
 BELOW, ABOVE = 0.25, 0.45  # decades that the interval reaches below and above the answer
@@ -219,7 +220,8 @@ class Race:
         drift = self.drift(rungs) if len(alike) == 1 else 0.0  # where noise decides it says nothing of the way on
         at = self.inside(last.vertex + drift)
         # of equals the lower, and in any case a little less
-        lower = min(at - min(MOST, CAUTION * math.log2(self.total / last.length) ** 2), flat[0] + drift)
+        beyond = max(0.0, math.log2(self.total / last.length) - NEAR)
+        lower = min(at - min(MOST, CAUTION * beyond**2), flat[0] + drift)
         breaks = min((each for rung in rungs for each in rung.broken() if each > last.best), default=math.inf)
         chosen = self.inside(min(lower, breaks - MARGIN))
         fine = [each for each in last.results if last.score(each) <= last.score(last.best) + FINE * last.gained]
