@@ -11,7 +11,8 @@ import torch
 from stepsize import Task, Trial, find
 from stepsize.engine import Result
 from stepsize.find import Budget, budget_of
-from stepsize.find._rung import CURVED, Rung
+from stepsize.find._race import DRIFT
+from stepsize.find._rung import BEYOND, CURVED, Rung
 from stepsize.task import task_named
 
 
@@ -66,7 +67,14 @@ def test_the_same_search_gives_the_same_answer_and_every_trial_is_kept():
 
 def test_it_walks_on_where_the_best_is_at_the_border_and_says_so_at_the_end_of_the_range():
     far = find(bowl([1e-4]))
-    assert far.rate == pytest.approx(100)  # the last rung is two doublings from a whole run: nothing is stepped back
+
+    def vertex(distance, steps):  # of gradient descent on h x^2 / 2, from 100 and the rate tried below
+        below, best = (0.5 * (1 - 1e-4 * 10**exponent) ** (2 * steps) for exponent in (2 - distance, 2))
+        away = (below - best) / (2 * CURVED * (0.5 - best) * distance)
+        return 2 - max(distance / 2 - away, -BEYOND * distance)
+
+    drift = DRIFT * (vertex(0.35, 50) - vertex(1, 8)) * math.log2(200 / 50) / math.log2(50 / 8)
+    assert far.rate == pytest.approx(10 ** (2 + drift), rel=0.005)
     assert max(result.trial.settings["lr"] for result in far.results) <= 100 * (1 + 1e-9)
     assert "still improving at the border" in far.verdict
     assert find(bowl([1e-4]), high=1e6).rate > 1e3

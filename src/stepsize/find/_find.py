@@ -32,8 +32,8 @@ def find(
     """Find a learning rate by a handful of short real runs with the schedule that will be used.
 
     Rates a decade apart are trained for a 50th of the budget, three half a decade apart for a 25th, and two around the
-    best of these for a quarter, or three for a sixth from 1.5 runs on. Every run starts from the same weights and sees the same batches, and is scored on
-    the same fresh ones. Where the best is at the border the race walks on, as far as low and high allow; where nothing
+    best of these for a quarter, or three for a sixth from 1.5 runs on. Every run starts from the same weights and sees
+    the same batches, and is scored on the same fresh ones. Where the best is at the border the race walks on, as far as low and high allow; where nothing
     was learnt the runs get longer. The answer lies between the rates tried, a little below the best, since too high
     costs more than too low.
 

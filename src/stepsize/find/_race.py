@@ -219,7 +219,7 @@ class Race:
         flat = [each for each in alike if each <= last.best]
         drift = self.drift(rungs) if len(alike) == 1 else 0.0  # where noise decides it says nothing of the way on
         at = self.inside(last.vertex + drift)
-        # of equals the lower, and in any case a little less
+        # of equals the lower; not above the best one that was tried, and far from a whole run a little less
         beyond = max(0.0, math.log2(self.total / last.length) - NEAR)
         lower = min(at - min(MOST, CAUTION * beyond**2), flat[0] + drift)
         breaks = min((each for rung in rungs for each in rung.broken() if each > last.best), default=math.inf)
