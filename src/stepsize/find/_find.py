@@ -33,9 +33,9 @@ def find(
 
     Rates a decade apart are trained for a 50th of the budget, three half a decade apart for a 25th, and two around the
     best of these for a quarter, or three for a sixth from 1.5 runs on. Every run starts from the same weights and sees
-    the same batches, and is scored on the same fresh ones. Where the best is at the border the race walks on, as far as low and high allow; where nothing
-    was learnt the runs get longer. The answer lies between the rates tried, a little below the best, since too high
-    costs more than too low.
+    the same batches, and is scored on the same fresh ones. Where the best is at the border the race walks on, as far as
+    low and high allow; where nothing was learnt the runs get longer. The answer is the vertex of a parabola, a little
+    lower where runs break or the last ones were far from a whole one, since too high costs more than too low.
 
     Where the task's ``model`` gives one live object each time, it is put back before each run and at the end, and the
     verdict says so; then runs are trained one after the other.
