@@ -138,18 +138,8 @@ class Job:
 
         try:
             with self.screen.progress(f"find {self.task.name}", self.steps) as bar:
-                finding = find(
-                    self.task,
-                    budget=budget,
-                    low=low,
-                    high=high,
-                    seed=self.seed,
-                    steps=self.steps,
-                    engine=self._engine_here(),
-                    on_result=written,
-                    progress=bar,
-                    **self._axes(),
-                )
+                asked = self._asked(low, high, budget)
+                finding = find(self.task, on_result=written, progress=bar, **asked)
                 bar(finding.cost.steps, finding.cost.steps, "done")
         except KeyboardInterrupt:
             self.folder.write(status="interrupted while finding a rate")
@@ -162,6 +152,11 @@ class Job:
         self.screen.say(str(finding))
         self._tell_engine()
         return finding
+
+    def _asked(self, low: float, high: float, budget: str | None) -> dict[str, Any]:
+        """What both searches are told."""
+        where = {"budget": budget, "low": low, "high": high, "engine": self._engine_here()}
+        return {**where, "seed": self.seed, "steps": self.steps, **self._axes()}
 
     def _engine_here(self) -> Engine:
         """The engine of the search; one that chooses keeps its choice in the run folder."""
@@ -192,18 +187,7 @@ class Job:
         """Find a plan, and go on with the best one; all candidates are written down."""
         try:
             with self.screen.progress(f"plans for {self.task.name}", 1) as bar:
-                found = find_plan(
-                    self.task,
-                    over,
-                    budget=budget,
-                    low=low,
-                    high=high,
-                    seed=self.seed,
-                    steps=self.steps,
-                    engine=self._engine_here(),
-                    progress=bar,
-                    **self._axes(),
-                )
+                found = find_plan(self.task, over, progress=bar, **self._asked(low, high, budget))
         except KeyboardInterrupt:
             self.folder.write(status="interrupted while finding a plan")
             raise StoppedError(f"stopped while finding a plan; nothing is known yet of {self.folder.path}") from None

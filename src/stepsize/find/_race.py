@@ -88,7 +88,11 @@ class Race:
                 f"no signal: nothing was learnt at any rate from {self.low:g} to {self.high:g} in {rung.length} steps"
             )
         self.tell(rung, f"best near {10 ** self.inside(rung.vertex):.2g}")
-        rungs: list[Rung] = [rung]
+        return self.conclude(self.closer(rung))
+
+    def closer(self, rung: Rung) -> list[Rung]:
+        """The first rung in which something was learnt, and those after it: longer runs at rates closer together."""
+        rungs = [rung]
         ample = self.budget.steps >= AMPLE * self.total
         share, distance = RUNGS[-1]
         last = self.length(SHORTER * share if ample else share), distance
@@ -96,14 +100,14 @@ class Race:
         # after a flat start, or on a small budget, the runs are as long already, and halves of a decade will do
         for length, distance in [each for each in steps if each[0] > rung.length] or [(rung.length, RUNGS[1][1])]:
             two = (length, distance) == last and not ample
-            longer = length > rung.length  # else the best is known already, and stays in the middle
-            middle = self.inside(rung.vertex, two * distance / 2) if longer else rung.best
+            # of runs as long as before, the best is known already, and stays in the middle
+            middle = self.inside(rung.vertex, two * distance / 2) if length > rung.length else rung.best
             around = [middle + each * distance for each in ((-0.5, 0.5) if two else (-1, 0, 1))]
             rates = [each for each in around if self.allowed(each)] or [middle]
             rung = self.explore(self.rung(length, distance, believed=True), rates, WALK * two)
             rungs.append(rung)
             self.tell(rung, f"best near {10 ** self.inside(rung.vertex):.2g}")
-        return self.conclude(rungs)
+        return rungs
 
     def longer(self, rung: Rung) -> int:
         """Steps of the next runs where nothing was learnt; those of the rung if that would cost too much."""
@@ -216,23 +220,29 @@ class Race:
         rungs = [rung for rung in rungs if rung.learnt] or rungs
         last = rungs[-1]
         alike = last.alike(FLAT)
-        flat = [each for each in alike if each <= last.best]
         drift = self.drift(rungs) if len(alike) == 1 else 0.0  # where noise decides it says nothing of the way on
         at = self.inside(last.vertex + drift)
         # of equals the lower; not above the best one that was tried, and far from a whole run a little less
         beyond = max(0.0, math.log2(self.total / last.length) - NEAR)
-        lower = min(at - min(MOST, CAUTION * beyond**2), flat[0] + drift)
+        lower = min(at - min(MOST, CAUTION * beyond**2), alike[0] + drift)
         breaks = min((each for rung in rungs for each in rung.broken() if each > last.best), default=math.inf)
         chosen = self.inside(min(lower, breaks - MARGIN))
         fine = [each for each in last.results if last.score(each) <= last.score(last.best) + FINE * last.gained]
         low = self.inside(min(chosen - BELOW, last.vertex - BELOW, *fine))
         high = self.inside(max(chosen + ABOVE, min(last.vertex + 0.1, breaks), *fine))
+        rate = float(f"{10**chosen:.3g}")
+        interval = min(rate, max(self.low, 10**low)), max(rate, min(self.high, 10**high))
+        verdict = self.verdict(last, alike, at if abs(drift) > 0.02 else None, breaks)
+        return Finding(rate, *interval, verdict, last.start, tuple(self.results), self.cost(), tuple(self.stages))
+
+    def verdict(self, last: Rung, alike: list[float], drifted: float | None, breaks: float) -> str:
+        """The conclusion in words; exponents of rates that nothing tells apart, of the drift's end, of what breaks."""
         verdict = f"lowest loss at {10 ** self.inside(last.vertex):.3g}"
         if len(alike) > 1:
             span = f"{10 ** alike[0]:.3g} to {10 ** alike[-1]:.3g}"
             verdict = f"rates from {span} are indistinguishable: the lower is taken"
-        elif abs(drift) > 0.02:
-            verdict += f", drifting to {10**at:.3g} by the end of a whole run"
+        elif drifted is not None:
+            verdict += f", drifting to {10**drifted:.3g} by the end of a whole run"
         if self.live is not None:
             verdict += "; the model is one live object, put back before each run"
         if breaks < math.inf:
@@ -240,9 +250,7 @@ class Race:
         ends = (min(last.results), -last.distance), (max(last.results), last.distance)
         if any(last.best == end and not self.allowed(end + step) for end, step in ends):
             verdict += "; still improving at the border"
-        rate = float(f"{10**chosen:.3g}")
-        interval = min(rate, max(self.low, 10**low)), max(rate, min(self.high, 10**high))
-        return Finding(rate, *interval, verdict, last.start, tuple(self.results), self.cost(), tuple(self.stages))
+        return verdict
 
     def drift(self, rungs: list[Rung]) -> float:
         """Decades by which the best rate moves on from the last rung to a whole run."""
