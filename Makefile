@@ -47,6 +47,8 @@ bench: $(READY)  ## full-count measurements; logs go to benchmarks/logs
 	$(BIN)/python benchmarks/finders/oracle.py
 	$(BIN)/python benchmarks/finders/measure.py --set tuning
 	$(BIN)/python benchmarks/finders/measure.py --set report
+	$(BIN)/python benchmarks/finders/intervals.py
+	$(BIN)/python benchmarks/finders/scale.py
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "stepsize needs Python 3.11 or newer"'

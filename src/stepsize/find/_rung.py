@@ -77,9 +77,9 @@ class Rung:
 
         How frequent the classes are is soon learnt, and then nothing for long: a plateau is not believed.
         """
-        if self.believed or (self.later and self.certain):
-            return self.gained > (0.0 if self.believed else LATER * LEARNT * abs(self.start))
-        return self.gained > LEARNT * abs(self.start)
+        if self.believed:
+            return self.gained > 0.0
+        return self.gained > LEARNT * (LATER if self.later and self.certain else 1.0) * abs(self.start)
 
     @property
     def certain(self) -> bool:
