@@ -252,6 +252,12 @@ def test_a_step_is_timed_among_members_of_one_kind():
     assert operations > 20
 
 
+def test_little_work_is_done_as_it_comes():
+    engine = Auto(workers=1)
+    list(engine(task_named("linear-regression"), [Trial("linear-regression", {"lr": lr}, 0, 20) for lr in (0.01, 0.1)]))
+    assert (engine.choice.name, engine.choice.why) == ("serial", "serial: 2 trials of 20 steps, less than 1 s")
+
+
 def test_the_command_line_takes_engines_by_name_and_says_what_auto_chose(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ["linear-regression", "--steps", "20", "--engine"]
