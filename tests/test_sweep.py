@@ -31,6 +31,7 @@ from stepsize.sweep._axes import seeds_of, settings_of
 from stepsize.sweep._store import POINTS, thinned
 from stepsize.task import task_named
 from stepsize.task import train as train_to_end
+from stepsize.task.built_in._quadratic import bowl
 
 TASK = task_named("linear-regression")
 RATES = [0.003, 0.03, 0.3, 3.0]
@@ -198,6 +199,10 @@ def test_another_task_length_or_recipe_is_refused_and_nothing_is_touched(tmp_pat
     with pytest.raises(SweepFileError, match=r"clip None.*2.0"):
         sweep(replace(TASK, clip=2.0), [0.1], folder=folder, steps=30, engine=serial)
     assert figures(Sweep.open(folder)) == before
+    bowls = tmp_path / "bowls"
+    sweep(bowl([1, 10]), [0.1], folder=bowls, steps=30, engine=serial)
+    with pytest.raises(SweepFileError, match=r"eigenvalues \[1.0, 10.0\].*\[1.0, 4.0\]"):
+        sweep(bowl([1, 4]), [0.1], folder=bowls, steps=30, engine=serial)
 
 
 def test_a_changed_task_file_is_said(tmp_path):

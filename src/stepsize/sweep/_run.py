@@ -132,7 +132,7 @@ def chosen_engine(task: Startable, trials: int) -> Engine:
 
 
 def facts_of(task: Startable, steps: int) -> dict[str, Any]:
-    """What all trials of a sweep share, as plain data: the task's name and recipe, and their length.
+    """What all trials of a sweep share, as plain data: the task's name, recipe and facts, and their length.
 
     Args:
         task: whose trials they are.
@@ -145,7 +145,7 @@ def facts_of(task: Startable, steps: int) -> dict[str, Any]:
         'quadratic'
     """
     own = {name: getattr(task, name) for name in FACTS if hasattr(task, name)}
-    return {"task": task.name, "steps": steps, **own}
+    return {**getattr(task, "facts", {}), "task": task.name, "steps": steps, **own}
 
 
 def _warn_of_change(store: Store, task: Startable) -> None:

@@ -146,8 +146,8 @@ class Store:
             self._db.executemany("INSERT INTO sweep VALUES (?, ?)", said)
             return
         for name, value in facts.items():
-            if name in before and json.loads(before[name]) != value:
-                was, now = json.loads(before[name]), value
+            was, now = json.loads(before.get(name, "null")), json.loads(json.dumps(value))
+            if name in before and was != now:
                 raise SweepFileError(
                     f"{self.folder} holds a sweep with {name} {was!r}, and this one has {now!r}; choose another folder"
                 )
