@@ -2,6 +2,7 @@
 
 import io
 import os
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -434,18 +435,19 @@ def test_dropped_words_are_unknown_and_padding_stays(sets):
 # networks
 
 
-def test_what_is_moved_and_mirrored_is_still_the_image():
+@pytest.mark.parametrize("edge", [2, 4])
+def test_what_is_moved_and_mirrored_is_still_the_image(edge):
     pixels = torch.randint(1, 256, (200, 6, 7, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    changed = crop_and_flip(pixels, torch.Generator().manual_seed(1))
-    edged = torch.nn.functional.pad(pixels, (0, 0, 4, 4, 4, 4))
+    changed = crop_and_flip(edge)(pixels, torch.Generator().manual_seed(1))
+    edged = torch.nn.functional.pad(pixels, (0, 0, edge, edge, edge, edge))
     places = set()
     for image, wide in zip(changed, edged, strict=True):
-        cuts = {(y, x): wide[y : y + 6, x : x + 7] for y in range(9) for x in range(9)}
+        cuts = {(y, x): wide[y : y + 6, x : x + 7] for y, x in product(range(2 * edge + 1), repeat=2)}
         found = [(*at, False) for at, cut in cuts.items() if torch.equal(image, cut)]
         found += [(*at, True) for at, cut in cuts.items() if torch.equal(image, cut.flip(1))]
         assert found
         places.add(found[0])
-    assert {place[0] for place in places} == {place[1] for place in places} == set(range(9))
+    assert {place[0] for place in places} == {place[1] for place in places} == set(range(2 * edge + 1))
     assert {place[2] for place in places} == {False, True}
 
 
