@@ -435,7 +435,7 @@ def test_dropped_words_are_unknown_and_padding_stays(sets):
 # networks
 
 
-@pytest.mark.parametrize("edge", [2, 4])
+@pytest.mark.parametrize("edge", [1, 4])
 def test_what_is_moved_and_mirrored_is_still_the_image(edge):
     pixels = torch.randint(1, 256, (200, 6, 7, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     changed = crop_and_flip(edge)(pixels, torch.Generator().manual_seed(1))

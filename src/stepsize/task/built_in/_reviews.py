@@ -16,7 +16,6 @@ from stepsize.task.built_in import _data, _figures
 from stepsize.task.built_in._data import IMDB, ROTTEN_TOMATOES, Source
 from stepsize.task.built_in._words import PADDING, UNKNOWN, Texts, numbered, vocabulary_of, words_of
 
-DROPPED = 0.1  # share of a training text's words that are made unknown
 CHUNK = 250  # texts measured at once
 
 
@@ -102,13 +101,14 @@ def optimizer(parameters: Iterable[Tensor], lr: float) -> Optimizer:
     return AdamW(parameters, lr=lr, weight_decay=0.01)
 
 
-def review_task(source: Source, longest: int, scored: int, dropout: float = 0.0, **recipe: Any) -> Task:
+def review_task(source: Source, longest: int, scored: int, dropped: float, dropout: float = 0.0, **recipe: Any) -> Task:
     """A task over a set of texts in classes.
 
     Args:
         source: the data set.
         longest: words of a text that are read.
         scored: training texts that rates are compared by.
+        dropped: share of a training text's words that are made unknown.
         dropout: of the embedding.
         recipe: the task's name, steps, batch size and so on.
     """
@@ -121,8 +121,8 @@ def review_task(source: Source, longest: int, scored: int, dropout: float = 0.0,
 
         def make(picked: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
             numbers = train.padded(picked)
-            dropped = (torch.rand(numbers.shape, generator=generator) < DROPPED) & (numbers != PADDING)
-            return numbers.masked_fill(dropped, UNKNOWN), train.labels[picked]
+            unknown = (torch.rand(numbers.shape, generator=generator) < dropped) & (numbers != PADDING)
+            return numbers.masked_fill(unknown, UNKNOWN), train.labels[picked]
 
         return Shuffled(len(train), size, generator, make, lengths=train.lengths)
 
@@ -165,6 +165,7 @@ imdb = review_task(
     IMDB,
     longest=400,
     scored=2_500,
+    dropped=0.2,
     name="imdb",
     batch_size=64,
     steps=1_053,  # 3 epochs of 351
@@ -174,6 +175,7 @@ rotten_tomatoes = review_task(
     ROTTEN_TOMATOES,
     longest=60,
     scored=5_000,
+    dropped=0.1,
     dropout=0.5,  # few texts: without it the rate with the lowest training loss is one that overfits
     name="rotten-tomatoes",
     batch_size=32,
