@@ -222,7 +222,7 @@ CASES = {
     "on_result": [3, "f"],
     "progress": [3, "f"],
     "evaluate_every": {"Task": [*LENGTHS, 0, 1.5, "0ep"], "default": optional(WHOLE)},
-    "facts": [None, 3, ["rotation"]],
+    "facts": [None, 3, ["rotation"], {"rotation": {1, 2}}],
     "trials": {"serial": [None, 3], "chosen_engine": []},
     "ax": [3, "axes"],
     "width": POSITIVE,

@@ -53,7 +53,7 @@ class Bowl:
         """Theory's bound on a panel of losses by rate."""
         name = bound_named(self.eigenvalues, self.momentum)
         ax.axvline(self.bound, color=RED, linewidth=1.5, label=f"theory: converges below {name}")
-        ax.legend(fontsize=8, loc="lower left")
+        ax.legend(fontsize=8)
 
     def panels(self, lines: Lines) -> list[Panel]:
         """The path, and each direction's distance from the bottom beside theory's."""

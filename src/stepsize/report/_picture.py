@@ -139,7 +139,7 @@ def _evidence(ax: Any, finding: dict[str, Any], bowl: Bowl | None) -> None:
     ax.set(xscale="log", xlabel="learning rate", ylabel=f"{what} after a short run")
     ax.set_yscale("linear" if what != LOSS or min(scores, default=1.0) <= 0 else "log")  # what is missed may be 0
     ax.set_title("How the rate was found", fontsize=10)
-    ax.legend(fontsize=8, loc="lower left")
+    ax.legend(fontsize=8)  # where it covers least
     if bowl is not None:
         bowl.mark_evidence(ax)
 

@@ -1,5 +1,6 @@
 """The supervised builder: a task from plain callables, trained with Control as any user would."""
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -123,8 +124,10 @@ class Task:
         object.__setattr__(self, "schedule", str(plan.lr))
         object.__setattr__(self, "feedback", plan.feedback)
         object.__setattr__(self, "evaluate_every", check_pause(self.evaluate_every))
-        if not isinstance(self.facts, Mapping):
-            raise TypeError(_check.message("facts", self.facts, "a mapping of plain data by name"))
+        try:
+            json.dumps({**self.facts})
+        except (TypeError, ValueError):
+            raise TypeError(_check.message("facts", self.facts, "a mapping of plain data by name")) from None
 
     def start(self, trial: Trial, watch: Iterable[Observer] = ()) -> Run:
         """A run at its first step.
