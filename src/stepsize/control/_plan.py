@@ -27,7 +27,8 @@ class Plan:
 
     Args:
         lr: a schedule or its text, a list with one for each parameter group, or a mapping from the groups' names
-            (patterns such as ``"*"`` too; the first that fits holds) or indices; constant when left out.
+            (patterns such as ``"*"`` too; the first that fits holds) or indices, where None leaves groups alone;
+            constant when left out.
         momentum: the same for the momentum (beta1 for Adam's kin); left alone when left out.
         weight_decay: the same for the weight decay; left alone when left out.
         clip: the largest global gradient norm let through: a number > 0, or a schedule that gives it; or another way of
@@ -226,7 +227,7 @@ def _value(name: str, value: Any, functions: Mapping[str, Callable[[float], floa
     if value is None:
         raise ValueError(f"{name} of the plan has no value; write a schedule behind it, or leave it out")
     if isinstance(value, dict):
-        return {key: _value(name, each, functions) for key, each in value.items()}
+        return {key: None if each == "none" else _value(name, each, functions) for key, each in value.items()}
     if isinstance(value, list):
         return [_value(name, each, functions) for each in value]
     if name == "feedback":

@@ -6,8 +6,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from stepsize import _check
-from stepsize.control._driver import Driver, Share
+from stepsize.control._driver import Driver
 from stepsize.control._extend import extended
+from stepsize.control._line import Share
 from stepsize.control._plan import Plan
 from stepsize.control.feedback import Steering, as_feedback
 
