@@ -77,7 +77,7 @@ def mark(saved: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], places: 
         for line in lines:
             if place in line.members:
                 index = line.members.index(place)
-                group[BASE + line.name] = line.shares[index].base
+                group[BASE + line.name] = line.shares[index].taken
                 group[WRITTEN + line.name] = line.values[index]
 
 

@@ -231,7 +231,7 @@ class Control(Governed):
 
     def _update(self, loss: Any, closure: Closure | None, advance: float) -> Step:
         beside = self._updater.beside
-        beside.inside = True
+        beside.inside = beside.stepped = True
         try:
             return self._updated(loss, closure, advance)
         finally:

@@ -266,7 +266,8 @@ def _drives(schedule: Schedule | None, group: Mapping[str, Any], hyperparameter:
     """Whether there is something to be driven: an optimizer without a rate is left alone where none is asked for."""
     if schedule is None:
         return False
-    return _has(group, hyperparameter) or hyperparameter != "lr" or schedule != constant()
+    nothing = isinstance(schedule, constant) and schedule.value == 1
+    return _has(group, hyperparameter) or hyperparameter != "lr" or not nothing
 
 
 def _has(group: Mapping[str, Any], hyperparameter: str) -> bool:

@@ -70,9 +70,21 @@ class Governor:
         ]
         self._end_marks = weakref.finalize(self, remove, handles)
         if remind:
-            if self.driver.idle:
-                _warn_of_zero(self.driver.idle)
+            self._say_zero()
             weakref.finalize(self, _remind, self.driver, self._began, caller())
+
+    def _say_zero(self) -> None:
+        """Groups that will never move: noted in the log, and warned of if there are no others."""
+        idle = self.driver.idle
+        for name in idle:
+            self.driver.say("idle", 0.0, name, "its base is 0, and so is its rate, whatever the schedule says")
+        if idle and len(idle) == len(self.driver.lines["lr"].members):
+            warnings.warn_explicit(
+                "every learning rate has a base of 0, and stays 0 whatever the schedule says; build the optimizer with "
+                "a rate, or give the rate itself by absolute(schedule)",
+                UserWarning,
+                *caller(),
+            )
 
     def retreat(self, position: float) -> None:
         """Take an update back that turns out not to have happened."""
@@ -220,14 +232,6 @@ class Marks:
         driver = self._driver()
         if driver is not None:
             driver.mark(optimizer, saved)
-
-
-def _warn_of_zero(groups: list[str]) -> None:
-    warnings.warn(
-        f"the learning rate of {', '.join(groups[:3])}{' and others' if len(groups) > 3 else ''} has a base of 0, and "
-        "stays 0 whatever the schedule says; give the group a rate, absolute(schedule), or None to leave it alone",
-        stacklevel=4,
-    )
 
 
 def _blind(driver: Driver, began: _Began) -> str:

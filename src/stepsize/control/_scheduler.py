@@ -107,8 +107,10 @@ class Scheduler(Governed, LRScheduler):
         """Take an optimizer over, as one just built."""
         self._governor = Governor({"": optimizer}, **self._arguments, position=position, initial=True)
         self._driver = self._governor.driver
-        for group, base in zip(optimizer.param_groups, self.base_lrs, strict=True):
-            group["initial_lr"] = base
+        bases = self._bases()
+        for name, group in zip(self._driver.names, optimizer.param_groups, strict=True):
+            if name in bases:
+                group["initial_lr"] = bases[name]
         self._optimizer = optimizer
         self._updates = Updates(optimizer, self._before)
         self._step_count = 1  # torch's count of calls, which trainers look at
@@ -144,12 +146,15 @@ class Scheduler(Governed, LRScheduler):
     @property
     def base_lrs(self) -> list[float]:  # type: ignore[override]
         """The base of each group."""
+        bases = self._bases()
+        return [bases.get(name, rate) for name, rate in self._driver.rates.items()]
+
+    def _bases(self) -> dict[str, float]:
         line = self._driver.lines["lr"]
-        bases = dict(zip(line.members, (share.base for share in line.shares), strict=True))
-        return [bases.get(place, rate) for place, rate in enumerate(self.get_last_lr())]
+        return {self._driver.names[member]: share.base for member, share in zip(line.members, line.shares, strict=True)}
 
     @property
-    def last_epoch(self) -> int:  # type: ignore[override]
+    def last_epoch(self) -> int:
         """Updates done, under torch's name.
 
         What trainers add to it changes nothing, since the optimizer is what moves the clock.

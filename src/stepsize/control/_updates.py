@@ -127,6 +127,7 @@ class Beside:
 
     Attributes:
         inside: whether ``Control.step`` is at work.
+        stepped: whether it ever was.
         wraps: whether an optimizer may leave its step out by itself.
         seen: real steps since ``Control.step`` began, where optimizers are wrapped.
         clip: what is to be done to the gradients just before the first real step.
@@ -138,7 +139,7 @@ class Beside:
         self.seen: list[bool | Tensor] = []
         self.clip: Callable[[], None] | None = None
         self.outside = self._twice = 0
-        self._stepped = self._said = False
+        self.stepped = self._said = False
         self._place = ("", 0)
         leaves = [(each, leaf) for each in optimizers for leaf in inner(each)]
         self.wraps = any(leaf is not each for each, leaf in leaves)
@@ -147,16 +148,13 @@ class Beside:
         self.handles = [handle for _, leaf in leaves for handle in hook(leaf, before, self._leave)]
 
     def begin(self) -> None:
-        """``Control.step`` is called."""
-        self._stepped = True
-        if self.outside:
-            self.outside = 0
-            self._twice += 1
-            if self._twice >= TWICE:
-                self._say(
-                    "updates beside control.step(), which updates too, so that each batch is applied twice; delete "
-                    "that line"
-                )
+        """``Control.step`` is called after a step that was not its own."""
+        self.outside = 0
+        self._twice += 1
+        if self._twice >= TWICE:
+            self._say(
+                "updates beside control.step(), which updates too, so each batch is applied twice; delete that line"
+            )
 
     def _enter(self, optimizer: Optimizer, *_: Any) -> None:
         if self.inside and self.clip is not None:
@@ -174,7 +172,7 @@ class Beside:
             return
         self.outside += 1
         self._place = caller()
-        if not self._stepped and self.outside >= FORGOTTEN:
+        if not self.stepped and self.outside >= FORGOTTEN:
             self._say(
                 f"was called {self.outside} times and control.step() never, so that the clock stands still and the "
                 "rate stays at its first value; write control.step(loss) instead"
