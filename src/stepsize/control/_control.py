@@ -230,24 +230,19 @@ class Control(Governed):
         return self._update(loss, None, 1.0 if advance is None else advance)
 
     def _update(self, loss: Any, closure: Closure | None, advance: float) -> Step:
-        beside = self._updater.beside
-        beside.inside = beside.stepped = True
-        try:
-            return self._updated(loss, closure, advance)
-        finally:
-            beside.inside = False
-
-    def _updated(self, loss: Any, closure: Closure | None, advance: float) -> Step:
         driver, updater = self._driver, self._updater
         if self._unsettled is not None:
             self._settle()
         driver.check()
         position, way, steering = driver.position, driver.plan.clip, self._governor.steering
-        names, values = driver.applied
+        names, values = driver.rated, driver.rates_now()
         if not self._observers and way is None and steering is None and closure is None and updater.is_plain:
             # nothing to be looked at: what follows, in short
+            beside = updater.beside
+            beside.inside = beside.stepped = True
             for optimizer in updater.optimizers:
                 optimizer.step()
+            beside.inside = False
             if self._zero:
                 for optimizer in updater.optimizers:
                     optimizer.zero_grad()

@@ -78,6 +78,10 @@ class Driver:
             self._check_stated()
         self.lines = {name: self._line(name, course, before) for name, course in self.plan.courses.items()}
         self._lines = list(self.lines.values())
+        members = self.lines["lr"].members
+        with_rate = [index for index, group in enumerate(self.roster.groups) if _has(group, "lr")]
+        self._alone = sorted(set(with_rate) - set(members))
+        self.rated = [self.names[index] for index in sorted({*members, *self._alone})]
         _bases.clear_marks(self.roster.groups)
         _bases.hold(self, self.roster.groups, self.lines)
 
@@ -129,17 +133,16 @@ class Driver:
     @property
     def rates(self) -> dict[str, float]:
         """The learning rate of each group that has one, by name."""
-        return dict(zip(*self.applied, strict=True))
+        return dict(zip(self.rated, self.rates_now(), strict=True))
 
-    @property
-    def applied(self) -> tuple[list[str], list[float]]:
-        """The groups that have a rate, and their rates; reads back only tensor rates that are left alone."""
+    def rates_now(self) -> list[float]:
+        """The rates of the groups that are named in ``rated``; reads back only tensor rates that are left alone."""
         line = self.lines["lr"]
-        if len(line.members) == len(self.roster.names):
-            return self.roster.names, line.values
-        there = {index: read_value(group) for index, group in enumerate(self.roster.groups) if _has(group, "lr")}
-        there |= dict(zip(line.members, line.values, strict=True))
-        return [self.names[index] for index in sorted(there)], [there[index] for index in sorted(there)]
+        if not self._alone:
+            return line.values
+        driven = dict(zip(line.members, line.values, strict=True))
+        others = {index: read_value(self.roster.groups[index]) for index in self._alone}
+        return [value for _, value in sorted((driven | others).items())]
 
     @property
     def idle(self) -> list[str]:

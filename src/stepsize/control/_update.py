@@ -76,7 +76,11 @@ class Updater:
     def __call__(self, closure: Closure | None, clip: Clip | None, want_norm: bool) -> Updated:
         """Clip and update."""
         self.beside.seen.clear()
-        updated = self._update(closure, clip, want_norm)
+        self.beside.inside = self.beside.stepped = True
+        try:
+            updated = self._update(closure, clip, want_norm)
+        finally:
+            self.beside.inside = False
         if not self.beside.wraps or updated.done is False or self.scaler is not None:
             return updated
         if not self.beside.seen:
