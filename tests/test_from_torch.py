@@ -494,3 +494,43 @@ def test_a_scheduler_whose_state_was_loaded_without_the_optimizers_names_it():
     fresh.load_state_dict(saved.state_dict())
     with pytest.raises(ValueError, match="load the optimizer's state beside the scheduler's"):
         from_torch(fresh)
+
+
+TAKEN_OVER = {
+    "LambdaLR": lambda o: T.LambdaLR(o, lambdas(0.1)),
+    "StepLR": lambda o: T.StepLR(o, 7, 0.5),
+    "OneCycleLR": lambda o: T.OneCycleLR(o, 1.0, 60),
+    "CyclicLR": lambda o: T.CyclicLR(o, 0.1, 1.0, 9),
+    "SequentialLR": lambda o: T.SequentialLR(o, [T.LinearLR(o, 0.1, 1, 10), T.CosineAnnealingLR(o, 50)], [10]),
+    "ChainedScheduler": lambda o: T.ChainedScheduler([T.LinearLR(o, 0.1, 1, 10), T.ExponentialLR(o, 0.97)]),
+}
+
+
+@pytest.mark.parametrize("kind", ["SGD", "Adam"])
+@pytest.mark.parametrize("name", TAKEN_OVER)
+@pytest.mark.parametrize("done", [1, 15, 40])
+@pytest.mark.filterwarnings("ignore")  # torch's own, about its own nesting and about calling order
+def test_a_run_of_torchs_scheduler_is_taken_over_from_its_checkpoint(name, kind, done):
+    theirs, ours = adapted(kind), adapted(kind)
+    scheduler, mine = TAKEN_OVER[name](theirs), TAKEN_OVER[name](ours)
+    for _ in range(done):
+        theirs.step()
+        scheduler.step()
+    ours.load_state_dict(theirs.state_dict())
+    mine.load_state_dict(scheduler.state_dict())
+    control = Control(ours, lr=from_torch(mine), remind=False)
+    for _ in range(done, 59):
+        assert written(ours) == pytest.approx(written(theirs), rel=1e-9)
+        assert momenta(ours) == pytest.approx(momenta(theirs), rel=1e-9)
+        theirs.step()
+        scheduler.step()
+        control.step()
+
+
+@pytest.mark.parametrize("read", [from_torch, position_of])
+def test_what_is_put_around_a_scheduler_is_told_to_be_taken_off(read):
+    class Prepared:
+        scheduler = T.StepLR(optimizer(), 3)
+
+    with pytest.raises(TypeError, match=r"scheduler must be .*; give the torch scheduler inside, its \.scheduler"):
+        read(Prepared())

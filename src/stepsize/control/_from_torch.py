@@ -8,7 +8,7 @@ from torch.optim import lr_scheduler as torch_schedulers
 
 from stepsize import _check
 from stepsize.control._plan import Plan
-from stepsize.control._position import position_of
+from stepsize.control._position import inner_scheduler, position_of
 from stepsize.control._read_torch import MULTIPLYING, base_of, momentum_of, product_of, rate_of
 from stepsize.control.feedback import plateau
 from stepsize.optim import read_value
@@ -69,7 +69,8 @@ def from_torch(scheduler: Any) -> Plan | list[Schedule]:
     if isinstance(scheduler, torch_schedulers.ReduceLROnPlateau):
         return _plateau(scheduler)
     if not isinstance(scheduler, torch_schedulers.LRScheduler):
-        raise TypeError(_check.message("scheduler", scheduler, "a scheduler of torch.optim.lr_scheduler"))
+        rule = "a scheduler of torch.optim.lr_scheduler"
+        raise TypeError(_check.message("scheduler", scheduler, rule, inner_scheduler(scheduler)))
     _refuse_foreign_rates(scheduler)
     groups = range(len(scheduler.optimizer.param_groups))
     rates = [_rate(scheduler, group) for group in groups]

@@ -44,13 +44,14 @@ def position_of(scheduler: LRScheduler | Mapping[str, Any]) -> float:
         return scheduler.position
     if not isinstance(scheduler, LRScheduler | Mapping):
         rule = "a scheduler of torch.optim.lr_scheduler or its state_dict()"
-        raise TypeError(_check.message("scheduler", scheduler, rule, _remedy(scheduler)))
+        raise TypeError(_check.message("scheduler", scheduler, rule, inner_scheduler(scheduler)))
     return _position(scheduler if isinstance(scheduler, Mapping) else vars(scheduler))
 
 
-def _remedy(scheduler: Any) -> str:
+def inner_scheduler(scheduler: Any) -> str:
+    """The remedy where something has been put around a scheduler, as Accelerate does."""
     inner = getattr(scheduler, "scheduler", None)
-    return "give the one inside, its .scheduler" if isinstance(inner, LRScheduler) else ""
+    return "give the torch scheduler inside, its .scheduler" if isinstance(inner, LRScheduler) else ""
 
 
 def _position(state: Mapping[str, Any]) -> float:
