@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from stepsize.control import greedy as greedy
     from stepsize.control import noisy_plateau as noisy_plateau
     from stepsize.control import plateau as plateau
+    from stepsize.control import position_of as position_of
     from stepsize.draw import draw as draw
     from stepsize.find import Finding as Finding
     from stepsize.find import find as find
@@ -44,7 +45,17 @@ if TYPE_CHECKING:
     from stepsize.watch import TensorBoard as TensorBoard
 
 _ROOMS = {
-    "control": ("Control", "Observer", "Plan", "Scheduler", "from_torch", "greedy", "noisy_plateau", "plateau"),
+    "control": (
+        "Control",
+        "Observer",
+        "Plan",
+        "Scheduler",
+        "from_torch",
+        "greedy",
+        "noisy_plateau",
+        "plateau",
+        "position_of",
+    ),
     "draw": ("draw",),
     "find": ("Finding", "find"),
     "probe": ("range_test",),
@@ -93,6 +104,7 @@ __all__ = [
     "noisy_plateau",
     "one_cycle",
     "plateau",
+    "position_of",
     "range_test",
     "step_decay",
     "sweep",

@@ -41,7 +41,8 @@ class Control(Governed):
         optimizer: any torch optimizer, a list of them or a mapping by name, which are stepped together and clipped by
             their common norm. Tensor rates stay the same tensors. With several, groups are called ``name/group``.
         lr: a schedule or its text, such as ``warmup(500) >> cosine()``; a list with one for each parameter group; or a
-            mapping from the groups' names (patterns such as ``"*"`` too) or indices; constant when left out.
+            mapping from the groups' names (patterns such as ``"*"`` too) or indices, where None leaves groups alone;
+            constant when left out. Or a plan, as ``from_torch`` may give, which the other arguments complete.
         momentum: the same for the momentum (beta1 for Adam's kin); left alone when left out.
         weight_decay: the same for the weight decay; left alone when left out.
         clip: the largest global gradient norm let through: a number > 0 or a schedule; or another way of clipping, such
@@ -92,7 +93,7 @@ class Control(Governed):
         self,
         optimizer: Optimizers,
         *,
-        lr: CourseLike | None = None,
+        lr: CourseLike | Plan | None = None,
         momentum: CourseLike | None = None,
         weight_decay: CourseLike | None = None,
         clip: float | Schedule | Clipper | str | None = None,

@@ -39,7 +39,8 @@ class Scheduler(Governed, LRScheduler):
     Args:
         optimizer: any torch optimizer, or what wraps one; its groups' ``"lr"`` (or ``"initial_lr"``, where a scheduler
             has left one) are the bases.
-        lr: a schedule or its text, a list with one for each group, or a mapping from the groups' names.
+        lr: a schedule or its text, a list with one for each group, or a mapping from the groups' names; or a plan, as
+            ``from_torch`` may give, which the other arguments complete.
         total: the run's updates, > 0; needed by schedules with an open or relative length.
         momentum: the same for the momentum (beta1 for Adam's kin).
         weight_decay: the same for the weight decay.
@@ -76,7 +77,7 @@ class Scheduler(Governed, LRScheduler):
     def __init__(
         self,
         optimizer: Optimizer,
-        lr: CourseLike,
+        lr: CourseLike | Plan,
         total: float | None = None,
         *,
         momentum: CourseLike | None = None,
@@ -164,9 +165,10 @@ class Scheduler(Governed, LRScheduler):
 
     @last_epoch.setter
     def last_epoch(self, value: int) -> None:
-        if value < self._driver.steps:
+        if value - self._driver.steps not in (0, 1):  # Ignite counts its own calls
             raise AttributeError(
-                "a Scheduler cannot be a part of torch's SequentialLR; put the parts together with >>, as in "
+                "last_epoch of a Scheduler is the optimizer's count of updates, and cannot be set; begin at another "
+                "with position=. If this is torch's SequentialLR, put the parts together with >> instead, as in "
                 "Scheduler(optimizer, a >> b), and read torch's own parts by from_torch"
             )
 
@@ -247,7 +249,8 @@ class Scheduler(Governed, LRScheduler):
         self._governor.steer(values, now=updated or not steering.together, device=device)
 
     def get_last_lr(self) -> list[float]:  # type: ignore[override]
-        """The rate of each group."""
+        """The rate of each group, for the update to come."""
+        self._settle()
         return list(self._driver.rates.values())
 
     @property
