@@ -102,7 +102,9 @@ def _tokens(text: str) -> list[_Token]:
             continue
         match = _TOKEN.match(text, at)
         if not match:
-            raise ScheduleTextError(f"unexpected character {text[at]!r}", text, at)
+            method = re.match(r"\.\s*([a-z]+)\s*\(", text[at:])
+            hint = f"; in a text it is written around the schedule: {method[1]}(cosine(), ...)" if method else ""
+            raise ScheduleTextError(f"unexpected character {text[at]!r}{hint}", text, at)
         kind = str(match.lastgroup)
         tokens.append(_Token(match[0] if kind == "mark" else kind, match[0], at))
         at = match.end()
