@@ -123,10 +123,10 @@ def _part(schedule: Schedule, start: float, length: float, speed: float) -> Sche
         return constant(length, value=schedule.value)
     if start == 0 and speed == 1 and length == schedule.length:
         return schedule
-    if isinstance(schedule, part) and isinstance(schedule.length, float) and isinstance(schedule.start, float):
-        if (start + speed * length) * (1 - ROUNDING) <= schedule.length:  # behind it, the part holds its end
-            begin = schedule.start + schedule.speed * start
-            return _rest(schedule.schedule, begin, length, schedule.speed * speed)
+    stop = (start + speed * length) * (1 - ROUNDING)
+    if isinstance(schedule, part) and isinstance(schedule.length, float) and stop <= schedule.length:
+        begin = float(schedule.start or 0) + schedule.speed * start
+        return _rest(schedule.schedule, begin, length, schedule.speed * speed)
     return part(schedule, start, length, speed)
 
 

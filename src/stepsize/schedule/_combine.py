@@ -225,7 +225,8 @@ class Product(Schedule):
             own = factor._span(horizon)
             if own is not None and own > span * (1 + 1e-9):
                 raise ValueError(
-                    f"{factor} takes {own:g} positions and its product stands on {span:g}; shorten it or raise the total"
+                    f"{factor} takes {own:g} positions, and its product stands on {span:g}; shorten it, or raise the "
+                    "total"
                 )
             laid.append(factor._over(span if own is None else own, horizon))
         return Product(self.scale, tuple(laid))

@@ -262,9 +262,9 @@ class _Parser:
         self.expect("(", "'(' after function")
         name = self.expect("name", "the function's name")
         if name.text not in self.functions:
-            hint = f"{_check.closest(name.text, self.functions)}; " if self.functions else ""
+            hint = f"; {_check.closest(name.text, self.functions)}" if self.functions else ""
             problem = (
-                f"the function {name.text!r} is not known; {hint}hand it over: Schedule.parse(text, functions=...)"
+                f"the function {name.text!r} is not known; hand it over: Schedule.parse(text, functions=...){hint}"
             )
             raise self.error(problem, name.at)
         length: object = None
