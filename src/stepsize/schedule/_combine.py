@@ -88,7 +88,7 @@ class Sequence(Schedule):
         for part in self.parts[:-1]:
             if not isinstance(part.length, float):
                 return f"the length of {part} is not known; call .over(total) first"
-        return self.parts[-1].missing
+        return next((part.missing for part in self.parts if part.missing), None)
 
     @cached_property
     def _finish(self) -> float:

@@ -245,7 +245,7 @@ class Schedule(ABC):
         image = None if Schedule.picture is None or self.missing else Schedule.picture(self)
         return bundle if image is None else bundle | {"image/png": image}
 
-    picture: ClassVar[Callable[["Schedule"], bytes | None] | None] = None  # hung up by the front door, which knows how
+    picture: ClassVar[Callable[["Schedule"], bytes | None] | None] = None  # set by the front door, which draws
 
     @property
     def pieces(self) -> tuple["Schedule", ...]:
