@@ -55,9 +55,21 @@ def _check_ahead(position: float, total: float) -> None:
 
 
 def _stretched(schedule: Schedule, position: float, left: float, speed: float) -> Schedule:
-    if isinstance(schedule, constant) and schedule.length is None:  # a bound for any run
+    """What is left of each piece at another speed, for as long as is left of the run; then the end is held."""
+    if isinstance(schedule, constant):
         return schedule
-    return _behind(schedule, position, _rest(schedule, position, left, speed))
+    tail: Schedule | None = None
+    done = 0.0
+    for start, piece in zip(_starts(schedule), schedule.pieces, strict=True):
+        inside = max(0.0, position - start)
+        length = left if piece.length is None else (float(piece.length) - inside) / speed
+        if not length > 0 or not done < left:
+            continue
+        if length >= (left - done) * (1 - ROUNDING):
+            length = left - done
+        rest = _part(piece, inside, None if piece.length is None else length, speed)
+        tail, done = rest if tail is None else tail >> rest, done + length
+    return schedule if tail is None else _behind(schedule, position, tail)
 
 
 def _cooled(schedule: Schedule, position: float, total: float, shape: Schedule) -> Schedule:
@@ -107,27 +119,23 @@ def _shortened(past: list[Schedule]) -> list[Schedule]:
     return past
 
 
-def _rest(schedule: Schedule, position: float, length: float, speed: float) -> Schedule:
-    """What follows a position, at another speed."""
-    starts = _starts(schedule)
-    begun = [index for index, start in enumerate(starts) if start <= position]
-    rest = schedule.pieces[begun[-1]]
-    for piece in schedule.pieces[begun[-1] + 1 :]:
-        rest = rest >> piece
-    return _part(rest, position - starts[begun[-1]], length, speed)
-
-
-def _part(schedule: Schedule, start: float, length: float, speed: float) -> Schedule:
+def _part(schedule: Schedule, start: float, length: float | None, speed: float) -> Schedule:
     """``part(...)`` in its shortest form: a part of a part is one part."""
     if isinstance(schedule, constant):
         return constant(length, value=schedule.value)
     if start == 0 and speed == 1 and length == schedule.length:
         return schedule
-    stop = (start + speed * length) * (1 - ROUNDING)
-    if isinstance(schedule, part) and isinstance(schedule.length, float) and stop <= schedule.length:
+    if isinstance(schedule, part) and _is_within(start, length, speed, schedule):
         begin = float(schedule.start or 0) + schedule.speed * start
-        return _rest(schedule.schedule, begin, length, schedule.speed * speed)
+        return _part(schedule.schedule, begin, length, schedule.speed * speed)
     return part(schedule, start, length, speed)
+
+
+def _is_within(start: float, length: float | None, speed: float, whole: Schedule) -> bool:
+    """Whether a part ends before the whole does, which holds its end from there on."""
+    if length is None or not isinstance(whole.length, float):
+        return whole.length is None
+    return (start + speed * length) * (1 - ROUNDING) <= whole.length
 
 
 def _line(pieces: list[Schedule]) -> Schedule:
