@@ -17,8 +17,8 @@ POINTS = 101  # at which two curves are compared
 def extended(plan: Plan, position: float, old: float | None, total: float, how: str | Schedule) -> Plan:
     """The plan of a run that is at ``position`` of ``old`` and shall now end at ``total``.
 
-    Nothing before the position changes, and the text does not grow with the number of extensions: a stretch of a
-    stretch is one stretch, and of a past that takes long to tell the oldest pieces become a straight line.
+    What was done stays as it was, and the text does not grow with the number of extensions: a stretch of a stretch is
+    one stretch; only of a past that takes long to tell, the oldest pieces become one straight line.
 
     Args:
         plan: laid over the old total.
@@ -82,14 +82,14 @@ def _cooled(schedule: Schedule, position: float, total: float, shape: Schedule) 
 
 def _cools(schedule: Schedule, position: float, total: float, shape: Schedule) -> bool:
     """Whether the schedule is in such a cool-down to this total already, as after loading it a second time."""
-    for start in (0.0, *schedule.borders):
+    for start in _starts(schedule):
         if start <= position and start < total:
             at = np.linspace(0, total - start, POINTS)[:-1]
             try:
                 tail = schedule(start) * shape.over(total - start)
-            except ValueError:  # the shape is longer than what follows this border
+            except ValueError:  # the shape is longer than what follows here
                 continue
-            if np.allclose(schedule(start + at), tail(at), rtol=1e-9, atol=1e-12):
+            if np.allclose(schedule(start + at), tail(at), rtol=1e-9, atol=1e-12 * schedule(start)):
                 return True
     return False
 
