@@ -132,7 +132,7 @@ CASES = {
     "weight_decay": {"LARS": NOT_NEGATIVE, "LAMB": NOT_NEGATIVE, "default": [0.1, True, [], [3]]},
     "gamma": {"default": POSITIVE, "exp_range": [*POSITIVE, 1.5]},
     "schedule": {
-        **{key: [None, 3, "cosine()"] for key in ("absolute", "clip", "part", "repeat")},
+        **{key: [None, 3, "cosine()"] for key in ("absolute", "clip", "part", "repeat", "stairs")},
         "Task": SCHEDULES,
         "default": SCHEDULE_TEXTS,
     },
@@ -334,6 +334,7 @@ GOOD = {
     **dict.fromkeys(["triangular", "triangular2", "exp_range"], lambda: {"up": 3}),
     **dict.fromkeys(["cosine_wave", "cosine_restarts", "inverse_sqrt", "step_decay"], lambda: {"every": 3}),
     "clip": lambda: {"schedule": COSINE, "low": 0.1},
+    "stairs": lambda: {"schedule": COSINE, "every": 1},
     "from_function": lambda: {"call": abs, "name": "size"},
     "multi_step": lambda: {"at": [3]},
     "noam": lambda: {"warm": 3},

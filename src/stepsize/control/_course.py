@@ -40,20 +40,42 @@ def as_course(name: str, value: Any, numbers: bool = False) -> Course:
 
     if isinstance(value, ByName):
         return value
+    culprit = value
     if isinstance(value, Mapping):
         pairs = tuple((key, one(each)) for key, each in value.items())
         if pairs and all(isinstance(key, str | int) and isinstance(each, Schedule | None) for key, each in pairs):
             return ByName(pairs)
+        culprit = _first_other([each for _, each in pairs], value)
     elif isinstance(schedule := one(value), Schedule):
         return schedule
-    elif isinstance(value, Iterable):
+    elif isinstance(value, Iterable) and getattr(value, "ndim", None) != 0:  # a tensor of one number is no list
         each_group = tuple(map(one, value))
         if each_group and all(isinstance(each, Schedule) for each in each_group):
             return each_group
+        culprit = _first_other(each_group, value)
     rule = "a schedule or its text, a list with one for each group, or a mapping from the groups' names"
     if numbers:
         rule = f"a number >= 0, or {rule}"
-    raise TypeError(_check.message(name, value, rule, f'write for example {name}=warmup("5%") >> cosine()'))
+    raise TypeError(_check.message(name, value, rule, _remedy(name, culprit)))
+
+
+def _first_other(values: Iterable[Any], whole: Any) -> Any:
+    """The first of several values that is no schedule."""
+    return next((each for each in values if not isinstance(each, Schedule)), whole)
+
+
+def _remedy(name: str, value: Any) -> str:
+    """What to write instead of a value that is no schedule."""
+    if callable(value) and getattr(value, "__module__", "").startswith(Schedule.__module__.rpartition(".")[0]):
+        return f"write {value.__name__}(), with brackets"
+    if not isinstance(value, type) and hasattr(value, "last_epoch") and callable(getattr(value, "step", None)):
+        plan = hasattr(value, "patience")  # a ReduceLROnPlateau is feedback and bounds, not a schedule
+        return f"hand over what the scheduler does: {'plan' if plan else 'lr'}=from_torch(scheduler)"
+    if callable(value) and not isinstance(value, type):
+        called = getattr(value, "__name__", "")
+        called = called if called.isidentifier() else "mine"
+        return f'hand over the function: {name}=from_function(..., name="{called}"), a factor of the base'
+    return f'write for example {name}=warmup("5%") >> cosine()'
 
 
 def schedules_of(course: Course) -> list[Schedule]:

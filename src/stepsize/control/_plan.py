@@ -101,6 +101,10 @@ class Plan:
                 raise ValueError(f"lr is a plan that has {name} itself, and {name} came beside it; leave one out")
         return self.lr, mine | {name: value for name, value in beside.items() if value is not None}
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles carry: the plan itself, without the view of it that is kept for speed."""
+        return {name: value for name, value in vars(self).items() if name != "courses"}
+
     @cached_property
     def courses(self) -> Mapping[str, Course]:
         """What is driven, by hyperparameter."""
