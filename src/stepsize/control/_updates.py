@@ -76,19 +76,23 @@ class Updates:
     def __init__(self, optimizer: Any, before: Callable[[Any], bool]) -> None:
         self._before = weakref.WeakMethod(before)
         leaves = inner(optimizer)
-        self._seen: dict[int, list[bool | Tensor]] = {id(each): [] for each in leaves}
+        self._rounds: list[list[bool | Tensor]] = []  # since the last call of take, what each update's steps were
+        self._done = {id(each): 0 for each in leaves}  # steps of each in these rounds
+        self._compiled: list[bool | Tensor] = []
         self._outermost: dict[int, FrameType] = {}
         self._counts = True
         self.handles = [handle for each in leaves for handle in hook(each, self._enter, self._leave)]
         for each in optimizers_in(optimizer):
-            if id(each) not in self._seen:  # it may hand its rates on to those inside before they step
+            if id(each) not in self._done:  # it may hand its rates on to those inside before they step
                 self.handles += hook(each, self._enter_wrapper, None)
         weakref.finalize(before.__self__, remove, self.handles)  # type: ignore[attr-defined]
 
     def take(self) -> int:
         """How many there were since the last call; reads back from the device only after fused steps under a scaler."""
-        seen, self._seen = self._seen, {key: [] for key in self._seen}
-        return max((sum(map(bool, each)) for each in seen.values()), default=0)
+        rounds, self._rounds = self._rounds, []
+        compiled, self._compiled = self._compiled, []
+        self._done = dict.fromkeys(self._done, 0)
+        return sum(any(map(bool, each)) for each in rounds) + sum(map(bool, compiled))
 
     def _enter_wrapper(self, optimizer: Optimizer, *_: Any) -> None:
         before = self._before()
@@ -102,17 +106,24 @@ class Updates:
         if outermost is not None and _is_running(outermost):
             return  # a step that calls the step of its base class runs the hooks once more
         self._outermost[id(optimizer)] = sys._getframe(1)
+        if self._done[id(optimizer)] < len(self._rounds):
+            return  # another one inside has begun this update
         before = self._before()
         self._counts = before is not None and not on_loan(optimizer) and before(optimizer)
 
     def _leave(self, optimizer: Optimizer, *_: Any) -> None:
-        if not torch.compiler.is_compiling():
-            if self._outermost.get(id(optimizer)) is not sys._getframe(1):
-                return
-            del self._outermost[id(optimizer)]
-            if not self._counts:
-                return
-        self._seen[id(optimizer)].append(was_done(optimizer))
+        if torch.compiler.is_compiling():  # what changes from step to step would be compiled anew
+            self._compiled.append(was_done(optimizer))
+            return
+        if self._outermost.get(id(optimizer)) is not sys._getframe(1):
+            return
+        del self._outermost[id(optimizer)]
+        if self._counts:
+            place = self._done[id(optimizer)]
+            self._done[id(optimizer)] += 1
+            if place == len(self._rounds):
+                self._rounds.append([])
+            self._rounds[place].append(was_done(optimizer))
 
 
 def _is_running(wanted: FrameType) -> bool:
