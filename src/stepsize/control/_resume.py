@@ -187,13 +187,14 @@ def _shares(state: Any, driver: Driver, choice: Choice) -> dict[str, list[Share]
         if saved is None and choice.plan == "new":
             continue
         saved, written = saved or [], written or []
-        if not len(saved) == len(written) == len(driver.names):
+        if not len(saved) == len(written) == len(line.members):
             raise ValueError(
-                f"state has {len(saved)} parameter groups and the optimizer {len(driver.names)}; build the optimizer "
+                f"state has {len(saved)} parameter groups and the optimizer {len(line.members)}; build the optimizer "
                 "with the groups it was saved with"
             )
         mine = []
-        for name, share, (base, old, manual, held), last in zip(driver.names, line.shares, saved, written, strict=True):
+        names = [driver.names[member] for member in line.members]
+        for name, share, (base, old, manual, held), last in zip(names, line.shares, saved, written, strict=True):
             _check.number(f"base of {name} in state", base, least=0)
             # an optimizer loaded before the control was built carries what was last written: that is the same base
             same = share.taken == old or math.isclose(share.taken, last, rel_tol=1e-6)

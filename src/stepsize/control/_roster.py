@@ -65,7 +65,8 @@ class Roster:
             if found[index] is None and len(group["params"]):
                 found[index] = by_parameter.get(id(group["params"][0]))
         if self.groups and not taken and len(groups) == len(self.groups):  # loaded: even groups without parameters
-            found = [index if place is None else place for index, place in enumerate(found)]
+            empty = [place is None and not len(group["params"]) for place, group in zip(found, groups, strict=True)]
+            found = [index if empty[index] else place for index, place in enumerate(found)]
         return found
 
     def _called(self, before: Sequence[int | None]) -> tuple[list[int], list[str]]:
