@@ -74,6 +74,7 @@ CASES = {
     "others": {"split_matrices": [3, ["nothing"]], "default": [0.1, True, [], [3]]},
     "patience": {"default": [*NUMBERS, -1, 1.5], "noisy_plateau": [*NUMBERS, -1, 1.5, 19]},
     "plan": {"Control": [3, "lr: cosin()", "lr cosine()", True], "default": []},
+    "position": optional(NOT_NEGATIVE),
     "remind": [None, 1, "yes"],
     "restart": WHOLE,
     "resume_at": optional([*NUMBERS, -1, 1.5]),

@@ -110,7 +110,8 @@ def test_another_rate_in_the_script_than_in_the_loaded_state_is_a_choice(kind, s
     third = build(0.2)  # the cure that the message names
     control = Control(third, lr=constant(), total=6)
     third.load_state_dict(saved)
-    control.step()
+    with pytest.warns(UserWarning, match="something else has set lr"):
+        control.step()
     assert control.rates == {"group0": 0.2}
 
 

@@ -408,9 +408,9 @@ def test_feedback_that_is_given_nothing_is_said_once(every):
         feedback_run(every, None)
     assert len(said) == 1
     feedback_run(every, 4)
-    control = Control(sgd(), lr=linear(), total=20, feedback=plateau(of="val_loss"))
-    with pytest.warns(UserWarning, match="was not given in 10 steps"):
-        [control.step() for _ in range(20)]
+    control = Control(sgd(), lr=linear(), total=2_000, feedback=plateau(of="val_loss"))
+    with pytest.warns(UserWarning, match="was not given in 1200 steps"):
+        [control.step() for _ in range(1_201)]
 
 
 @pytest.mark.parametrize("at", [0, 4])

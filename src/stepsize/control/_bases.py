@@ -81,12 +81,10 @@ def mark(saved: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], places: 
                 group[WRITTEN + line.name] = line.values[index]
 
 
-def clear_marks(groups: Iterable[MutableMapping[str, Any]]) -> bool:
-    """Take the marks out of groups that were loaded, once their meaning is known; whether there were any."""
-    there = [(group, key) for group in groups for key in group if str(key).startswith((BASE, WRITTEN))]
-    for group, key in there:
+def clear_marks(groups: Iterable[MutableMapping[str, Any]]) -> None:
+    """Take the marks out of groups that were loaded, once their meaning is known."""
+    for group, key in [(group, key) for group in groups for key in group if str(key).startswith((BASE, WRITTEN))]:
         del group[key]
-    return bool(there)
 
 
 def earlier(optimizer: Any, hyperparameter: str) -> dict[int, float]:

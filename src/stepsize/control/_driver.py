@@ -82,8 +82,7 @@ class Driver:
         with_rate = [index for index, group in enumerate(self.roster.groups) if _has(group, "lr")]
         self._alone = sorted(set(with_rate) - set(members))
         self.rated = [self.names[index] for index in sorted({*members, *self._alone})]
-        loaded = _bases.clear_marks(self.roster.groups)
-        self.settling = self.settling or (loaded and not first)  # what a state brings is no foreign write
+        _bases.clear_marks(self.roster.groups)
         _bases.hold(self, self.roster.groups, self.lines)
 
     def _check_stated(self) -> None:

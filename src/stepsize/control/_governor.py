@@ -25,6 +25,7 @@ from stepsize.control._updates import caller, inner, remove
 from stepsize.control.feedback import Steering
 from stepsize.schedule import Schedule
 
+LONG, LATE = 1_000, 0.6  # steps, and share of what is left of the run, in which feedback should have seen something
 MOST = 100_000  # positions in a preview of a whole run
 ENOUGH = 0.9  # of the total; stopping earlier warns
 
@@ -115,9 +116,10 @@ class Governor:
             self.driver.refresh()
 
     def _is_late(self) -> bool:
-        """Whether half of what was left of the run when this process began has passed."""
-        total, begin = self.driver.total, self._began.position
-        return total is not None and self.driver.position - begin >= 0.5 * max(total - begin, 1.0)
+        """Whether so much of the run has passed in this process that a measure should have come; short runs end first."""
+        total, began = self.driver.total, self._began
+        long = self.driver.steps - began.steps >= LONG
+        return long and total is not None and self.driver.position - began.position >= LATE * (total - began.position)
 
     def say_blind(self) -> None:
         """Say, once, that feedback has been given nothing."""

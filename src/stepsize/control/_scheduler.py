@@ -249,8 +249,7 @@ class Scheduler(Governed, LRScheduler):
         self._governor.steer(values, now=updated or not steering.together, device=device)
 
     def get_last_lr(self) -> list[float]:  # type: ignore[override]
-        """The rate of each group, for the update to come."""
-        self._settle()
+        """The rate of each group, as written last."""
         return list(self._driver.rates.values())
 
     @property
@@ -258,7 +257,8 @@ class Scheduler(Governed, LRScheduler):
         return self.get_last_lr()
 
     def get_lr(self) -> list[float]:  # type: ignore[override]
-        """The rate of each group, as ``get_last_lr``: nothing is computed from the one before."""
+        """The rate of each group for the update to come, also where ``step`` is never called."""
+        self._settle()
         return self.get_last_lr()
 
     def _before(self, optimizer: Any) -> bool:
