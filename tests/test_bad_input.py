@@ -275,6 +275,10 @@ FREE = {
     ("sweep_picture", "path"),
     ("unpacked", "parcel"),
     ("led", "function"),
+    *(("is_broken", each) for each in ("score", "best", "initial")),
+    ("lent", "optimizers"),
+    ("on_loan", "optimizer"),
+    ("optimizers_in", "thing"),
 }
 RECORDS = {
     "Best",

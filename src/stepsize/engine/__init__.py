@@ -2,6 +2,7 @@
 
 from stepsize.engine._auto import Auto as Auto
 from stepsize.engine._batched import Batched as Batched
+from stepsize.engine._broken import is_broken as is_broken
 from stepsize.engine._named import engine_named as engine_named
 from stepsize.engine._processes import Processes as Processes
 from stepsize.engine._processes import cores as cores
@@ -11,4 +12,16 @@ from stepsize.engine._work import Engine as Engine
 from stepsize.engine._work import Leg as Leg
 from stepsize.engine._work import Result as Result
 
-__all__ = ["Auto", "Batched", "Engine", "Leg", "Processes", "Ray", "Result", "cores", "engine_named", "serial"]
+__all__ = [
+    "Auto",
+    "Batched",
+    "Engine",
+    "Leg",
+    "Processes",
+    "Ray",
+    "Result",
+    "cores",
+    "engine_named",
+    "is_broken",
+    "serial",
+]

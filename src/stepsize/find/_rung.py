@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from stepsize.engine import Result
+from stepsize.engine import Result, is_broken
 
 CERTAIN = 3.0  # standard errors that progress must have to be no accident
 LEARNT = 0.02  # share of the initial loss that must be gone before a rung is believed
@@ -13,7 +13,6 @@ LATER = 0.25  # part of that share which will do after a flat start, if it is no
 CURVED = 0.4  # share of the progress that is usually lost a decade from the best
 BEYOND = 0.5  # distances that the best may lie beyond the rates tried
 STEEP = 3.0  # how much steeper one side of a valley may be for a parabola through it
-LOST = 0.5  # a rate that loses this share of the best progress of its rung breaks the run
 
 
 def spread(first: Sequence[float], second: Sequence[float]) -> float:
@@ -132,8 +131,8 @@ class Rung:
         """Exponents above the best that lost half of its progress."""
         if not self.learnt:
             return []
-        worst = self.start - LOST * self.gained
-        return [each for each in self.results if each > self.best and self.score(each) > worst]
+        best = self.score(self.best)
+        return [each for each in self.results if each > self.best and is_broken(self.score(each), best, self.start)]
 
     def alike(self, share: float) -> list[float]:
         """Exponents that the probe cannot tell from the best: within two standard errors, and a share of its gain."""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Any
 
@@ -15,7 +16,8 @@ from stepsize.probe._fixed_probe import FixedProbe, Probe
 from stepsize.probe._loan import Loan
 from stepsize.probe._ranks import Outcome, Verdict, agreed
 from stepsize.probe._result import RangeResult
-from stepsize.state import capture
+from stepsize.state import capture, lent
+from stepsize.state._lent import is_optimizer
 
 BREAKS = 3.0  # how far above the best loss, in units of the first, a run counts as broken
 PATIENCE = 20  # steps left out in a row at one rate; a scale of 2**16 has found its place long before
@@ -57,6 +59,8 @@ class RangeTest:
         self._device = torch.device("cpu") if first is None else first.device
         if self._scaled:
             self._loan.count()
+        self._marks = ExitStack()
+        self._marks.enter_context(lent(thing for thing in self._things if is_optimizer(thing)))
         self._inside = True
         return self
 
@@ -70,7 +74,10 @@ class RangeTest:
         finally:
             self._stopped = self._stopped or ("the loop raised" if kind else "the loop ended early")
             self._loan.uncount()
-            self._captured.restore()
+            try:
+                self._captured.restore()
+            finally:
+                self._marks.close()
 
     def __iter__(self) -> Iterator[float]:
         """Lend each rate in turn: written to the groups (their ratios kept), the largest group getting the rate.

@@ -3,8 +3,21 @@
 from stepsize.state._capture import Captured as Captured
 from stepsize.state._capture import capture as capture
 from stepsize.state._files import write_atomic as write_atomic
+from stepsize.state._lent import lent as lent
+from stepsize.state._lent import on_loan as on_loan
+from stepsize.state._lent import optimizers_in as optimizers_in
 from stepsize.state._modes import evaluating as evaluating
 from stepsize.state._random import RandomState as RandomState
 from stepsize.state._random import own_randomness as own_randomness
 
-__all__ = ["Captured", "RandomState", "capture", "evaluating", "own_randomness", "write_atomic"]
+__all__ = [
+    "Captured",
+    "RandomState",
+    "capture",
+    "evaluating",
+    "lent",
+    "on_loan",
+    "optimizers_in",
+    "own_randomness",
+    "write_atomic",
+]

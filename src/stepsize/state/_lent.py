@@ -1,0 +1,105 @@
+"""Which optimizers are on loan: what they do now is rolled back, so that no clock may count it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+_LENT: dict[int, list[Any]] = {}  # by identity: the optimizer, kept alive, and how often it is on loan
+_DATA = {"state", "param_groups", "defaults"}  # of an optimizer, in which there are no optimizers
+
+
+def is_optimizer(thing: Any) -> bool:
+    """Whether a thing is a torch optimizer or looks like one: parameter groups, state and steps."""
+    if isinstance(thing, Optimizer):
+        return True
+    looks = isinstance(getattr(thing, "param_groups", None), list) and hasattr(thing, "state")
+    return looks and callable(getattr(thing, "step", None)) and not isinstance(thing, type)
+
+
+def optimizers_in(thing: Any) -> list[Any]:
+    """An optimizer and those inside it, each once, the outermost first.
+
+    They are looked for in its attributes, and in the lists, tuples and mappings there: in ``SAM``, ``Lookahead``,
+    ``ZeroRedundancyOptimizer``, ``AcceleratedOptimizer`` and their kin.
+
+    Args:
+        thing: an optimizer, or a list, tuple or mapping of them.
+
+    Example:
+        >>> import torch
+        >>> from stepsize.state import optimizers_in
+        >>> inner = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.1)
+        >>> outer = torch.optim.SGD(inner.param_groups, lr=0.1)
+        >>> outer.wrapped = [inner]
+        >>> [each is inner for each in optimizers_in(outer)]
+        [False, True]
+    """
+    todo, seen, found = [thing], dict[int, Any](), list[Any]()
+    while todo:
+        each = todo.pop(0)
+        if id(each) in seen or isinstance(each, Tensor):
+            continue
+        seen[id(each)] = each
+        if is_optimizer(each):
+            found.append(each)
+            todo += [value for name, value in getattr(each, "__dict__", {}).items() if name not in _DATA]
+        elif isinstance(each, Mapping):
+            todo += each.values()
+        elif isinstance(each, list | tuple):
+            todo += each
+    return found
+
+
+@contextmanager
+def lent(optimizers: Iterable[Any]) -> Iterator[None]:
+    """Mark optimizers, and those inside them, as on loan for a block whose updates are rolled back at its end.
+
+    Args:
+        optimizers: any number of them.
+
+    Example:
+        >>> import torch
+        >>> from stepsize.state import lent, on_loan
+        >>> optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.1)
+        >>> with lent([optimizer]):
+        ...     on_loan(optimizer)
+        True
+        >>> on_loan(optimizer)
+        False
+    """
+    marked = optimizers_in(list(optimizers))
+    for each in marked:
+        _LENT.setdefault(id(each), [each, 0])[1] += 1
+    try:
+        yield
+    finally:
+        for each in marked:
+            _LENT[id(each)][1] -= 1
+            if _LENT[id(each)][1] == 0:
+                del _LENT[id(each)]
+
+
+def on_loan(optimizer: Any) -> bool:
+    """Whether an optimizer, or one inside it, is on loan now, as during a range test: its updates will be rolled back.
+
+    Costs nothing while none is.
+
+    Args:
+        optimizer: any optimizer.
+
+    Example:
+        >>> import torch
+        >>> from stepsize import range_test
+        >>> from stepsize.state import on_loan
+        >>> model = torch.nn.Linear(2, 1)
+        >>> optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        >>> with range_test(optimizer, model, steps=2) as test:
+        ...     on_loan(optimizer)
+        True
+        >>> on_loan(optimizer)
+        False
+    """
+    return bool(_LENT) and any(id(each) in _LENT for each in optimizers_in(optimizer))
