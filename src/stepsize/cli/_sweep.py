@@ -109,7 +109,8 @@ def sweep_command(
     except SweepFileError:
         raise
     except Exception:  # of a task, or a worker that died
-        screen.errors.print(f"sweep {chosen.name} failed{_so_far(folder)}", soft_wrap=True, markup=False)
+        if there := _so_far(folder, least=1):
+            screen.errors.print(f"sweep {chosen.name} failed{there}", soft_wrap=True, markup=False)
         raise
     if isinstance(how, Auto) and how.choice is not None:
         screen.say(f"engine   {how.choice.why}")
@@ -151,13 +152,15 @@ def _waiting_said(screen: Screen, bar: Bar) -> Progress:
     return hook
 
 
-def _so_far(folder: Path) -> str:
-    """How far a sweep that has ended came, and how to go on; empty where it had not begun."""
+def _so_far(folder: Path, least: int = 0) -> str:
+    """How far a sweep that has ended came, and how to go on; empty where there is no sweep, or too few trials done."""
     try:
         swept = Sweep.open(folder, partial=True)
     except SweepFileError:
         return ""
     there = sum(outcome.status != "open" for outcome in swept.outcomes)
+    if there < least:
+        return ""
     where = f"--out {folder}"
     return f"; {there} of {len(swept.outcomes)} trials are in {folder}, the same command with {where} goes on"
 
