@@ -206,7 +206,7 @@ def test_a_sweep_that_fails_says_what_is_kept_and_goes_on(in_a_folder, capsys):
         "def score(model):\n"
         "    if Path('calls').exists() and len(Path('calls').read_text()) == 4:\n"
         "        raise RuntimeError('enough')\n"
-        "    Path('calls').open('a').write('x')\n"
+        "    Path('calls').write_text((Path('calls').read_text() if Path('calls').exists() else '') + 'x')\n"
         "    return base.score(model)\n"
         "task = replace(base, name='own', score=score)\n"
     )

@@ -3,6 +3,7 @@
 import math
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -52,16 +53,17 @@ def sweep_picture(sweep: Sweep | Path | str, path: Path | str | None = None) -> 
     if not isinstance(sweep, Sweep | Path | str):
         raise TypeError(_check.message("sweep", sweep, "a sweep or its folder"))
     swept = sweep if isinstance(sweep, Sweep) else Sweep.open(sweep)
-    curves = [curve for curve in swept.curves() if not np.isnan(curve.values).all()]
+    curves = [curve for curve in _curves(swept) if not np.isnan(curve.values).all()]
     if not curves:
         raise ValueError(_check.message("sweep", str(swept.folder), "one of which something was trained"))
-    panels: list[Any] = [lambda ax: _against_rate(ax, curves, swept.initial)]
+    initial = swept.initial if abs(swept.initial) < FARTHEST else math.nan
+    panels: list[Any] = [lambda ax: _against_rate(ax, curves, initial)]
     if "validation_loss" in swept.measures:
-        panels.append(lambda ax: _train_and_validation(ax, swept))
+        panels.append(lambda ax: _train_and_validation(ax, swept, initial))
     panels.append(lambda ax: _convergence(ax, swept))
     second = _second_axis(swept.variants)
     if second is not None:
-        panels.append(lambda ax: _map(ax, curves, second, _top(curves, swept.initial)))
+        panels.append(lambda ax: _map(ax, curves, second, _top(curves, initial)))
     rows = math.ceil(len(panels) / 2)
     height = 4.2 * rows + 0.5
     sheet = figure(12.8, height)
@@ -84,6 +86,14 @@ def sweep_picture(sweep: Sweep | Path | str, path: Path | str | None = None) -> 
     else:
         sheet.savefig(target, dpi=130)
     return target
+
+
+def _curves(swept: Sweep, measure: str = "loss") -> list[Curve]:
+    """The curves with the values that can be drawn; what is larger counts as diverged."""
+    return [
+        replace(curve, values=np.where(curve.values > FARTHEST, np.inf, np.maximum(curve.values, -FARTHEST)))
+        for curve in swept.curves(measure)
+    ]
 
 
 def _against_rate(ax: Any, curves: Sequence[Curve], initial: float) -> None:
@@ -111,7 +121,6 @@ def _plain(text: str) -> str:
 def _top(curves: Sequence[Curve], initial: float) -> float:
     """Where what diverged is drawn: above the start, or above all that ended; losses may be negative."""
     values = np.concatenate([curve.values[np.isfinite(curve.values)] for curve in curves])
-    values = values[np.abs(values) < FARTHEST]
     if not len(values):
         return initial + 1.0 if math.isfinite(initial) else 1.0
     lowest, highest = float(values.min()), float(values.max())
@@ -150,11 +159,11 @@ def _scale(ax: Any, top: float) -> None:
     ax.set_ylim(None, edge if top > low else None)
 
 
-def _train_and_validation(ax: Any, swept: Sweep) -> None:
+def _train_and_validation(ax: Any, swept: Sweep, initial: float) -> None:
     """Both losses of every variant, and where each is lowest."""
-    both = zip(swept.curves(), swept.curves("validation_loss"), strict=True)
+    both = zip(_curves(swept), _curves(swept, "validation_loss"), strict=True)
     pairs = [pair for pair in both if not np.isnan(pair[0].values).all()][: LINES // 2]
-    top = _top([curve for pair in pairs for curve in pair], swept.initial)
+    top = _top([curve for pair in pairs for curve in pair], initial)
     for colour, (train, validation) in zip(COLOURS * len(pairs), pairs, strict=False):
         name = f"{_plain(textwrap.shorten(train.name, 30, placeholder=' …'))}: " if train.name else ""
         _band(ax, train, top, colour, f"{name}training", "o-")
@@ -174,7 +183,7 @@ def _convergence(ax: Any, swept: Sweep) -> None:
     order = [index for index, best in enumerate(bests) if best.rate is not None]
     variant = swept.variants[min(order, key=lambda index: bests[index].value) if order else 0]
     curves = swept.training_curves(variant)
-    curves = {rate: curve for rate, curve in curves.items() if np.isfinite(curve[1][0])}
+    curves = {rate: curve for rate, curve in curves.items() if abs(curve[1][0]) < FARTHEST}
     if not curves:
         ax.set_axis_off()
         ax.set_title("No training losses are kept", fontsize=10)
@@ -182,7 +191,7 @@ def _convergence(ax: Any, swept: Sweep) -> None:
     colours = _extras.load("matplotlib", "plot", "a picture").colormaps["viridis"]
     low, high = math.log(min(curves)), math.log(max(curves))
     first = max(losses[0] for _, losses in curves.values())
-    lowest = min(losses[np.isfinite(losses)].min() for _, losses in curves.values())
+    lowest = min(losses[np.abs(losses) < FARTHEST].min() for _, losses in curves.values())
     # what rises far above where it began is cut off
     cut = min(first + max(first - lowest, 0.1 * abs(first), 1e-12), FARTHEST)
     for rate, (steps, losses) in curves.items():

@@ -49,7 +49,8 @@ class Sweep:
         self.folder = folder
         self.facts = dict(facts)
         self.outcomes = tuple(outcomes)
-        self.initial = float(np.mean(list(starts.values()))) if starts else math.nan
+        with np.errstate(over="ignore"):
+            self.initial = float(np.mean(list(starts.values()))) if starts else math.nan
         self.left_out = tuple(left_out)
 
     def __repr__(self) -> str:
@@ -204,5 +205,6 @@ class Sweep:
 def _mean_curve(curves: list[tuple[int, Array]]) -> tuple[Array, Array]:
     furthest = max(done for done, _ in curves)
     stride = max(1, math.ceil(furthest / POINTS))
-    mean = np.mean([losses for done, losses in curves if done == furthest], axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = np.mean([losses for done, losses in curves if done == furthest], axis=0)
     return stride * np.arange(len(mean), dtype=np.float64) + (stride - 1) / 2, np.asarray(mean, dtype=np.float64)
