@@ -15,6 +15,7 @@ HERE = Path(__file__).resolve().parent
 RAISE = dis.opmap["RAISE_VARARGS"]
 INSTALLED = ("site-packages", "dist-packages")  # folders of packages that a user did not write
 MARK = "_stepsize_origin"
+WORKER = "in a worker process:"  # what the note begins with that an error from there has
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Origin:
     Attributes:
         refused: whether a ``raise`` statement of stepsize raised it, which refuses what it was given.
         theirs: the lines of the traceback that stand in a user's code; empty where there are none.
-        last: the lines from the last one in stepsize on.
+        last: the lines of the last call of stepsize, and of where it ended.
         by_library: whether the error was raised by an installed package that stepsize or the user's code called.
     """
 
@@ -52,7 +53,8 @@ def origin_of(error: BaseException, theirs: Iterable[Path] = ()) -> Origin:
     users = [entry for entry in entries if _is_users(_file(entry), tuple(theirs))]
     refused = bool(entries) and own[-1:] == [len(entries) - 1] and _raises(entries[-1])
     by_library = bool(entries) and _is_installed(_file(entries[-1]))
-    return Origin(refused, _lines(users), _lines(entries[own[-1] :] if own else entries[-1:]), by_library)
+    last = [entries[index] for index in dict.fromkeys([*own[-1:], len(entries) - 1])] if entries else []
+    return Origin(refused, _lines(users), _lines(last), by_library)
 
 
 def mark(error: BaseException, origin: Origin) -> None:

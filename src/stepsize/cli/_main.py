@@ -10,6 +10,7 @@ from stepsize.cli._interrupts import interruptible
 from stepsize.cli._job import StoppedError
 from stepsize.cli._problems import DONE, FAILED, INTERRUPTED, problem
 from stepsize.cli._screen import answering, quiet_threads
+from stepsize.cli._start import begun_here
 from stepsize.task import leads, together
 
 
@@ -29,7 +30,7 @@ def run(arguments: Sequence[str]) -> int:
         >>> run(["plot", "linear()", "--total", "4", "-o", "schedule.pdq"])
         2
     """
-    with together(), interruptible(), quiet_threads(), answering("--json" in arguments):
+    with together(), interruptible(), begun_here(), quiet_threads(), answering("--json" in arguments):
         return _run(arguments)
 
 
@@ -40,7 +41,7 @@ def _run(arguments: Sequence[str]) -> int:
         return _say(str(stopped), INTERRUPTED)
     except (KeyboardInterrupt, typer.Abort):
         return _say("stopped", INTERRUPTED)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         said, code = problem(error, arguments)
         return _say(said, code) if said else code
     if code == INTERRUPTED:  # what Typer makes of Ctrl-C

@@ -63,7 +63,12 @@ def _of_system(error: OSError) -> str:
 
 
 def _only(error: BaseException) -> str:
-    return "".join(traceback.format_exception_only(error)).rstrip()
+    told = traceback.TracebackException.from_exception(error)
+    if isinstance(
+        notes := getattr(told, "__notes__", None), list
+    ):  # its traceback in a worker is what is left out here
+        told.__notes__ = [note for note in notes if not note.startswith(_origin.WORKER)]
+    return "".join(told.format_exception_only()).rstrip()
 
 
 def _task(arguments: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from stepsize import _check
-from stepsize._origin import Origin, mark, origin_of
+from stepsize._origin import WORKER, Origin, mark, origin_of
 from stepsize.engine._serial import check_trial, check_work
 from stepsize.engine._work import Leg, Result, done
 from stepsize.task import Parcel, Startable, Trial, packed, unpacked
@@ -232,7 +232,7 @@ class Failed:
     def raised(self) -> BaseException:
         """The error, for the process that began the worker to raise."""
         error = RuntimeError(f"a worker raised {self.name}") if self.error is None else self.error
-        error.add_note(f"in a worker process:\n{self.text}")
+        error.add_note(f"{WORKER}\n{self.text}")
         mark(error, self.origin)
         return error
 
