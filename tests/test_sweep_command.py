@@ -188,7 +188,7 @@ def test_without_matplotlib_a_sweep_does_its_work_and_says_that_there_is_no_pict
     monkeypatch.setitem(sys.modules, "matplotlib", None)  # what importing it finds where it is not installed
     assert run([*WORDS, "--out", "s", "--json"]) == 0
     output = capsys.readouterr()
-    assert "no picture: drawing needs matplotlib" in output.err
+    assert "picture  none: drawing needs matplotlib" in output.err
     answer = json.loads(output.out)
     assert answer["picture"] is None
     assert len(answer["trials"]) == 6

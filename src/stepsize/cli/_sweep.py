@@ -27,6 +27,7 @@ from stepsize.cli._options import (
 )
 from stepsize.cli._over import number_of, split
 from stepsize.cli._screen import Bar, Screen
+from stepsize.cli._start import from_start
 from stepsize.cli._swept import told
 from stepsize.engine import Auto
 from stepsize.sweep import (
@@ -82,6 +83,7 @@ def sweep_command(
     words = {**locals(), "batch_size": None}
     alone("sweep", "and see --engine and --workers")
     screen, (chosen, _) = Screen(as_json), settled_task(words)
+    export = None if export is None else from_start(export).absolute()
     if export is not None:
         _check_export(export)
     texts = {"batch_size": batch_size, "warmup": warmup, "weight_decay": weight_decay, "momentum": momentum}
@@ -96,25 +98,26 @@ def sweep_command(
     count = len(trials_of(chosen, {**axes, "lr": rates}, chosen_seeds, total))
     stop = None if stop_at is None else Halving(tuple(_share(text) for text in split(stop_at)))
     how = engine_said(words) or chosen_engine(chosen, count)
-    folder = RunFolder.fresh(chosen.name, "sweeps").path if out is None else out
-    how = how.kept_in(folder) if isinstance(how, Auto) else how
+    folder = RunFolder.fresh(chosen.name, from_start(Path("sweeps"))).path if out is None else from_start(out)
+    place = folder.absolute()
+    how = how.kept_in(place) if isinstance(how, Auto) else how
     try:
         with screen.progress(f"sweep {chosen.name}", count) as bar:
             hook = _waiting_said(screen, bar)
             swept = sweep(
-                chosen, rates, chosen_seeds, folder=folder, steps=total, stop=stop, engine=how, progress=hook, **axes
+                chosen, rates, chosen_seeds, folder=place, steps=total, stop=stop, engine=how, progress=hook, **axes
             )
     except KeyboardInterrupt:
-        raise StoppedError(f"stopped{_so_far(folder)}") from None
+        raise StoppedError(f"stopped{_so_far(place, folder)}") from None
     except SweepFileError:
         raise
     except Exception:  # of a task, or a worker that died
-        if there := _so_far(folder, least=1):
-            screen.errors.print(f"sweep {chosen.name} failed{there}", soft_wrap=True, markup=False)
+        if there := _so_far(place, folder, least=1):
+            screen.errors.print(f"sweep {chosen.name} failed{there}", soft_wrap=True)
         raise
     if isinstance(how, Auto) and how.choice is not None:
         screen.say(f"engine   {how.choice.why}")
-    return told(screen, swept, export)
+    return told(screen, swept, export, folder=folder)
 
 
 def _one_size(sizes: list[Any], epochs: float | None) -> int | None:
@@ -131,7 +134,7 @@ def _check_export(export: Path) -> None:
     """Raise unless the table can be written, as far as that can be known before there is one."""
     if export.suffix.lower() not in EXPORTS:
         raise ValueError(_check.message("export", str(export), f"a file ending in {' or '.join(EXPORTS)}"))
-    if export.is_dir() or not export.absolute().parent.is_dir():
+    if export.is_dir() or not export.parent.is_dir():
         raise ValueError(_check.message("export", str(export), "a file in a folder that exists"))
     if export.suffix.lower() == ".parquet":
         for package in ("pandas", "pyarrow"):
@@ -146,16 +149,16 @@ def _waiting_said(screen: Screen, bar: Bar) -> Progress:
         nonlocal waits
         before, waits = waits, note.startswith(WAITING)
         if waits and not before:
-            screen.errors.print(note, soft_wrap=True, markup=False)
+            screen.errors.print(note, soft_wrap=True)
         bar(done, total, note)
 
     return hook
 
 
-def _so_far(folder: Path, least: int = 0) -> str:
+def _so_far(place: Path, folder: Path, least: int = 0) -> str:
     """How far a sweep that has ended came, and how to go on; empty where there is no sweep, or too few trials done."""
     try:
-        swept = Sweep.open(folder, partial=True)
+        swept = Sweep.open(place, partial=True)
     except SweepFileError:
         return ""
     there = sum(outcome.status != "open" for outcome in swept.outcomes)

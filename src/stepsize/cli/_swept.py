@@ -5,14 +5,20 @@ from pathlib import Path
 
 from rich.table import Table
 
-from stepsize import _extras
+from stepsize.cli._picture import drawn
 from stepsize.cli._screen import Screen
 from stepsize.report import sweep_picture
 from stepsize.sweep import Best, Sweep
 
 
 def told(
-    screen: Screen, swept: Sweep, export: Path | None = None, picture: Path | None = None, *, to_draw: bool = False
+    screen: Screen,
+    swept: Sweep,
+    export: Path | None = None,
+    picture: Path | None = None,
+    *,
+    folder: Path | None = None,
+    to_draw: bool = False,
 ) -> int:
     """Show a sweep: a table of the best rates, the picture, one JSON object if asked for.
 
@@ -21,21 +27,26 @@ def told(
         swept: the sweep.
         export: a file for a table of all trials.
         picture: its file; in the sweep's folder when left out.
+        folder: the sweep's, as people know it.
         to_draw: whether a picture is what was asked for; otherwise there may be none.
     """
+    folder = swept.folder if folder is None else folder
     if not swept.outcomes:
         why = f": {swept.left_out[0]}" if swept.left_out else ""
-        raise ValueError(f"{swept.folder} holds no {'whole ' * bool(why)}trial{why}")
+        raise ValueError(f"{folder} holds no {'whole ' * bool(why)}trial{why}")
     if swept.left_out:
         count = f"{len(swept.left_out)} damaged row{'s' * (len(swept.left_out) > 1)}"
-        screen.errors.print(f"left out {count}; {swept.left_out[0]}", soft_wrap=True, markup=False)
+        screen.errors.print(f"left out {count}; {swept.left_out[0]}", soft_wrap=True)
     if export is not None:
         (swept.to_csv if export.suffix.lower() == ".csv" else swept.to_parquet)(export)
     screen.say(best_table(swept))
-    screen.say(f"sweep    {swept.folder}")
-    image = _drawn(screen, swept, picture, to_draw)
-    if image is not None:
-        screen.say(f"picture  {image}")
+    screen.say(f"sweep    {folder}")
+    shown = folder / "sweep.png" if picture is None else picture
+    if to_draw:
+        image: Path | None = sweep_picture(swept, picture)
+        screen.say(f"picture  {shown}")
+    else:
+        image = drawn(screen, lambda: sweep_picture(swept, picture), shown, f"stepsize plot {folder}")
     bests = swept.best()
     known = math.isfinite(swept.initial)
     breaks = swept.thresholds() if known else [None] * len(bests)
@@ -48,21 +59,11 @@ def told(
         task=swept.facts["task"],
         trials=swept.rows(),
         best=found,
-        folder=str(swept.folder),
+        folder=str(folder),
         picture=None if image is None else str(image),
         left_out=list(swept.left_out),
     )
     return 0 if any(best.rate is not None for best in bests) else 1
-
-
-def _drawn(screen: Screen, swept: Sweep, path: Path | None, to_draw: bool) -> Path | None:
-    try:
-        return sweep_picture(swept, path)
-    except (_extras.MissingExtraError, OSError) as error:
-        if to_draw:
-            raise
-        screen.errors.print(f"no picture: {error}", soft_wrap=True, markup=False)
-        return None
 
 
 def best_table(swept: Sweep) -> Table:
