@@ -83,9 +83,8 @@ def sweep_command(
     words = {**locals(), "batch_size": None}
     alone("sweep", "and see --engine and --workers")
     screen, (chosen, _) = Screen(as_json), settled_task(words)
-    export = None if export is None else from_start(export).absolute()
     if export is not None:
-        _check_export(export)
+        export = _checked(from_start(export))
     texts = {"batch_size": batch_size, "warmup": warmup, "weight_decay": weight_decay, "momentum": momentum}
     axes: dict[str, Any] = {axis: numbers(text) for axis, text in {**texts, "clip": clip}.items() if text is not None}
     if optimizer:
@@ -130,15 +129,16 @@ def _one_size(sizes: list[Any], epochs: float | None) -> int | None:
     return sizes[0] if epochs is not None and sizes and isinstance(sizes[0], int) else None
 
 
-def _check_export(export: Path) -> None:
-    """Raise unless the table can be written, as far as that can be known before there is one."""
+def _checked(export: Path) -> Path:
+    """The table's file in full, or an error where it cannot be written, as far as that is known before there is one."""
     if export.suffix.lower() not in EXPORTS:
         raise ValueError(_check.message("export", str(export), f"a file ending in {' or '.join(EXPORTS)}"))
-    if export.is_dir() or not export.parent.is_dir():
+    if export.is_dir() or not export.absolute().parent.is_dir():
         raise ValueError(_check.message("export", str(export), "a file in a folder that exists"))
     if export.suffix.lower() == ".parquet":
         for package in ("pandas", "pyarrow"):
             _extras.load(package, "tasks", "--export to .parquet")
+    return export.absolute()
 
 
 def _waiting_said(screen: Screen, bar: Bar) -> Progress:
