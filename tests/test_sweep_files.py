@@ -10,12 +10,13 @@ import sqlite3
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from stepsize import Sweep, sweep
 from stepsize.cli import run
-from stepsize.engine import serial
+from stepsize.engine import Auto, serial
 from stepsize.sweep import WAITING, SweepFileError, _schema, _store
 from stepsize.task import task_named
 
@@ -75,9 +76,9 @@ def _assert_told(words, capsys):
 # every column of every row
 
 
-def _changed(whole, copy, table, column):
-    """The file with each other value in the last row of a table, where SQLite itself keeps it."""
-    for value in OTHERS:
+def _changed(whole, copy, table, column, values=OTHERS):
+    """The file with each value in the last row of a table, where SQLite itself keeps it."""
+    for value in values:
         shutil.rmtree(copy)
         shutil.copytree(whole, copy)
         last = f"SELECT max(rowid) FROM {table}"
@@ -114,7 +115,7 @@ def test_a_wrong_value_anywhere_is_refused_or_left_out_and_nothing_is_lost(table
 @pytest.mark.slow
 @pytest.mark.parametrize(("table", "column"), COLUMNS)
 def test_commands_say_what_is_wrong_with_any_value(table, column, whole, copy, capsys):
-    for _ in _changed(whole, copy, table, column):
+    for _ in _changed(whole, copy, table, column, [None, "abc", math.inf]):
         for words in (["plot", str(copy)], ["plot", str(copy), "-o", str(copy / "t.csv")], [*WORDS, str(copy)]):
             _assert_told(words, capsys)
 
@@ -259,6 +260,24 @@ def test_a_folder_named_with_nul_is_refused():
             attempt()
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        os.mkfifo,
+        os.mkdir,
+        lambda path: path.write_text("[" * 100_000),
+        lambda path: path.write_text('{"engine": "serial", "why": 3, "predicted": 3}'),
+        lambda path: path.write_text('{"engine": ["serial"], "why": "", "predicted": {}}'),
+        lambda path: path.write_bytes(b"\xff"),
+    ],
+    ids=["pipe", "folder", "deep", "number", "list", "bytes"],
+)
+def test_a_choice_of_an_engine_that_is_none_is_refused(make, tmp_path):
+    make(tmp_path / "engine.json")
+    with pytest.raises(ValueError, match=r"engine.json.*remove"):
+        sweep(TASK, RATES, SEEDS, folder=tmp_path, steps=STEPS, engine=Auto())
+
+
 def test_a_disk_that_was_full_and_has_room_again(tmp_path):
     """The limit on the size of files stands for the disk."""
     script = (
@@ -329,3 +348,41 @@ def test_waiting_for_another_process_is_said_in_a_line(copy, monkeypatch, capsys
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith(WAITING)]
     assert len(lines) == 1
     assert "process 4242 on elsewhere" in lines[0]
+
+
+@pytest.mark.slow
+def test_when_a_worker_dies_again_and_again_what_was_done_stays_and_nothing_is_claimed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("own.py").write_text(
+        "import os, signal, torch\n"
+        "from dataclasses import replace\n"
+        "from pathlib import Path\n"
+        "from stepsize.task import task_named\n"
+        "def optimizer(parameters, lr):\n"
+        "    if lr > 0.05 and Path('deadly').exists():\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return torch.optim.SGD(parameters, lr=lr)\n"
+        "task = replace(task_named('linear-regression'), name='own', optimizer=optimizer)\n"
+    )
+    Path("deadly").write_text("")
+    words = ["sweep", "own.py:task", "--lr", "0.001,0.01,0.1", "--seeds", "1", "--steps", "20", "--out", "s"]
+    assert run([*words, "--engine", "processes", "--workers", "1"]) == 1
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert "sweep own failed; 2 of 3 trials are in s, the same command with --out s goes on" in said
+    assert _execute(Path("s"), "SELECT count(*) FROM trials WHERE owner IS NOT NULL") == [(0,)]
+    Path("deadly").unlink()
+    assert run([*words, "--engine", "processes", "--workers", "1"]) == 0
+    assert [each.status for each in Sweep.open("s").outcomes] == ["finished"] * 3
+
+
+def test_a_task_that_changes_the_working_directory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+
+    def moved(result):
+        os.chdir(tmp_path / "elsewhere")
+
+    assert all(each.status == "finished" for each in swept("s", on_result=moved).outcomes)
+    assert [each.name for each in tmp_path.iterdir() if each.name != "elsewhere"] == ["s"]
+    assert list((tmp_path / "elsewhere").iterdir()) == []

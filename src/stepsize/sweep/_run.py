@@ -121,6 +121,7 @@ def _kept(
     where: Path,
 ) -> Sweep:
     """A sweep in a folder."""
+    where = where.absolute()  # a task's own code may change the working directory
     engine = engine.kept_in(where) if isinstance(engine, Auto) else engine
     with closing(Store(where, facts_of(task, total))) as store:
         _warn_of_change(store, task)

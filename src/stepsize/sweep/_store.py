@@ -57,8 +57,8 @@ class Store:
     """
 
     def __init__(self, folder: Path | str, facts: Mapping[str, Any]) -> None:
-        self.folder = Path(folder)
-        self.path = path_of(folder)
+        self.folder = Path(folder).absolute()  # a task's own code may change the working directory
+        self.path = path_of(self.folder)
         self._db = connected(folder, writing=True)
         self._over = threading.Event()
         self._heard: dict[int, tuple[float, float]] = {}  # by owner its last beat, and when that was first seen here
@@ -214,7 +214,9 @@ class Store:
         """A sign of life every few seconds, on a connection of its own; a beat that is missed does no harm."""
         while not self._over.wait(BEAT):
             try:
-                connection = sqlite3.connect(self.path, timeout=BEAT, isolation_level=None)
+                # never made anew where the folder was moved away
+                where = f"{self.path.as_uri()}?mode=rw"
+                connection = sqlite3.connect(where, timeout=BEAT, isolation_level=None, uri=True)
                 me = (self._owner, socket.gethostname(), os.getpid(), time.time())
                 connection.execute("INSERT OR REPLACE INTO owners (id, host, pid, beat) VALUES (?, ?, ?, ?)", me)
                 connection.close()
