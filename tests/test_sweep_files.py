@@ -222,7 +222,7 @@ def _truncated(whole, folder, places, capsys):
 
 
 def test_a_truncated_file_is_refused_as_it_is(whole, copy, capsys):
-    _truncated(whole, copy, 7, capsys)
+    _truncated(whole, copy, 11, capsys)
 
 
 @pytest.mark.slow

@@ -112,7 +112,7 @@ def _is_empty(connection: sqlite3.Connection, path: Path) -> bool:
     wrong = misbuilt(connection)
     if found < FORMAT or wrong.endswith("missing"):
         raise SweepFileError(f"{path} is a database of something else; choose another folder")
-    problem = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    problem = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0]).splitlines()[-1]  # the first is a title
     if wrong or problem != "ok":
         raise SweepFileError(f"{path} is damaged: {wrong or problem}; {COPY}")
     return False
