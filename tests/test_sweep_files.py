@@ -4,12 +4,14 @@ import contextlib
 import json
 import math
 import os
+import random
 import shutil
 import socket
 import sqlite3
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -228,6 +230,24 @@ def test_a_truncated_file_is_refused_as_it_is(whole, copy, capsys):
 @pytest.mark.slow
 def test_a_file_truncated_at_many_places_is_refused_as_it_is(whole, copy, capsys):
     _truncated(whole, copy, 50, capsys)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_bytes_that_were_changed_anywhere_are_refused_or_do_no_harm(seed, whole, tmp_path):
+    content, chance = (whole / "sweep.db").read_bytes(), random.Random(seed)
+    for number in range(8):
+        changed = bytearray(content)
+        for _ in range(chance.choice([1, 3, 20])):
+            place = chance.choice([chance.randrange(4096), chance.randrange(len(content))])  # the tables' texts, or all
+            changed[place] = chance.randrange(256)
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "sweep.db").write_bytes(changed)
+        for attempt in (partial(Sweep.open, folder, partial=True), partial(swept, folder)):
+            try:
+                attempt()
+            except SweepFileError as error:
+                _assert_one_line(error)
 
 
 @pytest.mark.parametrize("end", ["", "-wal", "-journal"])

@@ -114,7 +114,7 @@ def _is_empty(connection: sqlite3.Connection, path: Path) -> bool:
         raise SweepFileError(f"{path} is a database of something else; choose another folder")
     problem = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0]).splitlines()[-1]  # the first is a title
     if wrong or problem != "ok":
-        raise SweepFileError(f"{path} is damaged: {wrong or problem}; {COPY}")
+        raise SweepFileError(f"{path} is damaged: {wrong or _printable(problem)}; {COPY}")
     return False
 
 
@@ -156,9 +156,16 @@ def told(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise SweepFileError(f"{path}: {error}; {_remedy(str(error))}") from None
+        raise SweepFileError(f"{path}: {_printable(str(error))}; {_remedy(str(error))}") from None
+    except UnicodeDecodeError:  # an error of SQLite that quotes a damaged page
+        raise SweepFileError(f"{path} is damaged; {COPY}") from None
     except OSError as error:
         raise SweepFileError(f"{path} cannot be written: {error.strerror}; choose another folder") from None
+
+
+def _printable(text: str) -> str:
+    """A text on one line; SQLite quotes what is damaged as it is."""
+    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 def _remedy(problem: str) -> str:
