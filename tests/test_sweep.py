@@ -1,10 +1,12 @@
 """Sweeps: nothing twice, nothing lost, the same figures however they came about, and answers that are true."""
 
+import itertools
 import json
 import math
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stepsize import Sweep, logspace, sweep
-from stepsize.engine import Leg, Processes, serial
+from stepsize.engine import Leg, Processes, Result, is_broken, serial
+from stepsize.report import sweep_picture
+from stepsize.report._sweep_picture import _top
 from stepsize.sweep import (
     Halving,
     SweepFileError,
@@ -296,6 +300,61 @@ def test_thresholds_and_sensitivity_in_closed_form():
     assert rate_sensitivity(rates, [[1.0]] * 4, initial=4.0) == 0
 
 
+# whole numbers and powers of two, so that a shift loses nothing to rounding
+SHIFTS, SCALES = st.sampled_from([-4096, -5, 0, 3, 4096]), st.sampled_from([0.25, 1.0, 64.0])
+LOSSES = st.integers(0, 90) | st.just(math.inf) | st.just(math.nan)
+TABLES = st.lists(st.lists(LOSSES, min_size=2, max_size=2), min_size=1, max_size=7)
+
+
+@given(table=TABLES, shift=SHIFTS, scale=SCALES)
+@settings(max_examples=150, deadline=None)
+def test_no_answer_depends_on_where_zero_is_or_on_the_unit(table, shift, scale):
+    rates, values, initial = logspace(1e-3, 1, 8)[: len(table)], np.array(table, dtype=float), 60.0
+    moved = scale * values + shift
+    best, other = best_rate(rates, values), best_rate(rates, moved)
+    assert (best.rate, best.low, best.high, best.seeds) == (other.rate, other.low, other.high, other.seeds)
+    assert divergence_threshold(rates, values, initial) == divergence_threshold(rates, moved, scale * initial + shift)
+    lost = rate_sensitivity(rates, moved, scale * initial + shift)
+    assert lost == pytest.approx(scale * rate_sensitivity(rates, values, initial), rel=1e-6, abs=1e-6)
+
+
+@given(table=TABLES, initial=st.integers(1, 100))
+@settings(max_examples=150, deadline=None)
+def test_what_breaks_is_what_find_says_breaks(table, initial):
+    rates, values = logspace(1e-3, 1, 8)[: len(table)], np.array(table, dtype=float)
+    best = best_rate(rates, values)
+    low, high = divergence_threshold(rates, values, initial)
+    if best.rate is not None and best.value < initial:
+        tried = [rate for rate, row in zip(rates, values, strict=True) if not np.isnan(row).all()]
+        worst = {rate: np.nanmax(row) for rate, row in zip(rates, values, strict=True) if rate in tried}
+        broken = [rate for rate in tried if rate > best.rate and is_broken(worst[rate], best.value, initial)]
+        assert high == (broken[0] if broken else math.inf)
+        assert low == max(rate for rate in tried if rate < high)
+
+
+def test_a_network_that_died_a_hair_below_the_start_is_broken():
+    rates, values = [0.1, 1.0, 10.0], [[0.02, 0.03], [0.05, 2.3024], [2.3025, 2.3026]]
+    assert divergence_threshold(rates, values, initial=2.3026) == (0.1, 1.0)
+
+
+def test_of_equal_rates_the_lowest_is_the_best_and_rates_without_a_value_say_nothing():
+    nothing = [math.nan, math.nan]
+    assert best_rate([0.1, 1.0, 10.0], [nothing, [1, 1], [1, 1]]).rate == 1.0
+    assert divergence_threshold([0.1, 1.0, 10.0], [[1, 1], nothing, [9, 9]], initial=5) == (0.1, 10.0)
+    assert rate_sensitivity([0.1, 1.0, 10.0], [[1, 1], nothing, [1, 1]], initial=5) == 0
+    assert best_rate([0.1], [[math.inf, math.inf]]).rate is None
+    assert divergence_threshold([0.1, 1], [[math.inf], [math.inf]], initial=5) == (0.0, 0.1)
+    assert best_rate([0.1, 1.0], [[3.0], [2.0]]).low is None
+
+
+def test_values_of_minus_infinity_and_a_start_that_is_not_known_are_refused():
+    for answer in (best_rate, lambda *words: divergence_threshold(*words, initial=1)):
+        with pytest.raises(ValueError, match="values must be finite, inf where a trial diverged, or NaN, got -inf"):
+            answer([0.1, 1.0], [[-math.inf], [1.0]])
+    with pytest.raises(ValueError, match="initial must be a finite number, got nan"):
+        divergence_threshold([0.1, 1.0], [[2.0], [1.0]], initial=math.nan)
+
+
 def test_curves_hold_every_finished_trial_once():
     found = swept(rates=[*RATES, 1e9], seeds=3)
     (curve,) = found.curves()
@@ -326,12 +385,82 @@ def test_exports_hold_the_rows(tmp_path):
     assert pandas.read_parquet(tmp_path / "t.parquet")["loss"].tolist() == [each.loss for each in found.outcomes]
 
 
+def test_a_sweep_that_raises_leaves_no_temporary_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def fail(result):
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        swept(on_result=fail)
+    assert list(tmp_path.iterdir()) == []
+    kept = swept(rates=[0.1], seeds=1)
+    assert list(tmp_path.iterdir()) == [kept.folder]
+
+
+def given_results(folder, table, initial, metrics=lambda value: {"validation_loss": value}):
+    """A sweep whose trials end with the values of a table, by rate and seed."""
+    rates = logspace(1e-3, 1, 8)[: len(table)]
+    task = replace(bowl([1.0]), name=r"$\frac{$", score=lambda model: initial)
+
+    def engine(task, trials):
+        for trial in trials:
+            value = float(table[rates.index(trial.settings["lr"])][trial.seed])
+            yield Result(trial, value, (2 * value, value), metrics(value) if math.isfinite(value) else {}, 0.1, "given")
+
+    return sweep(task, rates, len(table[0]), folder=folder, steps=2, engine=engine)
+
+
+def test_a_task_may_call_its_figures_anything():
+    names = ["rate", "seed", "steps", "status", "loss", "lr", "seconds", "engine", "accuracy"]
+    found = given_results(None, [[1.5]], 3.0, metrics=lambda value: dict.fromkeys(names, 7.0))
+    (row,) = found.rows()
+    assert (row["rate"], row["seed"], row["steps"], row["status"], row["loss"]) == (0.001, 0, 2, "finished", 1.5)
+    assert {name: row[f"metrics.{name}"] for name in names[:-1]} == dict.fromkeys(names[:-1], 7.0)
+    assert row["accuracy"] == 7.0
+
+
+# pictures
+
+
+@given(
+    table=st.lists(
+        st.lists(st.sampled_from([-1e308, -50.0, -1e-300, 0.0, 1e-9, 3.0, 1e308, math.inf]), min_size=2, max_size=2),
+        min_size=1,
+        max_size=4,
+    ),
+    initial=st.sampled_from([-1e3, 0.0, 3.0, 1e308, math.inf]),
+)
+@settings(max_examples=12, deadline=None)
+def test_any_losses_can_be_drawn(table, initial, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drawn")
+    found = given_results(folder, table, initial)
+    assert sweep_picture(found).stat().st_size > 10_000
+    assert math.isfinite(initial) or math.isinf(found.initial)
+
+
+@pytest.mark.parametrize("shift", [0.0, -100.0])
+def test_the_frame_holds_all_that_was_gained_wherever_zero_is(shift):
+    (curve,) = given_results(None, [[3.0 + shift], [1.0 + shift], [math.inf]], 4.0 + shift).curves()
+    assert _top([curve], 4.0 + shift) == pytest.approx(4.0 + 0.6 * 3.0 + shift)
+    assert _top([curve], math.nan) > 3.0 + shift
+
+
 # bad input
 
 
 @pytest.mark.parametrize(
     ("axes", "error"),
     [
+        ({"seeds": 10**9}, "seeds must be at most 100,000, got 1000000000; give the rest in a further call"),
+        ({"seeds": itertools.count()}, "seeds holds more than 100,000 values"),
+        ({"rates": itertools.count(1)}, "rates holds more than 100,000 values"),
+        ({"batch_size": itertools.count(1)}, "batch_size holds more than 100,000 values"),
+        ({"seeds": 60_000}, r"240,000 trials \(4 settings x 60,000 seeds\), and may have 100,000; give the rest"),
+        (
+            {"rates": range(1, 1_001), "batch_size": range(1, 102)},
+            r"101,000 trials \(101 batch_size x 1,000 rates\), and may have 100,000",
+        ),
         ({"rates": []}, "rates must be one value or more"),
         ({"rates": [0.1, -1]}, r"rates must be a finite number > 0, got -1"),
         ({"rates": [0.1, 0.1]}, "rates holds 0.1 twice"),

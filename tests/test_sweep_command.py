@@ -2,10 +2,12 @@
 
 import csv
 import json
+import sys
 
 import pytest
 
 from stepsize.cli import run
+from stepsize.cli._over import split
 
 WORDS = ["sweep", "linear-regression", "--lr", "0.01:1:3", "--seeds", "2", "--steps", "20", "--engine", "serial"]
 
@@ -81,6 +83,33 @@ def test_stopping_early_from_the_shell(capsys):
         (["--lr", "0.1:1:1"], "count must be a whole number >= 2"),
         (["--lr", "0.1:1:2.5"], "count must be a whole number >= 2"),
         (["--lr", ","], "a list must be values with commas between"),
+        (["--lr", "1e-3:1:1e9"], "--lr LOW:HIGH:COUNT: count must be at most 100,000, got 1000000000"),
+        (["--lr", "1e-3:1:nan"], "--lr LOW:HIGH:COUNT: count must be a whole number >= 2, got nan"),
+        (["--lr", "1e-3:1:inf"], "count must be a whole number >= 2, got inf"),
+        (["--lr", "1e-3:1:1e400"], "count must be a whole number >= 2, got inf"),
+        (["--lr", "1e-3:1:-5"], "count must be a whole number >= 2, got -5.0"),
+        (["--lr", "0:1:5"], "low must be a finite number > 0, got 0.0"),
+        (["--lr", "nan:1:5"], "low must be a finite number > 0, got nan"),
+        (["--lr", "1e-3:inf:5"], "high must be a finite number > 0.001, got inf"),
+        (["--lr", "1:1e-3:5"], "--lr LOW:HIGH:COUNT: high must be a finite number > 1, got 0.001"),
+        (["--lr", "1e-3:1e300:5"], "rates must be at most 1e+30"),
+        (["--lr", "inf"], "rates must be a finite number > 0, got inf"),
+        (["--lr", "nan"], "rates must be a finite number > 0, got nan"),
+        (["--seeds", "1e9"], "seeds must be at most 100,000, got 1000000000; give the rest in a further call"),
+        (["--seeds", "1000000000"], "seeds must be at most 100,000, got 1000000000"),
+        (["--seeds", "50000"], "150,000 trials (3 settings x 50,000 seeds), and may have 100,000"),
+        (["--seeds", "nan"], "--seeds must be a whole number, or a list of them, got 'nan'"),
+        (["--seeds", "inf"], "--seeds must be a whole number, or a list of them, got 'inf'"),
+        (["--seeds", "0,1e300"], "seeds must be a whole number >= 0"),
+        (["--seeds", "0,4294967296"], "seed must be below 2**32"),
+        (["--warmup", "nan"], "warmup"),
+        (["--weight-decay", "inf"], "weight_decay must be a finite number >= 0"),
+        (["--batch-size", "1e300"], "batch_size must be a whole number"),
+        (["--momentum", "1e400"], "momentum must be a finite number >= 0"),
+        (["--clip", "nan"], "clip"),
+        (["--stop-at", "nan"], "rungs must be a finite number > 0, got nan"),
+        (["--stop-at", "inf%"], "rungs must be a finite number > 0, got inf"),
+        (["--export", "no/such/t.csv"], "export must be a file in a folder that exists"),
         (["--seeds", "0"], "seeds must be a whole number >= 1"),
         (["--seeds", "1.5"], "--seeds must be a whole number, or a list of them"),
         (["--seeds", "1,1"], "seeds must be different seeds"),
@@ -120,3 +149,71 @@ def test_an_axis_the_task_lacks_and_folders_that_are_none(in_a_folder, capsys):
         assert "it is no file of a sweep; choose another folder" in capsys.readouterr().err
     assert run(["plot", "cosine()"]) == 2
     assert "--total" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("over", "said"),
+    [
+        ("momentum=0.9|x", "--over momentum must be a number, got 'x'"),
+        ("momentum=", "without values"),
+        ("weight_decay=nan", "--over weight_decay must be a finite number >= 0"),
+        ("weight_decay=1e400", "--over weight_decay must be a finite number >= 0"),
+        ("weight_decay=" + "|".join(map(str, range(101))), "--over has 101 plans, and may have 100; give fewer"),
+        ("weight_decay=0|1|2|3|4|5|6|7|8|9|10,momentum=0|1|2|3|4|5|6|7|8|9", "--over has 110 plans"),
+    ],
+)
+def test_plans_that_are_none_or_too_many(over, said, in_a_folder, capsys):
+    assert run(["tune", "linear-regression", "--over", over]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert list(in_a_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("sgd(momentum=0.9, nesterov=True),adam", ["sgd(momentum=0.9, nesterov=True)", "adam"]),
+        ("adamw(betas=(0.9, 0.99), eps=1e-8), sgd", ["adamw(betas=(0.9, 0.99), eps=1e-8)", "sgd"]),
+        ("a([1, (2, 3)], 4),,b ,", ["a([1, (2, 3)], 4)", "b"]),
+        ("a),b", ["a)", "b"]),
+    ],
+)
+def test_lists_are_split_at_commas_outside_of_all_brackets(text, parts):
+    assert split(text) == parts
+
+
+def test_without_matplotlib_a_sweep_does_its_work_and_says_that_there_is_no_picture(in_a_folder, monkeypatch, capsys):
+    for module in [name for name in sys.modules if name.split(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # what importing it finds where it is not installed
+    assert run([*WORDS, "--out", "s", "--json"]) == 0
+    output = capsys.readouterr()
+    assert "picture  none: drawing needs matplotlib" in output.err
+    answer = json.loads(output.out)
+    assert answer["picture"] is None
+    assert len(answer["trials"]) == 6
+    assert run(["plot", "s", "-o", "t.csv"]) == 0
+    assert len((in_a_folder / "t.csv").read_text().splitlines()) == 7
+    assert run(["plot", "s"]) == 2  # here the picture is what was asked for
+
+
+def test_a_sweep_that_fails_says_what_is_kept_and_goes_on(in_a_folder, capsys):
+    (in_a_folder / "own.py").write_text(
+        "from dataclasses import replace\n"
+        "from pathlib import Path\n"
+        "from stepsize.task import task_named\n"
+        "base = task_named('linear-regression')\n"
+        "def score(model):\n"
+        "    if Path('calls').exists() and len(Path('calls').read_text()) == 4:\n"
+        "        raise RuntimeError('enough')\n"
+        "    Path('calls').write_text((Path('calls').read_text() if Path('calls').exists() else '') + 'x')\n"
+        "    return base.score(model)\n"
+        "task = replace(base, name='own', score=score)\n"
+    )
+    words = ["sweep", "own.py:task", *WORDS[2:], "--out", "s"]
+    assert run(words) == 1
+    said = capsys.readouterr().err
+    assert "sweep own failed; 2 of 6 trials are in s, the same command with --out s goes on" in said
+    (in_a_folder / "calls").write_text("xxxxx")
+    assert run(words) == 0
+    assert "own" not in capsys.readouterr().err.replace("sweep own", "")

@@ -14,7 +14,7 @@ from rich.table import Table
 from stepsize import _check
 from stepsize.cli._options import AsJson
 from stepsize.cli._screen import Screen
-from stepsize.cli._sweep import told
+from stepsize.cli._swept import told
 from stepsize.draw import draw
 from stepsize.report import GALLERY, explanation, gallery_picture, picture, signature, summary
 from stepsize.schedule import Schedule, part
@@ -67,8 +67,8 @@ def _plot_folder(folder: Path, out: Path | None, as_json: bool) -> int:
     screen = Screen(as_json)
     if (folder / NAME).exists():
         if out is not None and out.suffix.lower() == ".csv":
-            return told(screen, Sweep.open(folder), out)
-        return told(screen, Sweep.open(folder), picture=out)
+            return told(screen, Sweep.open(folder, partial=True), out)
+        return told(screen, Sweep.open(folder, partial=True), picture=out, to_draw=True)
     if out is not None:
         raise ValueError("the picture of a run goes into its folder; leave --out out")
     image = picture(folder)

@@ -2,15 +2,19 @@
 
 import datetime
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from stepsize import _check
+from stepsize._extras import MissingExtraError
 from stepsize.cli._folder import Folder, new_folder
+from stepsize.cli._interrupts import uninterrupted
 from stepsize.cli._over import plan_table
+from stepsize.cli._picture import drawn
 from stepsize.cli._screen import Screen
+from stepsize.cli._start import from_start
 from stepsize.control import Plan
 from stepsize.engine import Auto, Engine, Result, serial
 from stepsize.find import Finding, PlanFinding, find, find_plan
@@ -53,6 +57,7 @@ class Job:
     engine: Engine = serial
     folder: Folder = field(init=False)
     resume_at: int | None = None
+    place: Path = field(init=False)  # the folder's full path: a task's code may change the working directory
 
     @contextmanager
     def opened(self, out: Path | None, lr: float | None = None) -> Iterator[None]:
@@ -64,6 +69,7 @@ class Job:
     @contextmanager
     def reopened(self) -> Iterator[None]:
         """The same for a run folder that was there before."""
+        self.place = from_start(self.folder.path).absolute()
         self.folder.write(status="running", resumed_at=self.resume_at)
         with self._written_down():
             yield
@@ -76,11 +82,17 @@ class Job:
         except StoppedError:
             raise
         except KeyboardInterrupt:
-            self.folder.write(status="interrupted")
+            self._ended("interrupted")
             raise StoppedError(f"stopped; what there is is in {self.folder.path}") from None
-        except Exception as error:
-            self.folder.write(status=f"failed: {type(error).__name__}: {error}")
+        except BaseException as error:
+            self._ended(f"failed: {type(error).__name__}: {error}")
             raise
+
+    def _ended(self, status: str) -> None:
+        """Write down how the run ended; one that had finished before stays finished."""
+        with suppress(OSError, ValueError):  # the folder may be gone
+            if self.folder.facts().get("status") == "running":
+                self.folder.write(status=status)
 
     def _open(self, out: Path | None, lr: float | None = None) -> None:
         """Check the settings, make the run folder and write down what will be done."""
@@ -97,6 +109,7 @@ class Job:
         per_epoch = None if builder is None else builder.epoch(self.batch_size)
         Plan(self.schedule, clip=self.clip).over(self.steps, per_epoch)
         self.folder = new_folder(self.task.name, out)
+        self.place = self.folder.path.absolute()
         self.folder.write(
             command=self.command,
             task=self.task.name,
@@ -130,7 +143,7 @@ class Job:
 
     def find(self, low: float, high: float, budget: str | None = None) -> Finding:
         """Find a rate; every trial is written as it comes."""
-        trials = [JsonLines(self.folder.path / "trials.jsonl")] if leads() else []
+        trials = [JsonLines(self.place / "trials.jsonl")] if leads() else []
 
         def written(result: Result) -> None:
             for lines in trials:
@@ -161,7 +174,7 @@ class Job:
     def _engine_here(self) -> Engine:
         """The engine of the search; one that chooses keeps its choice in the run folder."""
         if isinstance(self.engine, Auto):
-            self.engine = self.engine.kept_in(self.folder.path)
+            self.engine = self.engine.kept_in(self.place)
         return self.engine
 
     def _tell_engine(self) -> None:
@@ -181,7 +194,7 @@ class Job:
             "trials": [_trial(result) | {"losses": result.losses} for result in finding.results],
         }
         if leads():
-            (self.folder.path / "finding.json").write_text(to_json(said) + "\n", encoding="utf-8")
+            (self.place / "finding.json").write_text(to_json(said) + "\n", encoding="utf-8")
 
     def find_plan(self, over: dict[str, list[str | None] | None], low: float, high: float, budget: str) -> PlanFinding:
         """Find a plan, and go on with the best one; all candidates are written down."""
@@ -197,7 +210,7 @@ class Job:
                 for entry in found.entries
             ]
             said = {"plans": kept, "verdict": found.verdict, "cost": vars(found.cost)}
-            (self.folder.path / "plans.json").write_text(to_json(said) + "\n", encoding="utf-8")
+            (self.place / "plans.json").write_text(to_json(said) + "\n", encoding="utf-8")
         self.screen.say(plan_table(found))
         self.screen.say(str(found))
         self._tell_engine()
@@ -212,7 +225,7 @@ class Job:
 
     def train(self, lr: float) -> Trained:
         """Train at a rate, watched; on Ctrl-C write down how far it came, and go on stopping."""
-        root, writers = self.folder.path, self._writers() if leads() else []
+        root, writers = self.place, self._writers() if leads() else []
         try:
             with self.screen.progress(f"train {self.task.name}", self.steps) as bar:
                 trained = train(
@@ -225,25 +238,33 @@ class Job:
                     folder=root,
                     resume=(root / "last.pt").exists(),
                 )
+            with uninterrupted():
+                self._write_down(trained, "diverged" if trained.diverged else "finished")
         except TrainingInterrupted as interrupt:
             self._write_down(interrupt.trained, "interrupted")
             raise StoppedError(f"{interrupt}; the run so far is in {self.folder.path}") from None
         finally:
             for writer in writers:
                 writer.close()
-        self._write_down(trained, "diverged" if trained.diverged else "finished")
         return trained
 
-    def picture(self) -> Path:
-        """Draw the run, which the first of several processes does."""
-        return picture(self.folder.path) if leads() else self.folder.path
+    def picture(self) -> Path | None:
+        """Draw the run, which the first of several processes does; None where there can be no picture."""
+        if not leads():
+            return None
+        shown = self.folder.path / "picture.png"
+        return drawn(self.screen, lambda: picture(self.place), shown, f"stepsize plot {self.folder.path}")
 
     def _writers(self) -> list[TensorBoard | JsonLines]:
         """What keeps the run's curves, and at its beginning the model's graph."""
         every = max(1, self.steps // POINTS)
-        root, again = self.folder.path, self.resume_at
-        board = TensorBoard(root, every=every, resume_at=again)
+        root, again = self.place, self.resume_at
         lines = JsonLines(root / "metrics.jsonl", every, root / "validation.jsonl", root / "events.jsonl", again)
+        try:
+            board = TensorBoard(root, every=every, resume_at=again)
+        except MissingExtraError as error:
+            self.screen.say(f"curves   in {self.folder.path}/metrics.jsonl only: {error}")
+            return [lines]
         if again is None:
             self._add_graph(board)
         return [board, lines]

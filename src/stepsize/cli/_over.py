@@ -1,6 +1,6 @@
 """Plans on the command line: what ``--over`` says, and the table of what became of them."""
 
-import re
+import math
 from typing import Any
 
 from rich.table import Table
@@ -10,6 +10,7 @@ from stepsize.find import CANDIDATES, PlanFinding
 from stepsize.task import axes_of, canonical
 
 NUMBERS = ("weight_decay", "momentum")
+MOST = 100  # plans; each needs a rate to be found
 
 
 def plans_of(text: str, task: Any) -> dict[str, list[Any] | None]:
@@ -37,18 +38,39 @@ def plans_of(text: str, task: Any) -> dict[str, list[Any] | None]:
             raise ValueError(f"--over has {axis!r}, which it cannot vary; {_check.closest(axis, takes)}")
         if not values and axis not in CANDIDATES:
             raise ValueError(f"--over has {axis!r} without values; say them, such as '{axis}=A|B'")
-        chosen = [each.strip() for each in values.split("|")] if values else None
-        over[axis] = chosen and [canonical(axis, float(v) if axis in NUMBERS else v, f"--over {axis}") for v in chosen]
+        over[axis] = _values(axis, f"--over {axis}", values) if values else None
+    count = math.prod(len(CANDIDATES[axis] if several is None else several) for axis, several in over.items())
+    if count > MOST:
+        raise ValueError(f"--over has {count:,} plans, and may have {MOST}; give fewer values")
     return over
+
+
+def _values(axis: str, name: str, text: str) -> list[Any]:
+    several = [each.strip() for each in text.split("|")]
+    return [canonical(axis, number_of(name, each) if axis in NUMBERS else each, name) for each in several]
 
 
 def split(text: str) -> list[str]:
     """The parts between commas that are in no brackets."""
-    parts = re.findall(r"(?:\([^()]*\)|\[[^\[\]]*\]|[^,()\[\]]|[()\[\]])+", text)
+    parts, depth = [""], 0
+    for letter in text:
+        depth = max(0, depth + (letter in "([") - (letter in ")]"))
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
     found = [part.strip() for part in parts if part.strip()]
     if not found:
         raise ValueError(_check.message("a list", text, "values with commas between"))
     return found
+
+
+def number_of(name: str, text: str) -> float:
+    """The number that a text is; ``name`` is what an error calls it."""
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(_check.message(name, text, "a number")) from None
 
 
 def plan_table(found: PlanFinding) -> Table:

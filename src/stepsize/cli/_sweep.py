@@ -1,13 +1,13 @@
 """The command that trains at many rates."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.table import Table
 
-from stepsize import _check
+from stepsize import _check, _extras
 from stepsize.cli._begin import alone, engine_said, settled_task, steps_of
 from stepsize.cli._job import StoppedError
 from stepsize.cli._options import (
@@ -25,15 +25,26 @@ from stepsize.cli._options import (
     Threads,
     Workers,
 )
-from stepsize.cli._over import split
-from stepsize.cli._screen import Screen
+from stepsize.cli._over import number_of, split
+from stepsize.cli._screen import Bar, Screen
+from stepsize.cli._start import from_start
+from stepsize.cli._swept import told
 from stepsize.engine import Auto
-from stepsize.report import sweep_picture
-from stepsize.sweep import Best, Halving, Sweep, chosen_engine, logspace, sweep, trials_of
+from stepsize.sweep import (
+    WAITING,
+    Halving,
+    Sweep,
+    SweepFileError,
+    chosen_engine,
+    logspace,
+    sweep,
+    trials_of,
+)
 from stepsize.watch import RunFolder
 
 EXPORTS = (".csv", ".parquet")
 Texts = list[str] | None
+Progress = Callable[[int, int, str], None]
 
 
 def sweep_command(
@@ -72,8 +83,8 @@ def sweep_command(
     words = {**locals(), "batch_size": None}
     alone("sweep", "and see --engine and --workers")
     screen, (chosen, _) = Screen(as_json), settled_task(words)
-    if export is not None and export.suffix.lower() not in EXPORTS:
-        raise ValueError(_check.message("export", str(export), f"a file ending in {' or '.join(EXPORTS)}"))
+    if export is not None:
+        export = _checked(from_start(export))
     texts = {"batch_size": batch_size, "warmup": warmup, "weight_decay": weight_decay, "momentum": momentum}
     axes: dict[str, Any] = {axis: numbers(text) for axis, text in {**texts, "clip": clip}.items() if text is not None}
     if optimizer:
@@ -86,18 +97,26 @@ def sweep_command(
     count = len(trials_of(chosen, {**axes, "lr": rates}, chosen_seeds, total))
     stop = None if stop_at is None else Halving(tuple(_share(text) for text in split(stop_at)))
     how = engine_said(words) or chosen_engine(chosen, count)
-    folder = RunFolder.fresh(chosen.name, "sweeps").path if out is None else out
-    how = how.kept_in(folder) if isinstance(how, Auto) else how
+    folder = RunFolder.fresh(chosen.name, from_start(Path("sweeps"))).path if out is None else from_start(out)
+    place = folder.absolute()
+    how = how.kept_in(place) if isinstance(how, Auto) else how
     try:
         with screen.progress(f"sweep {chosen.name}", count) as bar:
+            hook = _waiting_said(screen, bar)
             swept = sweep(
-                chosen, rates, chosen_seeds, folder=folder, steps=total, stop=stop, engine=how, progress=bar, **axes
+                chosen, rates, chosen_seeds, folder=place, steps=total, stop=stop, engine=how, progress=hook, **axes
             )
     except KeyboardInterrupt:
-        raise StoppedError(_so_far(folder)) from None
+        raise StoppedError(f"stopped{_so_far(place, folder)}") from None
+    except SweepFileError:
+        raise
+    except Exception:  # of a task, or a worker that died
+        if there := _so_far(place, folder, least=1):
+            screen.errors.print(f"sweep {chosen.name} failed{there}", soft_wrap=True)
+        raise
     if isinstance(how, Auto) and how.choice is not None:
         screen.say(f"engine   {how.choice.why}")
-    return told(screen, swept, export)
+    return told(screen, swept, export, folder=folder)
 
 
 def _one_size(sizes: list[Any], epochs: float | None) -> int | None:
@@ -110,82 +129,63 @@ def _one_size(sizes: list[Any], epochs: float | None) -> int | None:
     return sizes[0] if epochs is not None and sizes and isinstance(sizes[0], int) else None
 
 
-def told(screen: Screen, swept: Sweep, export: Path | None = None, picture: Path | None = None) -> int:
-    """Show a sweep: a table of the best rates, the picture, one JSON object if asked for."""
-    if export is not None:
-        (swept.to_csv if export.suffix.lower() == ".csv" else swept.to_parquet)(export)
-    image = sweep_picture(swept, picture)
-    screen.say(best_table(swept))
-    screen.say(f"sweep    {swept.folder}")
-    screen.say(f"picture  {image}")
-    bests = swept.best()
-    known = math.isfinite(swept.initial)
-    breaks = swept.thresholds() if known else [None] * len(bests)
-    lost = swept.sensitivities() if known else [None] * len(bests)
-    found = [
-        {"settings": dict(variant), **vars(best), "breaks_between": between, "sensitivity": sensitivity}
-        for variant, best, between, sensitivity in zip(swept.variants, bests, breaks, lost, strict=True)
-    ]
-    screen.answer(
-        task=swept.facts["task"],
-        trials=swept.rows(),
-        best=found,
-        folder=str(swept.folder),
-        picture=str(image),
-    )
-    return 0 if any(best.rate is not None for best in bests) else 1
+def _checked(export: Path) -> Path:
+    """The table's file in full, or an error where it cannot be written, as far as that is known before there is one."""
+    if export.suffix.lower() not in EXPORTS:
+        raise ValueError(_check.message("export", str(export), f"a file ending in {' or '.join(EXPORTS)}"))
+    if export.is_dir() or not export.absolute().parent.is_dir():
+        raise ValueError(_check.message("export", str(export), "a file in a folder that exists"))
+    if export.suffix.lower() == ".parquet":
+        for package in ("pandas", "pyarrow"):
+            _extras.load(package, "tasks", "--export to .parquet")
+    return export.absolute()
 
 
-def best_table(swept: Sweep) -> Table:
-    """The best rates, one row for each variant."""
-    table = Table(box=None)
-    for column in ("settings", "best rate", "between", "loss", "validation loss", "breaks above"):
-        table.add_column(column, overflow="fold")
-    bests, curves = swept.best(), swept.curves()
-    validated = "validation_loss" if "validation_loss" in swept.measures else None
-    others = swept.best(validated) if validated else [None] * len(bests)
-    thresholds = swept.thresholds() if math.isfinite(swept.initial) else [(math.nan, math.inf)] * len(bests)
-    for curve, best, other, threshold in zip(curves, bests, others, thresholds, strict=True):
-        if best.rate is None:
-            table.add_row(curve.name or "all", "every rate diverged")
-            continue
-        between = "" if best.low is None else f"{best.low:.2g} to {best.high:.2g}"
-        breaks = "" if math.isinf(threshold[1]) else f"{threshold[0]:.3g}"
-        border = ", border" if best.at_border else ""
-        measured = "" if other is None else _validation(other)
-        table.add_row(
-            *(curve.name or "all", f"{best.rate:.3g}{border}", between),
-            *(f"{best.value:.4g}", measured, breaks),
-        )
-    return table
+def _waiting_said(screen: Screen, bar: Bar) -> Progress:
+    """A hook that moves the bar, and prints a line when it begins to wait for other processes."""
+    waits = False
+
+    def hook(done: int, total: int, note: str) -> None:
+        nonlocal waits
+        before, waits = waits, note.startswith(WAITING)
+        if waits and not before:
+            screen.errors.print(note, soft_wrap=True)
+        bar(done, total, note)
+
+    return hook
 
 
-def _validation(best: Best) -> str:
-    return "" if best.rate is None else f"{best.value:.4g} at {best.rate:.3g}"
-
-
-def _so_far(folder: Path) -> str:
-    swept = Sweep.open(folder)
+def _so_far(place: Path, folder: Path, least: int = 0) -> str:
+    """How far a sweep that has ended came, and how to go on; empty where there is no sweep, or too few trials done."""
+    try:
+        swept = Sweep.open(place, partial=True)
+    except SweepFileError:
+        return ""
     there = sum(outcome.status != "open" for outcome in swept.outcomes)
+    if there < least:
+        return ""
     where = f"--out {folder}"
-    return f"stopped; {there} of {len(swept.outcomes)} trials are in {folder}, the same command with {where} goes on"
+    return f"; {there} of {len(swept.outcomes)} trials are in {folder}, the same command with {where} goes on"
 
 
 def rates_of(text: str) -> list[float]:
     """The rates of ``1e-4:1:13`` or ``0.01,0.1``."""
     if ":" not in text:
-        return [_number("--lr", each) for each in split(text)]
+        return [number_of("--lr", each) for each in split(text)]
     parts = text.split(":")
     if len(parts) != 3:
         raise ValueError(_check.message("--lr", text, "LOW:HIGH:COUNT, such as 1e-4:1:13, or a list such as 0.01,0.1"))
-    low, high, count = (_number("--lr", part) for part in parts)
-    return logspace(low, high, int(count) if count == int(count) else count)  # type: ignore[arg-type]
+    low, high, count = (number_of("--lr", part) for part in parts)
+    try:
+        return logspace(low, high, count)  # type: ignore[arg-type]
+    except ValueError as error:
+        raise ValueError(f"--lr LOW:HIGH:COUNT: {error}") from None
 
 
 def seeds_of_text(text: str) -> int | list[int]:
     """A number of seeds, or the seeds of a list."""
-    several = [_number("--seeds", each) for each in split(text)]
-    if any(seed != int(seed) for seed in several):
+    several = [number_of("--seeds", each) for each in split(text)]
+    if not all(each.is_integer() for each in several):
         raise ValueError(_check.message("--seeds", text, "a whole number, or a list of them"))
     return [int(seed) for seed in several] if "," in text else int(several[0])
 
@@ -193,13 +193,6 @@ def seeds_of_text(text: str) -> int | list[int]:
 def numbers(text: str) -> list[Any]:
     """The values of an axis: numbers where they are some, texts otherwise, which the axis itself checks."""
     return [_number_or_text(each) for each in split(text)]
-
-
-def _number(name: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise ValueError(_check.message(name, text, "a number")) from None
 
 
 def _number_or_text(text: str) -> float | str:
@@ -211,4 +204,4 @@ def _number_or_text(text: str) -> float | str:
 
 
 def _share(text: str) -> float:
-    return _number("--stop-at", text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    return number_of("--stop-at", text.removesuffix("%")) / (100 if text.endswith("%") else 1)

@@ -76,9 +76,9 @@ class Choice:
             ValueError: it holds no choice of an engine.
         """
         try:
-            said: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            choice = Choice(said["engine"], said["why"], said["predicted"])
-        except (ValueError, KeyError, TypeError):
+            said: Any = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+            choice = Choice(said["engine"], str(said["why"]), dict(said["predicted"]))
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise ValueError(f"{path} holds no choice of an engine; remove it to have one chosen anew") from None
         if choice.name not in NAMES:
             rule = f"one of {', '.join(NAMES)}"

@@ -3,6 +3,7 @@
 import math
 import textwrap
 from collections.abc import Sequence
+from dataclasses import replace
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from stepsize.sweep import Best, Curve, Sweep, best_rate
 COLOURS = ("#1f5fa8", "#e0812a", "#3b8f5a", "#8250a0", "#b8232f", "#5a6472", "#2a9d9d", "#a0522d")
 GREY = "#8a8f98"
 LINES = 12  # curves of one panel, at most
+ROOM = 0.6  # above the loss before training, as a share of what was gained
+FARTHEST = 1e100  # what matplotlib can still put on an axis
 Variant = tuple[tuple[str, Any], ...]
 
 
@@ -23,7 +26,7 @@ def sweep_picture(sweep: Sweep | Path | str, path: Path | str | None = None) -> 
     """Draw a sweep: loss against rate for every variant, train against validation, convergence, best ridge.
 
     Bands reach from the lowest to the highest seed. Triangles at the upper edge are rates at which a seed diverged or
-    ended above where it began. The best rates are marked, with their intervals below the curves.
+    ended beyond that edge. The best rates are marked, with their intervals below the curves.
 
     Args:
         sweep: a sweep, or its folder.
@@ -50,16 +53,17 @@ def sweep_picture(sweep: Sweep | Path | str, path: Path | str | None = None) -> 
     if not isinstance(sweep, Sweep | Path | str):
         raise TypeError(_check.message("sweep", sweep, "a sweep or its folder"))
     swept = sweep if isinstance(sweep, Sweep) else Sweep.open(sweep)
-    curves = [curve for curve in swept.curves() if not np.isnan(curve.values).all()]
+    curves = [curve for curve in _curves(swept) if not np.isnan(curve.values).all()]
     if not curves:
         raise ValueError(_check.message("sweep", str(swept.folder), "one of which something was trained"))
-    panels: list[Any] = [lambda ax: _against_rate(ax, curves, swept.initial)]
+    initial = swept.initial if abs(swept.initial) < FARTHEST else math.nan
+    panels: list[Any] = [lambda ax: _against_rate(ax, curves, initial)]
     if "validation_loss" in swept.measures:
-        panels.append(lambda ax: _train_and_validation(ax, swept))
+        panels.append(lambda ax: _train_and_validation(ax, swept, initial))
     panels.append(lambda ax: _convergence(ax, swept))
     second = _second_axis(swept.variants)
     if second is not None:
-        panels.append(lambda ax: _map(ax, curves, second, _top(curves, swept.initial)))
+        panels.append(lambda ax: _map(ax, curves, second, _top(curves, initial)))
     rows = math.ceil(len(panels) / 2)
     height = 4.2 * rows + 0.5
     sheet = figure(12.8, height)
@@ -67,7 +71,7 @@ def sweep_picture(sweep: Sweep | Path | str, path: Path | str | None = None) -> 
     edges = {"left": 0.07, "right": 0.985, "bottom": 0.7 / height, "top": 1 - 0.75 / height}
     grid = sheet.add_gridspec(rows, 2, hspace=0.27, wspace=0.19, **edges)
     seeds = len(curves[0].seeds)
-    title = f"{swept.facts['task']}  ·  {len(swept.outcomes)} trials of {swept.facts['steps']:,} steps"
+    title = f"{_plain(swept.facts['task'])}  ·  {len(swept.outcomes)} trials of {swept.facts['steps']:,} steps"
     sheet.suptitle(f"{title}  ·  {seeds} seed{'s' * (seeds > 1)}", fontsize=12)
     for number, panel in enumerate(panels):
         alone = number == len(panels) - 1 and number % 2 == 0
@@ -84,12 +88,20 @@ def sweep_picture(sweep: Sweep | Path | str, path: Path | str | None = None) -> 
     return target
 
 
+def _curves(swept: Sweep, measure: str = "loss") -> list[Curve]:
+    """The curves with the values that can be drawn; what is larger counts as diverged."""
+    return [
+        replace(curve, values=np.where(curve.values > FARTHEST, np.inf, np.maximum(curve.values, -FARTHEST)))
+        for curve in swept.curves(measure)
+    ]
+
+
 def _against_rate(ax: Any, curves: Sequence[Curve], initial: float) -> None:
     top = _top(curves, initial)
     for place, (colour, curve) in enumerate(zip(COLOURS * len(curves), curves[:LINES], strict=False)):
         best = best_rate(curve.rates, curve.values)
         _interval(ax, best, colour, place)
-        label = textwrap.shorten(curve.name or "loss", 44, placeholder=" …")
+        label = _plain(textwrap.shorten(curve.name or "loss", 44, placeholder=" …"))
         _band(ax, curve, top, colour, f"{label}: best {best}" if len(curves) <= 8 else label)
         _mark(ax, best, colour)
     if math.isfinite(initial):
@@ -101,12 +113,20 @@ def _against_rate(ax: Any, curves: Sequence[Curve], initial: float) -> None:
     ax.grid(alpha=0.25)
 
 
+def _plain(text: str) -> str:
+    """A text in which a dollar is a dollar; matplotlib would read a formula."""
+    return text.replace("$", r"\$")
+
+
 def _top(curves: Sequence[Curve], initial: float) -> float:
-    """Where what diverged is drawn."""
+    """Where what diverged is drawn: above the start, or above all that ended; losses may be negative."""
     values = np.concatenate([curve.values[np.isfinite(curve.values)] for curve in curves])
-    if math.isfinite(initial) and initial > 0:
-        return 1.6 * initial
-    return float(values.max()) if len(values) else 1.0
+    if not len(values):
+        return initial + 1.0 if math.isfinite(initial) else 1.0
+    lowest, highest = float(values.min()), float(values.max())
+    if math.isfinite(initial) and initial > lowest:
+        return initial + ROOM * (initial - lowest)
+    return highest + ROOM * (highest - lowest) if highest > lowest else highest + (abs(highest) or 1.0)
 
 
 def _band(ax: Any, curve: Curve, top: float, colour: str, label: str, style: str = "o-") -> None:
@@ -135,17 +155,17 @@ def _scale(ax: Any, top: float) -> None:
     low, _ = ax.get_ylim()
     if min(np.min(line.get_ydata()) for line in ax.lines if len(line.get_ydata())) > 0:
         ax.set_yscale("log")
-    ax.set_ylim(None, top * (1.15 if ax.get_yscale() == "log" else 1.02) if top > low else None)
+    edge = 1.15 * top if ax.get_yscale() == "log" else top + 0.02 * (top - low)
+    ax.set_ylim(None, edge if top > low else None)
 
 
-def _train_and_validation(ax: Any, swept: Sweep) -> None:
+def _train_and_validation(ax: Any, swept: Sweep, initial: float) -> None:
     """Both losses of every variant, and where each is lowest."""
-    pairs = list(zip(swept.curves(), swept.curves("validation_loss"), strict=True))[: LINES // 2]
-    top = _top([curve for pair in pairs for curve in pair if not np.isnan(curve.values).all()], swept.initial)
+    both = zip(_curves(swept), _curves(swept, "validation_loss"), strict=True)
+    pairs = [pair for pair in both if not np.isnan(pair[0].values).all()][: LINES // 2]
+    top = _top([curve for pair in pairs for curve in pair], initial)
     for colour, (train, validation) in zip(COLOURS * len(pairs), pairs, strict=False):
-        if np.isnan(train.values).all():
-            continue
-        name = f"{textwrap.shorten(train.name, 30, placeholder=' …')}: " if train.name else ""
+        name = f"{_plain(textwrap.shorten(train.name, 30, placeholder=' …'))}: " if train.name else ""
         _band(ax, train, top, colour, f"{name}training", "o-")
         _band(ax, validation, top, colour, f"{name}validation", "s--")
         for curve in (train, validation):
@@ -163,19 +183,27 @@ def _convergence(ax: Any, swept: Sweep) -> None:
     order = [index for index, best in enumerate(bests) if best.rate is not None]
     variant = swept.variants[min(order, key=lambda index: bests[index].value) if order else 0]
     curves = swept.training_curves(variant)
+    curves = {rate: curve for rate, curve in curves.items() if abs(curve[1][0]) < FARTHEST}
+    if not curves:
+        ax.set_axis_off()
+        ax.set_title("No training losses are kept", fontsize=10)
+        return
     colours = _extras.load("matplotlib", "plot", "a picture").colormaps["viridis"]
     low, high = math.log(min(curves)), math.log(max(curves))
-    highest = max(losses[0] for _, losses in curves.values())  # what rises far above where it began is cut off
+    first = max(losses[0] for _, losses in curves.values())
+    lowest = min(losses[np.abs(losses) < FARTHEST].min() for _, losses in curves.values())
+    # what rises far above where it began is cut off
+    cut = min(first + max(first - lowest, 0.1 * abs(first), 1e-12), FARTHEST)
     for rate, (steps, losses) in curves.items():
         place = (math.log(rate) - low) / (high - low) if high > low else 0.5
-        shown = _smooth(np.fmin(losses, 2 * highest))
+        shown = _smooth(np.maximum(np.fmin(losses, cut), -FARTHEST))
         ax.plot(steps, shown, color=colours(0.95 * place), linewidth=1.3, label=f"{rate:.3g}")
     ax.set(xlabel="step", ylabel="training loss")
     if all(np.nanmin(line.get_ydata(), initial=1.0) > 0 for line in ax.lines):
         ax.set_yscale("log")
     name = next(curve.name for curve in swept.curves() if curve.variant == variant)
     ax.set_title(
-        textwrap.shorten(f"Convergence by rate{': ' if name else ''}{name}", 60, placeholder=" …"), fontsize=10
+        _plain(textwrap.shorten(f"Convergence by rate{': ' if name else ''}{name}", 60, placeholder=" …")), fontsize=10
     )
     ax.legend(fontsize=7, ncols=2, title="rate", title_fontsize=7, framealpha=0.6)
     ax.grid(alpha=0.25)

@@ -9,15 +9,17 @@ from stepsize.sweep._axes import trials_of as trials_of
 from stepsize.sweep._database import NAME as NAME
 from stepsize.sweep._database import SweepFileError as SweepFileError
 from stepsize.sweep._halving import Halving as Halving
-from stepsize.sweep._read import Curve as Curve
-from stepsize.sweep._read import Outcome as Outcome
+from stepsize.sweep._outcome import Curve as Curve
+from stepsize.sweep._outcome import Outcome as Outcome
 from stepsize.sweep._read import Sweep as Sweep
+from stepsize.sweep._run import WAITING as WAITING
 from stepsize.sweep._run import TaskChangedWarning as TaskChangedWarning
 from stepsize.sweep._run import chosen_engine as chosen_engine
 from stepsize.sweep._run import sweep as sweep
 
 __all__ = [
     "NAME",
+    "WAITING",
     "Best",
     "Curve",
     "Halving",

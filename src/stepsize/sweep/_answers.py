@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from stepsize import _check
+from stepsize.engine import is_broken
 
 SAMPLES, SURE = 2_000, 0.95
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -51,7 +52,7 @@ def best_rate(rates: Any, values: Any) -> Best:
         values: [count, seeds], lower is better; infinite where a trial diverged, NaN where there is none.
 
     Raises:
-        ValueError: the shapes do not fit, or the rates do not rise.
+        ValueError: the shapes do not fit, the rates do not rise, or a value is negative infinity.
 
     Example:
         >>> from stepsize.sweep import best_rate
@@ -72,7 +73,8 @@ def best_rate(rates: Any, values: Any) -> Best:
     low = high = None
     if seeds > 1:
         drawn = np.random.default_rng(0).integers(seeds, size=(SAMPLES, seeds))
-        winners = tried[np.sort(np.argmin(whole[:, drawn].mean(2), axis=0))]
+        with np.errstate(over="ignore"):
+            winners = tried[np.sort(np.argmin(whole[:, drawn].mean(2), axis=0))]
         outside = (1 - SURE) / 2
         first, last = winners[int(outside * SAMPLES)], winners[math.ceil((1 - outside) * SAMPLES) - 1]
         edges = _edges(grid)
@@ -81,28 +83,38 @@ def best_rate(rates: Any, values: Any) -> Best:
 
 
 def divergence_threshold(rates: Any, values: Any, initial: float) -> tuple[float, float]:
-    """Between which two rates, above the best one, training stops to get anywhere for at least one seed.
+    """Between which two rates, above the best one, training breaks for at least one seed: by the rule of ``find``.
+
+    Formula:
+        broken = values[rate, seed] > initial - (initial - best) / 2,  best = min over rates of mean over seeds
+
+    Where no rate ends below ``initial``, those above the best one that end above ``initial`` are broken. Rates without
+    any value are left out.
 
     Args:
         rates: rising, [count].
         values: [count, seeds], lower is better; infinite where a trial diverged, NaN where there is none.
-        initial: the value before any training; a trial that ends above it counts as broken.
+        initial: the value before any training, finite.
 
     Returns:
-        The largest rate that trains and the next one; infinite where every rate above the best one trains.
+        The largest rate that trains (0 where none does) and the next one; infinite where every rate above the best one
+        trains.
 
     Raises:
-        ValueError: the shapes do not fit, or the rates do not rise.
+        TypeError, ValueError: the shapes do not fit, the rates do not rise, or a value is negative infinity.
 
     Example:
         >>> from stepsize.sweep import divergence_threshold
         >>> divergence_threshold([0.1, 1.0, 10.0], [[1.5], [1.0], [float("inf")]], initial=2.0)
         (1.0, 10.0)
     """
-    grid, table = _checked(rates, values)
+    grid, table = _tried(*_checked(rates, values))
+    initial = _check.number("initial", initial)
     means = _means(table)
     best = int(np.argmin(means)) if np.isfinite(means).any() else -1
-    broken = [i for i in range(best + 1, len(grid)) if not (np.nan_to_num(table[i], nan=-np.inf) <= initial).all()]
+    reached = min(float(means[best]), initial) if best >= 0 else initial
+    worst = np.nanmax(table, axis=1, initial=-math.inf)
+    broken = [i for i in range(best + 1, len(grid)) if is_broken(float(worst[i]), reached, initial)]
     if not broken:
         return float(grid[-1]), math.inf
     return (float(grid[broken[0] - 1]) if broken[0] else 0.0), float(grid[broken[0]])
@@ -114,7 +126,8 @@ def rate_sensitivity(rates: Any, values: Any, initial: float) -> float:
     Formula:
         mean over rates of (min(mean over seeds of values[rate], initial) - best)
 
-    Rates count by the logarithm. It depends on the range: compare methods over the same one.
+    Rates count by the logarithm; those without any value are left out. It depends on the range: compare methods over
+    the same one.
 
     Args:
         rates: rising, [count].
@@ -122,7 +135,7 @@ def rate_sensitivity(rates: Any, values: Any, initial: float) -> float:
         initial: the value before any training; nothing counts for worse.
 
     Raises:
-        ValueError: the shapes do not fit, or the rates do not rise.
+        ValueError: the shapes do not fit, the rates do not rise, or a value is negative infinity.
 
     Example:
         >>> from stepsize.sweep import rate_sensitivity
@@ -132,7 +145,7 @@ def rate_sensitivity(rates: Any, values: Any, initial: float) -> float:
     Source: Wortsman et al. 2023, "Small-scale proxies for large-scale transformer training instabilities"
     (arXiv 2309.14322), section 2.2, "LR sensitivity".
     """
-    grid, table = _checked(rates, values)
+    grid, table = _tried(*_checked(rates, values))
     lost = np.minimum(_means(table), initial)
     if not np.isfinite(lost).all():
         raise ValueError(_check.message("initial", initial, "a finite number where a trial diverged"))
@@ -147,13 +160,22 @@ def _checked(rates: Any, values: Any) -> tuple[Array, Array]:
         raise ValueError(_check.message("rates", rates, "rising numbers > 0"))
     if table.ndim != 2 or table.shape[0] != len(grid) or table.shape[1] == 0:
         raise ValueError(_check.message("shape of values", table.shape, f"({len(grid)}, seeds)"))
+    if np.isneginf(table).any():
+        raise ValueError(_check.message("values", -math.inf, "finite, inf where a trial diverged, or NaN"))
     return grid, table
+
+
+def _tried(grid: Array, table: Array) -> tuple[Array, Array]:
+    """The rates that have a value, unless none has."""
+    there = ~np.isnan(table).all(1)
+    return (grid[there], table[there]) if there.any() else (grid, table)
 
 
 def _means(table: Array) -> Array:
     """Mean over the seeds there are; infinite where there is none."""
     there = ~np.isnan(table)
-    sums = np.where(there, table, 0).sum(1)
+    with np.errstate(over="ignore"):  # a mean beyond all floats is as good as diverged
+        sums = np.where(there, table, 0).sum(1)
     return np.asarray(np.where(there.any(1), sums / np.maximum(there.sum(1), 1), np.inf), dtype=np.float64)
 
 

@@ -1,6 +1,7 @@
 """Which trials: rates, seeds, and a product of named axes."""
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 from stepsize import _check
 from stepsize.task import AXES, Startable, Trial, axes_of, canonical
 
-MOST = 1_000_000  # trials
+MOST = 100_000  # trials of one call; a folder takes as many calls as you like
+MORE = "give the rest in a further call on the same folder"
 
 
 def logspace(low: float, high: float, count: int) -> list[float]:
@@ -18,7 +20,7 @@ def logspace(low: float, high: float, count: int) -> list[float]:
     Args:
         low: the lowest, > 0.
         high: the highest, > low.
-        count: how many, >= 2.
+        count: how many, from 2 to 100,000.
 
     Raises:
         TypeError, ValueError: an argument is not what is said above.
@@ -30,7 +32,7 @@ def logspace(low: float, high: float, count: int) -> list[float]:
     """
     low = _check.number("low", low, above=0)
     high = _check.number("high", high, above=low)
-    count = _check.whole("count", count, least=2)
+    count = _at_most("count", _check.whole("count", count, least=2))
     exact = np.geomspace(low, high, count)
     short = [float(f"{rate:.4g}") for rate in exact]
     return [low, *(short if len(set(short)) == count else exact.tolist())[1:-1], high]
@@ -40,7 +42,7 @@ def seeds_of(seeds: int | Iterable[int]) -> list[int]:
     """Seeds from 0 on, or the ones given.
 
     Args:
-        seeds: how many, >= 1, or which.
+        seeds: how many, from 1 to 100,000, or which.
 
     Raises:
         TypeError, ValueError: there are none, one stands twice, or one is no seed.
@@ -51,9 +53,10 @@ def seeds_of(seeds: int | Iterable[int]) -> list[int]:
         ([0, 1, 2], [5, 7])
     """
     if isinstance(seeds, Iterable) and not isinstance(seeds, str):
-        chosen = [_check.whole("seeds", seed, least=0) for seed in seeds]
+        chosen = [_check.whole("seeds", seed, least=0) for seed in _counted("seeds", seeds)]
     else:
-        chosen = list(range(_check.whole("seeds", seeds, least=1, remedy="or a list of seeds")))
+        count = _check.whole("seeds", seeds, least=1, remedy="or a list of seeds")
+        chosen = list(range(_at_most("seeds", count)))
     if not chosen or len(set(chosen)) < len(chosen):
         raise ValueError(_check.message("seeds", seeds, "different seeds, one or more"))
     return chosen
@@ -87,6 +90,7 @@ def settings_of(task: Startable, axes: Mapping[str, Any]) -> list[dict[str, Any]
     if "lr" not in axes:
         raise ValueError("a sweep needs rates; give for example rates=logspace(1e-4, 1, 13)")
     values = {axis: _values(axis, axes[axis]) for axis in [*(axis for axis in axes if axis != "lr"), "lr"]}
+    _check_size({"rates" if axis == "lr" else axis: len(several) for axis, several in values.items()})
     product = [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
     return [{axis: value for axis, value in each.items() if value is not None} for each in product]
 
@@ -95,16 +99,39 @@ def _values(axis: str, given: Any) -> list[Any]:
     several = isinstance(given, Iterable) and not isinstance(given, str)
     name = "rates" if axis == "lr" else axis
     chosen: list[Any] = []
-    for value in given if several else [given]:
+    for value in _counted(name, given) if several else [given]:
         # numpy's numbers are Real, but no JSON
         value = value.item() if isinstance(value, np.generic) else value
         chosen.append(None if value is None and axis != "lr" else canonical(axis, value, name))
     if not chosen:
         raise ValueError(_check.message(name, given, "one value or more"))
-    twice = [value for value in chosen if chosen.count(value) > 1] if len(chosen) < 1_000 else []
-    if twice:
-        raise ValueError(f"{name} holds {twice[0]!r} twice; give each value once")
+    seen: set[Any] = set()
+    for value in chosen:
+        if value in seen:
+            raise ValueError(f"{name} holds {value!r} twice; give each value once")
+        seen.add(value)
     return chosen
+
+
+def _counted(name: str, given: Iterable[Any]) -> list[Any]:
+    """The values, if they are not too many to be trained; those after that are not looked at."""
+    values = list(itertools.islice(given, MOST + 1))
+    if len(values) > MOST:
+        raise ValueError(f"{name} holds more than {MOST:,} values; {MORE}")
+    return values
+
+
+def _at_most(name: str, count: int) -> int:
+    if count > MOST:
+        raise ValueError(_check.message(name, count, f"at most {MOST:,}", MORE))
+    return count
+
+
+def _check_size(counts: Mapping[str, int]) -> None:
+    if math.prod(counts.values()) > MOST:
+        product = " x ".join(f"{count:,} {name}" for name, count in counts.items())
+        total = math.prod(counts.values())
+        raise ValueError(f"the sweep would have {total:,} trials ({product}), and may have {MOST:,}; {MORE}")
 
 
 def trials_of(task: Startable, axes: Mapping[str, Any], seeds: int | Iterable[int], steps: int) -> list[Trial]:
@@ -117,7 +144,7 @@ def trials_of(task: Startable, axes: Mapping[str, Any], seeds: int | Iterable[in
         steps: length of a trial, >= 1.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above, or there would be more than a million trials.
+        TypeError, ValueError: an argument is not what is said above, or there would be more than 100,000 trials.
 
     Example:
         >>> from stepsize.sweep import trials_of
@@ -127,6 +154,5 @@ def trials_of(task: Startable, axes: Mapping[str, Any], seeds: int | Iterable[in
         [(0.1, 0), (1.0, 0), (0.1, 1), (1.0, 1)]
     """
     chosen, several = seeds_of(seeds), settings_of(task, axes)
-    if len(chosen) * len(several) > MOST:
-        raise ValueError(f"the sweep would have {len(chosen) * len(several):,} trials; at most {MOST:,}")
+    _check_size({"settings": len(several), "seeds": len(chosen)})
     return [Trial(task.name, settings, seed, steps) for seed in chosen for settings in several]

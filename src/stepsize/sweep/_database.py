@@ -1,27 +1,18 @@
-"""The file of a sweep: SQLite, with its errors in plain words."""
+"""The file of a sweep: SQLite, checked where it is opened, with its errors in plain words."""
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from stepsize import _check
+from stepsize.sweep._schema import COLUMNS, TABLES, facts_in, misbuilt, rows
+
 NAME = "sweep.db"
 FORMAT = 1  # of the tables; a file of a higher one was written by a newer stepsize
 WAIT = 30.0  # seconds for another process that is writing
-TABLES = """
-CREATE TABLE sweep (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE starts (seed INTEGER PRIMARY KEY, score REAL NOT NULL);
-CREATE TABLE owners (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, host TEXT NOT NULL, pid INTEGER NOT NULL, beat REAL NOT NULL
-);
-CREATE TABLE trials (
-    key TEXT PRIMARY KEY, place INTEGER NOT NULL, settings TEXT NOT NULL, seed INTEGER NOT NULL, steps INTEGER NOT NULL,
-    status TEXT NOT NULL DEFAULT 'open', done INTEGER NOT NULL DEFAULT 0, owner INTEGER,
-    score REAL, metrics TEXT, losses BLOB, seconds REAL, engine TEXT, threads INTEGER
-);
-CREATE INDEX by_place ON trials (status, place);
-CREATE TABLE rungs (key TEXT NOT NULL, done INTEGER NOT NULL, score REAL, PRIMARY KEY (key, done));
-"""
+BESIDE = ("", "-wal", "-shm", "-journal")  # what SQLite opens: the file itself and those beside it
+COPY = "put a copy back, or choose another folder"
 
 
 class SweepFileError(ValueError):
@@ -42,40 +33,64 @@ def connected(folder: Path | str, *, writing: bool) -> sqlite3.Connection:
 
     Args:
         folder: the sweep's.
-        writing: whether anything will be written.
+        writing: whether anything will be written; then every row is checked.
 
     Raises:
-        SweepFileError: it is no file of a sweep, of a newer format, locked, or not to be read or written.
+        SweepFileError: it is no file of a sweep, of a newer format, damaged, locked, or not to be read or written.
     """
     path = path_of(folder)
-    if not writing and not path.is_file():
-        raise SweepFileError(f"{folder} holds no sweep: there is no {NAME} in it")
+    if "\0" in str(path):
+        raise SweepFileError(_check.message("folder", str(folder), "a path", "leave the NUL out"))
     with told(path):
+        _check_kind(path)
+        if not writing and not path.exists():
+            raise SweepFileError(f"{folder} holds no sweep: there is no {NAME} in it")
         return _written(path) if writing else _read(path)
+
+
+def _check_kind(path: Path) -> None:
+    """Raise unless what SQLite will open are files: it would wait for ever for a pipe."""
+    for each in (path.with_name(f"{path.name}{end}") for end in BESIDE):
+        if each.exists() and not each.is_file():
+            raise SweepFileError(f"{each} is a folder, a pipe or a device, not a file; choose another folder")
 
 
 def _written(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=WAIT, isolation_level=None, check_same_thread=False)
-    _check_format(connection, path)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    with writing(connection):
-        if _format(connection) == 0:
-            for statement in TABLES.split(";"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {FORMAT}")
+    connection = _opened(str(path))
+    try:
+        if not _is_empty(connection, path):
+            _check_rows(connection, path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        with writing(connection):
+            if _format(connection) == 0:
+                for statement in TABLES.split(";"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {FORMAT}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
 def _read(path: Path) -> sqlite3.Connection:
     where = path.resolve().as_uri()
-    connection = sqlite3.connect(f"{where}?mode=ro", uri=True, timeout=WAIT, isolation_level=None)
     try:
-        _check_format(connection, path)
+        connection = _opened(f"{where}?mode=ro", uri=True)
+        empty = _is_empty(connection, path)
     except sqlite3.OperationalError:  # a folder that cannot be written: nobody else is writing there either
-        connection = sqlite3.connect(f"{where}?mode=ro&immutable=1", uri=True, isolation_level=None)
-        _check_format(connection, path)
+        connection = _opened(f"{where}?mode=ro&immutable=1", uri=True)
+        empty = _is_empty(connection, path)
+    if empty:
+        raise SweepFileError(f"{path.parent} holds no sweep: its {NAME} is empty")
+    return connection
+
+
+def _opened(where: str, *, uri: bool = False) -> sqlite3.Connection:
+    connection = sqlite3.connect(where, timeout=WAIT, isolation_level=None, check_same_thread=False, uri=uri)
+    # what is no UTF-8 is found by the rule of its column
+    connection.text_factory = lambda raw: raw.decode("utf-8", "backslashreplace")
     return connection
 
 
@@ -83,15 +98,33 @@ def _format(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _check_format(connection: sqlite3.Connection, path: Path) -> None:
-    found = _format(connection)
-    tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+def _is_empty(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether a file has no tables yet; SweepFileError if it is of another kind or format, or damaged."""
+    # in one statement, or another process could make them in between
+    both = "SELECT user_version, (SELECT count(*) FROM sqlite_master) FROM pragma_user_version"
+    found, tables = connection.execute(both).fetchone()
     if found > FORMAT:
         raise SweepFileError(
             f"{path} was written by a newer stepsize (format {found}, this one knows {FORMAT}); update stepsize"
         )
-    if found == 0 and tables:
+    if found == 0 and not tables:
+        return True
+    wrong = misbuilt(connection)
+    if found < FORMAT or wrong.endswith("missing"):
         raise SweepFileError(f"{path} is a database of something else; choose another folder")
+    problem = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0]).splitlines()[-1]  # the first is a title
+    if wrong or problem != "ok":
+        raise SweepFileError(f"{path} is damaged: {wrong or _printable(problem)}; {COPY}")
+    return False
+
+
+def _check_rows(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise SweepFileError for the first row that is not as it was written."""
+    facts, fault = facts_in(connection)
+    for table in () if fault else COLUMNS:
+        fault = fault or next((fault for _, fault in rows(connection, table, facts) if fault), "")
+    if fault:
+        raise SweepFileError(f"{path} is damaged: {fault}; {COPY}")
 
 
 @contextmanager
@@ -123,9 +156,16 @@ def told(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise SweepFileError(f"{path}: {error}; {_remedy(str(error))}") from None
+        raise SweepFileError(f"{path}: {_printable(str(error))}; {_remedy(str(error))}") from None
+    except UnicodeDecodeError:  # an error of SQLite that quotes a damaged page
+        raise SweepFileError(f"{path} is damaged; {COPY}") from None
     except OSError as error:
         raise SweepFileError(f"{path} cannot be written: {error.strerror}; choose another folder") from None
+
+
+def _printable(text: str) -> str:
+    """A text on one line; SQLite quotes what is damaged as it is."""
+    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 def _remedy(problem: str) -> str:
@@ -134,6 +174,7 @@ def _remedy(problem: str) -> str:
         ("readonly", "the file or its folder cannot be written; choose another folder"),
         ("unable to open", "the folder cannot be read or written"),
         ("full", "the disk is full; make room and give the same command again"),
+        ("I/O", "the disk cannot be read or written; mend that and give the same command again"),
         ("not a database", "it is no file of a sweep; choose another folder"),
         ("malformed", "it is damaged; choose another folder, or put a copy back"),
     ):

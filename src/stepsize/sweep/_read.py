@@ -1,12 +1,9 @@
 """A sweep as it can be read: its outcomes, curves of loss against rate, the answers, and exports."""
 
 import csv
-import json
 import math
-import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,89 +12,9 @@ import numpy as np
 
 from stepsize import _check, _extras
 from stepsize.sweep._answers import Array, Best, best_rate, divergence_threshold, rate_sensitivity
-from stepsize.sweep._database import connected, path_of, told
-from stepsize.sweep._store import POINTS
-
-SPEAKING = ("optimizer", "schedule")  # axes whose values say what they are
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of one trial.
-
-    Attributes:
-        settings: by axis.
-        seed: of the trial.
-        status: ``finished``, ``diverged``, ``stopped`` (early) or ``open`` (not yet trained, or under way).
-        done: steps done.
-        loss: the score, on the task's fixed set of training data; infinite when it diverged, NaN while there is none.
-        metrics: validation figures by name.
-        seconds: wall-clock time.
-        engine: what did it.
-        key: of the trial.
-    """
-
-    settings: dict[str, Any]
-    seed: int
-    status: str
-    done: int
-    loss: float
-    metrics: dict[str, float]
-    seconds: float
-    engine: str
-    key: str
-
-    @property
-    def rate(self) -> float:
-        """The learning rate."""
-        return float(self.settings["lr"])
-
-    @property
-    def variant(self) -> tuple[tuple[str, Any], ...]:
-        """The settings but for the rate."""
-        return tuple(sorted((axis, value) for axis, value in self.settings.items() if axis != "lr"))
-
-    def value(self, measure: str) -> float:
-        """``loss`` or a validation figure; infinite where the trial diverged, NaN where it has none.
-
-        Args:
-            measure: its name.
-        """
-        if self.status == "diverged":
-            return math.inf
-        return self.loss if measure == "loss" else self.metrics.get(measure, math.nan)
-
-    def row(self) -> dict[str, Any]:
-        """Everything as one flat mapping, for tables."""
-        settings = {axis: value for axis, value in self.settings.items() if axis != "lr"}
-        facts = {"status": self.status, "steps": self.done, "loss": self.loss, **self.metrics}
-        spent = {"seconds": self.seconds, "engine": self.engine}
-        return {"rate": self.rate, **settings, "seed": self.seed, **facts, **spent}
-
-
-@dataclass(frozen=True)
-class Curve:
-    """A measure against the rate, for one combination of the other axes.
-
-    Attributes:
-        variant: the settings but for the rate.
-        rates: rising, [count].
-        values: [count, seeds]; infinite where a trial diverged, NaN where it was stopped or is not done.
-        seeds: [seeds].
-    """
-
-    variant: tuple[tuple[str, Any], ...]
-    rates: Array
-    values: Array
-    seeds: tuple[int, ...]
-
-    @property
-    def name(self) -> str:
-        """The variant in words; empty where the rate is all that differs."""
-        return ", ".join(
-            str(value) if axis in SPEAKING else f"{axis} {value if isinstance(value, str) else format(value, 'g')}"
-            for axis, value in self.variant
-        )
+from stepsize.sweep._database import COPY, SweepFileError, connected, path_of, told
+from stepsize.sweep._outcome import Curve, Outcome, outcome_of
+from stepsize.sweep._schema import POINTS, facts_in, rows
 
 
 class Sweep:
@@ -108,6 +25,7 @@ class Sweep:
         facts: what all trials share: ``task``, ``steps`` and the task's recipe.
         outcomes: of all trials, in the order they were asked for.
         initial: the mean score before any training; NaN where it is not known.
+        left_out: what is wrong with each damaged row; empty unless it was opened with ``partial=True``.
 
     Example:
         >>> import tempfile
@@ -121,35 +39,56 @@ class Sweep:
     """
 
     def __init__(
-        self, folder: Path, facts: Mapping[str, Any], outcomes: Iterable[Outcome], starts: Mapping[int, float]
+        self,
+        folder: Path,
+        facts: Mapping[str, Any],
+        outcomes: Iterable[Outcome],
+        starts: Mapping[int, float],
+        left_out: Iterable[str] = (),
     ) -> None:
         self.folder = folder
         self.facts = dict(facts)
         self.outcomes = tuple(outcomes)
-        self.initial = float(np.mean(list(starts.values()))) if starts else math.nan
+        with np.errstate(over="ignore"):
+            self.initial = float(np.mean(list(starts.values()))) if starts else math.nan
+        self.left_out = tuple(left_out)
 
     def __repr__(self) -> str:
         finished = sum(outcome.status != "open" for outcome in self.outcomes)
         return f"Sweep({str(self.folder)!r}, {self.facts['task']}: {finished} of {len(self.outcomes)} trials)"
 
     @staticmethod
-    def open(folder: Path | str) -> "Sweep":
+    def open(folder: Path | str, *, partial: bool = False) -> "Sweep":
         """The sweep in a folder.
 
         Args:
             folder: where ``sweep`` or ``stepsize sweep`` kept it.
+            partial: whether to read a damaged file as far as its rows are whole; ``left_out`` then holds the others.
 
         Raises:
-            SweepFileError: there is none, or it cannot be read.
+            TypeError: an argument is of another type.
+            SweepFileError: there is no sweep, it cannot be read, or it is damaged.
         """
         if not isinstance(folder, Path | str):
             raise TypeError(_check.message("folder", folder, "a folder's path"))
+        if not isinstance(partial, bool):
+            raise TypeError(_check.message("partial", partial, "True or False"))
         path = path_of(folder)
         with told(path), closing(connected(folder, writing=False)) as db:
-            facts = {name: json.loads(value) for name, value in db.execute("SELECT name, value FROM sweep")}
-            outcomes = [_outcome(row) for row in db.execute(COLUMNS)]
-            starts = dict(db.execute("SELECT seed, score FROM starts").fetchall())
-        return Sweep(Path(folder), facts, outcomes, starts)
+            facts, fault = facts_in(db)
+            if fault:
+                raise SweepFileError(f"{path} is damaged: {fault}; {COPY}")
+            if not facts:
+                raise SweepFileError(f"{folder} holds no sweep: nothing is in its {path.name} yet")
+            trials, starts = list(rows(db, "trials", facts)), list(rows(db, "starts"))
+        faults = [fault for _, fault in (*trials, *starts) if fault]
+        if faults and not partial:
+            others = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+            raise SweepFileError(f"{path} is damaged: {faults[0]}{others}; {COPY}, or open it with partial=True")
+        outcomes = [outcome_of(row) for row, fault in trials if not fault]
+        return Sweep(
+            Path(folder), facts, outcomes, {row["seed"]: row["score"] for row, fault in starts if not fault}, faults
+        )
 
     @cached_property
     def variants(self) -> tuple[tuple[tuple[str, Any], ...], ...]:
@@ -208,10 +147,10 @@ class Sweep:
         """
         chosen = {outcome.key: outcome for outcome in self._by_variant.get(variant, [])}
         with told(path_of(self.folder)), closing(connected(self.folder, writing=False)) as db:
-            kept = db.execute("SELECT key, losses FROM trials WHERE losses IS NOT NULL").fetchall()
+            kept = db.execute("SELECT key, done, losses FROM trials WHERE losses IS NOT NULL").fetchall()
         by_rate: dict[float, list[tuple[int, Array]]] = {}
-        for key, blob in kept:
-            if key in chosen and chosen[key].done:
+        for key, done, blob in kept:
+            if key in chosen and done == chosen[key].done > 0:  # not what has gone on since it was opened
                 by_rate.setdefault(chosen[key].rate, []).append((chosen[key].done, np.frombuffer(blob)))
         return {rate: _mean_curve(by_rate[rate]) for rate in sorted(by_rate)}
 
@@ -263,18 +202,9 @@ class Sweep:
         return Curve(variant, np.asarray(rates), values, tuple(seeds))
 
 
-COLUMNS = "SELECT settings, seed, status, done, score, metrics, seconds, engine, key FROM trials ORDER BY place"
-
-
-def _outcome(row: sqlite3.Row | tuple[Any, ...]) -> Outcome:
-    settings, seed, status, done, score, metrics, seconds, engine, key = row
-    loss = score if score is not None else math.inf if status == "diverged" else math.nan
-    figures = {} if metrics is None else json.loads(metrics)
-    return Outcome(json.loads(settings), seed, status, done, loss, figures, seconds or 0.0, engine or "", key)
-
-
 def _mean_curve(curves: list[tuple[int, Array]]) -> tuple[Array, Array]:
     furthest = max(done for done, _ in curves)
     stride = max(1, math.ceil(furthest / POINTS))
-    mean = np.mean([losses for done, losses in curves if done == furthest], axis=0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = np.mean([losses for done, losses in curves if done == furthest], axis=0)
     return stride * np.arange(len(mean), dtype=np.float64) + (stride - 1) / 2, np.asarray(mean, dtype=np.float64)

@@ -7,8 +7,9 @@ import tempfile
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from stepsize.sweep._store import Store
 from stepsize.task import Startable, Task, Trial, packed, ranks
 
 PAUSE = 0.3  # seconds between two looks at what another process is doing
+WAITING = "waiting for "  # what the note begins with while only other processes are at work
 FACTS = ("schedule", "clip", "batch_size", "accumulate", "amp", "device", "per_epoch")  # of a task, beside its name
 
 Progress = Callable[[int, int, str], None]
@@ -95,18 +97,39 @@ def sweep(
         )
     trials = trials_of(task, {**axes, "lr": rates}, seeds, total)
     chosen = chosen_engine(task, len(trials)) if engine is None else engine
-    where = Path(tempfile.mkdtemp(prefix="stepsize-sweep-") if folder is None else folder)
-    chosen = chosen.kept_in(where) if isinstance(chosen, Auto) else chosen
+    kept = partial(_kept, task, trials, total, stop, chosen, on_result, progress)
+    if folder is not None:
+        return kept(Path(folder))
+    where = Path(tempfile.mkdtemp(prefix="stepsize-sweep-"))
+    try:
+        answer = kept(where)
+    except BaseException:
+        shutil.rmtree(where, ignore_errors=True)
+        raise
+    weakref.finalize(answer, shutil.rmtree, where, ignore_errors=True)
+    return answer
+
+
+def _kept(
+    task: Startable,
+    trials: Sequence[Trial],
+    total: int,
+    stop: Halving | None,
+    engine: Engine,
+    on_result: Callable[[Result], None] | None,
+    progress: Progress | None,
+    where: Path,
+) -> Sweep:
+    """A sweep in a folder."""
+    where = where.absolute()  # a task's own code may change the working directory
+    engine = engine.kept_in(where) if isinstance(engine, Auto) else engine
     with closing(Store(where, facts_of(task, total))) as store:
         _warn_of_change(store, task)
         store.add(trials)
         if stop is None:
             store.reopen(trial.key for trial in trials)
-        _Sweeping(task, {trial.key: trial for trial in trials}, store, chosen, stop, on_result, progress).to_end()
-    answer = Sweep.open(where)
-    if folder is None:
-        weakref.finalize(answer, shutil.rmtree, where, ignore_errors=True)
-    return answer
+        _Sweeping(task, {trial.key: trial for trial in trials}, store, engine, stop, on_result, progress).to_end()
+    return Sweep.open(where)
 
 
 def chosen_engine(task: Startable, trials: int) -> Engine:
@@ -160,7 +183,7 @@ def _warn_of_change(store: Store, task: Startable) -> None:
             f"{source} has changed since the sweep in {store.folder} was begun, so that its trials may be of different "
             "tasks; choose another folder unless the change makes no difference",
             TaskChangedWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
@@ -200,14 +223,16 @@ class _Sweeping:
             self.store.record_start(result.trial.seed, result.score)
 
     def up_to(self, rung: int) -> None:
+        self.say()
         while self.waiting(rung):
-            self.say()
             for result in self.engine(self.task, _Claims(self, rung)):
                 self.store.record(result)
                 if self.on_result is not None:
                     self.on_result(result)
                 self.say(result)
             if self.waiting(rung):  # another process is at work on what is left
+                if claims := self.store.claims(self.trials):
+                    self.tell(WAITING + " and ".join(map(str, claims)))
                 time.sleep(PAUSE)
 
     def claimed(self, rung: int) -> Iterator[Trial | Leg]:
@@ -222,15 +247,16 @@ class _Sweeping:
         return self.store.folder / "waiting" / f"{key}.pt"
 
     def say(self, result: Result | None = None) -> None:
-        if self.progress is None:
-            return
-        left = self.waiting(self.total)
-        note = ""
-        if result is not None:
-            others = [str(value) for axis, value in result.trial.settings.items() if axis != "lr"]
-            what = "diverged" if result.diverged else f"loss {result.score:.3g}"
-            note = ", ".join([f"rate {result.trial.settings['lr']:.3g}", *others, f"seed {result.trial.seed}: {what}"])
-        self.progress(len(self.trials) - left, len(self.trials), note)
+        if result is None:
+            return self.tell("")
+        others = [str(value) for axis, value in result.trial.settings.items() if axis != "lr"]
+        what = "diverged" if result.diverged else f"loss {result.score:.3g}"
+        rate = f"rate {result.trial.settings['lr']:.3g}"
+        return self.tell(", ".join([rate, *others, f"seed {result.trial.seed}: {what}"]))
+
+    def tell(self, note: str) -> None:
+        if self.progress is not None:
+            self.progress(len(self.trials) - self.waiting(self.total), len(self.trials), note)
 
 
 class _Claims:

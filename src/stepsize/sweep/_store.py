@@ -7,7 +7,9 @@ import socket
 import sqlite3
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,32 @@ import numpy as np
 
 from stepsize.engine import Result
 from stepsize.sweep._database import SweepFileError, connected, path_of, told, writing
+from stepsize.sweep._schema import POINTS
 from stepsize.task import Trial
 
-POINTS = 512  # of a curve of training losses; of longer ones the means of equal stretches are kept
-BEAT, SILENT = 5.0, 60.0  # seconds between two signs of life, and until one that gives none is taken for dead
+BEAT, SILENT = 5.0, 30.0  # seconds between two signs of life, and until one that gives none is taken for dead
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Trials that another process has claimed.
+
+    Attributes:
+        host: where the process is,
+        pid: and its number there.
+        trials: how many.
+        silent: seconds since a sign of life was seen.
+    """
+
+    host: str
+    pid: int
+    trials: int
+    silent: float
+
+    def __str__(self) -> str:
+        what = f"{self.trials} trial{'s' * (self.trials > 1)} claimed by process {self.pid} on {self.host}"
+        silent = f", silent for {self.silent:.0f} s and" if self.silent > 2 * BEAT else ","
+        return f"{what}{silent} taken over after {SILENT:.0f} s without a sign of life"
 
 
 class Store:
@@ -33,10 +57,11 @@ class Store:
     """
 
     def __init__(self, folder: Path | str, facts: Mapping[str, Any]) -> None:
-        self.folder = Path(folder)
-        self.path = path_of(folder)
+        self.folder = Path(folder).absolute()  # a task's own code may change the working directory
+        self.path = path_of(self.folder)
         self._db = connected(folder, writing=True)
         self._over = threading.Event()
+        self._heard: dict[int, tuple[float, float]] = {}  # by owner its last beat, and when that was first seen here
         try:
             with told(self.path), writing(self._db):
                 self._agree(dict(facts))
@@ -52,10 +77,12 @@ class Store:
         """Give back what is not done, and close the file."""
         self._over.set()
         self._heart.join()
-        with told(self.path), writing(self._db):
-            self._db.execute("UPDATE trials SET owner = NULL WHERE owner = ?", (self._owner,))
-            self._db.execute("DELETE FROM owners WHERE id = ?", (self._owner,))
-        self._db.close()
+        try:
+            with told(self.path), writing(self._db):
+                self._db.execute("UPDATE trials SET owner = NULL WHERE owner = ?", (self._owner,))
+                self._db.execute("DELETE FROM owners WHERE id = ?", (self._owner,))
+        finally:
+            self._db.close()
 
     def add(self, trials: Iterable[Trial]) -> None:
         """Note what is to be trained; trials that are known already stay as they are."""
@@ -101,6 +128,19 @@ class Store:
         with told(self.path):
             rows = self._db.execute("SELECT key FROM trials WHERE status = 'open' AND done < ?", (until,))
             return sum(key in trials for (key,) in rows)
+
+    def claims(self, trials: Mapping[str, Trial]) -> list[Claim]:
+        """What other processes are at work on of the trials, by key."""
+        at_work = (
+            "SELECT trials.key, owners.id, host, pid, beat FROM trials JOIN owners ON owner = owners.id "
+            "WHERE status = 'open' AND owners.id != ?"
+        )
+        with told(self.path):
+            rows = self._db.execute(at_work, (self._owner,)).fetchall()
+        counts = Counter(tuple(owner) for key, *owner in rows if key in trials)
+        return [
+            Claim(host, pid, count, self._silence(owner, beat)) for (owner, host, pid, beat), count in counts.items()
+        ]
 
     def rung(self, until: int) -> dict[str, float]:
         """The scores, by key, of all trials that were trained up to a step; infinite for those that diverged before."""
@@ -156,18 +196,27 @@ class Store:
         """Free what processes had claimed that are no longer there."""
         owners = self._db.execute("SELECT id, host, pid, beat FROM owners WHERE id != ?", (self._owner,)).fetchall()
         for owner, host, pid, beat in owners:
-            if time.time() - beat > SILENT or (host == socket.gethostname() and not _is_alive(pid)):
+            if self._silence(owner, beat) > SILENT or (host == socket.gethostname() and not _is_alive(pid)):
                 self._db.execute("UPDATE trials SET owner = NULL WHERE owner = ?", (owner,))
                 self._db.execute("DELETE FROM owners WHERE id = ?", (owner,))
         # what was claimed by one that was taken for dead while it slept, and that has died since
         lost = "UPDATE trials SET owner = NULL WHERE owner != ? AND owner NOT IN (SELECT id FROM owners)"
         self._db.execute(lost, (self._owner,))
 
+    def _silence(self, owner: int, beat: float) -> float:
+        """Seconds since another process's beat has changed, by this one's clock: another host's may be wrong."""
+        now = time.monotonic()
+        if self._heard.get(owner, (None, now))[0] != beat:
+            self._heard[owner] = beat, now
+        return now - self._heard[owner][1]
+
     def _beat(self) -> None:
         """A sign of life every few seconds, on a connection of its own; a beat that is missed does no harm."""
         while not self._over.wait(BEAT):
             try:
-                connection = sqlite3.connect(self.path, timeout=BEAT, isolation_level=None)
+                # never made anew where the folder was moved away
+                where = f"{self.path.as_uri()}?mode=rw"
+                connection = sqlite3.connect(where, timeout=BEAT, isolation_level=None, uri=True)
                 me = (self._owner, socket.gethostname(), os.getpid(), time.time())
                 connection.execute("INSERT OR REPLACE INTO owners (id, host, pid, beat) VALUES (?, ?, ?, ?)", me)
                 connection.close()

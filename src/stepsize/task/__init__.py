@@ -9,6 +9,7 @@ from stepsize.task._contract import Run as Run
 from stepsize.task._contract import Startable as Startable
 from stepsize.task._contract import Trial as Trial
 from stepsize.task._contract import canonical as canonical
+from stepsize.task._contract import key_of as key_of
 from stepsize.task._distributed import Ranks as Ranks
 from stepsize.task._distributed import leads as leads
 from stepsize.task._distributed import led as led
@@ -45,6 +46,7 @@ __all__ = [
     "Trial",
     "axes_of",
     "canonical",
+    "key_of",
     "known_tasks",
     "leads",
     "led",

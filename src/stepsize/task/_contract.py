@@ -65,12 +65,30 @@ class Trial:
     @property
     def key(self) -> str:
         """A hash of everything the trial says, the same on every machine: 16 hexadecimal digits."""
-        said = {"task": self.task, "settings": self.settings, "seed": self.seed, "steps": self.steps}
-        text = json.dumps(said, sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return key_of(self.task, self.settings, self.seed, self.steps)
 
     def __hash__(self) -> int:
         return hash(self.key)
+
+
+def key_of(task: str, settings: Mapping[str, Any], seed: int, steps: int) -> str:
+    """The key of a trial of these, whose settings are in their one form; nothing is checked.
+
+    Args:
+        task: its name.
+        settings: by axis.
+        seed: of the trial.
+        steps: its length.
+
+    Example:
+        >>> from stepsize import Trial
+        >>> from stepsize.task import key_of
+        >>> key_of("digits", {"lr": 0.1}, 0, 400) == Trial("digits", {"lr": 0.1}, 0, 400).key
+        True
+    """
+    said = {"task": task, "settings": settings, "seed": seed, "steps": steps}
+    text = json.dumps(said, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def canonical(axis: str, value: Any, name: str = "") -> Any:

@@ -59,6 +59,8 @@ def known_tasks() -> list[tuple[str, Startable]]:
 
 def _of_ones_own(name: str) -> Startable:
     place, _, attribute = name.rpartition(":")
+    # said before the file is read, which may change the working directory
+    found = f"{Path(place).resolve() if place.endswith('.py') else place}:{attribute}"
     module = _from_file(Path(place)) if place.endswith(".py") else _from_module(place)
     if not hasattr(module, attribute):
         tasks = [key for key, value in vars(module).items() if _is_task(value)]
@@ -68,7 +70,6 @@ def _of_ones_own(name: str) -> Startable:
     if not _is_task(task):
         rule = "a task: stepsize.Task(...), or anything with name, steps and start(trial, watch)"
         raise TypeError(_check.message(name, task, rule))
-    found = f"{Path(place).resolve() if place.endswith('.py') else place}:{attribute}"
     _read.append((found, task))
     return task  # type: ignore[no-any-return]
 
@@ -84,14 +85,15 @@ def _from_file(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ValueError(_check.message("task", str(path), "a Python file"))
     module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent))  # so that the file finds its neighbours, as when it is run
+    folder = str(path.parent.resolve())
+    sys.path.insert(0, folder)  # so that the file finds its neighbours, as when it is run
     sys.modules.setdefault(path.stem, module)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TaskFileError(str(path)) from error
     finally:
-        sys.path.remove(str(path.parent))
+        sys.path.remove(folder)
     return module
 
 
@@ -104,5 +106,5 @@ def _from_module(name: str) -> ModuleType:
                 _check.message("task", name, "a Python file (train.py) or a module that is there")
             ) from None
         raise TaskFileError(name) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TaskFileError(name) from error

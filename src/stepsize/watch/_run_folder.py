@@ -37,6 +37,7 @@ class RunFolder:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
+        self._file = _file_of(self.path)
         self._facts: dict[str, Any] = {}
         if self.path.is_dir():  # what a process left that was killed while it began a run here
             for partial in self.path.glob(".run.json.*.partial"):
@@ -63,6 +64,7 @@ class RunFolder:
         """
         folder = RunFolder.__new__(RunFolder)
         folder.path = Path(path)
+        folder._file = _file_of(folder.path)
         try:
             folder._facts = folder.facts()
         except (OSError, ValueError):
@@ -97,12 +99,17 @@ class RunFolder:
             facts: plain data by name.
         """
         self._facts |= facts
-        write_atomic(self.path / "run.json", (to_json(self._facts, indent=2) + "\n").encode())
+        write_atomic(self._file, (to_json(self._facts, indent=2) + "\n").encode())
 
     def facts(self) -> dict[str, Any]:
         """What ``run.json`` says."""
-        read: dict[str, Any] = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
+        read: dict[str, Any] = json.loads(self._file.read_text(encoding="utf-8"))
         return read
+
+
+def _file_of(folder: Path) -> Path:
+    """Its ``run.json``, in whatever folder the program works later; a folder moved as a whole keeps its run."""
+    return folder.absolute() / "run.json"
 
 
 def environment() -> dict[str, Any]:
