@@ -134,6 +134,17 @@ def test_each_update_is_done_at_the_rate_of_its_position_however_seldom_the_sche
     assert not [event for event in scheduler.log if event.what == "foreign"]
 
 
+def test_between_seldom_steps_the_groups_show_what_comes_next():
+    optimizer = sgd()
+    scheduler = Scheduler(optimizer, SCHEDULE, TOTAL)
+    for step in range(TOTAL):
+        if step not in (0, 1, 6):
+            assert optimizer.param_groups[0]["lr"] == pytest.approx(expected(step))
+        optimizer.step()
+        if step == 4:
+            scheduler.step()
+
+
 @pytest.mark.parametrize("name", WRAPPED)
 def test_control_over_a_wrapper_counts_what_it_does(name):
     w = weight()

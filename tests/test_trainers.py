@@ -60,7 +60,7 @@ def weights(model):
 
 
 def recorded(optimizer, rates):
-    optimizer.register_step_pre_hook(lambda o, *_: rates.append(o.param_groups[0]["lr"]))
+    optimizer.register_step_post_hook(lambda o, *_: rates.append(o.param_groups[0]["lr"]))
     return optimizer
 
 
@@ -659,7 +659,7 @@ def run(kind, prepared, accumulate, feedback=None):
     accelerator.gradient_accumulation_steps, accelerator.step = accumulate, 0
     model, data = torch.nn.Linear(1, 1), torch.randn(24, 1)
     optimizer, rates, total = torch.optim.SGD(model.parameters(), lr=0.5), [], 18 // accumulate
-    optimizer.register_step_pre_hook(lambda o, *_: rates.append(o.param_groups[0]["lr"]))
+    optimizer.register_step_post_hook(lambda o, *_: rates.append(o.param_groups[0]["lr"]))
     if kind == "stepsize":
         scheduler = own = Scheduler(optimizer, cosine(), total, feedback=feedback)
     elif kind == "LambdaLR":

@@ -83,8 +83,9 @@ def mark(saved: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], places: 
 
 def clear_marks(groups: Iterable[MutableMapping[str, Any]]) -> None:
     """Take the marks out of groups that were loaded, once their meaning is known."""
-    for group, key in [(group, key) for group in groups for key in group if str(key).startswith((BASE, WRITTEN))]:
-        del group[key]
+    for group in groups:
+        for key in [key for key in group if str(key).startswith((BASE, WRITTEN))]:
+            del group[key]
 
 
 def earlier(optimizer: Any, hyperparameter: str) -> dict[int, float]:

@@ -116,7 +116,7 @@ class Governor:
             self.driver.refresh()
 
     def _is_late(self) -> bool:
-        """Whether so much of the run has passed in this process that a measure should have come; short runs end first."""
+        """Whether so much of the run has passed in this process that a measure should have come."""
         total, began = self.driver.total, self._began
         long = self.driver.steps - began.steps >= LONG
         return long and total is not None and self.driver.position - began.position >= LATE * (total - began.position)

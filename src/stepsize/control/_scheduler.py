@@ -113,9 +113,10 @@ class Scheduler(Governed, LRScheduler):
             if name in bases:
                 group["initial_lr"] = bases[name]
         self._optimizer = optimizer
-        self._updates = Updates(optimizer, self._before)
+        self._updates = Updates(optimizer, self._before, self._after)
         self._step_count = 1  # torch's count of calls, which trainers look at
         self._since = 0  # updates since step was called
+        self._seldom = False  # whether step is called less than once an update, so that nobody else writes what comes
         self._calls = [0, 0]  # calls of step without an update in a row; with several, while feedback saw nothing
         self._told = False  # whether the log has it that there were calls without an update
 
@@ -201,6 +202,7 @@ class Scheduler(Governed, LRScheduler):
         driver.check()
         self._step_count += 1
         done, self._since = self._since, 0
+        self._seldom = done > 1
         if metrics is not None or done == 0:
             driver.write()
         self._notice(done, metrics is not None)
@@ -264,11 +266,17 @@ class Scheduler(Governed, LRScheduler):
     def _before(self, optimizer: Any) -> bool:
         """Just before an update: the rates of its own position. Whether it is an update at all."""
         self._settle()
+        self._seldom = self._seldom or self._since > 0
         if self._driver.is_touched():
             if moves_nothing(optimizer):
                 return False
             self._driver.check()
         return True
+
+    def _after(self) -> None:
+        """Just after an update: who steps the scheduler each time reads the rate it was done with until then."""
+        if self._seldom:
+            self._settle()
 
     def _settle(self) -> None:
         """Move the clock by the updates heard since."""

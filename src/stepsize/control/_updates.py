@@ -71,10 +71,11 @@ class Updates:
     Args:
         optimizer: an optimizer, or what wraps one. With several inside, an update is a step of each.
         before: a bound method, called with the optimizer about to step; it returns whether the step may move weights.
+        after: a bound method, called after each update.
     """
 
-    def __init__(self, optimizer: Any, before: Callable[[Any], bool]) -> None:
-        self._before = weakref.WeakMethod(before)
+    def __init__(self, optimizer: Any, before: Callable[[Any], bool], after: Callable[[], None]) -> None:
+        self._before, self._after = weakref.WeakMethod(before), weakref.WeakMethod(after)
         leaves = inner(optimizer)
         self._rounds: list[list[bool | Tensor]] = []  # since the last call of take, what each update's steps were
         self._done = {id(each): 0 for each in leaves}  # steps of each in these rounds
@@ -124,6 +125,9 @@ class Updates:
             if place == len(self._rounds):
                 self._rounds.append([])
             self._rounds[place].append(was_done(optimizer))
+            after = self._after()
+            if after is not None and min(self._done.values()) == len(self._rounds):
+                after()
 
 
 def _is_running(wanted: FrameType) -> bool:
