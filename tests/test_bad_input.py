@@ -278,7 +278,7 @@ FREE = {
     *(("is_broken", each) for each in ("score", "best", "initial")),
     ("lent", "optimizers"),
     ("on_loan", "optimizer"),
-    ("optimizers_in", "thing"),
+    *((name, "thing") for name in ("can_capture", "has_state", "is_loader", "is_optimizer", "optimizers_in")),
 }
 RECORDS = {
     "Best",

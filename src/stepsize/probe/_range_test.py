@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from stepsize import _check
 from stepsize.probe._fixed_probe import Probe
 from stepsize.probe._under_way import RangeTest
-from stepsize.state._loader import has_state, is_loader
+from stepsize.state import can_capture, has_state, is_loader, is_optimizer
 
 
 def range_test(
@@ -105,7 +105,7 @@ def range_test(
 
 def _optimizers(value: Any) -> list[Optimizer]:
     listed = list(value) if isinstance(value, list | tuple) else [value]
-    if not listed or not all(isinstance(each, Optimizer) for each in listed):
+    if not listed or not all(map(is_optimizer, listed)):
         raise TypeError(_check.message("optimizer", value, "a torch.optim.Optimizer or a list of them"))
     if len({id(each) for each in listed}) < len(listed):
         raise ValueError(_check.message("optimizer", value, "a list in which each is there once"))
@@ -127,7 +127,7 @@ def _also(value: Any) -> list[Any]:
         raise TypeError(_check.message("also", value, "a list of what the loop changes besides"))
     things = list(value)
     for thing in things:
-        if not (has_state(thing) or is_loader(thing) or isinstance(thing, torch.Generator)):
+        if not can_capture(thing):
             rule = "a list of modules, optimizers, generators, loaders or stateful objects"
             raise TypeError(_check.message("also", thing, rule))
     return things

@@ -16,8 +16,7 @@ from stepsize.probe._fixed_probe import FixedProbe, Probe
 from stepsize.probe._loan import Loan
 from stepsize.probe._ranks import Outcome, Verdict, agreed
 from stepsize.probe._result import RangeResult
-from stepsize.state import capture, lent
-from stepsize.state._lent import is_optimizer
+from stepsize.state import capture, is_optimizer, lent
 
 BREAKS = 3.0  # how far above the best loss, in units of the first, a run counts as broken
 PATIENCE = 20  # steps left out in a row at one rate; a scale of 2**16 has found its place long before
@@ -60,7 +59,7 @@ class RangeTest:
         if self._scaled:
             self._loan.count()
         self._marks = ExitStack()
-        self._marks.enter_context(lent(thing for thing in self._things if is_optimizer(thing)))
+        self._marks.enter_context(lent(filter(is_optimizer, self._things)))
         self._inside = True
         return self
 
@@ -95,7 +94,9 @@ class RangeTest:
                 self._recorded, before = None, self._loan.steps
                 self._loan.lend(rate)
                 yield rate
-                outcome = agreed(self._outcome(self._scaled and self._loan.steps == before), self._device)
+                outcome = agreed(
+                    self._outcome(self._scaled and self._loan.counts and self._loan.steps == before), self._device
+                )
                 self._recorded = None
                 if outcome.verdict is not Verdict.SKIPPED or not _finite(outcome):
                     break
@@ -144,7 +145,8 @@ class RangeTest:
             raise RuntimeError("the result is there after the with block")
         losses, probed = tuple(self._losses), tuple(self._probed)
         count = min(len(curve) for curve in (losses, probed) if curve) if losses or probed else 0
-        return RangeResult(tuple(self._lent[:count]), losses[:count], self._stopped, probed[:count], self._skipped)
+        lent, unrestored = tuple(self._lent[:count]), self._captured.unrestored
+        return RangeResult(lent, losses[:count], self._stopped, probed[:count], self._skipped, unrestored)
 
     def _outcome(self, skipped: bool) -> Outcome:
         """What this process has seen at the rate last lent."""
