@@ -1,6 +1,8 @@
 """A range test under way: lends a rate, takes what was measured at it, decides whether to go on."""
 
+import itertools
 import math
+import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
@@ -19,6 +21,7 @@ from stepsize.probe._result import RangeResult
 from stepsize.state import capture, is_optimizer, lent
 
 BREAKS = 3.0  # how far above the best loss, in units of the first, a run counts as broken
+NOISE = 5.0  # median differences of neighbouring losses in such a unit, at least
 PATIENCE = 20  # steps left out in a row at one rate; a scale of 2**16 has found its place long before
 
 
@@ -169,12 +172,23 @@ class RangeTest:
         for name, losses in (("loss", self._losses), ("probe's loss", self._probed)):
             if not losses:
                 continue
-            loss, first, best = losses[-1], losses[0], min(losses)
-            if not math.isfinite(loss):
-                return f"the {name} became {loss} at the rate {self._lent[-1]:.3g}"
-            if loss - best > BREAKS * max(abs(first), first - best):
-                return f"the {name} blew up to {loss:.3g} at the rate {self._lent[-1]:.3g}"
+            if not math.isfinite(losses[-1]):
+                return f"the {name} became {losses[-1]} at the rate {self._lent[-1]:.3g}"
+            if _blew_up(losses):
+                return f"the {name} blew up to {losses[-1]:.3g} at the rate {self._lent[-1]:.3g}"
         return ""
+
+
+def _blew_up(losses: Sequence[float]) -> bool:
+    """Whether the last loss is far above the best: by the size of the first, the progress, and the noise before it.
+
+    A loss that may be negative can begin near zero, where its size alone says nothing.
+    """
+    first, best, before = losses[0], min(losses), losses[:-1]
+    if len(before) < 2:
+        return False
+    noise = statistics.median(abs(one - other) for one, other in itertools.pairwise(before))
+    return losses[-1] - best > BREAKS * max(abs(first), first - best, NOISE * noise)
 
 
 def _finite(outcome: Outcome) -> bool:
