@@ -215,7 +215,9 @@ steps; *past* is step 110. *Difference* is the largest over steps 0 to 110 betwe
 QUIRKS = """\
 Ours spends no step at zero and none twice at the peak, reaches the end at the length and holds it. The cosines of
 torch and transformers rise again past the end; timm counts the cosine from the run's start unless `warmup_prefix=True`,
-and so jumps at the end of the warm-up; torch's OneCycleLR reaches peak and end one step early."""
+and so jumps at the end of the warm-up; torch's OneCycleLR reaches peak and end one step early. Transformers rounds a
+warm-up's share of the run up to a whole step; no length is rounded here
+([what that means](schedules.md#between-two-steps))."""
 
 
 def main() -> None:

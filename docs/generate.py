@@ -9,12 +9,45 @@ HERE = Path(__file__).parent
 PICTURES = HERE / "images" / "schedules"
 
 
+LAWS = """## Putting them together
+
+- `a >> b` puts b after a. One piece of a sequence may leave its length out: it takes what the others leave of the run.
+- `a * b` multiplies the values at each position. A factor without a length takes the whole run, or the stretch of the
+  sequence on which the product stands; one with a length holds its end from there on. So a product lasts as long as its
+  longest factor, and takes what is left of the run where a factor has no length.
+- `schedule.stairs("1ep")` is a staircase: all through an epoch, the value that the schedule has where the epoch begins,
+  as of a scheduler that is stepped once an epoch. A number of steps and a share of the run are widths, too. Stairs are
+  counted from where the schedule begins: put brackets around a whole sequence for stairs that keep to the run's epochs.
+
+```python
+from stepsize import cosine, step_decay, warmup
+
+print((warmup(10) * cosine()).over(100))
+print((warmup("10%") * step_decay(every="30%") >> cosine("20%")).over(100))
+print((warmup("1ep") >> cosine()).stairs("1ep").over(100, per_epoch=25)([0, 25, 49, 50, 99]))
+```
+
+```text
+warmup(10) * cosine(100)
+(warmup(10) * step_decay(80, every=30)) >> cosine(20)
+[0.03846154 1.         1.         0.75       0.25      ]
+```
+
+## Between two steps
+
+No length is ever rounded, since positions may be samples or tokens, and a run keeps its course when its total changes
+by one. On 105 steps `warmup("10%")` is 10.5 steps long: its top lies between two steps, step 10 is still on the way
+(0.957), and step 11 is half a step into what follows (0.995 under `linear()`, 0.9999 under `cosine()`). Where one step
+must have the full rate, give a whole number of steps: `warmup(10)`, `warmup(round(0.1 * total))`."""
+
+
 def page() -> str:
     """The text of docs/schedules.md."""
     parts = [
         "# All schedules",
         "Written by `python docs/generate.py` from the pieces' docstrings; `stepsize schedules NAME` shows the same.",
         "A length is a number of steps, a share of the run (`20%`) or epochs (`3ep`). Pictures are over 1,000 steps.",
+        LAWS,
     ]
     for name in GALLERY:
         text = explanation(name)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from test_house import public
 
-from stepsize import Task, Trial
+from stepsize import Scheduler, Task, Trial
 from stepsize.schedule import cosine
 from stepsize.task import task_named
 
@@ -26,6 +26,8 @@ def optional(cases):
     return [case for case in cases if case is not None]
 
 
+# where a list is one for each optimizer
+SCALAR_LENGTHS = [case for case in POSITIVE if case is not None and not isinstance(case, list)]
 BUDGETS = [True, 0, -1, 1.5, math.nan, "much", "0x", "-1x", [1]]
 
 CASES = {
@@ -130,7 +132,7 @@ CASES = {
     "weight_decay": {"LARS": NOT_NEGATIVE, "LAMB": NOT_NEGATIVE, "default": [0.1, True, [], [3]]},
     "gamma": {"default": POSITIVE, "exp_range": [*POSITIVE, 1.5]},
     "schedule": {
-        **{key: [None, 3, "cosine()"] for key in ("absolute", "clip", "part", "repeat")},
+        **{key: [None, 3, "cosine()"] for key in ("absolute", "clip", "part", "repeat", "stairs")},
         "Task": SCHEDULES,
         "default": SCHEDULE_TEXTS,
     },
@@ -140,7 +142,9 @@ CASES = {
         "range_test": [None, 3, "sgd", torch.nn.Linear(1, 1), [], [3]],
         "train": [3, "adamx", [1]],
     },
+    "plans": [3, "lr: linear()", [], {0: 3}, {-1: "lr: linear()"}, {"a": "lr: linear()"}, {0: "lr: cosin()"}],
     "scheduler": [None, 3, "StepLR"],
+    "choice": [3, "old", ["new"]],
     "model": {"default": [None, 3, "model"], "Task": FUNCTIONS},
     "lr": {
         **dict.fromkeys(["Control", "Plan", "Scheduler"], SCHEDULES),
@@ -154,9 +158,10 @@ CASES = {
     "total": {
         "default": POSITIVE,
         "budget_of": WHOLE,
-        **dict.fromkeys(["Control", "Scheduler", "lightning_callback"], optional(POSITIVE)),
+        **dict.fromkeys(["Control", "Scheduler"], optional(POSITIVE)),
+        "lightning_callback": [*SCALAR_LENGTHS, [-1], {0: 0}, {-1: 3}],
     },
-    "per_epoch": optional(POSITIVE),
+    "per_epoch": {"default": optional(POSITIVE), "lightning_callback": [*SCALAR_LENGTHS, ["3"], {"a": 3}]},
     "watch": [3, "a", [3], object()],
     "zero": [None, 1, "yes"],
     "also": [3, None, [3], ["a"]],
@@ -329,6 +334,7 @@ GOOD = {
     **dict.fromkeys(["triangular", "triangular2", "exp_range"], lambda: {"up": 3}),
     **dict.fromkeys(["cosine_wave", "cosine_restarts", "inverse_sqrt", "step_decay"], lambda: {"every": 3}),
     "clip": lambda: {"schedule": COSINE, "low": 0.1},
+    "stairs": lambda: {"schedule": COSINE, "every": 1},
     "from_function": lambda: {"call": abs, "name": "size"},
     "multi_step": lambda: {"at": [3]},
     "noam": lambda: {"warm": 3},
@@ -357,6 +363,7 @@ GOOD = {
     "layerwise": lambda: {"model": torch.nn.Linear(2, 2), "lr": 0.1},
     "no_decay": lambda: {"model": torch.nn.Linear(2, 2)},
     "Scheduler": lambda: {"optimizer": sgd(), "lr": COSINE},
+    "on_resume": lambda: {"scheduler": Scheduler(sgd(), COSINE)},
     "Shuffled": lambda: {"examples": 10, "size": 4, "generator": torch.Generator(), "make": lambda picked, _: picked},
     "parse_call": lambda: {"makers": {"complex": complex}},
     "split_matrices": lambda: {"model": torch.nn.Linear(2, 2)},
@@ -431,6 +438,7 @@ def test_bad_input_is_refused_where_it_is_given_naming_argument_and_value(target
         "floor",
         "cap",
         "plan",
+        "plans",
         "others",
     }  # the text's own words are named instead
     assert parameter.name.rstrip("s") in message or parameter.name in texts, message

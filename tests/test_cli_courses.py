@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -46,6 +47,18 @@ def test_rates_on_a_bowl_beside_theory(capsys):
     assert answer["metrics"]["last_over_first_loss"] == min(sweep["last_over_first_loss"])
     facts = json.loads((folder / "run.json").read_text())
     assert (facts["status"], facts["said"]["eigenvalues"], facts["rate"]) == ("finished", [1, 100], answer["rate"])
+
+
+def test_rates_are_given_with_commas_or_one_by_one(capsys):
+    for number, rates in enumerate((["--lr", "0.1,0.9"], ["--lr", "0.1", "--lr", "0.9"])):
+        words = ("course", "quadratic", *rates, "--rates", "2", "--steps", "3", "--out", f"{number}")
+        assert stepsize(capsys, *words)[0] == 0
+    assert Path("0/sweep.json").read_bytes() == Path("1/sweep.json").read_bytes()
+    assert Path("0/picture.png").read_bytes() == Path("1/picture.png").read_bytes()
+    for bad in ("0.1,a", "0.1,", ",", "-1", "nan"):
+        code, _, err = stepsize(capsys, "course", "quadratic", f"--lr={bad}")
+        assert code == 2
+        assert re.fullmatch(r"stepsize: lr must be a (finite )?number > 0, got .*\n", err), err
 
 
 def test_one_dimension_and_rates_of_ones_own(capsys):

@@ -130,7 +130,8 @@ def test_groups_keep_their_ratio_and_late_groups_their_own_base():
 
 def test_a_base_of_zero_stays_zero_and_absolute_ignores_the_base():
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.0)
-    assert Control(optimizer, lr=SCHEDULE, total=10).rates == {"group0": 0}
+    with pytest.warns(UserWarning, match="every learning rate has a base of 0"):
+        assert Control(optimizer, lr=SCHEDULE, total=10).rates == {"group0": 0}
     assert Control(optimizer, lr=absolute(linear(start=0.5)), total=10).rates == {"group0": 0.5}
 
 

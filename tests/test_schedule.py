@@ -87,11 +87,12 @@ def schedules(draw):
     if draw(st.booleans()):
         schedule = draw(st.floats(0.01, 3)) * schedule
     if draw(st.booleans()):
-        schedule = schedule * draw(pieces(length=st.none()))
+        schedule = schedule * draw(pieces(length=st.none() | fixed))
     around = {
         "nothing": lambda: schedule,
         "clip": lambda: schedule.clip(0.1, draw(st.none() | st.floats(0.2, 5))),
         "repeat": lambda: schedule.repeat(2),
+        "stairs": lambda: schedule.stairs(draw(fixed)),
         "part": lambda: part(schedule, start=draw(st.sampled_from([0, 0.5, 33.3])), length=draw(lengths)),
     }
     schedule = around[draw(st.sampled_from(sorted(around)))]()
@@ -178,7 +179,7 @@ def test_a_stretched_schedule_is_the_same_course_at_another_pace(schedule, facto
     short = schedule.over(10_000, per_epoch=50)
     long = schedule.stretch(factor).over(10_000 * factor, per_epoch=50)
     assert long.length == pytest.approx(short.length * factor)
-    counted = ("warmup", "noise", "exp_range", "step", "constant", "restarts", "triangular", "repeat", "part")
+    counted = ("warmup", "noise", "exp_range", "step", "constant", "restarts", "triangular", "repeat", "part", "stairs")
     if any(word in str(schedule) for word in counted):
         return  # these count steps, or jump at places that rounding may move
     borders = np.array([*short.borders, -1.0])
@@ -252,12 +253,22 @@ def test_a_zero_length_piece_is_passed_over(steps):
 
 BAD = [
     (lambda: cosine() >> cosine(), "only one piece"),
-    (lambda: cosine(100) * linear(50), "lengths 100 and 50"),
+    (lambda: warmup(10) * cosine() >> constant(), "cosine() in warmup(10) * cosine() and constant() both do"),
+    (lambda: (warmup(500) * cosine()).over(100), "warmup(500) takes 500 positions, and its product stands on 100"),
+    (lambda: (constant(50) >> warmup(60) * cosine()).over(100), "its product stands on 50"),
+    (lambda: (warmup("5%") * cosine())(0), "length=5% depends on the run; call .over(total)"),
+    (lambda: (warmup(10) * cosine())(0), ".over(total)"),
+    (lambda: cosine(5).stairs(0), "every of stairs must be a length above 0, got 0"),
+    (lambda: cosine(5).stairs("0ep"), "every of stairs must be a length above 0, got '0ep'"),
+    (lambda: cosine(5).stairs("1ep")(0), "every=1ep depends on the run; call .over(total)"),
+    (lambda: cosine(5).stairs("1ep").over(5), "per_epoch"),
     (lambda: absolute(cosine(5)) >> cosine(), "absolute(...) around the whole"),
     (lambda: absolute(cosine()) * absolute(cosine()), "both give values themselves"),
     (lambda: cosine()(0), ".over(total)"),
     (lambda: (warmup("5%") >> constant())(0), ".over(total)"),
     (lambda: exponential(gamma=0.5)(0), ".over(total)"),
+    (lambda: (step_decay(100, every="1ep") >> constant())(0), "every=1ep depends on the run; call .over(total)"),
+    (lambda: (constant(5) >> part(cosine(50), start="5%", length=5) >> constant())(0), "start=5% depends on the run"),
     (lambda: cosine(5)(-1), "position must be a number >= 0, got -1"),
     (lambda: cosine(5)(math.nan), "got nan"),
     (lambda: cosine(5)(np.array([0, -1])), "numbers >= 0"),

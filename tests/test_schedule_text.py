@@ -18,6 +18,8 @@ READ = {
     "absolute(linear(1e3, start=1e-3))": "absolute(linear(1000, start=0.001))",
     "exponential(gamma=0.5, every=2.5)": "exponential(gamma=0.5, every=2.5)",
     "step_decay(every=30)": "step_decay(every=30)",
+    "stairs(warmup(5%) >> cosine(), '1ep')": "stairs(warmup(5%) >> cosine(), every=1ep)",
+    "cosine() * (warmup(10) * 2)": "2 * cosine() * warmup(10)",
     "\n ( ( cosine(3) ) ) ": "cosine(3)",
 }
 
@@ -47,6 +49,8 @@ REFUSED = {
     "cosine(3) linear(4)": ("expected the end", 10),
     "": ("expected a piece", 0),
     "cosine().length": ("unexpected character '.'", 8),
+    "cosine().stairs(1ep)": ("written around the schedule: stairs(cosine(), ...)", 8),
+    "stairs(cosine(3))": ("missing a required argument: 'every'", 0),
     "__import__('os')": ("no piece '__import__'", 0),
     "cosine(length=eval(0))": ("no piece 'eval'", 14),
 }
@@ -86,12 +90,13 @@ def generated(random_source, depth=0):
         **dict.fromkeys(["step_decay", "inverse_sqrt", "cosine_wave", "cosine_restarts"], "every=3"),
         **dict.fromkeys(["triangular", "triangular2", "exp_range"], "up=2, down=5"),
         **dict.fromkeys(["absolute", "clip", "part", "repeat"], "schedule=cosine(3)"),
+        "stairs": "schedule=cosine(3), every=1ep",
         "multi_step": "at=[3, 5%]",
         "piecewise_constant": "at=[3], values=[1, 0.5]",
         "piecewise_linear": "at=[3, 4ep], values=[1, 0.5]",
         "noam": "warm=5",
     }
-    bare = name in ("absolute", "clip", "part", "repeat", "noam", "wsd")
+    bare = name in ("absolute", "clip", "part", "repeat", "stairs", "noam", "wsd")
     return f"{name}({', '.join(part for part in ('' if bare else length, needs.get(name, '')) if part)})"
 
 

@@ -14,9 +14,10 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
-from stepsize import Scheduler, cosine, linear, plateau
+from stepsize import Control, Plan, Scheduler, cosine, from_torch, linear, plateau
 from stepsize.control.feedback import _steering
-from stepsize.integrations import drive_trainer, lightning_callback
+from stepsize.integrations import drive_trainer, lightning_callback, on_resume
+from stepsize.integrations._given import go_on
 
 pl = pytest.importorskip("lightning.pytorch")
 transformers = pytest.importorskip("transformers")
@@ -155,8 +156,18 @@ def test_lightning_cuts_after_epochs_where_nothing_is_validated_and_not_when_it_
     trainer.validate(module, verbose=False)
     assert callback.schedulers[0].log == []
     module, callback = in_lightning("callback", feedback=plateau())
-    with pytest.raises(ValueError, match="feedback looks at 'loss', and the module has logged 'val_loss' by now"):
+    said = "feedback looks at 'loss', and the module has logged 'train_loss', 'val_loss' by now"
+    with pytest.raises(ValueError, match=said):
         fit(tmp_path, module, callback, limit_val_batches=1)
+
+
+@pytest.mark.parametrize(("name", "every"), [("train_loss", 1), ("val_loss", 1), ("val_loss", 2)])
+def test_lightning_hands_a_measure_over_when_it_is_new_wherever_it_is_logged(tmp_path, name, every):
+    losses = (1.0, 2.0, 0.5, 0.5)
+    module, callback = in_lightning("callback", losses, feedback=replace(CUTS, of=name))
+    fit(tmp_path, module, callback, max_epochs=4, limit_val_batches=1, check_val_every_n_epoch=every)
+    cuts = {1: [10, 20], 2: []}[every]  # every second epoch: 2.0, then 0.5
+    assert [event.position for event in callback.schedulers[0].log if event.what == "feedback"] == cuts
 
 
 @pytest.mark.parametrize("way", ["callback", "scheduler"])
@@ -200,8 +211,10 @@ def test_lightning_goes_on_to_another_length_as_chosen_and_not_without_a_choice(
     assert first[5:] == pytest.approx([BASE * (1 - k / 10) for k in range(5, 10)])
     stretched = run(4, {"extend": "stretch"}, ckpt_path=checkpoint)
     assert stretched == pytest.approx([BASE / 2 * (1 - k / 15) for k in range(15)])
-    with pytest.raises(ValueError, match=r"total was 10.0 when the state was saved and is 20.0 now"):
+    with pytest.raises(ValueError, match=r"total was 10.0 when the state was saved and is 20.0 now") as caught:
         run(4, ckpt_path=checkpoint)
+    assert 'choose with lightning_callback(..., resume={"extend": "keep"} or {"extend": "stretch"}' in str(caught.value)
+    assert "load_state_dict" not in str(caught.value)
     fit(tmp_path, Module(), pl.callbacks.ModelCheckpoint(tmp_path, "none"), enable_checkpointing=True, max_epochs=1)
     with pytest.warns(UserWarning, match="training goes on at step 5, and no state of this callback was saved there"):
         run(2, ckpt_path=tmp_path / "none.ckpt")
@@ -239,6 +252,66 @@ def test_lightning_drives_each_of_two_optimizers_by_its_own_updates(tmp_path):
     fit(tmp_path, again, callback, saver, enable_checkpointing=True, ckpt_path=tmp_path / "epoch=1.ckpt")
     assert again.rates == (module.rates[0][10:], module.rates[1][20:])
     assert torch.equal(weights(again), weights(module))
+
+
+GAN = {0: "lr: cosine()", 1: Plan(linear(), momentum="linear()")}
+
+
+@pytest.mark.parametrize("given", [GAN, list(GAN.values())])
+@pytest.mark.parametrize("total", [{0: 15, 1: 30}, [15, 30]])
+def test_lightnings_callback_has_a_plan_for_each_optimizer_of_a_gan(tmp_path, given, total):
+    def run(**settings):
+        module, callback = Two(), lightning_callback(plans=given, total=total)
+        saver = pl.callbacks.ModelCheckpoint(tmp_path, "{epoch}", save_top_k=-1)
+        fit(tmp_path, module, callback, saver, enable_checkpointing=True, **settings)
+        return module
+
+    whole, again = run(), run(ckpt_path=tmp_path / "epoch=1.ckpt")
+    assert whole.rates[0] == pytest.approx(halves(range(15), 15))
+    assert whole.rates[1] == pytest.approx([BASE * (1 - k / 30) for k in range(30)])
+    assert again.rates == (whole.rates[0][10:], whole.rates[1][20:])
+    assert torch.equal(weights(again), weights(whole))
+
+
+@pytest.mark.parametrize("given", [{1: "lr: linear()"}, [None, "lr: linear()"]])
+def test_lightnings_callback_leaves_an_optimizer_alone_that_has_no_plan(tmp_path, given):
+    module, callback = Two(), lightning_callback(plans=given, total=30)
+    saver = pl.callbacks.ModelCheckpoint(tmp_path, "{epoch}", save_top_k=-1)
+    fit(tmp_path, module, callback, saver, enable_checkpointing=True)
+    assert module.rates[0] == [BASE] * 15
+    assert module.rates[1] == pytest.approx([BASE * (1 - k / 30) for k in range(30)])
+    assert [scheduler is None for scheduler in callback.schedulers] == [True, False]
+    again = lightning_callback(lr=linear(), total=30)
+    with pytest.raises(ValueError, match="optimizer 0 was left alone when the checkpoint was saved and is driven now"):
+        fit(tmp_path, Two(), again, saver, enable_checkpointing=True, ckpt_path=tmp_path / "epoch=1.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"plans": {2: "lr: linear()"}}, "plans has one for optimizer 2, and the module has 2; optimizers are counted"),
+        ({"plans": ["lr: linear()"]}, "plans has 1 and the module 2 optimizers; give a plan for each"),
+        ({"lr": linear(), "total": {3: 9}}, "total has one for optimizer 3, and the module has 2"),
+    ],
+)
+def test_lightnings_callback_names_optimizers_that_are_not_there(tmp_path, given, said):
+    with pytest.raises(ValueError, match=said):
+        fit(tmp_path, Two(), lightning_callback(**{"total": 30, **given}))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"plans": {}, "lr": linear()}, "plans has the plan of each optimizer, and lr came beside it"),
+        ({"plans": {0: Plan(clip=1.0)}}, "clip must be left out: clipping is the trainer's, got 1.0; use Trainer"),
+        ({"plans": {"generator": "lr: linear()"}}, "optimizer of plans must be a whole number >= 0, got 'generator'"),
+        ({"plans": {0: 3}}, "plan of plans must be a Plan or its text, got 3"),
+        ({"total": [10, -1], "lr": linear()}, "total must be a finite number > 0, got -1"),
+    ],
+)
+def test_lightnings_callback_says_at_once_what_is_wrong_with_plans(given, said):
+    with pytest.raises((TypeError, ValueError), match=said):
+        lightning_callback(**given)
 
 
 def test_lightnings_callback_drives_one_run_after_another_and_processes_that_are_spawned(tmp_path):
@@ -365,8 +438,67 @@ def test_transformers_trains_anew_when_asked_again_and_to_another_length_as_chos
     longer = in_transformers("hook", tmp_path, resume={"plan": "new"}, num_train_epochs=6, **saving)
     checkpoint = str(tmp_path / "checkpoint-8")
     assert train(longer, resume_from_checkpoint=checkpoint) == pytest.approx(halves(range(8, 24), 24))
-    with pytest.raises(ValueError, match=r"total was 12.0 when the state was saved and is 24.0 now"):
+    with pytest.raises(ValueError, match=r"total was 12.0 when the state was saved and is 24.0 now") as caught:
         train(in_transformers("hook", tmp_path, num_train_epochs=6, **saving), resume_from_checkpoint=checkpoint)
+    assert 'choose with drive_trainer(..., resume={"extend": "keep"} or {"extend": "stretch"}' in str(caught.value)
+    assert "load_state_dict" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changed", "choice"),
+    [({"plan": "linear(6)"}, "plan"), ({"lr": 0.25}, "base"), ({"total": 24}, "extend")],
+)
+@pytest.mark.parametrize("hook", ["lightning_callback", "drive_trainer"])
+def test_every_difference_names_the_argument_of_the_hook(changed, choice, hook):
+    def begun(plan="linear()", lr=BASE, total=12):
+        return Scheduler(torch.optim.SGD(net().parameters(), lr=lr), plan, total)
+
+    state = begun().state_dict()
+    with pytest.raises(ValueError, match=rf'choose with {hook}\(\.\.\., resume=\{{"{choice}": ') as caught:
+        go_on(begun(**changed), state, {}, hook)
+    assert "load_state_dict" not in str(caught.value)
+    with pytest.raises(ValueError, match=rf"where a trainer loads the state, on_resume\(scheduler, {choice}=\.\.\.\)"):
+        begun(**changed).load_state_dict(state)
+
+
+def test_transformers_loads_a_given_scheduler_to_another_length_as_chosen(tmp_path):
+    def trainer(total, epochs, **choice):
+        model = Model(())
+        optimizer = torch.optim.SGD(model.parameters(), lr=BASE)
+        scheduler = Scheduler(optimizer, linear(), total)
+        scheduler = on_resume(scheduler, **choice) if choice else scheduler
+        given = {"save_strategy": "epoch", "data": 4, "num_train_epochs": epochs}
+        return trainer_of(tmp_path, model, (optimizer, scheduler), **given)
+
+    train(trainer(12, 3))
+    checkpoint = str(tmp_path / "checkpoint-8")
+    with pytest.raises(ValueError, match=r"total was 12.0 .* where a trainer loads the state, on_resume"):
+        train(trainer(24, 6), resume_from_checkpoint=checkpoint)
+    rates = train(trainer(24, 6, extend="stretch"), resume_from_checkpoint=checkpoint)
+    assert rates == pytest.approx([BASE / 3 * (1 - k / 16) for k in range(16)])
+
+
+def test_transformers_lambdas_of_another_length_do_not_resume_as_the_same():
+    def control(total):
+        optimizer = torch.optim.SGD(net().parameters(), lr=BASE)
+        return Control(optimizer, lr=from_torch(transformers.get_cosine_schedule_with_warmup(optimizer, 10, total)))
+
+    state = control(100).state_dict()
+    control(100).load_state_dict(state)
+    with pytest.raises(ValueError, match=r"plan was .* when the state was saved and is .* now"):
+        control(200).load_state_dict(state)
+
+
+@pytest.mark.parametrize("name", ["eval_c_loss", "eval_loss"])
+def test_transformers_feedback_on_none_of_several_sets_is_refused_when_all_have_come(tmp_path, name):
+    sets = {"a": [{"x": 0}], "b": [{"x": 1}]}
+    trainer = in_transformers(
+        "hook", tmp_path, 15, [1.0] * 9, replace(CUTS, of=name), evaluated=sets, eval_strategy="epoch"
+    )
+    with pytest.raises(
+        ValueError, match=f"feedback looks at '{name}', and the evaluation gave 'eval_a_loss', .*'eval_b"
+    ):
+        trainer.train()
 
 
 def test_drive_trainer_refuses_what_it_cannot_drive(tmp_path):
@@ -467,6 +599,51 @@ def test_accelerate_goes_on_from_its_own_checkpoint_as_if_never_stopped(tmp_path
     last, same = run(range(4, 10), load=True)
     assert first + last == whole
     assert torch.equal(same, end)
+
+
+@pytest.mark.usefixtures("_alone")
+@pytest.mark.parametrize("kind", ["prepared", "left out", "of the prepared", "control"])
+def test_accelerate_loads_a_state_of_another_length_as_chosen(tmp_path, kind):
+    def begun(total, **choice):
+        accelerate.state.AcceleratorState._reset_state(reset_partial_state=True)
+        accelerator, model = accelerate.Accelerator(cpu=True), net()
+        optimizer = torch.optim.SGD(model.parameters(), lr=BASE)
+        if kind == "control":
+            scheduler = Control(optimizer, lr=cosine(), total=total, remind=False)
+        else:
+            model, optimizer, scheduler = accelerated(kind, model, optimizer, accelerator, total)
+        if kind != "prepared":
+            accelerator.register_for_checkpointing(scheduler)
+        return accelerator, on_resume(scheduler, **choice) if choice else scheduler
+
+    accelerator, scheduler = begun(10)
+    if kind == "control":
+        for _ in range(4):
+            scheduler.step()
+    accelerator.save_state(tmp_path)
+    accelerator, scheduler = begun(20)
+    with pytest.raises(ValueError, match=r"total was 10.0 .* where a trainer loads the state, on_resume"):
+        accelerator.load_state(tmp_path)
+    accelerator, scheduler = begun(20, plan="new")
+    accelerator.load_state(tmp_path)
+    inner = getattr(scheduler, "scheduler", scheduler)
+    done = 4 if kind == "control" else 0
+    assert (inner.position, inner.preview([9]).rates["group0"][0]) == (done, pytest.approx(halves([9], 20)[0]))
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "choice", "said"),
+    [
+        (3, {"plan": "new"}, "scheduler must be a Scheduler or Control, got 3"),
+        (None, {}, "on_resume needs a choice; write for example"),
+        (None, {"extends": "keep"}, "no choice 'extends'; did you mean 'extend'"),
+        (None, {"plan": "old"}, "plan must be 'saved' or 'new', got 'old'"),
+    ],
+)
+def test_on_resume_refuses_what_is_no_choice(scheduler, choice, said):
+    given = scheduler or Scheduler(torch.optim.SGD(net().parameters(), lr=BASE), cosine(9))
+    with pytest.raises((TypeError, ValueError), match=said):
+        on_resume(given, **choice)
 
 
 WORKER = """

@@ -19,19 +19,64 @@ if TYPE_CHECKING:
     from stepsize.control import greedy as greedy
     from stepsize.control import noisy_plateau as noisy_plateau
     from stepsize.control import plateau as plateau
+    from stepsize.control import position_of as position_of
     from stepsize.draw import draw as draw
+    from stepsize.engine import Auto as Auto
+    from stepsize.engine import Batched as Batched
+    from stepsize.engine import Processes as Processes
+    from stepsize.engine import Ray as Ray
+    from stepsize.engine import serial as serial
     from stepsize.find import Finding as Finding
     from stepsize.find import find as find
+    from stepsize.find import find_plan as find_plan
+    from stepsize.integrations import drive_trainer as drive_trainer
+    from stepsize.integrations import lightning_callback as lightning_callback
+    from stepsize.optim import LAMB as LAMB
+    from stepsize.optim import LARS as LARS
+    from stepsize.optim import Stages as Stages
+    from stepsize.optim import adaptive_clipping as adaptive_clipping
+    from stepsize.optim import clip_adaptively as clip_adaptively
+    from stepsize.optim import clip_by_norm as clip_by_norm
+    from stepsize.optim import clip_by_value as clip_by_value
+    from stepsize.optim import combine as combine
+    from stepsize.optim import groups as groups
+    from stepsize.optim import layerwise as layerwise
+    from stepsize.optim import no_decay as no_decay
+    from stepsize.optim import norm_clipping as norm_clipping
+    from stepsize.optim import split_matrices as split_matrices
+    from stepsize.optim import value_clipping as value_clipping
+    from stepsize.probe import minimum_tenth as minimum_tenth
+    from stepsize.probe import probe_minimum_third as probe_minimum_third
     from stepsize.probe import range_test as range_test
+    from stepsize.probe import steepest_by_log_rate as steepest_by_log_rate
+    from stepsize.probe import valley as valley
     from stepsize.schedule import Schedule as Schedule
+    from stepsize.schedule import ScheduleTextError as ScheduleTextError
     from stepsize.schedule import absolute as absolute
+    from stepsize.schedule import clip as clip
     from stepsize.schedule import constant as constant
     from stepsize.schedule import cosine as cosine
+    from stepsize.schedule import cosine_restarts as cosine_restarts
+    from stepsize.schedule import cosine_wave as cosine_wave
+    from stepsize.schedule import exp_range as exp_range
     from stepsize.schedule import exponential as exponential
     from stepsize.schedule import from_function as from_function
+    from stepsize.schedule import inverse_sqrt as inverse_sqrt
     from stepsize.schedule import linear as linear
+    from stepsize.schedule import multi_step as multi_step
+    from stepsize.schedule import noam as noam
+    from stepsize.schedule import noise as noise
     from stepsize.schedule import one_cycle as one_cycle
+    from stepsize.schedule import one_minus_sqrt as one_minus_sqrt
+    from stepsize.schedule import part as part
+    from stepsize.schedule import piecewise_constant as piecewise_constant
+    from stepsize.schedule import piecewise_linear as piecewise_linear
+    from stepsize.schedule import polynomial as polynomial
+    from stepsize.schedule import repeat as repeat
+    from stepsize.schedule import stairs as stairs
     from stepsize.schedule import step_decay as step_decay
+    from stepsize.schedule import triangular as triangular
+    from stepsize.schedule import triangular2 as triangular2
     from stepsize.schedule import warmup as warmup
     from stepsize.schedule import wsd as wsd
     from stepsize.sweep import Sweep as Sweep
@@ -39,64 +84,114 @@ if TYPE_CHECKING:
     from stepsize.sweep import sweep as sweep
     from stepsize.task import Task as Task
     from stepsize.task import Trial as Trial
+    from stepsize.task import task_named as task_named
     from stepsize.task import train as train
     from stepsize.watch import JsonLines as JsonLines
+    from stepsize.watch import RunFolder as RunFolder
     from stepsize.watch import TensorBoard as TensorBoard
 
 _ROOMS = {
-    "control": ("Control", "Observer", "Plan", "Scheduler", "from_torch", "greedy", "noisy_plateau", "plateau"),
-    "draw": ("draw",),
-    "find": ("Finding", "find"),
-    "probe": ("range_test",),
-    "schedule": (
-        "Schedule",
-        "absolute",
-        "constant",
-        "cosine",
-        "exponential",
-        "from_function",
-        "linear",
-        "one_cycle",
-        "step_decay",
-        "warmup",
-        "wsd",
+    "control": "Control Observer Plan Scheduler from_torch greedy noisy_plateau plateau position_of",
+    "draw": "draw",
+    "engine": "Auto Batched Processes Ray serial",
+    "find": "Finding find find_plan",
+    "integrations": "drive_trainer lightning_callback",
+    "optim": (
+        "LAMB LARS Stages adaptive_clipping clip_adaptively clip_by_norm clip_by_value combine groups "
+        "layerwise no_decay norm_clipping split_matrices value_clipping"
     ),
-    "sweep": ("Sweep", "logspace", "sweep"),
-    "task": ("Task", "Trial", "train"),
-    "watch": ("JsonLines", "TensorBoard"),
+    "probe": "minimum_tenth probe_minimum_third range_test steepest_by_log_rate valley",
+    "report": "",
+    "schedule": (
+        "Schedule ScheduleTextError absolute clip constant cosine cosine_restarts cosine_wave exp_range "
+        "exponential from_function inverse_sqrt linear multi_step noam noise one_cycle one_minus_sqrt part "
+        "piecewise_constant piecewise_linear polynomial repeat stairs step_decay triangular triangular2 "
+        "warmup wsd"
+    ),
+    "state": "",
+    "sweep": "Sweep logspace sweep",
+    "task": "Task Trial task_named train",
+    "watch": "JsonLines RunFolder TensorBoard",
 }
-_HOME = {name: room for room, names in _ROOMS.items() for name in names}
+_HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
 __all__ = [
+    "LAMB",
+    "LARS",
+    "Auto",
+    "Batched",
     "Control",
     "Finding",
     "JsonLines",
     "Observer",
     "Plan",
+    "Processes",
+    "Ray",
+    "RunFolder",
     "Schedule",
+    "ScheduleTextError",
     "Scheduler",
+    "Stages",
     "Sweep",
     "Task",
     "TensorBoard",
     "Trial",
     "absolute",
+    "adaptive_clipping",
+    "clip",
+    "clip_adaptively",
+    "clip_by_norm",
+    "clip_by_value",
+    "combine",
     "constant",
     "cosine",
+    "cosine_restarts",
+    "cosine_wave",
     "draw",
+    "drive_trainer",
+    "exp_range",
     "exponential",
     "find",
+    "find_plan",
     "from_function",
     "from_torch",
     "greedy",
+    "groups",
+    "inverse_sqrt",
+    "layerwise",
+    "lightning_callback",
     "linear",
     "logspace",
+    "minimum_tenth",
+    "multi_step",
+    "no_decay",
+    "noam",
+    "noise",
     "noisy_plateau",
+    "norm_clipping",
     "one_cycle",
+    "one_minus_sqrt",
+    "part",
+    "piecewise_constant",
+    "piecewise_linear",
     "plateau",
+    "polynomial",
+    "position_of",
+    "probe_minimum_third",
     "range_test",
+    "repeat",
+    "serial",
+    "split_matrices",
+    "stairs",
+    "steepest_by_log_rate",
     "step_decay",
     "sweep",
+    "task_named",
     "train",
+    "triangular",
+    "triangular2",
+    "valley",
+    "value_clipping",
     "warmup",
     "wsd",
 ]
@@ -123,11 +218,24 @@ def _picture(schedule: Any) -> bytes | None:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'stepsize' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"stepsize.{_HOME[name]}"), name)
+    room = _HOME.get(name) or _room_with(name)
+    value = getattr(importlib.import_module(f"stepsize.{room}"), name)
     globals()[name] = value
     return value
+
+
+def _room_with(name: str) -> str:
+    """The room whose public name it is; the rooms of the names above know more of them."""
+    if not name.startswith("_"):
+        known = {public: room for room in _ROOMS for public in importlib.import_module(f"stepsize.{room}").__all__}
+        if name in known:
+            return known[name]
+        from stepsize import _check
+
+        hint = _check.closest(name, {*known, *_ROOMS})
+        if hint.endswith("?"):
+            raise AttributeError(f"module 'stepsize' has no attribute {name!r}; {hint}")
+    raise AttributeError(f"module 'stepsize' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

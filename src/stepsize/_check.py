@@ -74,7 +74,10 @@ def message(name: str, value: object, rule: str, remedy: str = "") -> str:
 def closest(word: str, options: Iterable[str]) -> str:
     """``did you mean 'cosine'?`` for a near miss, or the list of what there is."""
     known = sorted(options)
-    near = difflib.get_close_matches(word, known, n=3, cutoff=0.5)
+    by_letters = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(word.lower(), by_letters, n=3, cutoff=0.5)
     if near:
-        return "did you mean " + " or ".join(repr(name) for name in near) + "?"
+        likeness = [difflib.SequenceMatcher(None, name, word.lower()).ratio() for name in near]
+        best = [name for name, alike in zip(near, likeness, strict=True) if alike > likeness[0] - 0.15]
+        return "did you mean " + " or ".join(repr(by_letters[name]) for name in best) + "?"
     return "there is " + ", ".join(known)

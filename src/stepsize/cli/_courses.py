@@ -38,7 +38,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standar
 
 @course.command(
     epilog="Examples: stepsize course quadratic | stepsize course quadratic 1 100 --momentum 0.9 --steps 200"
-    " | stepsize course quadratic 4 --lr 0.1 --lr 0.25 --lr 0.49"
+    " | stepsize course quadratic 4 --lr 0.1,0.25,0.49"
 )
 def quadratic(
     eigenvalues: Annotated[
@@ -46,7 +46,8 @@ def quadratic(
         typer.Argument(help="Eigenvalues of the bowl's matrix, its curvatures: one or two; 1 and 10 when left out."),
     ] = None,
     lr: Annotated[
-        list[float] | None, typer.Option(help="A rate whose path is drawn; several times. Four when left out.")
+        list[str] | None,
+        typer.Option(help="Rates whose paths are drawn: 0.1,0.9, or the option several times. Four when left out."),
     ] = None,
     momentum: Annotated[float, typer.Option(help="0 or more, below 1.")] = 0.0,
     rotation: Annotated[float, typer.Option(help="Of the bowl against the axes, in degrees.")] = 0.0,
@@ -59,14 +60,15 @@ def quadratic(
     values = tuple(eigenvalues or (1.0, 10.0))
     said: dict[str, Any] = {"rotation": math.radians(_check.number("rotation", rotation)), "momentum": momentum}
     bowl(values, steps=steps, **said)
-    for rate in (*(lr or ()), HIGHEST * stable_below(values, momentum)):
+    drawn = None if lr is None else [_number(word) for each in lr for word in each.split(",")]
+    for rate in (*(drawn or ()), HIGHEST * stable_below(values, momentum)):
         Trial("quadratic", {"lr": rate})
     _check.whole("rates", rates, least=2)
     torch.set_num_threads(1)
     screen, began = Screen(as_json), time.perf_counter()
     with _results("quadratic", out, eigenvalues=values, steps=steps, rates=rates, **said) as folder:
         with screen.progress("course quadratic", rates) as bar:
-            paths, sweep = rate_sweep(values, rates=rates, paths=lr, steps=steps, progress=bar, **said)
+            paths, sweep = rate_sweep(values, rates=rates, paths=drawn, steps=steps, progress=bar, **said)
         trajectories(paths, sweep).savefig(folder.path / "picture.png", dpi=130)
         first = sweep[0].losses[0]
         losses = [float(each.losses[-1] / first) for each in sweep]
@@ -130,6 +132,13 @@ def frozenlake(
     screen.say(f"optimum   {curves.optimum:.3f}, by value iteration")
     _finish(screen, folder, "frozenlake", answer, time.perf_counter() - began)
     return 0
+
+
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise ValueError(_check.message("lr", word, "a number > 0", "write for example --lr 0.1,0.9")) from None
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from stepsize.control._log import Event as Event
 from stepsize.control._observer import SIGNALS as SIGNALS
 from stepsize.control._observer import Observer as Observer
 from stepsize.control._plan import Plan as Plan
+from stepsize.control._position import position_of as position_of
 from stepsize.control._records import Preview as Preview
 from stepsize.control._records import Step as Step
 from stepsize.control._scheduler import Scheduler as Scheduler
@@ -34,4 +35,5 @@ __all__ = [
     "greedy",
     "noisy_plateau",
     "plateau",
+    "position_of",
 ]

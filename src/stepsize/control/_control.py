@@ -1,6 +1,7 @@
 """Control: the loop's one call. Clips, updates, zeroes, moves the clock, writes what comes next, tells observers."""
 
 import inspect
+import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from stepsize.control._observer import SIGNALS, Observer
 from stepsize.control._plan import Plan
 from stepsize.control._records import Step, read, record
 from stepsize.control._update import Clip, Closure, Updater
+from stepsize.control._updates import remove
 from stepsize.control.feedback import Feedback
 from stepsize.optim import Clipped, Clipper, clip_by_norm
 from stepsize.schedule import Schedule
@@ -39,7 +41,8 @@ class Control(Governed):
         optimizer: any torch optimizer, a list of them or a mapping by name, which are stepped together and clipped by
             their common norm. Tensor rates stay the same tensors. With several, groups are called ``name/group``.
         lr: a schedule or its text, such as ``warmup(500) >> cosine()``; a list with one for each parameter group; or a
-            mapping from the groups' names (patterns such as ``"*"`` too) or indices; constant when left out.
+            mapping from the groups' names (patterns such as ``"*"`` too) or indices, where None leaves groups alone;
+            constant when left out. Or a plan, as ``from_torch`` may give, which the other arguments complete.
         momentum: the same for the momentum (beta1 for Adam's kin); left alone when left out.
         weight_decay: the same for the weight decay; left alone when left out.
         clip: the largest global gradient norm let through: a number > 0 or a schedule; or another way of clipping, such
@@ -61,7 +64,10 @@ class Control(Governed):
         nonfinite: what to do about gradients that are not finite: ``"skip"``: leave the step out, and count it in
             ``skipped``; ``"raise"`` FloatingPointError before anything is changed; nothing when left out. Both read one
             number back from the device at each step.
-        remind: whether to warn, once, of training past the total or stopping below 90 % of it.
+        position: where the clock begins, >= 0, for a run that was begun without stepsize (its number of updates; see
+            ``position_of`` for torch's schedulers); 0 when left out. The count of steps begins there too.
+        remind: whether to warn, once, of training past the total or stopping below 90 % of it, of feedback that is
+            given nothing, and of groups whose base is 0.
         others: any other number in the groups, such as ``beta2`` or ``eps``, as for lr.
 
     Raises:
@@ -87,7 +93,7 @@ class Control(Governed):
         self,
         optimizer: Optimizers,
         *,
-        lr: CourseLike | None = None,
+        lr: CourseLike | Plan | None = None,
         momentum: CourseLike | None = None,
         weight_decay: CourseLike | None = None,
         clip: float | Schedule | Clipper | str | None = None,
@@ -103,6 +109,7 @@ class Control(Governed):
         foreign: str = "warn",
         plan: Plan | str | None = None,
         nonfinite: str | None = None,
+        position: float | None = None,
         remind: bool = True,
         **others: CourseLike,
     ) -> None:
@@ -129,8 +136,9 @@ class Control(Governed):
                 known = [key for key in inspect.signature(type(self)).parameters if key != "others"]
                 raise TypeError(f"Control has no parameter {name!r}; {_check.closest(name, known)}")
         plan = _plan(plan, {name: part for name, part in parts.items() if part is not None})
-        self._governor = Governor(optimizers, plan, total, per_epoch, foreign, self._observers, remind)
+        self._governor = Governor(optimizers, plan, total, per_epoch, foreign, self._observers, remind, position)
         self._driver = self._governor.driver
+        weakref.finalize(self, remove, self._updater.beside.handles)
         self._zero = zero
         self._window: list[Any] = [0, None, None]  # of an update that is not complete: calls, advance, loss
         self._unsettled: tuple[Tensor, float] | None = None  # an update of which only the device knows whether it was
@@ -146,7 +154,7 @@ class Control(Governed):
         """The learning rate of each group at the present position, by group name; reads nothing from the device."""
         self._settle()
         self._driver.check()
-        return dict(zip(self._driver.names, self._driver.lines["lr"].values, strict=True))
+        return self._driver.rates
 
     @property
     def skipped(self) -> int:
@@ -154,7 +162,12 @@ class Control(Governed):
         self._settle()
         return self._driver.skipped
 
-    def step(self, loss: Tensor | float | Closure | None = None, advance: float | None = None) -> Step:
+    def step(
+        self,
+        loss: Tensor | float | Closure | None = None,
+        advance: float | None = None,
+        to: float | None = None,
+    ) -> Step:
         """Clip, update, zero the gradients, advance the clock, write the next values, tell the observers.
 
         Args:
@@ -163,10 +176,12 @@ class Control(Governed):
                 optimizers such as LBFGS, the closure that computes gradients and returns the loss.
             advance: what this step consumes of the clock, > 0: the batch's samples or tokens where the clock counts
                 these; 1 for each update when left out.
+            to: where the clock is after this update, in place of ``advance``, for loops that keep a count of their own:
+                ``control.step(loss, to=iteration + 1)``. Above the present position.
 
         Raises:
-            TypeError, ValueError: loss is not one number; advance is not a finite number > 0; the optimizer needs a
-                closure or cannot take one.
+            TypeError, ValueError: loss is not one number; advance is not a finite number > 0; ``to`` is not above the
+                present position; the optimizer needs a closure or cannot take one.
             FloatingPointError: the gradients are not finite, and ``nonfinite="raise"`` was asked for.
         """
         closure: Closure | None = None
@@ -175,22 +190,37 @@ class Control(Governed):
                 closure, loss = loss, None
             else:
                 _check.one_number("loss", loss)
+        if self._updater.beside.outside:
+            self._updater.beside.begin()
         if advance is not None:
             advance = _check.number("advance", advance, above=0)
+        if to is not None:
+            advance = self._up_to(to, advance)
         if self._accumulate > 1:
             if closure is not None:
                 raise ValueError(_check.message("loss", closure, "a loss, since a closure cannot be accumulated"))
             window = self._window
             window[0] += 1
-            window[1] = advance if window[1] is None else window[1] + (advance or 0.0)
+            window[1] = advance if window[1] is None or to is not None else window[1] + (advance or 0.0)
             if loss is not None:
                 loss = loss.detach() if isinstance(loss, Tensor) else loss
                 window[2] = loss if window[2] is None else window[2] + loss
             if window[0] < self._accumulate:
-                return Step(self._driver.position, None, None, False)
+                return Step(self._driver.position, None, None, False, None, loss)
             _, advance, loss = window
             self._window = [0, None, None]
         return self._update(loss, closure, 1.0 if advance is None else advance)
+
+    def _up_to(self, to: Any, advance: float | None) -> float:
+        if advance is not None:
+            raise ValueError(_check.message("to", to, "left out beside advance", "give one of them"))
+        self._settle()
+        here = self._driver.position
+        to = _check.number("to", to, least=0)
+        if not to > here:
+            rule = f"above the present position, {here:g}"
+            raise ValueError(_check.message("to", to, rule, "it is the clock's position after this update"))
+        return float(to - here)
 
     def flush(self) -> Step | None:
         """Update with what has been accumulated so far, at the ragged end of an epoch; None if that is nothing."""
@@ -206,15 +236,19 @@ class Control(Governed):
             self._settle()
         driver.check()
         position, way, steering = driver.position, driver.plan.clip, self._governor.steering
+        names, values = driver.rated, driver.rates_now()
         if not self._observers and way is None and steering is None and closure is None and updater.is_plain:
             # nothing to be looked at: what follows, in short
+            beside = updater.beside
+            beside.inside = beside.stepped = True
             for optimizer in updater.optimizers:
                 optimizer.step()
+            beside.inside = False
             if self._zero:
                 for optimizer in updater.optimizers:
                     optimizer.zero_grad()
             driver.advance(advance)
-            return new_step(Step, (position, None, None, True, None))
+            return new_step(Step, (position, None, None, True, None, loss, names, values))
         looks = steering is not None and steering.feedback.of == "loss"
         if looks and loss is None and closure is None:
             raise ValueError("feedback looks at the loss of every step; call control.step(loss)")
@@ -223,24 +257,25 @@ class Control(Governed):
             wanted.update(observer.wants(driver.steps))
         threshold, clip = _clipping(way, position)
         before = [p.detach().clone() for p in updater.parameters()] if "update_ratio" in wanted else None
-        rates = dict(zip(driver.names, driver.lines["lr"].values, strict=True)) if wanted else {}
         updated = updater(closure, clip, "gradient_norm" in wanted)
         if closure is not None:
             loss = updated.loss
         facts = None
         if wanted and updated.done is not False:
             weights = None if before is None else (before, updater.parameters())
+            rates = dict(zip(names, values, strict=True))
             facts = record(driver.steps, wanted, loss, rates, updated.norm, weights)
         if self._zero:
             updater.zero_grad()
-        self._move(updated.done, advance)
-        if steering is not None:  # a loss whose gradients were not finite says nothing
-            values = {"loss": read(loss)} if looks and updated.done is not False else None
-            self._governor.steer(values, True, position, updater.device)
+        if not updated.waits:
+            self._move(updated.done, advance)
+        if steering is not None and not updated.waits:  # a loss whose gradients were not finite says nothing
+            looked = {"loss": read(loss)} if looks and updated.done is not False else None
+            self._governor.steer(looked, True, position, updater.device)
         if facts is not None:
             for observer in self._observers:
                 observer.on_step(facts)
-        return Step(position, updated.norm, threshold, updated.done, updated.factor)
+        return Step(position, updated.norm, threshold, updated.done, updated.factor, loss, names, values)
 
     def _move(self, done: bool | Tensor, advance: float) -> None:
         if done is False:
@@ -251,6 +286,12 @@ class Control(Governed):
         if done is not True:
             self._unsettled = done, self._driver.position
         self._driver.advance(advance)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(
+            "a Control is tied to its loop, and cannot be copied or pickled; keep control.state_dict(), and load it "
+            "into a Control over the copied optimizer"
+        )
 
     def load_state_dict(self, state: Mapping[str, Any], **choice: str | None) -> None:  # type: ignore[override]
         """Go on where the saved Control was, exactly; before or after the optimizer's own ``load_state_dict``.
@@ -308,8 +349,14 @@ class Control(Governed):
         self._governor.steer(None, now=True, device=self._updater.device)
 
     def zero_grad(self) -> None:
-        """Drop the gradients of all parameters of the optimizers."""
+        """Drop the gradients of all parameters; an accumulation window that was open begins anew."""
+        self._window = [0, None, None]
         self._updater.zero_grad()
+
+    def detach(self) -> None:
+        """End control: the groups get their bases back, and another Control may take the optimizer over."""
+        super().detach()
+        remove(self._updater.beside.handles)
 
 
 def _optimizers(given: Any) -> dict[str, Optimizer]:

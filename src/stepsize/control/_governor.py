@@ -5,7 +5,7 @@ import sys
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,18 +13,20 @@ import torch
 from numpy.typing import ArrayLike
 
 from stepsize import _check
-from stepsize.control._driver import Driver, Share
+from stepsize.control._driver import Driver
 from stepsize.control._extend import extended
+from stepsize.control._line import Share
 from stepsize.control._log import Log
 from stepsize.control._observer import Observer
 from stepsize.control._plan import Plan
 from stepsize.control._records import Preview
 from stepsize.control._resume import Choice, Given, load, state_of
+from stepsize.control._updates import caller, inner, remove
 from stepsize.control.feedback import Steering
 from stepsize.schedule import Schedule
 
 MOST = 100_000  # positions in a preview of a whole run
-ENOUGH = 0.9  # of the total; who stops below it is told so
+ENOUGH = 0.9  # of the total; stopping earlier warns
 
 
 class ShortRunWarning(UserWarning):
@@ -43,6 +45,8 @@ class Governor:
         foreign: str,
         observers: Iterable[Observer] = (),
         remind: bool = True,
+        position: float | None = None,
+        initial: bool = False,
     ) -> None:
         total = None if total is None else _check.number("total", total, above=0)
         per_epoch = None if per_epoch is None else _check.number("per_epoch", per_epoch, above=0)
@@ -50,15 +54,37 @@ class Governor:
             raise TypeError(_check.message("remind", remind, "True or False"))
         self.given = Given(plan, total, per_epoch)
         self.log = Log(observers)
-        self.driver = Driver(optimizers, self.given.laid(), foreign, self.log)
+        begin = 0.0 if position is None else _check.number("position", position, least=0)
+        self.driver = Driver(optimizers, self.given.laid(), foreign, self.log, begin, initial)
         self.driver.total = total
         feedback = self.driver.plan.feedback
         self.steering = None if feedback is None else Steering(feedback)
         self._reminds = remind
-        self._began = _Count()
+        self._began = _Began(self.driver.steps, begin, self.steering)
         self._set_end()
+        handles = [
+            each.register_state_dict_post_hook(Marks(self.driver))
+            for optimizer in optimizers.values()
+            for each in inner(optimizer)
+            if hasattr(each, "_optimizer_state_dict_post_hooks")
+        ]
+        self._end_marks = weakref.finalize(self, remove, handles)
         if remind:
-            weakref.finalize(self, _remind, self.driver, self._began, _caller())
+            self._say_zero()
+            weakref.finalize(self, _remind, self.driver, self._began, caller())
+
+    def _say_zero(self) -> None:
+        """Groups that will never move: noted in the log, and warned of if there are no others."""
+        idle = self.driver.idle
+        for name in idle:
+            self.driver.say("idle", 0.0, name, "its base is 0, and so is its rate, whatever the schedule says")
+        if idle and len(idle) == len(self.driver.lines["lr"].members):
+            warnings.warn_explicit(
+                "every learning rate has a base of 0, and stays 0 whatever the schedule says; build the optimizer with "
+                "a rate, or give the rate itself by absolute(schedule)",
+                UserWarning,
+                *caller(),
+            )
 
     def retreat(self, position: float) -> None:
         """Take an update back that turns out not to have happened."""
@@ -78,6 +104,8 @@ class Governor:
             return
         if values is not None:
             self.steering.take(dict(values))
+        elif self._reminds and self.steering.is_blind and self._is_late():
+            self.say_blind()
         if not now:
             return
         for decision in self.steering.digest(self.driver.position if position is None else position, device):
@@ -85,6 +113,18 @@ class Governor:
         if self.steering.factor != self.driver.feedback:
             self.driver.feedback = self.steering.factor
             self.driver.refresh()
+
+    def _is_late(self) -> bool:
+        """Whether half of what was left of the run when this process began has passed."""
+        total, begin = self.driver.total, self._began.position
+        return total is not None and self.driver.position - begin >= 0.5 * max(total - begin, 1.0)
+
+    def say_blind(self) -> None:
+        """Say, once, that feedback has been given nothing."""
+        if self._reminds and self.steering is not None and self.steering.is_blind:
+            self.steering.is_blind = False
+            self.driver.say("idle", reason="feedback was given nothing to look at")
+            warnings.warn(_blind(self.driver, self._began), stacklevel=4)
 
     def scale(self, factor: float, group: str, of: str, reason: str) -> None:
         """``manual <- manual * factor``."""
@@ -103,7 +143,10 @@ class Governor:
         for index, _ in self.driver.shares(of, group):
             schedule = self.driver.lines[of].schedules[index]
             if schedule.is_absolute:
-                problem = f"{of} of {self.driver.names[index]} follows {schedule}, which gives values itself"
+                line = self.driver.lines[of]
+                problem = (
+                    f"{of} of {self.driver.names[line.members[index]]} follows {schedule}, which gives values itself"
+                )
                 raise ValueError(f"{problem}, so that its base means nothing; use scale or set")
         self._change("rebase", base, group, of, reason, lambda share: replace(share, base=base))
 
@@ -146,7 +189,7 @@ class Governor:
         at = np.asarray(positions, dtype=np.float64)
         driver.check()
         line = driver.lines["lr"]
-        return Preview(at, {name: line.curve(index, at) for index, name in enumerate(driver.names)})
+        return Preview(at, {driver.names[place]: line.curve(index, at) for index, place in enumerate(line.members)})
 
     def state_dict(self) -> dict[str, Any]:
         self.driver.check()
@@ -157,36 +200,54 @@ class Governor:
         load(state, self.driver, self.given, self.steering, choice)
         if feedback is not None:
             self.steering = Steering(feedback)
-        self._began.steps = self.driver.steps
+        began = self._began
+        began.steps, began.position, began.steering = self.driver.steps, self.driver.position, self.steering
         self._set_end()
 
     def detach(self) -> None:
         self.driver.detach()
+        self._end_marks()
 
     def _set_end(self) -> None:
         total = self.driver.total if self._reminds else None
         self.driver.end = math.inf if total is None else total * (1 - 1e-9)
 
 
-class _Count:
-    """How many steps had been done when this process began."""
+@dataclass
+class _Began:
+    """Where this process began, and the feedback that it has."""
 
-    steps = 0
-
-
-def _caller() -> tuple[str, int]:
-    """File and line, outside this package, that the control is built at."""
-    frame = sys._getframe()
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == __name__.split(".")[0]:
-        frame = frame.f_back
-    return frame.f_code.co_filename, frame.f_lineno
+    steps: int
+    position: float
+    steering: Steering | None
 
 
-def _remind(driver: Driver, began: _Count, place: tuple[str, int]) -> None:
+class Marks:
+    """Puts the bases into each state dict that an optimizer makes, as a hook that keeps no driver alive."""
+
+    def __init__(self, driver: Driver) -> None:
+        self._driver = weakref.ref(driver)
+
+    def __call__(self, optimizer: Any, saved: Any) -> None:
+        driver = self._driver()
+        if driver is not None:
+            driver.mark(optimizer, saved)
+
+
+def _blind(driver: Driver, began: _Began) -> str:
+    of = "" if began.steering is None else began.steering.feedback.of
+    return (
+        f"feedback looks at {of!r}, which it was not given in {driver.steps - began.steps} steps, so that it decides "
+        f"nothing (said once); call observe({of}=...), or scheduler.step(value), which Lightning does where the "
+        'lr_scheduler has "reduce_on_plateau": True'
+    )
+
+
+def _remind(driver: Driver, began: _Began, place: tuple[str, int]) -> None:
     """At the end of a control's life, or of the program."""
     total, position = driver.total, driver.position
     trained = not driver.detached and driver.steps > began.steps
-    broke = sys.exc_info()[0] is not None or hasattr(sys, "last_type")  # whoever sees an error knows that it stopped
+    broke = sys.exc_info()[0] is not None or hasattr(sys, "last_type")  # an error says by itself that it stopped
     if total is not None and trained and not broke and position < ENOUGH * total:
         warnings.warn_explicit(
             f"training stopped at {position:g} of {total:g} ({position / total:.0%}), so that its schedule never came "
@@ -194,3 +255,5 @@ def _remind(driver: Driver, began: _Count, place: tuple[str, int]) -> None:
             ShortRunWarning,
             *place,
         )
+    if trained and not broke and began.steering is not None and began.steering.is_blind:
+        warnings.warn_explicit(_blind(driver, began), UserWarning, *place)

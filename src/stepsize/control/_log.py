@@ -16,7 +16,7 @@ class Event(NamedTuple):
         step: how many steps had been done.
         position: the run's clock.
         what: ``scale``, ``set``, ``release``, ``rebase``, ``feedback``, ``foreign``, ``extend``, ``resume``,
-            ``skipped`` or ``idle`` (a call of ``Scheduler.step`` without an update).
+            ``skipped`` or ``idle`` (something without an effect, as ``reason`` says).
         value: the number that came with it, such as the factor.
         group: the pattern of the groups concerned.
         reason: why, in words.

@@ -16,6 +16,7 @@ from stepsize.schedule import Schedule, constant
 
 NAMED = ("lr", "momentum", "weight_decay")
 BOUNDS = ("floor", "cap")
+FIELDS = {*NAMED, *BOUNDS, "clip", "feedback"}
 _LINE = re.compile(r"""(?P<indent>\s*)(?P<name>"(?:[^"\\]|\\.)*"|[^:"]+):(?:\s+(?P<value>.*?))?\s*""")
 
 
@@ -27,7 +28,9 @@ class Plan:
 
     Args:
         lr: a schedule or its text, a list with one for each parameter group, or a mapping from the groups' names
-            (patterns such as ``"*"`` too; the first that fits holds) or indices; constant when left out.
+            (patterns such as ``"*"`` too; the first that fits holds) or indices, where None leaves groups alone;
+            constant when left out. Or a plan, as ``from_torch`` gives where a scheduler drives more than the rate,
+            which the other arguments complete.
         momentum: the same for the momentum (beta1 for Adam's kin); left alone when left out.
         weight_decay: the same for the weight decay; left alone when left out.
         clip: the largest global gradient norm let through: a number > 0, or a schedule that gives it; or another way of
@@ -38,7 +41,8 @@ class Plan:
         others: any other number in the optimizer's groups, such as ``beta2`` or ``eps``, as for lr.
 
     Raises:
-        TypeError, ValueError: what should be a schedule is none, or a number is out of its range.
+        TypeError, ValueError: what should be a schedule is none, a number is out of its range, or something stands
+            both in a plan given as lr and beside it.
 
     Example:
         >>> from stepsize import Plan
@@ -62,7 +66,7 @@ class Plan:
 
     def __init__(
         self,
-        lr: CourseLike | None = None,
+        lr: "CourseLike | Plan | None" = None,
         *,
         momentum: CourseLike | None = None,
         weight_decay: CourseLike | None = None,
@@ -72,21 +76,34 @@ class Plan:
         cap: BoundLike | None = None,
         **others: CourseLike,
     ) -> None:
+        named = {"momentum": momentum, "weight_decay": weight_decay, "floor": floor, "cap": cap}
+        parts: dict[str, Any] = {**named, "clip": clip, "feedback": feedback, **others}
+        if isinstance(lr, Plan):
+            lr, parts = lr._completed(parts)
         values = {
             "lr": constant() if lr is None else as_course("lr", lr),
-            "momentum": None if momentum is None else as_course("momentum", momentum),
-            "weight_decay": None if weight_decay is None else as_course("weight_decay", weight_decay),
-            "clip": as_clip(clip),
-            "feedback": None if feedback is None else as_feedback(feedback),
-            "floor": None if floor is None else as_course("floor", floor, numbers=True),
-            "cap": None if cap is None else as_course("cap", cap, numbers=True),
-            "others": tuple((name, as_course(name, value)) for name, value in others.items()),
+            **{n: None if parts[n] is None else as_course(n, parts[n], numbers=n in BOUNDS) for n in named},
+            "clip": as_clip(parts["clip"]),
+            "feedback": None if parts["feedback"] is None else as_feedback(parts["feedback"]),
+            "others": tuple((n, as_course(n, part)) for n, part in parts.items() if n not in FIELDS),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
         low, high = self.floor, self.cap
         if isinstance(low, constant) and isinstance(high, constant) and low.value > high.value:
             raise ValueError(_check.message("cap", high.value, f"at least the floor, {low.value:g}"))
+
+    def _completed(self, beside: Mapping[str, Any]) -> tuple[Course, dict[str, Any]]:
+        """The rate's course, and everything else, with what stands beside this plan."""
+        mine = {name: getattr(self, name) for name in FIELDS - {"lr"}} | dict(self.others)
+        for name, value in beside.items():
+            if value is not None and mine.get(name) is not None:
+                raise ValueError(f"lr is a plan that has {name} itself, and {name} came beside it; leave one out")
+        return self.lr, mine | {name: value for name, value in beside.items() if value is not None}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles carry: the plan itself, without the view of it that is kept for speed."""
+        return {name: value for name, value in vars(self).items() if name != "courses"}
 
     @cached_property
     def courses(self) -> Mapping[str, Course]:
@@ -226,7 +243,7 @@ def _value(name: str, value: Any, functions: Mapping[str, Callable[[float], floa
     if value is None:
         raise ValueError(f"{name} of the plan has no value; write a schedule behind it, or leave it out")
     if isinstance(value, dict):
-        return {key: _value(name, each, functions) for key, each in value.items()}
+        return {key: None if each == "none" else _value(name, each, functions) for key, each in value.items()}
     if isinstance(value, list):
         return [_value(name, each, functions) for each in value]
     if name == "feedback":

@@ -19,6 +19,9 @@ class Step(NamedTuple):
         threshold: the clipping threshold; None without clipping.
         done: whether the weights were updated: True or False, or a 0-d bool tensor where only the device knows.
         factor: the smallest factor that clipping multiplied an entry of the gradients by, a 0-d tensor; None without.
+        loss: the loss as it was handed over or returned by a closure, summed over accumulated calls; None without.
+        names: the parameter groups that have a rate.
+        values: the rate of each that this update was done with.
     """
 
     position: float
@@ -26,6 +29,14 @@ class Step(NamedTuple):
     threshold: float | None = None
     done: bool | Tensor = True
     factor: Tensor | None = None
+    loss: Tensor | float | None = None
+    names: Sequence[str] = ()
+    values: Sequence[float] = ()
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """The learning rates of this update by group name; ``Control.rates`` has those of the next."""
+        return dict(zip(self.names, self.values, strict=True))
 
     @property
     def updated(self) -> bool:

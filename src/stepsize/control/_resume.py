@@ -6,8 +6,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from stepsize import _check
-from stepsize.control._driver import Driver, Share
+from stepsize.control._driver import Driver
 from stepsize.control._extend import extended
+from stepsize.control._line import Share
 from stepsize.control._plan import Plan
 from stepsize.control.feedback import Steering, as_feedback
 
@@ -26,6 +27,29 @@ class Given:
     def laid(self) -> Plan:
         """The plan with all lengths as numbers."""
         return self.plan.over(self.total, self.per_epoch)
+
+
+class DiffersError(ValueError):
+    """The saved run and the present one differ, and no choice was made.
+
+    Args:
+        problem: what differs.
+        choices: ``{"extend": ("keep", "stretch")}``: the words of ``Choice`` that answer it.
+        remedy: how to choose where ``load_state_dict`` is called.
+    """
+
+    def __init__(self, problem: str, choices: Mapping[str, tuple[str, ...]], remedy: str) -> None:
+        beside = f"on_resume(scheduler, {next(iter(choices))}=...) of stepsize.integrations"
+        super().__init__(f"{problem}; {remedy}; where a trainer loads the state, {beside}")
+        self.problem, self.choices, self.remedy = problem, choices, remedy
+
+    def __reduce__(self) -> Any:
+        return DiffersError, (self.problem, self.choices, self.remedy)
+
+    def under(self, hook: str) -> ValueError:
+        """The same, for those who use a trainer's hook, which takes choices as ``resume=``."""
+        words = [f'{{"{name}": "{word}"}}' for name, group in self.choices.items() for word in group]
+        return ValueError(f"{self.problem}; choose with {hook}(..., resume={' or '.join(words)})")
 
 
 @dataclass(frozen=True)
@@ -121,14 +145,17 @@ def _plan_and_total(state: Any, given: Given, position: float, choice: Choice) -
     if choice.plan is None:
         for name, now in (("plan", str(given.plan)), ("per_epoch", given.per_epoch)):
             if saved[name] != now:
-                raise ValueError(
-                    f"{name} was {saved[name]!r} when the state was saved and is {now!r} now; choose with "
-                    'load_state_dict(state, plan="saved" or plan="new")'
+                raise DiffersError(
+                    f"{name} was {saved[name]!r} when the state was saved and is {now!r} now",
+                    {"plan": ("saved", "new")},
+                    'choose with load_state_dict(state, plan="saved" or plan="new")',
                 )
         if given.total not in (saved["total"], state["total"]) and choice.extend is None:
-            raise ValueError(
-                f"total was {state['total']!r} when the state was saved and is {given.total!r} now; choose how to go "
-                'on: load_state_dict(state, extend="keep", "stretch" or "cooldown"), or plan="new" for the new curve'
+            raise DiffersError(
+                f"total was {state['total']!r} when the state was saved and is {given.total!r} now",
+                {"extend": ("keep", "stretch", "cooldown"), "plan": ("new",)},
+                'choose how to go on: load_state_dict(state, extend="keep", "stretch" or "cooldown"), or plan="new" '
+                "for the new curve",
             )
     if choice.plan == "new":
         return given.laid(), given.total
@@ -172,9 +199,10 @@ def _shares(state: Any, driver: Driver, choice: Choice) -> dict[str, list[Share]
             same = share.taken == old or math.isclose(share.taken, last, rel_tol=1e-6)
             if not same and choice.base is None:
                 what = "base rate" if hyperparameter == "lr" else f"base {hyperparameter}"
-                raise ValueError(
-                    f"the {what} of {name} was {old!r} when the state was saved and is {share.taken!r} now; choose "
-                    'with load_state_dict(state, base="saved" or base="new")'
+                raise DiffersError(
+                    f"the {what} of {name} was {old!r} when the state was saved and is {share.taken!r} now",
+                    {"base": ("saved", "new")},
+                    'choose with load_state_dict(state, base="saved" or base="new")',
                 )
             new = choice.base == "new" and not same
             bases = (share.taken, share.taken) if new else (float(base), float(old))

@@ -1,9 +1,9 @@
 """The same formula behind torch's LRScheduler protocol, for loops and trainers that step a scheduler."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -12,8 +12,13 @@ from stepsize.control._course import BoundLike, CourseLike
 from stepsize.control._governed import Governed
 from stepsize.control._governor import Governor
 from stepsize.control._plan import Plan
+from stepsize.control._resume import Choice
+from stepsize.control._updates import Updates, moves_nothing, remove
 from stepsize.control.feedback import Feedback, Steering
-from stepsize.optim import read_value, write_value
+from stepsize.control.feedback._steering import processes
+
+IDLE = 8  # calls of step in a row without an update, for each process, that are no warm-up of a gradient scaler
+SPARSE = 3  # calls of step after several updates, as once an epoch, by which feedback should have seen something
 
 
 class Scheduler(Governed, LRScheduler):
@@ -22,15 +27,20 @@ class Scheduler(Governed, LRScheduler):
     Formula:
         as for ``Control``, with the optimizer's real updates as the clock
 
-    The clock counts updates of the optimizer, not calls of ``step``: a step that a gradient scaler left out, a step
-    called by each of several processes, or once an epoch, cannot make the rate wrong; the first call without an update
-    is noted in ``log``. Every call of ``step`` writes the
-    rates of the position that the optimizer has reached.
+    The clock counts updates of the optimizer, not calls of ``step``, and each update is given its own rate just before
+    it happens: a step that a gradient scaler left out, a step called by each of several processes, once an epoch, or
+    never, cannot make the rate wrong. Updates are heard inside what wraps an optimizer too (SAM, Lookahead, ZeRO,
+    Accelerate); steps of a range test, and the empty step by which ``torch.distributed.checkpoint`` fills an
+    optimizer's state, are none. Calls of ``step`` without any update are noted in ``log``, and warned of when they go
+    on. Every call of ``step`` writes the rates of the position that the optimizer has reached.
+
+    Copies and pickles, alone or together with the optimizer, go on by themselves from where the original was.
 
     Args:
-        optimizer: any torch optimizer; its groups' ``"lr"`` (or ``"initial_lr"``, where a scheduler has left one) are
-            the bases.
-        lr: a schedule or its text, a list with one for each group, or a mapping from the groups' names.
+        optimizer: any torch optimizer, or what wraps one; its groups' ``"lr"`` (or ``"initial_lr"``, where a scheduler
+            has left one) are the bases.
+        lr: a schedule or its text, a list with one for each group, or a mapping from the groups' names; or a plan, as
+            ``from_torch`` may give, which the other arguments complete.
         total: the run's updates, > 0; needed by schedules with an open or relative length.
         momentum: the same for the momentum (beta1 for Adam's kin).
         weight_decay: the same for the weight decay.
@@ -40,6 +50,9 @@ class Scheduler(Governed, LRScheduler):
         cap: the largest learning rate.
         per_epoch: updates in an epoch, > 0; needed by lengths such as ``"3ep"``.
         foreign: when something else writes a driven value: ``"warn"``, ``"raise"`` or ``"adopt"``.
+        position: updates done before, >= 0, for a run that was begun without stepsize; 0 when left out.
+        remind: whether to warn, once, of training past the total or stopping below 90 % of it, and of feedback that is
+            given nothing.
         others: any other number in the groups, such as ``beta2`` or ``eps``, as for lr.
 
     Raises:
@@ -64,7 +77,7 @@ class Scheduler(Governed, LRScheduler):
     def __init__(
         self,
         optimizer: Optimizer,
-        lr: CourseLike,
+        lr: CourseLike | Plan,
         total: float | None = None,
         *,
         momentum: CourseLike | None = None,
@@ -74,45 +87,95 @@ class Scheduler(Governed, LRScheduler):
         cap: BoundLike | None = None,
         per_epoch: float | None = None,
         foreign: str = "warn",
+        position: float | None = None,
+        remind: bool = True,
         **others: CourseLike,
     ) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(_check.message("optimizer", optimizer, "a torch.optim.Optimizer"))
-        optimizer = _unwrapped(optimizer)
         more: Any = others
         plan = Plan(lr, momentum=momentum, weight_decay=weight_decay, feedback=feedback, floor=floor, cap=cap, **more)
-        before = [read_value(group) for group in optimizer.param_groups]
-        for group in optimizer.param_groups:
-            # a group that was loaded carries what was last written, and its base beside it
-            write_value(group, "lr", float(group.get("initial_lr", group["lr"])))
-        try:
-            self._governor = Governor({"": optimizer}, plan, total, per_epoch, foreign)
-        except (TypeError, ValueError):
-            for group, rate in zip(optimizer.param_groups, before, strict=True):
-                write_value(group, "lr", rate)
-            raise
-        self.optimizer = optimizer
+        self._arguments: dict[str, Any] = {
+            "plan": plan,
+            "total": total,
+            "per_epoch": per_epoch,
+            "foreign": foreign,
+            "remind": remind,
+        }
+        self._take(optimizer, position)
+
+    def _take(self, optimizer: Optimizer, position: float | None = None) -> None:
+        """Take an optimizer over, as one just built."""
+        self._governor = Governor({"": optimizer}, **self._arguments, position=position, initial=True)
         self._driver = self._governor.driver
-        for group, base in zip(optimizer.param_groups, self.base_lrs, strict=True):
-            group["initial_lr"] = base
-        self._updates = _Updates()
-        self._handle = optimizer.register_step_post_hook(self._updates)
+        bases = self._bases()
+        for name, group in zip(self._driver.names, optimizer.param_groups, strict=True):
+            if name in bases:
+                group["initial_lr"] = bases[name]
+        self._optimizer = optimizer
+        self._updates = Updates(optimizer, self._before)
         self._step_count = 1  # torch's count of calls, which trainers look at
+        self._since = 0  # updates since step was called
+        self._calls = [0, 0]  # calls of step without an update in a row; with several, while feedback saw nothing
         self._told = False  # whether the log has it that there were calls without an update
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer, or what wraps it; another one with as many groups may take its place, as after a copy."""
+        return self._optimizer
+
+    @optimizer.setter
+    def optimizer(self, other: Optimizer) -> None:
+        if other is self._optimizer:
+            return
+        if not isinstance(other, Optimizer):
+            raise TypeError(_check.message("optimizer", other, "a torch.optim.Optimizer"))
+        state = self.state_dict()
+        if len(other.param_groups) != len(self._driver.names):
+            rule = f"of {len(self._driver.names)} parameter groups, as the one before"
+            raise ValueError(_check.message("optimizer", f"{len(other.param_groups)} groups", rule))
+        self.detach()
+        self._go_on(other, state)
+
+    def _go_on(self, optimizer: Optimizer, state: dict[str, Any]) -> None:
+        """Drive another optimizer from where this state is, whatever is in its groups."""
+        self._take(optimizer)
+        self._governor.load_state_dict(state, Choice(base="saved", plan="saved"))
+        self._governor.log.load(state["log"])
+        self._step_count = self._driver.steps + 1
 
     @property
     def base_lrs(self) -> list[float]:  # type: ignore[override]
         """The base of each group."""
-        return [share.base for share in self._driver.lines["lr"].shares]
+        bases = self._bases()
+        return [bases.get(name, rate) for name, rate in self._driver.rates.items()]
+
+    def _bases(self) -> dict[str, float]:
+        line = self._driver.lines["lr"]
+        return {self._driver.names[member]: share.base for member, share in zip(line.members, line.shares, strict=True)}
 
     @property
-    def last_epoch(self) -> int:  # type: ignore[override]
-        """Updates done, under torch's name."""
+    def last_epoch(self) -> int:
+        """Updates done, under torch's name.
+
+        What trainers add to it changes nothing, since the optimizer is what moves the clock.
+        """
+        self._settle()
         return self._driver.steps
+
+    @last_epoch.setter
+    def last_epoch(self, value: int) -> None:
+        if value - self._driver.steps not in (0, 1):  # Ignite counts its own calls
+            raise AttributeError(
+                "last_epoch of a Scheduler is the optimizer's count of updates, and cannot be set; begin at another "
+                "with position=. If this is torch's SequentialLR, put the parts together with >> instead, as in "
+                "Scheduler(optimizer, a >> b), and read torch's own parts by from_torch"
+            )
 
     @property
     def position(self) -> float:
-        """The clock: the optimizer's updates that this scheduler has seen."""
+        """The clock: the optimizer's updates that this scheduler has heard."""
+        self._settle()
         return self._driver.position
 
     def step(self, metrics: Any = None, epoch: int | None = None) -> None:  # type: ignore[override]
@@ -134,19 +197,36 @@ class Scheduler(Governed, LRScheduler):
                 raise ValueError("metrics are for feedback, and this scheduler has none; give feedback=plateau(...)")
             _check.one_number("metrics", metrics)
         driver = self._driver
+        self._settle()
         driver.check()
         self._step_count += 1
-        done = self._updates.take()
-        for _ in range(done):
-            driver.advance(1.0)
+        done, self._since = self._since, 0
         if metrics is not None or done == 0:
             driver.write()
-        if metrics is None and done == 0 and driver.steps > 0 and not self._told:
-            self._told = True
-            driver.say("idle", reason="step was called more often than the optimizer was updated, which moves nothing")
+        self._notice(done, metrics is not None)
         if steering is not None:
             values = None if metrics is None else {steering.feedback.of: float(metrics)}
             self._steer(steering, values, done > 0)
+
+    def _notice(self, done: int, measured: bool) -> None:
+        """Say what goes on without any effect: calls between which nothing was updated, feedback without a measure."""
+        idle, sparse = self._calls
+        self._calls = [0 if done or measured else idle + 1, sparse + 1 if done > 1 and not measured else 0]
+        if self._calls[1] >= SPARSE:
+            self._governor.say_blind()
+        if done or measured:
+            return
+        if self._driver.steps > 0 and not self._told:
+            self._told = True
+            self._driver.say("idle", reason="step was called more often than the optimizer was updated, moving nothing")
+        if self._calls[0] == IDLE * processes():
+            name, count = type(self._optimizer).__name__, self._calls[0]
+            warnings.warn(
+                f"scheduler.step() was called {count} times in a row without an update of {name}, and it is updates "
+                "that move the clock (said once); call optimizer.step() before it, on the optimizer that the scheduler "
+                "was built with",
+                stacklevel=3,
+            )
 
     def observe(self, **values: Any) -> None:
         """Hand measured values over, of which feedback takes the one it looks at.
@@ -169,8 +249,9 @@ class Scheduler(Governed, LRScheduler):
         self._governor.steer(values, now=updated or not steering.together, device=device)
 
     def get_last_lr(self) -> list[float]:  # type: ignore[override]
-        """The rate of each group."""
-        return list(self._driver.lines["lr"].values)
+        """The rate of each group, for the update to come."""
+        self._settle()
+        return list(self._driver.rates.values())
 
     @property
     def _last_lr(self) -> list[float]:  # type: ignore[override]
@@ -180,8 +261,24 @@ class Scheduler(Governed, LRScheduler):
         """The rate of each group, as ``get_last_lr``: nothing is computed from the one before."""
         return self.get_last_lr()
 
+    def _before(self, optimizer: Any) -> bool:
+        """Just before an update: the rates of its own position. Whether it is an update at all."""
+        self._settle()
+        if self._driver.is_touched():
+            if moves_nothing(optimizer):
+                return False
+            self._driver.check()
+        return True
+
     def _settle(self) -> None:
-        """Nothing waits: updates are counted when ``step`` is called."""
+        """Move the clock by the updates heard since."""
+        done = self._updates.take()
+        self._since += done
+        for _ in range(done):
+            self._driver.advance(1.0)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _rebuilt, (self._optimizer, self._arguments, self.state_dict())
 
     def load_state_dict(self, state_dict: Mapping[str, Any], **choice: str | None) -> None:  # type: ignore[override]
         """Go on where the saved scheduler was, exactly; before or after the optimizer's own ``load_state_dict``.
@@ -193,39 +290,21 @@ class Scheduler(Governed, LRScheduler):
         Raises:
             TypeError, ValueError: it is no such state, or it differs and no choice was made. Nothing is changed then.
         """
-        super().load_state_dict(state_dict, **choice)
         self._updates.take()
+        super().load_state_dict(state_dict, **choice)
         self._step_count = self._driver.steps + 1
 
     def detach(self) -> None:
         """End control: the groups get their bases back, and another scheduler may take the optimizer over."""
         super().detach()
-        self._handle.remove()
+        remove(self._updates.handles)
         for group in self.optimizer.param_groups:
             group.pop("initial_lr", None)
 
 
-def _unwrapped(optimizer: Any) -> Optimizer:
-    """The optimizer that really steps, inside what a trainer such as Accelerate has put around it."""
-    while True:
-        inner = getattr(optimizer, "optimizer", None)
-        if not isinstance(inner, Optimizer) or inner.param_groups is not optimizer.param_groups:
-            return optimizer  # type: ignore[no-any-return]
-        optimizer = inner
-
-
-class _Updates:
-    """Counts an optimizer's real updates, as a hook behind its ``step``."""
-
-    def __init__(self) -> None:
-        self._seen: list[bool | Tensor] = []
-
-    def __call__(self, optimizer: Optimizer, *_: Any) -> None:
-        """Note an update; under a gradient scaler that tells the optimizer on the device, it may have been none."""
-        found = getattr(optimizer, "found_inf", None)
-        self._seen.append(True if found is None else found == 0)
-
-    def take(self) -> int:
-        """How many there were since the last call; reads back from the device only after fused steps under a scaler."""
-        seen, self._seen = self._seen, []
-        return sum(map(bool, seen))
+def _rebuilt(optimizer: Optimizer, arguments: dict[str, Any], state: dict[str, Any]) -> Scheduler:
+    """A copy, which drives the copied optimizer."""
+    copied = Scheduler.__new__(Scheduler)
+    copied._arguments = arguments
+    copied._go_on(optimizer, state)
+    return copied

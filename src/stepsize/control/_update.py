@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from stepsize import _check
+from stepsize.control._updates import Beside, was_done
 from stepsize.optim import Clipped, gradient_norm, group_names
 
 Closure = Callable[[], Any]
@@ -21,6 +22,7 @@ class Updated(NamedTuple):
 
     Attributes:
         done: whether the weights were updated: True, False, or a 0-d bool tensor where only the device knows.
+        waits: whether a wrapper left the step out to wait for more gradients, as Accelerate's does.
         norm: the gradients' global norm before clipping, a 0-d tensor, if it was wanted.
         factor: the smallest factor that clipping multiplied an entry by, a 0-d tensor.
         loss: what a closure returned at its first evaluation.
@@ -30,6 +32,7 @@ class Updated(NamedTuple):
     norm: Tensor | None = None
     factor: Tensor | None = None
     loss: Any = None
+    waits: bool = False
 
 
 PLAIN = Updated()
@@ -45,7 +48,8 @@ class Updater:
         self.scaler = scaler
         self.nonfinite = nonfinite
         self.needs_closure = any(_needs_closure(optimizer) for optimizer in self.optimizers)
-        self.is_plain = scaler is None and nonfinite is None and not self.needs_closure
+        self.beside = Beside(self.optimizers)
+        self.is_plain = scaler is None and nonfinite is None and not self.needs_closure and not self.beside.wraps
         if self.needs_closure and (len(self.optimizers) > 1 or scaler is not None):
             name = next(type(each).__name__ for each in self.optimizers if _needs_closure(each))
             rule = "alone and without a scaler, since it steps with a closure"
@@ -71,6 +75,20 @@ class Updater:
 
     def __call__(self, closure: Closure | None, clip: Clip | None, want_norm: bool) -> Updated:
         """Clip and update."""
+        self.beside.seen.clear()
+        self.beside.inside = self.beside.stepped = True
+        try:
+            updated = self._update(closure, clip, want_norm)
+        finally:
+            self.beside.inside = False
+        if not self.beside.wraps or updated.done is False or self.scaler is not None:
+            return updated
+        if not self.beside.seen:
+            waits = not any(getattr(each, "step_was_skipped", False) for each in self.optimizers)
+            return updated._replace(done=False, waits=waits)
+        return updated._replace(done=_any(self.beside.seen))
+
+    def _update(self, closure: Closure | None, clip: Clip | None, want_norm: bool) -> Updated:
         if closure is not None:
             return self._with_closure(closure, clip, want_norm)
         if self.needs_closure:
@@ -80,12 +98,25 @@ class Updater:
             return self._scaled(self.scaler, clip, want_norm)
         norm = factor = None
         if clip is not None or want_norm or self.nonfinite is not None:
-            norm, factor = self._clipped(clip)
+            norm, factor = self._clipped(None if self.beside.wraps else clip)
             if self.nonfinite == "skip" and not bool(torch.isfinite(norm)):
                 return Updated(False, norm, factor)
+        if self.beside.wraps and clip is not None:
+            return self._within(clip)
         for optimizer in self.optimizers:
             optimizer.step()
         return PLAIN if norm is None else Updated(True, norm, factor)
+
+    def _within(self, clip: Clip) -> Updated:
+        """Clip where a wrapper really steps: gradients that it still accumulates stay as they are."""
+        clipped: list[tuple[Tensor, Tensor | None]] = []
+        self.beside.clip = lambda: clipped.append(self._clipped(clip))
+        try:
+            for optimizer in self.optimizers:
+                optimizer.step()
+        finally:
+            self.beside.clip = None
+        return Updated(True, *clipped[0]) if clipped else Updated()
 
     def _clipped(self, clip: Clip | None) -> tuple[Tensor, Tensor | None]:
         """The norm, which is computed here and once, and the factor of clipping."""
@@ -127,21 +158,19 @@ class Updater:
         for optimizer in self.optimizers:
             # an optimizer that is stepped runs its hooks; one that knows of scaling is always stepped, and was told
             # on the device whether to leave the weights alone
-            handle = optimizer.register_step_post_hook(lambda stepped, *_: done.append(_was_finite(stepped)))
+            handle = optimizer.register_step_post_hook(lambda stepped, *_: done.append(was_done(stepped)))
             try:
                 scaler.step(optimizer)
             finally:
                 handle.remove()
         scaler.update()
-        tensors = [each for each in done if isinstance(each, Tensor)]
-        if tensors and len(tensors) == len(done):
-            return Updated(torch.stack(tensors).any(), norm, factor)
-        return Updated(bool(done), norm, factor)
+        return Updated(_any(done), norm, factor)
 
 
-def _was_finite(optimizer: Optimizer) -> bool | Tensor:
-    found = getattr(optimizer, "found_inf", None)
-    return True if found is None else found == 0
+def _any(done: list[bool | Tensor]) -> bool | Tensor:
+    """Whether any optimizer was stepped, which only the device may know."""
+    tensors = [each for each in done if isinstance(each, Tensor)]
+    return torch.stack(tensors).any() if tensors and len(tensors) == len(done) else bool(done)
 
 
 def _needs_closure(optimizer: Optimizer) -> bool:

@@ -8,26 +8,30 @@ from typing import Any
 import numpy as np
 
 from stepsize import _check, _extras
-from stepsize.control import Preview
+from stepsize.control import Control, Preview, Scheduler
 from stepsize.probe import RangeResult
 from stepsize.schedule import Schedule
 
 POINTS = 1_001
 
 
-def draw(value: Schedule | Mapping[str, Schedule] | Preview | RangeResult, ax: Any = None) -> Any:
-    """Draw a schedule, several by name, a preview of a control, or the result of a range test.
+Drawn = Schedule | Mapping[str, Schedule] | Control | Scheduler | Preview | RangeResult
+
+
+def draw(value: Drawn, ax: Any = None) -> Any:
+    """Draw a schedule, several by name, the rates of a control, or the result of a range test.
 
     Args:
-        value: what is drawn. Schedules need numbers for their lengths: ``draw(schedule.over(total))``.
-        ax: matplotlib axes; new ones when left out.
+        value: what is drawn. Schedules need numbers for their lengths: ``draw(schedule.over(total))``; of a ``Control``
+            or ``Scheduler`` that has a total, the rates of every group over the whole run.
+        ax: matplotlib axes; a picture of its own when left out.
 
     Returns:
-        The axes; ``ax.figure.savefig("schedule.png")`` writes the picture.
+        The axes; ``draw(value).savefig("schedule.png")`` writes the picture, if it is its own.
 
     Raises:
         TypeError: the value is none of these, or ax no axes.
-        ValueError: a schedule whose lengths are open or relative.
+        ValueError: a schedule whose lengths are open or relative, or a control without a total.
         ImportError: matplotlib is not installed.
 
     Example:
@@ -35,13 +39,26 @@ def draw(value: Schedule | Mapping[str, Schedule] | Preview | RangeResult, ax: A
         >>> ax = draw((warmup("5%") >> cosine()).over(1_000))
         >>> ax.get_xlabel(), len(ax.lines[0].get_xdata()) > 1_000
         ('step', True)
+        >>> ax.savefig("schedule.png")
     """
     if ax is not None and not hasattr(ax, "plot"):
         raise TypeError(_check.message("ax", ax, "matplotlib axes"))
+    if isinstance(value, Control | Scheduler):
+        value = _whole_run(value)
     _drawer(value)  # refuses what cannot be drawn before an empty figure is made
-    axes = figure().add_subplot() if ax is None else ax
+    axes = ax
+    if ax is None:
+        axes = figure().add_subplot()
+        axes.savefig = axes.figure.savefig
     _draw(value, axes)
     return axes
+
+
+def _whole_run(control: Control | Scheduler) -> Preview:
+    try:
+        return control.preview()
+    except ValueError as error:
+        raise ValueError(f"{error}, as in draw(control.preview(range(1_000)))") from None
 
 
 def figure(width: float = 7.0, height: float = 4.0) -> Any:
@@ -66,7 +83,9 @@ def figure(width: float = 7.0, height: float = 4.0) -> Any:
 
 @singledispatch
 def _draw(value: Any, _: Any) -> None:
-    raise TypeError(_check.message("value", value, "a schedule, a preview or the result of a range test"))
+    rule = "a schedule, schedules by name, a Control, a preview or the result of a range test"
+    remedy = "read a text by Schedule.parse(text).over(total)" if isinstance(value, str) else ""
+    raise TypeError(_check.message("value", value, rule, remedy))
 
 
 def _drawer(value: Any) -> None:

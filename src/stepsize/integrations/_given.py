@@ -4,31 +4,56 @@ from collections.abc import Mapping
 from typing import Any
 
 from stepsize import _check
-from stepsize.control import Plan
-from stepsize.control._resume import Choice
+from stepsize.control import Plan, Scheduler
+from stepsize.control._resume import Choice, DiffersError
 
 DRIVEN = ("lr", "momentum", "weight_decay", "feedback", "floor", "cap")
 
 
-def check(
-    plan: Mapping[str, Any], resume: Mapping[str, str] | None, clipping: str, **lengths: float | None
-) -> dict[str, Any]:
+def check(plan: Mapping[str, Any], clipping: str, **lengths: float | None) -> dict[str, Any]:
     """The arguments of the schedulers to come.
 
     Args:
         plan: what the caller calls the plan's parts.
-        resume: choices for ``load_state_dict``.
         clipping: what the trainer has for clipping.
         lengths: numbers of updates by name, > 0 or None.
     """
     for name in plan:
-        if name == "clip":
-            raise ValueError(_check.message("clip", plan[name], "left out: clipping is the trainer's", clipping))
-        if name not in DRIVEN:
+        if name not in (*DRIVEN, "clip"):
             raise TypeError(f"there is no argument {name!r}; {_check.closest(name, DRIVEN)}")
+    numbers = {name: None if n is None else _check.number(name, n, above=0) for name, n in lengths.items()}
+    return parts_of(Plan(**plan), clipping) | numbers
+
+
+def parts_of(plan: Plan, clipping: str) -> dict[str, Any]:
+    """A plan as arguments of ``Scheduler``, which does not clip."""
+    if plan.clip is not None:
+        raise ValueError(_check.message("clip", plan.clip, "left out: clipping is the trainer's", clipping))
+    return {name: getattr(plan, name) for name in DRIVEN} | dict(plan.others)
+
+
+def by_optimizer(name: str, value: Any, rule: str) -> dict[int, Any]:
+    """What a list or a mapping says of each optimizer, by its place in ``configure_optimizers``."""
+    if isinstance(value, Mapping):
+        for place in value:
+            _check.whole(f"optimizer of {name}", place, least=0, remedy="optimizers are known by their places")
+        return {int(place): each for place, each in value.items()}
+    if isinstance(value, list | tuple) and value:
+        return dict(enumerate(value))
+    raise TypeError(_check.message(name, value, rule))
+
+
+def check_resume(resume: Mapping[str, str] | None) -> dict[str, str]:
+    """Choices for ``load_state_dict``."""
     if not isinstance(resume, Mapping | None):
         raise TypeError(_check.message("resume", resume, "a mapping", 'write for example resume={"extend": "stretch"}'))
     Choice.of(resume or {})
-    numbers = {name: None if n is None else _check.number(name, n, above=0) for name, n in lengths.items()}
-    whole = Plan(**plan)
-    return {name: getattr(whole, name) for name in DRIVEN} | numbers
+    return dict(resume or {})
+
+
+def go_on(scheduler: Scheduler, state: Mapping[str, Any], resume: Mapping[str, str], hook: str) -> None:
+    """Load a scheduler's state with the choices that a hook was given; what differs names the hook's argument."""
+    try:
+        Scheduler.load_state_dict(scheduler, state, **resume)
+    except DiffersError as error:
+        raise error.under(hook) from None

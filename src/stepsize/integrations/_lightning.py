@@ -1,39 +1,50 @@
 """Lightning: a callback that drives the trainer's optimizers by a plan."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
+from numbers import Real
 from typing import Any
 
-from stepsize import _extras
-from stepsize.integrations._given import check
-from stepsize.integrations._lightning_hooks import Hooks
+from stepsize import _check, _extras
+from stepsize.control import Plan
+from stepsize.integrations._given import by_optimizer, check, check_resume, parts_of
+from stepsize.integrations._lightning_hooks import Given, Hooks
+
+CLIPPING = "use Trainer(gradient_clip_val=...)"
+Numbers = float | Sequence[float | None] | Mapping[int, float]
+Plans = Sequence[Plan | str | None] | Mapping[int, Plan | str]
 
 
 def lightning_callback(
-    total: float | None = None,
-    per_epoch: float | None = None,
+    total: Numbers | None = None,
+    per_epoch: Numbers | None = None,
     resume: Mapping[str, str] | None = None,
+    plans: Plans | None = None,
     **plan: Any,
 ) -> Any:
     """A Lightning callback that drives the rates of the trainer's optimizers: ``Trainer(callbacks=[...])``.
 
     The module's ``configure_optimizers`` gives optimizers only, no schedulers. The clock is each optimizer's real
     updates; the run's length is the trainer's ``estimated_stepping_batches``. Feedback gets what the module logs, after
-    each validation, or each epoch where there is none: ``feedback=plateau(of="val_loss")`` looks at what it logs as
-    ``val_loss``. The state is in the trainer's checkpoints.
+    each validation, or each epoch where it is logged in training: ``feedback=plateau(of="val_loss")`` looks at what it
+    logs as ``val_loss``. The state is in the trainer's checkpoints.
 
     Args:
         total: the updates of each optimizer in the whole run, > 0; the trainer's own estimate when left out, which
-            under manual optimization is right for one update a batch.
-        per_epoch: updates in an epoch, > 0; needed by lengths such as ``"3ep"``.
+            under manual optimization is right for one update a batch. A list has one for each optimizer of
+            ``configure_optimizers``, a mapping one by their places.
+        per_epoch: updates in an epoch, > 0; needed by lengths such as ``"3ep"``; or a list or mapping.
         resume: choices for a checkpoint that differs, as of ``Scheduler.load_state_dict``: ``{"extend": "stretch"}``
             for a run that shall now be longer.
-        plan: as of ``Scheduler``: ``lr``, ``momentum``, ``weight_decay``, ``feedback``, ``floor``, ``cap``. Clipping is
-            the trainer's own ``gradient_clip_val``.
+        plans: of several optimizers, a plan or its text for each: a list, where None leaves an optimizer alone, or a
+            mapping from their places, such as ``{0: Plan("cosine()"), 1: "lr: linear()"}``.
+        plan: the plan of all optimizers, as of ``Scheduler``: ``lr``, ``momentum``, ``weight_decay``, ``feedback``,
+            ``floor``, ``cap``. Clipping is the trainer's own ``gradient_clip_val``.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above; when training starts: the module has schedulers
-            of its own, the length is not known, or the checkpoint differs; later: what feedback looks at is not logged.
+        TypeError, ValueError: an argument is invalid; when training starts: the module has schedulers of its own, or
+            other optimizers than the plans are for, the length is not known, or the checkpoint differs; later: what
+            feedback looks at is not logged.
         ImportError: Lightning is not installed.
 
     Example:
@@ -53,11 +64,41 @@ def lightning_callback(
 
     Source: ``lightning.pytorch.callbacks.Callback``.
     """
-    given = check(plan, resume, "use Trainer(gradient_clip_val=...)", total=total, per_epoch=per_epoch)
-    return _make(given, dict(resume or {}))
+    choices = check_resume(resume)
+    lengths = {"total": _lengths("total", total), "per_epoch": _lengths("per_epoch", per_epoch)}
+    if plans is None:
+        return _make(Given({None: check(plan, CLIPPING)}, lengths), choices)
+    if plan:
+        names = ", ".join(plan)
+        raise ValueError(f"plans has the plan of each optimizer, and {names} came beside it; put it into each plan")
+    rule = "a list with a plan for each optimizer, or a mapping from their places"
+    listed = by_optimizer("plans", plans, rule)
+    parts: dict[int | None, Any] = {
+        place: parts_of(_plan(each), CLIPPING) for place, each in listed.items() if each is not None
+    }
+    return _make(Given(parts, lengths, None if isinstance(plans, Mapping) else len(listed)), choices)
 
 
-def _make(given: dict[str, Any], resume: dict[str, str]) -> Any:
+def _plan(value: Any) -> Plan:
+    if isinstance(value, str):
+        return Plan.parse(value)
+    if not isinstance(value, Plan):
+        raise TypeError(_check.message("plan of plans", value, "a Plan or its text"))
+    return value
+
+
+def _lengths(name: str, value: Any) -> dict[int | None, float]:
+    """Lengths by optimizer, or one under None for all."""
+    if value is None:
+        return {}
+    if isinstance(value, Real | str):
+        return {None: _check.number(name, value, above=0)}
+    rule = "a number > 0, a list with one for each optimizer, or a mapping from their places"
+    each = by_optimizer(name, value, rule)
+    return {place: _check.number(name, number, above=0) for place, number in each.items() if number is not None}
+
+
+def _make(given: Given, resume: dict[str, str]) -> Any:
     return _callback_type()(given, resume)
 
 

@@ -3,9 +3,41 @@
 import math
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from stepsize.control import Scheduler
+from stepsize.integrations._given import go_on
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the callback was given, by the optimizers' places; under None what holds for all."""
+
+    plans: Mapping[int | None, dict[str, Any]]
+    lengths: Mapping[str, Mapping[int | None, float]]
+    count: int | None = None  # of the optimizers, where the plans came as a list
+
+    def of(self, place: int, total: float | None) -> dict[str, Any] | None:
+        """The arguments of one optimizer's scheduler; None where it is left alone."""
+        plan = self.plans.get(place, self.plans.get(None))
+        if plan is None:
+            return None
+        lengths = {name: by.get(place, by.get(None)) for name, by in self.lengths.items()}
+        return {**plan, **lengths, "total": lengths["total"] or total}
+
+    def check(self, count: int) -> None:
+        """Raise unless the module has the optimizers that the plans and lengths are for."""
+        if self.count not in (None, count):
+            raise ValueError(
+                f"plans has {self.count} and the module {count} optimizers; give a plan for each, and None for one "
+                "that is left alone"
+            )
+        for name, by in {"plans": self.plans, **self.lengths}.items():
+            beyond = [place for place in by if place is not None and place >= count]
+            if beyond:
+                problem = f"{name} has one for optimizer {beyond[0]}, and the module has {count}"
+                raise ValueError(f"{problem}; optimizers are counted from 0, as configure_optimizers returns them")
 
 
 class Hooks:
@@ -13,15 +45,17 @@ class Hooks:
 
     state_key = "stepsize"
 
-    def __init__(self, given: dict[str, Any], resume: dict[str, str]) -> None:
+    def __init__(self, given: Given, resume: dict[str, str]) -> None:
         self.given, self.resume = given, resume
-        self.schedulers: list[Scheduler] = []
+        self.schedulers: list[Scheduler | None] = []  # of each optimizer; None where it is left alone
         self._handles: list[Any] = []
         self._saved: list[Any] | None = None
+        self._validated = False  # in this run
+        self._measured: dict[int, str] = {}  # after what the measure of each optimizer's feedback comes
 
     def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
         """Forget checkpoints of other runs; that of this one, if there is one, is loaded after this."""
-        self._saved = None
+        self._saved, self._validated, self._measured = None, False, {}
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Put a scheduler behind each optimizer: it steps whenever its optimizer has."""
@@ -31,16 +65,19 @@ class Hooks:
                 f"the module has a scheduler of its own, {name}, and one rate has one driver; return the optimizer "
                 "alone from configure_optimizers, or leave the callback out"
             )
-        for handle, scheduler in zip(self._handles, self.schedulers, strict=True):
+        self.given.check(len(trainer.optimizers))
+        for handle in self._handles:
             handle.remove()
+        for scheduler in filter(None, self.schedulers):
             scheduler.detach()
         self._handles, self.schedulers = [], []
         length = trainer.estimated_stepping_batches
-        given = {**self.given, "total": self.given["total"] or (length if 0 < length < math.inf else None)}
-        for optimizer in trainer.optimizers:
-            mine = Scheduler(optimizer, **given)
+        for place, optimizer in enumerate(trainer.optimizers):
+            given = self.given.of(place, length if 0 < length < math.inf else None)
+            mine = None if given is None else Scheduler(optimizer, **given)
             self.schedulers.append(mine)
-            self._handles.append(optimizer.register_step_post_hook(lambda *_, scheduler=mine: scheduler.step()))
+            if mine is not None:
+                self._handles.append(optimizer.register_step_post_hook(lambda *_, scheduler=mine: scheduler.step()))
         self._go_on(trainer.global_step)
 
     def _go_on(self, step: int) -> None:
@@ -55,35 +92,49 @@ class Hooks:
         if len(self._saved) != len(self.schedulers):
             problem = f"the checkpoint is of {len(self._saved)} optimizers, and the module has {len(self.schedulers)}"
             raise ValueError(f"{problem}; configure as many as it was saved with")
-        for scheduler, state in zip(self.schedulers, self._saved, strict=True):
-            scheduler.load_state_dict(state, **self.resume)
+        for place, (scheduler, state) in enumerate(zip(self.schedulers, self._saved, strict=True)):
+            if (scheduler is None) is not (state is None):
+                was, now = ("left alone", "driven") if state is None else ("driven", "left alone")
+                raise ValueError(
+                    f"optimizer {place} was {was} when the checkpoint was saved and is {now} now; give plans for the "
+                    "same optimizers"
+                )
+            if scheduler is not None:
+                go_on(scheduler, state, self.resume, "lightning_callback")
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
-        """Hand feedback what was logged."""
+        """Hand feedback what was logged in validation."""
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._observe(trainer.callback_metrics)
+            self._validated = True
+            self._observe(trainer.callback_metrics, "validation")
 
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
-        """Hand feedback what was logged, where nothing is validated."""
-        if not trainer.enable_validation:
-            self._observe(trainer.callback_metrics)
+        """Hand feedback what was logged in training; by now its measure must have come, if anything was validated."""
+        self._observe(trainer.callback_metrics, "epoch")
+        if self._validated or not trainer.enable_validation:
+            self._refuse_unmeasured(trainer.callback_metrics)
 
-    def _observe(self, logged: Mapping[str, Any]) -> None:
-        for scheduler in self.schedulers:
-            feedback = scheduler.plan.feedback
-            if feedback is None:
+    def _observe(self, logged: Mapping[str, Any], after: str) -> None:
+        for place, scheduler in enumerate(self.schedulers):
+            feedback = None if scheduler is None else scheduler.plan.feedback
+            if scheduler is None or feedback is None or feedback.of not in logged:
                 continue
-            if feedback.of not in logged:
+            if self._measured.setdefault(place, after) == after:  # what is logged in training stays there till the next
+                scheduler.observe(**{feedback.of: logged[feedback.of]})
+
+    def _refuse_unmeasured(self, logged: Mapping[str, Any]) -> None:
+        for place, scheduler in enumerate(self.schedulers):
+            feedback = None if scheduler is None else scheduler.plan.feedback
+            if feedback is not None and place not in self._measured:
                 there = ", ".join(map(repr, sorted(logged))) or "nothing"
                 raise ValueError(
                     f"feedback looks at {feedback.of!r}, and the module has logged {there} by now; call "
                     f"self.log({feedback.of!r}, ...) in validation_step, or name another with of="
                 )
-            scheduler.observe(**{feedback.of: logged[feedback.of]})
 
     def state_dict(self) -> dict[str, Any]:
         """The state of every scheduler, as small plain data."""
-        return {"schedulers": [scheduler.state_dict() for scheduler in self.schedulers]}
+        return {"schedulers": [scheduler and scheduler.state_dict() for scheduler in self.schedulers]}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Keep the states until there are optimizers."""

@@ -7,7 +7,7 @@ from typing import Any
 from stepsize import _check, _extras
 from stepsize.control import Scheduler
 from stepsize.control.feedback import Feedback
-from stepsize.integrations._given import check
+from stepsize.integrations._given import check, check_resume, go_on
 
 
 def drive_trainer(
@@ -57,10 +57,11 @@ def drive_trainer(
         name = "a plan" if trainer.lr_scheduler is None else type(trainer.lr_scheduler).__name__
         problem = f"trainer has a scheduler already, {name}, and one rate has one driver"
         raise ValueError(f"{problem}; build it with optimizers=(optimizer, None), or none, and drive it once")
-    given = check(plan, resume, "use TrainingArguments(max_grad_norm=...)", per_epoch=per_epoch)
+    given = check(plan, "use TrainingArguments(max_grad_norm=...)", per_epoch=per_epoch)
+    choices = check_resume(resume)
     if given["feedback"] is not None:
         _check_feedback(given["feedback"], trainer.args.eval_strategy)
-    hooks = type("RateCallback", (_Hooks, package.TrainerCallback), {})(trainer, given, dict(resume or {}))
+    hooks = type("RateCallback", (_Hooks, package.TrainerCallback), {})(trainer, given, choices)
     trainer.create_scheduler = hooks.create_scheduler
     trainer.add_callback(hooks)
 
@@ -80,6 +81,7 @@ class _Hooks:
     def __init__(self, trainer: Any, given: dict[str, Any], resume: dict[str, str]) -> None:
         self.trainer, self.given, self.resume = trainer, given, resume
         self.scheduler: Scheduler | None = None
+        self.measured: dict[str, None] = {}  # the names of all metrics so far, in their order
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Scheduler:
         """In place of the trainer's own; called anew at each ``train()``."""
@@ -89,9 +91,9 @@ class _Hooks:
         if self.scheduler is not None:
             self.scheduler.detach()
         self.scheduler = Scheduler(optimizer or trainer.optimizer, total=num_training_steps, **self.given)
-        if self.resume:  # it is the trainer that loads, and it does not choose
-            load: Any = self.scheduler.load_state_dict
-            self.scheduler.load_state_dict = partial(load, **self.resume)  # type: ignore[method-assign]
+        # it is the trainer that loads, and it does not choose
+        load = partial(go_on, self.scheduler, resume=self.resume, hook="drive_trainer")
+        self.scheduler.load_state_dict = load  # type: ignore[method-assign]
         trainer.lr_scheduler, trainer._created_lr_scheduler = self.scheduler, True
         return self.scheduler
 
@@ -99,8 +101,11 @@ class _Hooks:
         feedback = None if self.scheduler is None else self.scheduler.plan.feedback
         if feedback is None or self.scheduler is None or not self.trainer.is_in_train:
             return
+        several = isinstance(self.trainer.eval_dataset, dict) and not self.measured.keys() >= set(metrics)
+        self.measured |= dict.fromkeys(metrics)
         if feedback.of in metrics:
             self.scheduler.observe(**{feedback.of: metrics[feedback.of]})
-        elif not isinstance(self.trainer.eval_dataset, dict):  # of several sets, each comes by itself
-            problem = f"feedback looks at {feedback.of!r}, and the evaluation gave {', '.join(map(repr, metrics))}"
+        elif feedback.of not in self.measured and not several:  # of several sets, each comes by itself
+            found = ", ".join(map(repr, self.measured))
+            problem = f"feedback looks at {feedback.of!r}, and the evaluation gave {found}"
             raise ValueError(f"{problem}; name one of these with of=")

@@ -28,6 +28,7 @@ _EXAMPLES = {
     "piecewise_linear": "piecewise_linear(at=[0, 10%, 80%, 100%], values=[0, 1, 0.6, 0])",
     "polynomial": "polynomial(power=2)",
     "repeat": "repeat(linear(), 4)",
+    "stairs": "stairs(cosine(), every=10%)",
     "step_decay": "step_decay(every=30%, gamma=0.3)",
     "triangular": "triangular(up=100, down=200)",
     "triangular2": "triangular2(up=100)",

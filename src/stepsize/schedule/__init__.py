@@ -17,6 +17,7 @@ from stepsize.schedule._pieces import PIECES as PIECES
 from stepsize.schedule._recipes import noam as noam
 from stepsize.schedule._recipes import one_cycle as one_cycle
 from stepsize.schedule._recipes import wsd as wsd
+from stepsize.schedule._stairs import stairs as stairs
 from stepsize.schedule._tables import piecewise_constant as piecewise_constant
 from stepsize.schedule._tables import piecewise_linear as piecewise_linear
 from stepsize.schedule._text import ScheduleTextError as ScheduleTextError
@@ -59,6 +60,7 @@ __all__ = [
     "piecewise_linear",
     "polynomial",
     "repeat",
+    "stairs",
     "step_decay",
     "triangular",
     "triangular2",

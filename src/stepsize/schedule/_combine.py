@@ -16,7 +16,7 @@ from stepsize.schedule._length import Horizon, Length, format_number
 
 def then(left: Schedule, right: Schedule) -> Schedule:
     """``left >> right``, flat, so that it is associative."""
-    return Sequence(_parts(left) + _parts(right))
+    return Sequence(left.pieces + right.pieces)
 
 
 def times(left: Schedule, right: Schedule | float) -> Schedule:
@@ -38,8 +38,9 @@ class Sequence(Schedule):
     def __post_init__(self) -> None:
         open_parts = [part for part in self.parts if part.length is None]
         if len(open_parts) > 1:
+            first, second = map(_open_in, open_parts[:2])
             raise ValueError(
-                f"only one piece of a sequence may leave its length out, and {open_parts[0]} and {open_parts[1]} "
+                f"only one piece of a sequence may leave its length out, and {first} and {second} "
                 'both do; give one of them a length such as 1000, "20%" or "3ep"'
             )
         if len({part.is_absolute for part in self.parts}) > 1:
@@ -54,6 +55,10 @@ class Sequence(Schedule):
         """Where each piece starts; complete when the sequence can be called."""
         lengths = [part.length for part in self.parts[:-1]]
         return list(accumulate((length for length in lengths if isinstance(length, float)), initial=0.0))
+
+    @property
+    def pieces(self) -> tuple[Schedule, ...]:
+        return self.parts
 
     @property
     def length(self) -> Length:
@@ -83,7 +88,7 @@ class Sequence(Schedule):
         for part in self.parts[:-1]:
             if not isinstance(part.length, float):
                 return f"the length of {part} is not known; call .over(total) first"
-        return self.parts[-1].missing
+        return next((part.missing for part in self.parts if part.missing), None)
 
     @cached_property
     def _finish(self) -> float:
@@ -147,7 +152,10 @@ class Sequence(Schedule):
 
 @dataclass(frozen=True, repr=False)
 class Product(Schedule):
-    """A number times schedules of equal or no length, made by ``*``."""
+    """A number times schedules, made by ``*``: their values multiplied, point by point.
+
+    A factor without a length takes the whole stretch on which the product stands; one that has ended holds its end.
+    """
 
     scale: float
     factors: tuple[Schedule, ...]
@@ -159,24 +167,14 @@ class Product(Schedule):
                 f"{absolutes[0]} and {absolutes[1]} both give values themselves, and values are not multiplied with "
                 "each other; make one of them a factor by leaving out absolute(...)"
             )
-        self._common([length for length in self._lengths() if isinstance(length, float)])
-
-    def _lengths(self) -> list[Length]:
-        return [factor.length for factor in self.factors]
-
-    def _common(self, lengths: list[float]) -> float | None:
-        if lengths and not all(math.isclose(lengths[0], other, rel_tol=1e-9) for other in lengths):
-            shown = " and ".join(f"{length:g}" for length in lengths)
-            raise ValueError(
-                f"{self} multiplies pieces of lengths {shown}; factors need equal lengths, or none: leave one out"
-            )
-        return lengths[0] if lengths else None
 
     @property
     def length(self) -> Length:
-        stated = [length for length in self._lengths() if length is not None]
-        known = [length for length in stated if isinstance(length, float)]
-        return max(known) if known else next(iter(stated), None)  # equal but for rounding
+        lengths = [factor.length for factor in self.factors]
+        if None in lengths:
+            return None
+        known = [length for length in lengths if isinstance(length, float)]
+        return max(known) if len(known) == len(lengths) else f"the longest of {' and '.join(map(str, lengths))}"
 
     @property
     def end(self) -> float:
@@ -188,13 +186,13 @@ class Product(Schedule):
 
     @property
     def borders(self) -> tuple[float, ...]:
-        return tuple(sorted({border for factor in self.factors for border in factor.borders}))
+        inner = {border for factor in self.factors for border in factor.borders}
+        lengths = {factor.length for factor in self.factors}
+        ended = {length for length in lengths if isinstance(length, float) and length != self.length}
+        return tuple(sorted(inner | ended))
 
     @cached_property
     def missing(self) -> str | None:
-        lengths = self._lengths()
-        if None in lengths and any(length is not None for length in lengths):
-            return "one factor has a length and another takes the rest; call .over(total) first"
         return next((factor.missing for factor in self.factors if factor.missing), None)
 
     def _at(self, position: float) -> float:
@@ -218,10 +216,20 @@ class Product(Schedule):
 
     def _span(self, horizon: Horizon) -> float | None:
         spans = [factor._span(horizon) for factor in self.factors]
-        return self._common([span for span in spans if span is not None])
+        known = [span for span in spans if span is not None]
+        return max(known) if len(known) == len(spans) else None
 
     def _over(self, span: float, horizon: Horizon) -> Schedule:
-        return Product(self.scale, tuple(factor._over(span, horizon) for factor in self.factors))
+        laid = []
+        for factor in self.factors:
+            own = factor._span(horizon)
+            if own is not None and own > span * (1 + 1e-9):
+                raise ValueError(
+                    f"{factor} takes {own:g} positions, and its product stands on {span:g}; shorten it, or raise the "
+                    "total"
+                )
+            laid.append(factor._over(span if own is None else own, horizon))
+        return Product(self.scale, tuple(laid))
 
     def _stretched(self, factor: float) -> Schedule:
         return Product(self.scale, tuple(each._stretched(factor) for each in self.factors))
@@ -234,8 +242,11 @@ class Product(Schedule):
         return text if place == OUTER else f"({text})"
 
 
-def _parts(schedule: Schedule) -> tuple[Schedule, ...]:
-    return schedule.parts if isinstance(schedule, Sequence) else (schedule,)
+def _open_in(schedule: Schedule) -> str:
+    """What of a piece without a length has none: a product is as open as one of its factors."""
+    if not isinstance(schedule, Product) or len(schedule.factors) == 1:
+        return str(schedule)
+    return f"{next(factor for factor in schedule.factors if factor.length is None)} in {schedule}"
 
 
 def _factors(schedule: Schedule) -> tuple[float, tuple[Schedule, ...]]:

@@ -20,7 +20,9 @@ class Schedule(ABC):
     A schedule is a factor of a hyperparameter's base, unless it says ``absolute``. Positions are real numbers,
     in optimizer steps by default; the first step is at 0. Past its length a schedule holds its end.
 
-    ``a >> b`` puts b after a, each with its own values; ``a * b`` and ``0.5 * a`` multiply. ``*`` binds tighter.
+    ``a >> b`` puts b after a, each with its own values; ``a * b`` and ``0.5 * a`` multiply at each position: a factor
+    without a length takes the whole stretch on which the product stands, one that has ended holds its end. ``*`` binds
+    tighter.
 
     Example:
         >>> from stepsize.schedule import Schedule, cosine, warmup
@@ -149,6 +151,24 @@ class Schedule(ABC):
 
         return clip(self, low, high)
 
+    def stairs(self, every: Length) -> "Schedule":
+        """This schedule as a staircase: on each stair, the value it has where the stair begins.
+
+        Args:
+            every: width of a stair: positions, a share of the run (``"10%"``) or epochs (``"1ep"``), > 0.
+
+        Raises:
+            TypeError, ValueError: every is not a length above 0.
+
+        Example:
+            >>> from stepsize.schedule import linear
+            >>> linear(40).stairs(10)([0, 9, 10, 39])
+            array([1.  , 1.  , 0.75, 0.25])
+        """
+        from stepsize.schedule._stairs import stairs
+
+        return stairs(self, every)
+
     @staticmethod
     def parse(text: str, functions: Mapping[str, Callable[[float], float]] | None = None) -> "Schedule":
         """Read a schedule from its text, the inverse of ``str``. The text is parsed, never evaluated.
@@ -225,7 +245,12 @@ class Schedule(ABC):
         image = None if Schedule.picture is None or self.missing else Schedule.picture(self)
         return bundle if image is None else bundle | {"image/png": image}
 
-    picture: ClassVar[Callable[["Schedule"], bytes | None] | None] = None  # hung up by the front door, which knows how
+    picture: ClassVar[Callable[["Schedule"], bytes | None] | None] = None  # set by the front door, which draws
+
+    @property
+    def pieces(self) -> tuple["Schedule", ...]:
+        """The schedules that follow one another: those of a sequence, or this one alone."""
+        return (self,)
 
     @property
     @abstractmethod

@@ -48,8 +48,8 @@ class exponential(_Power):
         f(t) = gamma ^ (t / every)
 
     Args:
-        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or goes on
-            for ever if ``every`` is given.
+        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or has no
+            end if ``every`` is given.
         gamma: factor per ``every``, > 0.
         every: positions, share of the run or epochs in which the factor falls by gamma; the whole length when left out,
             so that gamma is where it ends.
@@ -84,8 +84,8 @@ class step_decay(_Power):
         f(t) = gamma ^ floor(t / every)
 
     Args:
-        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or goes on
-            for ever.
+        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or has no
+            end.
         gamma: factor per step of the stairs, > 0.
         every: width of a step of the stairs: positions, share of the run or epochs, > 0.
 
@@ -123,8 +123,8 @@ class multi_step(Piece):
         f(t) = gamma ^ (number of edges <= t)
 
     Args:
-        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or goes on
-            for ever.
+        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or has no
+            end.
         gamma: factor at each edge, > 0.
         at: the edges, not falling: positions, shares of the run or epochs. One that stands twice counts twice.
 
@@ -164,8 +164,8 @@ class inverse_sqrt(Piece):
         f(t) = sqrt(every / (every + t))
 
     Args:
-        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or goes on
-            for ever.
+        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or has no
+            end.
         every: the time scale, usually the length of the warm-up before it: positions, share of the run or epochs, > 0.
 
     Raises:

@@ -66,8 +66,8 @@ def from_function(call: Callable[[float], float], *, name: str, length: Length =
     Args:
         call: position in steps, a float >= 0, -> a finite number >= 0.
         name: what the text calls it: letters, digits and _.
-        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or goes on
-            for ever.
+        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or has no
+            end.
 
     Raises:
         TypeError, ValueError: call is no function, name no name, length no length; when called: the function returned

@@ -18,8 +18,8 @@ class constant(Piece):
         f(t) = value
 
     Args:
-        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or goes
-            on for ever.
+        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or has
+            no end.
         value: factor of the base, >= 0.
 
     Raises:
@@ -96,7 +96,8 @@ class warmup(Piece):
         f(t) = (t + 1) / (length + 1), or start + (1 - start) t / length
 
     No step is spent at zero and none twice at the peak: the first step has 1 / (length + 1), and the first step after
-    the warm-up is the first at the full rate.
+    the warm-up is the first at the full rate. A length is never rounded: where it is not whole, the top lies between
+    two steps, and a whole number of steps puts it on one.
 
     Args:
         length: positions, a share of the run (``"5%"``), epochs (``"3ep"``); without one it takes the rest.

@@ -26,8 +26,8 @@ class noise(Piece):
         truncated distribution), by a hash of the seed and floor(t / every)
 
     Args:
-        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or goes on
-            for ever.
+        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or has no
+            end.
         limit: bound of the deviation from 1, > 0 and <= 1.
         std: deviation of the normal distribution before truncation, > 0.
         every: positions, share of the run or epochs for which one draw holds, > 0.

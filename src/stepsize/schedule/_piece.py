@@ -85,7 +85,7 @@ class Piece(Schedule):
 
     @property
     def _is_endless(self) -> bool:
-        """Whether the formula does without a length, so that the piece may go on for ever."""
+        """Whether the formula does without a length, so that the piece may have no end."""
         return False
 
     @cached_property

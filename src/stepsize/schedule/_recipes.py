@@ -98,7 +98,7 @@ def one_cycle(
         The schedules by hyperparameter: ``lr`` (a factor of the base) and ``momentum`` (absolute).
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid.
 
     Example:
         >>> from stepsize.schedule import one_cycle

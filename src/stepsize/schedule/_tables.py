@@ -45,8 +45,8 @@ class piecewise_constant(_Table):
         f(t) = values[number of positions in at that are <= t]
 
     Args:
-        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or goes on
-            for ever.
+        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or has no
+            end.
         at: where the value changes, not falling: positions, shares of the run or epochs.
         values: one number >= 0 more than positions.
 
@@ -78,8 +78,8 @@ class piecewise_linear(_Table):
         f(t) = values[i] + (values[i + 1] - values[i]) (t - at[i]) / (at[i + 1] - at[i]), at[i] <= t < at[i + 1]
 
     Args:
-        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or goes on
-            for ever.
+        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or has no
+            end.
         at: the points' positions, rising: positions, shares of the run or epochs.
         values: their values, as many numbers >= 0.
 

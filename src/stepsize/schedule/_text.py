@@ -102,7 +102,9 @@ def _tokens(text: str) -> list[_Token]:
             continue
         match = _TOKEN.match(text, at)
         if not match:
-            raise ScheduleTextError(f"unexpected character {text[at]!r}", text, at)
+            method = re.match(r"\.\s*([a-z]+)\s*\(", text[at:])
+            hint = f"; in a text it is written around the schedule: {method[1]}(cosine(), ...)" if method else ""
+            raise ScheduleTextError(f"unexpected character {text[at]!r}{hint}", text, at)
         kind = str(match.lastgroup)
         tokens.append(_Token(match[0] if kind == "mark" else kind, match[0], at))
         at = match.end()
@@ -260,9 +262,9 @@ class _Parser:
         self.expect("(", "'(' after function")
         name = self.expect("name", "the function's name")
         if name.text not in self.functions:
-            hint = f"{_check.closest(name.text, self.functions)}; " if self.functions else ""
+            hint = f"; {_check.closest(name.text, self.functions)}" if self.functions else ""
             problem = (
-                f"the function {name.text!r} is not known; {hint}hand it over: Schedule.parse(text, functions=...)"
+                f"the function {name.text!r} is not known; hand it over: Schedule.parse(text, functions=...){hint}"
             )
             raise self.error(problem, name.at)
         length: object = None

@@ -56,8 +56,8 @@ class cosine_wave(Piece):
         f(t) = low + (start - low) (1 + cos(pi t / every)) / 2
 
     Args:
-        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or goes on
-            for ever.
+        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or has no
+            end.
         start: factor at the crests, >= 0.
         low: factor in the troughs, >= 0.
         every: from a crest to the next trough: positions, a share of the run or epochs, > 0.
@@ -102,8 +102,8 @@ class cosine_restarts(Piece):
         f = low + (start decay^k - low) (1 + cos(pi u / length of the cycle)) / 2
 
     Args:
-        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or goes on
-            for ever.
+        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or has no
+            end.
         start: factor at the first peak, >= 0.
         low: factor reached at the end of each cycle, >= 0.
         every: length of the first cycle: positions, a share of the run or epochs, > 0.
@@ -166,8 +166,8 @@ class triangular(Piece):
         f(t) = start + (peak - start) w(t),   w rises from 0 to 1 in ``up`` positions and falls back in ``down``
 
     Args:
-        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or goes on
-            for ever.
+        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or has no
+            end.
         start: factor at the beginning of each cycle, >= 0.
         peak: factor at the top, >= 0.
         up: positions, share of the run or epochs from the bottom to the top, > 0.
@@ -223,8 +223,8 @@ class triangular2(triangular):
         f(t) = start + (peak - start) w(t) / 2^k in cycle k = 0, 1, 2 ...; w as in ``triangular``
 
     Args:
-        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or goes on
-            for ever.
+        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or has no
+            end.
         start: factor at the beginning of each cycle, >= 0.
         peak: factor at the first top, >= 0.
         up: positions, share of the run or epochs from the bottom to the top, > 0.
@@ -254,8 +254,8 @@ class exp_range(triangular):
         f(t) = start + (peak - start) w(t) gamma^t;   w as in ``triangular``
 
     Args:
-        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or goes on
-            for ever.
+        length: positions, a share of the run (``"20%"``), epochs (``"3ep"``); without one it takes the rest, or has no
+            end.
         start: factor at the beginning of each cycle, >= 0.
         peak: factor at the first top but for gamma, >= 0.
         up: positions, share of the run or epochs from the bottom to the top, > 0.

@@ -41,8 +41,8 @@ def task_named(name: str) -> Startable:
     if isinstance(name, str) and ":" in name:
         return _of_ones_own(name)
     if name not in BUILT_IN:
-        hint = f'{_check.closest(str(name), BUILT_IN)}, or your own as "path/to/train.py:task"'
-        raise ValueError(f"there is no task {name!r}; {hint}")
+        hint = _check.closest(str(name), BUILT_IN)
+        raise ValueError(f'there is no task {name!r}; a task of your own is "path/to/train.py:task"; {hint}')
     return BUILT_IN[name]  # type: ignore[no-any-return]
 
 

@@ -40,8 +40,8 @@ class plateau(Controller):
         >>> decision
         Decision(factor=0.5, reason='loss 0.5 has not been below 0.5 for 2 observations')
 
-    Source: ``torch.optim.lr_scheduler.ReduceLROnPlateau``; its ``eps`` (changes of the rate below 1e-8 are left out)
-    is not taken over.
+    Source: ``torch.optim.lr_scheduler.ReduceLROnPlateau``; its ``eps`` (cuts that would take no more than 1e-8 off the
+    rate are left out) is Control's ``floor`` too, which ``from_torch`` works out.
     """
 
     patience: int = 10

@@ -35,6 +35,7 @@ class Steering:
         self.feedback = feedback
         self.state: State = feedback.begin()
         self.factor = 1.0
+        self.is_blind = True  # whether nothing was observed in this process, and that has not been said
         self._waiting: list[float] = []
 
     @property
@@ -55,6 +56,7 @@ class Steering:
                 f"feedback looks at {name!r}, and observe got {what}; hand {name}=... over too, or write "
                 f"{type(self.feedback).__name__}(of={next(iter(values), 'loss')!r})"
             )
+        self.is_blind = False
         self._waiting.append(float(values[name]))
 
     def digest(self, position: float, device: torch.device | None = None) -> list[Decision]:
@@ -84,9 +86,14 @@ class Steering:
         self._waiting = [float(value) for value in state["waiting"]]
 
 
+def processes() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
 def several_processes() -> bool:
     """Whether this is one of several processes that train together."""
-    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+    return processes() > 1
 
 
 def agreed(values: list[float], device: torch.device | None) -> list[float]:

@@ -1,0 +1,174 @@
+"""Whose base? What a group's value means when it is taken over: a base, or what a schedule last made of one.
+
+A value that a schedule wrote is never taken for a base. The base behind it is known from the driver that wrote it, if
+that was in this process, or from two marks in the optimizer's state dict: the base, and the value written last.
+"""
+
+import inspect
+import math
+import weakref
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch.optim import Optimizer
+
+from stepsize import _check
+from stepsize.control._line import Line
+from stepsize.control._updates import inner
+from stepsize.optim import read_value
+from stepsize.schedule import Schedule
+
+BASE, WRITTEN = "stepsize_base_", "stepsize_written_"
+
+
+@dataclass
+class Hold:
+    """Who drives an optimizer, or did last.
+
+    Attributes:
+        driver: weakly; None once it has let go.
+        groups: what it drove.
+        lines: by hyperparameter.
+    """
+
+    driver: "weakref.ref[Any] | None"
+    groups: Sequence[Mapping[str, Any]]
+    lines: Mapping[str, Line]
+
+
+_HELD: weakref.WeakKeyDictionary[Optimizer, Hold] = weakref.WeakKeyDictionary()
+
+
+def check_free(optimizers: Iterable[Any]) -> None:
+    """Raise if an optimizer is driven already."""
+    for optimizer in optimizers:
+        for leaf in inner(optimizer):
+            hold = _HELD.get(leaf)
+            if hold is not None and hold.driver is not None and hold.driver() is not None:
+                raise ValueError(
+                    "optimizer is under control already, and one rate has one driver; call detach() of the first, "
+                    "which puts the bases back, or make a new optimizer"
+                )
+
+
+def hold(driver: Any, groups: Sequence[Mapping[str, Any]], lines: Mapping[str, Line]) -> None:
+    """Note that a driver has its optimizers."""
+    for optimizer in driver.optimizers.values():
+        for leaf in inner(optimizer):
+            _HELD[leaf] = Hold(weakref.ref(driver), groups, lines)
+
+
+def let_go(optimizers: Iterable[Any]) -> None:
+    """Note that nobody drives these optimizers, and that their groups have their bases."""
+    for optimizer in optimizers:
+        for leaf in inner(optimizer):
+            _HELD.pop(leaf, None)
+
+
+def mark(saved: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], places: range, lines: Iterable[Line]) -> None:
+    """Put bases and the values written last into an optimizer's state dict, beside what torch keeps of its groups.
+
+    Groups of sharded parameters stay as they are: their checkpoints are read key by key.
+    """
+    for place, group in zip(places, saved.get("param_groups", ()), strict=False):
+        if any(hasattr(parameter, "placements") for parameter in groups[place]["params"]):
+            continue
+        for line in lines:
+            if place in line.members:
+                index = line.members.index(place)
+                group[BASE + line.name] = line.shares[index].taken
+                group[WRITTEN + line.name] = line.values[index]
+
+
+def clear_marks(groups: Iterable[MutableMapping[str, Any]]) -> None:
+    """Take the marks out of groups that were loaded, once their meaning is known."""
+    for group in groups:
+        for key in [key for key in group if isinstance(key, str) and key.startswith((BASE, WRITTEN))]:
+            del group[key]
+
+
+def earlier(optimizer: Any, hyperparameter: str) -> dict[int, float]:
+    """Bases, by the groups' identity, behind values that a driver of this process wrote last and let fall."""
+    holds = [_HELD[leaf] for leaf in inner(optimizer) if leaf in _HELD]
+    found = {}
+    for held in holds:
+        line = held.lines.get(hyperparameter)
+        for index, place in enumerate(line.members if line is not None else ()):
+            if line is not None and line.cells.foreign(index) is None:
+                found[id(held.groups[place])] = line.shares[index].base
+    return found
+
+
+def base_of(
+    hyperparameter: str,
+    group: Mapping[str, Any],
+    name: str,
+    schedule: Schedule,
+    known: Mapping[int, float],
+    initial: bool,
+) -> float:
+    """The base of a group that is taken over.
+
+    Args:
+        hyperparameter: which.
+        group: the group.
+        name: its name, for messages.
+        schedule: what will drive it.
+        known: as from ``earlier``.
+        initial: whether ``initial_lr`` is the base where there is one, as in torch's schedulers.
+    """
+    value = _check.number(f"{hyperparameter} of {name}", read_value(group, hyperparameter), least=0)
+    if id(group) in known:
+        return known[id(group)]
+    if BASE + hyperparameter in group and math.isclose(value, group[WRITTEN + hyperparameter], rel_tol=1e-6):
+        return float(group[BASE + hyperparameter])
+    if hyperparameter != "lr" or "initial_lr" not in group:
+        return value
+    there = float(group["initial_lr"])
+    if initial or there == value or schedule.is_absolute:
+        return there if initial else value
+    raise ValueError(
+        f"{name} has lr {value:g} and an initial_lr of {there:g}, left by another scheduler, so that its base is not "
+        "clear; build the control before optimizer.load_state_dict(), or set lr to the base you want and delete "
+        "initial_lr from the group"
+    )
+
+
+def check_stated(optimizer: Any, hyperparameter: str, bases: Sequence[float]) -> None:
+    """Raise where the optimizer was built with one value, and its loaded state speaks of another base.
+
+    Args:
+        optimizer: whose groups were loaded.
+        hyperparameter: which.
+        bases: what the marks of all its groups say.
+    """
+    stated, usual = (
+        _number(of, hyperparameter) for of in (getattr(optimizer, "defaults", {}), _usual(type(optimizer)))
+    )
+    if stated is None or stated == usual or len(set(bases)) != 1 or math.isclose(stated, bases[0], rel_tol=1e-6):
+        return
+    raise ValueError(
+        f"the optimizer was built with a {hyperparameter} of {stated:g}, and the state it has loaded is of a run with "
+        f"a base of {bases[0]:g}; for {stated:g}, build the control (or scheduler) before optimizer.load_state_dict(); "
+        f"for {bases[0]:g}, build the optimizer with it"
+    )
+
+
+def _number(values: Mapping[str, Any], hyperparameter: str) -> float | None:
+    try:
+        return read_value(values, hyperparameter)
+    except ValueError:
+        return None
+
+
+def _usual(kind: type) -> dict[str, Any]:
+    """What a class of optimizers takes where nothing is given."""
+    given = inspect.signature(kind).parameters
+    return {name: each.default for name, each in given.items() if each.default is not inspect.Parameter.empty}
+
+
+def loaded(optimizer: Any, hyperparameter: str) -> list[float]:
+    """The bases that marks in the groups speak of; empty where they were not loaded."""
+    marked = [group.get(BASE + hyperparameter) for group in optimizer.param_groups]
+    return [float(each) for each in marked if each is not None]

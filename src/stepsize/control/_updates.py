@@ -1,0 +1,193 @@
+"""The real updates of an optimizer, heard by hooks around the steps of whatever it has inside."""
+
+import sys
+import warnings
+import weakref
+from collections.abc import Callable, Iterable
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from stepsize.optim import parameters, read_value
+from stepsize.state import on_loan, optimizers_in
+
+TWICE = 2  # updates beside Control.step, each followed by it, that are no accident
+FORGOTTEN = 20  # updates without any Control.step that are no warm-up
+OURS = {"stepsize", "torch"}
+
+
+def inner(optimizer: Any) -> list[Any]:
+    """The optimizers that really step: the innermost ones that share parameters with it, or itself.
+
+    Args:
+        optimizer: an optimizer, or what wraps one, as SAM, Lookahead, ZeRO and Accelerate do.
+    """
+    mine = {id(parameter) for parameter in parameters(optimizer)}
+    inside = [
+        leaf
+        for each in optimizers_in(optimizer)[1:]
+        if not mine.isdisjoint(map(id, parameters(each)))
+        for leaf in inner(each)
+    ]
+    return list({id(each): each for each in inside}.values()) or [optimizer]
+
+
+def hook(optimizer: Any, before: Callable[..., None] | None, after: Callable[..., None] | None) -> list[Any]:
+    """Call back before and after each step of an optimizer; the handles that end it, none where torch has no hooks."""
+    if not hasattr(optimizer, "_optimizer_step_post_hooks"):
+        return []
+    optimizer._patch_step_function()  # a copy, or an optimizer without Optimizer.__init__, may not have it
+    handles = [] if before is None else [optimizer.register_step_pre_hook(before)]
+    return handles if after is None else [*handles, optimizer.register_step_post_hook(after)]
+
+
+def was_done(optimizer: Optimizer) -> bool | Tensor:
+    """Whether a step was an update: under a gradient scaler, a fused optimizer learns only on the device."""
+    found = getattr(optimizer, "found_inf", None)
+    return True if found is None else found == 0
+
+
+def moves_nothing(optimizer: Any) -> bool:
+    """Whether a step leaves the weights alone: rates and gradients are 0, as where torch fills an optimizer's state.
+
+    Reads back from the device, so it is asked only where a rate of 0 was written by something else.
+    """
+    rates = all("lr" in group and read_value(group) == 0 for group in optimizer.param_groups)
+    return rates and all(p.grad is None or not bool(p.grad.count_nonzero()) for p in parameters(optimizer))
+
+
+def remove(handles: Iterable[Any]) -> None:
+    """End hooks."""
+    for handle in handles:
+        handle.remove()
+
+
+class Updates:
+    """Counts the updates of an optimizer, and calls back before each; what it calls is held weakly.
+
+    Args:
+        optimizer: an optimizer, or what wraps one. With several inside, an update is a step of each.
+        before: a bound method, called with the optimizer about to step; it returns whether the step may move weights.
+    """
+
+    def __init__(self, optimizer: Any, before: Callable[[Any], bool]) -> None:
+        self._before = weakref.WeakMethod(before)
+        leaves = inner(optimizer)
+        self._seen: dict[int, list[bool | Tensor]] = {id(each): [] for each in leaves}
+        self._outermost: dict[int, FrameType] = {}
+        self._counts = True
+        self.handles = [handle for each in leaves for handle in hook(each, self._enter, self._leave)]
+        for each in optimizers_in(optimizer):
+            if id(each) not in self._seen:  # it may hand its rates on to those inside before they step
+                self.handles += hook(each, self._enter_wrapper, None)
+        weakref.finalize(before.__self__, remove, self.handles)  # type: ignore[attr-defined]
+
+    def take(self) -> int:
+        """How many there were since the last call; reads back from the device only after fused steps under a scaler."""
+        seen, self._seen = self._seen, {key: [] for key in self._seen}
+        return max((sum(map(bool, each)) for each in seen.values()), default=0)
+
+    def _enter_wrapper(self, optimizer: Optimizer, *_: Any) -> None:
+        before = self._before()
+        if before is not None and not torch.compiler.is_compiling() and not on_loan(optimizer):
+            before(optimizer)
+
+    def _enter(self, optimizer: Optimizer, *_: Any) -> None:
+        if torch.compiler.is_compiling():
+            return
+        outermost = self._outermost.get(id(optimizer))
+        if outermost is not None and _is_running(outermost):
+            return  # a step that calls the step of its base class runs the hooks once more
+        self._outermost[id(optimizer)] = sys._getframe(1)
+        before = self._before()
+        self._counts = before is not None and not on_loan(optimizer) and before(optimizer)
+
+    def _leave(self, optimizer: Optimizer, *_: Any) -> None:
+        if not torch.compiler.is_compiling():
+            if self._outermost.get(id(optimizer)) is not sys._getframe(1):
+                return
+            del self._outermost[id(optimizer)]
+            if not self._counts:
+                return
+        self._seen[id(optimizer)].append(was_done(optimizer))
+
+
+def _is_running(wanted: FrameType) -> bool:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame is not wanted:
+        frame = frame.f_back
+    return frame is not None
+
+
+class Beside:
+    """Hears the steps of Control's optimizers: whether wrappers really stepped, and steps that were not Control's.
+
+    Attributes:
+        inside: whether ``Control.step`` is at work.
+        stepped: whether it ever was.
+        wraps: whether an optimizer may leave its step out by itself.
+        seen: real steps since ``Control.step`` began, where optimizers are wrapped.
+        clip: what is to be done to the gradients just before the first real step.
+        outside: steps since ``Control.step`` was called last that were not its own.
+    """
+
+    def __init__(self, optimizers: Iterable[Any]) -> None:
+        self.inside = False
+        self.seen: list[bool | Tensor] = []
+        self.clip: Callable[[], None] | None = None
+        self.outside = self._twice = 0
+        self.stepped = self._said = False
+        self._place = ("", 0)
+        leaves = [(each, leaf) for each in optimizers for leaf in inner(each)]
+        self.wraps = any(leaf is not each for each, leaf in leaves)
+        self._first = leaves[0][1]
+        before = self._enter if self.wraps else None
+        self.handles = [handle for _, leaf in leaves for handle in hook(leaf, before, self._leave)]
+
+    def begin(self) -> None:
+        """``Control.step`` is called after a step that was not its own."""
+        self.outside = 0
+        self._twice += 1
+        if self._twice >= TWICE:
+            self._say(
+                "updates beside control.step(), which updates too, so each batch is applied twice; delete that line"
+            )
+
+    def _enter(self, optimizer: Optimizer, *_: Any) -> None:
+        if self.inside and self.clip is not None:
+            clip, self.clip = self.clip, None
+            clip()
+
+    def _leave(self, optimizer: Optimizer, *_: Any) -> None:
+        if self.inside:
+            if self.wraps:
+                self.seen.append(was_done(optimizer))
+            return
+        if self._said or torch.compiler.is_compiling() or optimizer is not self._first:
+            return
+        if on_loan(optimizer) or moves_nothing(optimizer):
+            return
+        self.outside += 1
+        self._place = caller()
+        if not self.stepped and self.outside >= FORGOTTEN:
+            self._say(
+                f"was called {self.outside} times and control.step() never, so that the clock stands still and the "
+                "rate stays at its first value; write control.step(loss) instead"
+            )
+
+    def _say(self, what: str) -> None:
+        if not self._said:
+            self._said = True
+            file, line = self._place
+            warnings.warn_explicit(f"optimizer.step() in line {line} {what} (said once)", UserWarning, file, line)
+
+
+def caller() -> tuple[str, int]:
+    """File and line, outside torch and this package, of the call that is running."""
+    frame: FrameType = sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in OURS:
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno
