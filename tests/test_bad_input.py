@@ -281,6 +281,7 @@ FREE = {
     ("unpacked", "parcel"),
     ("led", "function"),
     *(("is_broken", each) for each in ("score", "best", "initial")),
+    ("find", "args"),  # in test_find_budget.py
     ("lent", "optimizers"),
     ("on_loan", "optimizer"),
     *((name, "thing") for name in ("can_capture", "has_state", "is_loader", "is_optimizer", "optimizers_in")),

@@ -140,6 +140,6 @@ def test_a_model_and_its_loss_are_no_task_and_one_line_names_the_way(given):
     with pytest.raises(TypeError) as caught:
         find(*given)
     message = str(caught.value)
-    assert message.startswith("find takes one task, and everything else by name, got ")
+    assert message.startswith("find takes one task and options by name, got ")
     assert "find(Task(" in message
     assert "\n" not in message

@@ -88,10 +88,10 @@ def check_task(task: object, args: tuple[object, ...]) -> None:
         args: what was given after it.
     """
     if isinstance(task, nn.Module) or args:
-        given = " and ".join([type(task).__name__, *(type(each).__name__ for each in args)])
+        given = ", ".join(type(each).__name__ for each in (task, *args))
         raise TypeError(
-            f"find takes one task, and everything else by name, got {given}; make a task of them: find(Task(name=..., "
-            "model=lambda: model, batches=..., loss=..., optimizer=..., ...)), or use range_test in your own loop"
+            f"find takes one task and options by name, got {given}; make a task: find(Task(name=..., model=..., "
+            "batches=..., loss=..., optimizer=..., ...)), or use range_test in your own loop"
         )
 
 

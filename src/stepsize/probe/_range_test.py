@@ -28,9 +28,9 @@ def range_test(
 ) -> RangeTest:
     """Train a few steps at rising rates in your own loop, and read a learning rate off the curve.
 
-    Everything handed over is put back at the end, also after an exception, to the bit: weights, gradients, buffers,
-    modes, optimizer state and groups, the global random generators. An open data iterator, worker processes or a stream
-    cannot be put back; make a fresh iterator for training.
+    Everything handed over is put back at the end, also after an exception, bit for bit: weights, gradients, buffers,
+    modes, optimizers with all that they hold, the global random generators. An open data iterator, worker processes or
+    a stream cannot be put back; make a fresh iterator for training. ``result.unrestored`` names those that were found.
 
     With several processes (``torch.distributed``) every rank runs the loop: losses are averaged over the ranks, and all
     go on or stop as one.
@@ -43,8 +43,8 @@ def range_test(
             fresh iterator gives what it would have given.
         scaler: the ``torch.amp.GradScaler`` of the loop. A rate whose step it left out, as it does while it looks for
             its scale, is lent again; ``result.skipped`` counts them.
-        also: further modules, optimizers that keep their rates, ``torch.Generator`` objects, loaders or objects with a
-            state dict that the loop changes.
+        also: further modules, optimizers that keep their rates, random generators, loaders or objects with a state
+            dict, such as schedulers, that the loop changes.
         low: the first rate, > 0.
         high: the last rate, > low.
         steps: how many rates, evenly spaced on a log axis, >= 2. The test ends before when the loss breaks.
@@ -53,7 +53,7 @@ def range_test(
             each time, and suggests the rate by ``probe_minimum_third``; ``test.record(loss)`` may then be left out.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid.
 
     Example:
         >>> import torch
