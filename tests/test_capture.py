@@ -105,6 +105,17 @@ class Lookahead(torch.optim.Optimizer):
         return loss
 
 
+class Radius:
+    """A schedule that is called, and counts its calls."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self):
+        self.calls += 1
+        return 0.05 / self.calls
+
+
 class Helper:
     """Slow weights and a count in an object of its own, in slots."""
 
@@ -122,12 +133,12 @@ class SlowLookahead(torch.optim.Optimizer):
         self.base, self.k, self.itself = base, k, self
         self.slow = [[p.detach().clone() for p in group["params"]] for group in self.param_groups]
         self.helper, self.draws = Helper(torch.zeros(3)), random.Random(5)
-        self.history = np.zeros(4)
+        self.history, self.radius = np.zeros(4), Radius()
 
     def step(self, closure=None):
         loss = self.base.step(closure)
         self.helper.steps += 1
-        self.helper.weights += self.helper.noise.random()
+        self.helper.weights += self.helper.noise.random() * self.radius()
         self.history[self.helper.steps % 4] = self.draws.random()
         if self.helper.steps % self.k == 0:
             for group, slow in zip(self.param_groups, self.slow, strict=True):

@@ -15,6 +15,8 @@ from stepsize.state._loader import Undo, by_state_dict, has_state, is_loader
 from stepsize.state._tensors import PLAIN, Tensors
 
 FIXED = (bool, int, float, complex, str, bytes, type(None), torch.dtype, torch.device, torch.Size)
+CONTAINERS = (dict, list, tuple, set, frozenset, deque)
+HOOKS = "_optimizer_"  # of an optimizer: functions and objects that others have put there
 OF_MODULES = frozenset(vars(nn.Module()))
 KEPT_OF_MODULES = ("_buffers", "_modules", "_non_persistent_buffers_set")
 NOT_FOLLOWED = {"torch", "stepsize", "builtins", *sys.stdlib_module_names}
@@ -45,7 +47,9 @@ class Graph:
         todo = [(type(thing).__name__, thing, False)]
         while todo:
             name, value, helpers = todo.pop()
-            if isinstance(value, FIXED) or id(value) in self._seen or is_code(value):
+            if isinstance(value, FIXED) or id(value) in self._seen:
+                continue
+            if is_code(value) and not (helpers and _is_foreign(type(value)) and not isinstance(value, type)):
                 continue
             self._seen[id(value)] = value
             todo += self._follow(name, value, helpers)
@@ -63,20 +67,20 @@ class Graph:
         if isinstance(value, Tensor):
             self.tensors.add(value)
             return ()
+        if isinstance(value, CONTAINERS):
+            if (content := _content_undo(value)) is not None:
+                self.then.append(content)
+            if not isinstance(value, dict):
+                return [(name, each, helpers) for each in value if not isinstance(each, FIXED)]
+            return [(f"{name}[{key!r}]" if type(key) is str else name, each, helpers) for key, each in value.items()]
         if isinstance(value, nn.Module):
             return self._module(name, value)
         if is_optimizer(value) or isinstance(value, torch.amp.GradScaler):
             return self._object(name, value)
-        undo = generator_undo(value) or _content_undo(value)
-        if undo is not None:
+        if (undo := generator_undo(value) or _content_undo(value)) is not None:
             self.then.append(undo)
-        if isinstance(value, dict):
-            return [
-                (f"{name}[{key!r}]" if isinstance(key, str) else name, each, helpers) for key, each in value.items()
-            ]
-        if isinstance(value, list | tuple | set | frozenset | deque):
-            return [(name, each, helpers) for each in value if not isinstance(each, FIXED)]
-        return self._helper(name, value) if helpers and undo is None else ()
+            return ()
+        return self._helper(name, value) if helpers else ()
 
     def _object(self, name: str, value: Any) -> Iterable[tuple[str, Any, bool]]:
         """The attributes of an object, in its dictionary or its slots."""
@@ -85,7 +89,8 @@ class Graph:
         self.then.append(_mapping_undo(attributes))
         slots = {key: getattr(value, key) for key in _slots(type(value)) if hasattr(value, key)}
         self.then += [_slot_undo(value, key, each) for key, each in slots.items() if not is_code(each)]
-        return [(f"{name}.{key}", each, True) for key, each in {**attributes, **slots}.items()]
+        data = {key: each for key, each in {**attributes, **slots}.items() if not key.startswith(HOOKS)}
+        return [(f"{name}.{key}", each, True) for key, each in data.items()]
 
     def _module(self, name: str, module: nn.Module) -> Iterable[tuple[str, Any, bool]]:
         """A module's mode, its parameters, buffers and submodules; other attributes that are data."""
@@ -112,11 +117,16 @@ class Graph:
             self.first.append(by_state_dict(value))
         elif isinstance(value, Iterator):
             self.open.append(f"{name} (an open iterator)")
-        elif type(value).__module__.split(".")[0] not in NOT_FOLLOWED:
+        elif _is_foreign(type(value)):
             return self._object(name, value)
         elif isinstance(getattr(value, "__dict__", None), dict):
             self._opaque.append((f"{name} ({type(value).__name__})", value, dict(vars(value))))
         return ()
+
+
+def _is_foreign(kind: type) -> bool:
+    """Whether a class is none of Python's, torch's or ours."""
+    return kind.__module__.split(".")[0] not in NOT_FOLLOWED
 
 
 def is_code(value: Any) -> bool:
