@@ -243,3 +243,48 @@ def test_capture_can_be_restored_more_than_once_and_refuses_strangers():
         assert same(before, everything(model, optimizer, generator))
     with pytest.raises(TypeError, match="must be a module"):
         capture(3)
+
+
+def lent_over(losses, low=1e-4, high=1e-1):
+    """The result of a test whose losses are given."""
+    model, optimizer, _ = make()
+    with range_test(optimizer, model, low=low, high=high, steps=len(losses)) as test:
+        for _, loss in zip(test, losses, strict=False):
+            test.record(loss)
+    return test.result
+
+
+@pytest.mark.parametrize("level", [-1000.0, -3.0, -1.0, 0.0, 1e-3, 3.0])
+def test_losses_may_be_negative_and_begin_near_zero(level):
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        noise = level + 0.1 * rng.standard_normal(60)
+        noise[0] = level
+        falling = noise - np.linspace(0, 2, 60) ** 3
+        for losses in (noise, falling):
+            result = lent_over(losses.tolist())
+            assert result.stopped == "all rates were tried"
+        assert result.suggestion.rate is not None
+        blown = [*falling[:40], *(falling[39] + max(abs(level), 1) * 10.0 ** np.arange(20))]
+        assert "blew up" in lent_over(blown).stopped
+
+
+def test_a_loss_that_is_nan_from_the_start_ends_the_test_at_once_and_names_no_rate():
+    result = lent_over([float("nan")] * 5)
+    assert result.stopped.startswith("the loss became nan")
+    assert len(result.losses) == 1
+    assert result.suggestion.rate is None
+
+
+@pytest.mark.parametrize(
+    "loss", [torch.ones(1), torch.ones(1, 1), torch.ones((), dtype=torch.float16), np.float32(1), 1]
+)
+def test_a_loss_of_one_element_is_one_number_whatever_its_shape_or_type(loss):
+    assert lent_over([loss, loss]).losses == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("loss", [torch.ones((), dtype=torch.complex64), np.complex64(1), 1j, torch.ones(2), "a", None])
+def test_a_loss_that_is_not_one_real_number_is_refused_in_a_line(loss):
+    with pytest.raises((TypeError, ValueError), match="loss") as caught:
+        lent_over([loss, loss])
+    assert "\n" not in str(caught.value)

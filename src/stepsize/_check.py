@@ -49,9 +49,11 @@ def _float(value: Real) -> float:
 
 
 def one_number(name: str, value: Any) -> None:
-    """Raise unless ``value`` is a number or a tensor of one element. Nothing is read back from a device."""
+    """Raise unless ``value`` is a real number or a tensor of one element. Nothing is read back from a device."""
     if type(value) is float:
         return
+    if "complex" in str(getattr(value, "dtype", "")):
+        raise TypeError(message(f"dtype of {name}", value.dtype, "real", "take its real part or its absolute value"))
     if callable(getattr(value, "numel", None)):
         if value.numel() != 1:
             raise ValueError(

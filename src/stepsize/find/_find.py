@@ -18,7 +18,7 @@ from stepsize.task._given import model_of
 
 def find(
     task: Startable,
-    *,
+    *args: Any,
     budget: str | int | None = None,
     low: float = 1e-6,
     high: float = 100.0,
@@ -42,9 +42,11 @@ def find(
 
     Args:
         task: a built-in task or your own.
+        args: nothing; what else there is to say is said by name.
         budget: what to spend, about: ``"0.3x"``, ``"1x"``, ``"2x"`` of a training run, a number of steps >= 1, or a
             time (``"90s"``, ``"10min"``, ``"1h"``); one training run, but at most 600 steps, when left out. A task that
-            learns nothing in its first steps takes more.
+            learns nothing in its first steps takes more, but never more than four times as much, or 100 steps where
+            that is more; a loss without its gradient counts as a third of a step.
         low: the lowest rate to try, > 0.
         high: the highest rate to try, > low.
         seed: of weights and data order, 0 <= seed < 2**32.
@@ -57,7 +59,7 @@ def find(
             squeezed into the short ones.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid.
 
     Example:
         >>> from stepsize import find
@@ -66,6 +68,7 @@ def find(
         >>> 0.01 < finding.rate < 1
         True
     """
+    check_task(task, args)
     settings, total = checked(task, seed, steps, engine, axes)
     low, high = check_range(low, high)
     allowed = budget_of(budget, total)
@@ -75,6 +78,21 @@ def find(
     live = live_model(task)
     kept = None if live is None else capture(live)
     return Race(task, settings, seed, total, low, high, allowed, engine, kept, on_result, progress).run()
+
+
+def check_task(task: object, args: tuple[object, ...]) -> None:
+    """Raise TypeError, with the way, where a model, its batches and its loss are given instead of a task.
+
+    Args:
+        task: what was given for it.
+        args: what was given after it.
+    """
+    if isinstance(task, nn.Module) or args:
+        given = ", ".join(type(each).__name__ for each in (task, *args))
+        raise TypeError(
+            f"find takes one task and options by name, got {given}; make a task: find(Task(name=..., model=..., "
+            "batches=..., loss=..., optimizer=..., ...)), or use range_test in your own loop"
+        )
 
 
 def live_model(task: Startable) -> nn.Module | None:
@@ -103,7 +121,7 @@ def checked(
         axes: settings of every run; those that are None are left out.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid.
     """
     if not isinstance(task, Startable):
         raise TypeError(_check.message("task", task, "a task", 'for example task_named("digits")'))
@@ -128,7 +146,7 @@ def check_range(low: float, high: float) -> tuple[float, float]:
         high: the highest rate, > low.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid.
 
     Example:
         >>> from stepsize.find import check_range

@@ -10,7 +10,7 @@ from typing import Any
 from stepsize import _check
 from stepsize.engine import Engine, Leg, serial
 from stepsize.find._budget import budget_of
-from stepsize.find._find import check_range, checked, find
+from stepsize.find._find import check_range, check_task, checked, find
 from stepsize.find._finding import Cost, Finding
 from stepsize.find._race import Progress
 from stepsize.schedule import Schedule
@@ -90,7 +90,8 @@ def find_plan(
         task: a built-in task or your own.
         over: by axis (``optimizer``, ``schedule``, ``weight_decay``, ...), the values to try; None within them for the
             task's own, None instead of them for the usual candidates.
-        budget: as in ``find``, for everything together; but a plan takes a third of a run at least.
+        budget: as in ``find``, for everything together, and never more than four times as much; but each plan may take
+            120 steps.
         low: the lowest rate to try, > 0.
         high: the highest rate to try, > low.
         seed: of weights and data order, 0 <= seed < 2**32.
@@ -100,7 +101,7 @@ def find_plan(
         **axes: what else is said of every run, as in ``find``.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid.
 
     Example:
         >>> from stepsize.find import find_plan
@@ -112,6 +113,7 @@ def find_plan(
     began = time.perf_counter()
     if progress is not None and not callable(progress):
         raise TypeError(_check.message("progress", progress, "a function"))
+    check_task(task, ())
     settings, total = checked(task, seed, steps, engine, axes)
     low, high = check_range(low, high)
     own = {"schedule": getattr(task, "schedule", None)}  # said or not, it is one plan
@@ -129,7 +131,7 @@ def find_plan(
         entries.append(PlanEntry({axis: value for axis, value in plan.items() if axis not in settings}, finding))
         if progress is not None:
             progress(number, len(plans), str(entries[-1]))
-    race = _Heats(task, settings, seed, total, engine)
+    race = _Heats(task, settings, seed, total, engine, allowed.steps)
     ranked = race.run(entries)
     usable = [entry for entry in ranked if entry.finding.rate is not None]
     costs = [entry.finding.cost for entry in entries]
@@ -183,6 +185,7 @@ class _Heats:
     seed: int
     total: int
     engine: Engine
+    allowed: float = math.inf  # steps for all of them
     steps: int = 0
     forwards: int = 0
 
@@ -191,7 +194,8 @@ class _Heats:
         racing = [entry for entry in entries if entry.finding.rate is not None]
         out = [entry for entry in entries if entry.finding.rate is None]
         heats = max(1, math.ceil(math.log2(max(1, len(racing)))))
-        length = max(1, math.ceil(FINAL * self.total / 2 ** (heats - 1)))
+        length = FINAL * self.total / 2 ** (heats - 1)
+        length = max(1, math.ceil(min(length, self.allowed / (heats * max(1, len(racing))))))
         while len(racing) > 1:
             legs = [self.leg(entry, length) for entry in racing]
             results = {result.trial.key: result for result in self.engine(self.task, legs)}

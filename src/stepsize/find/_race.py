@@ -26,7 +26,8 @@ LATER = 4  # how many times as long a rung is repeated when nothing was learnt
 FORWARD = 1 / 3  # what a loss without its gradient costs, in steps
 PROBE = 0.25  # batches that a run is scored on, for each step of it
 NOISE = 0.03  # share of the best progress that the probe's standard error may be; more batches make it so
-OVER = 4.0  # times the budget that may be spent while nothing is learnt
+OVER = 4.0  # times the budget that is never exceeded, gradients and losses together,
+LEAST = 100.0  # but these steps may be taken at any rate: a first look costs half of them
 RUNS = 5  # that a rung and the one after it take, about
 WORTH = 1.5  # how many times as long runs must be to be tried again
 DRIFT = 0.2  # share of the drift between the last rungs that is believed to go on with each doubling
@@ -63,6 +64,7 @@ class Race:
     initial: tuple[float, ...] = ()
     forwards: int = 0
     needed: int = 0  # batches of the probe that noise asks for
+    pace: float = 0.0  # seconds that a step takes, where the budget is a time
     began: float = field(default_factory=time.perf_counter)
 
     def run(self) -> Finding:
@@ -82,13 +84,41 @@ class Race:
             # a flat start may only need more steps: the highest rates that hold are the ones to ask
             self.tell(rung, "nothing learnt yet: longer")
             holding = [each for each in sorted(rung.results) if each not in rung.hopeless][-2:]
-            rung = self.explore(self.rung(longer, rung.distance, later=True), holding or decades)
+            rates = self.affordable(holding or decades, longer)
+            if not rates:
+                break
+            rung = self.explore(self.rung(longer, rung.distance, later=True), rates)
         if not rung.learnt and not rung.certain:
             return self.nothing(
                 f"no signal: nothing was learnt at any rate from {self.low:g} to {self.high:g} in {rung.length} steps"
             )
         self.tell(rung, f"best near {10 ** self.inside(rung.vertex):.2g}")
         return self.conclude(self.closer(rung))
+
+    @property
+    def room(self) -> float:
+        """Steps that may still be taken, a loss without its gradient as a third of one."""
+        steps, least = max(OVER * self.budget.steps, LEAST) - self.spent, LEAST - self.spent
+        if not self.pace:
+            return steps
+        left = led(lambda: OVER * self.budget.seconds - (time.perf_counter() - self.began))
+        return max(min(steps, left / self.pace), least)
+
+    @property
+    def spent(self) -> float:
+        """Steps taken, a loss without its gradient as a third of one."""
+        return sum(len(result.losses) for result in self.results) + FORWARD * self.forwards
+
+    def affordable(self, exponents: list[float], length: int) -> list[float]:
+        """Those of some rates that there is room for, the highest first to be kept; what is done costs nothing."""
+        done = {(result.trial.settings["lr"], result.trial.steps) for result in self.results}
+        new = [each for each in exponents if (10.0**each, length) not in done]
+        dropped = max(0, len(new) - max(0, math.floor(self.room / self.price(length))))
+        return [each for each in exponents if each not in new[:dropped]]
+
+    def price(self, length: int) -> float:
+        """Steps that a run takes with its score."""
+        return length + FORWARD * self.probe(length)
 
     def closer(self, rung: Rung) -> list[Rung]:
         """The first rung in which something was learnt, and those after it: longer runs at rates closer together."""
@@ -104,6 +134,8 @@ class Race:
             middle = self.inside(rung.vertex, two * distance / 2) if length > rung.length else rung.best
             around = [middle + each * distance for each in ((-0.5, 0.5) if two else (-1, 0, 1))]
             rates = [each for each in around if self.allowed(each)] or [middle]
+            if self.affordable(rates, length) != rates:
+                break  # the answer is that of the rungs there are
             rung = self.explore(self.rung(length, distance, believed=True), rates, WALK * two)
             rungs.append(rung)
             self.tell(rung, f"best near {10 ** self.inside(rung.vertex):.2g}")
@@ -111,10 +143,12 @@ class Race:
 
     def longer(self, rung: Rung) -> int:
         """Steps of the next runs where nothing was learnt; those of the rung if that would cost too much."""
-        room = OVER * self.budget.steps - sum(len(result.losses) for result in self.results)
+        room = self.room
         length = min(self.total, LATER * rung.length, math.floor(room / RUNS))
-        if length < WORTH * rung.length:  # then a whole run, if there is room for one, or none
-            length = self.total if room >= self.total else rung.length
+        while length > rung.length and RUNS * self.price(length) > room:
+            length = min(length - 1, math.floor(length * room / (RUNS * self.price(length))))
+        if length < WORTH * rung.length:  # then a whole run, if there is room for one and nothing else to go by
+            length = self.total if room >= self.price(self.total) and not rung.certain else rung.length
         return length
 
     def length(self, share: float) -> int:
@@ -127,8 +161,8 @@ class Race:
             began = time.perf_counter()
             self.train([exponent], min(SHORTEST, self.total))
             # processes that train together go by the first one's clock
-            taken = led(lambda: (time.perf_counter() - began) / min(SHORTEST, self.total))
-            self.budget = Budget(max(1.0, self.budget.seconds / taken), self.budget.seconds)
+            self.pace = led(lambda: (time.perf_counter() - began) / min(SHORTEST, self.total))
+            self.budget = Budget(max(1.0, self.budget.seconds / self.pace), self.budget.seconds)
 
     def rung(self, length: int, distance: float, *, believed: bool = False, later: bool = False) -> Rung:
         """A rung with nothing tried."""
@@ -171,6 +205,7 @@ class Race:
             else:
                 todo = [highest + rung.distance] * (highest not in rung.hopeless)
             todo = [each for each in todo if self.allowed(each) and rung.near(each) not in rung.results]
+            todo = self.affordable(todo, rung.length)
         self.needed = rung.batches(NOISE) if rung.learnt else self.total
         return rung
 
@@ -270,5 +305,4 @@ class Race:
     def cost(self) -> Cost:
         """What it took so far."""
         steps = sum(len(result.losses) for result in self.results)
-        runs = (steps + FORWARD * self.forwards) / self.total
-        return Cost(steps, self.forwards, runs, time.perf_counter() - self.began)
+        return Cost(steps, self.forwards, self.spent / self.total, time.perf_counter() - self.began)

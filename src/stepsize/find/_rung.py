@@ -78,14 +78,24 @@ class Rung:
         """
         if self.believed:
             return self.gained > 0.0
-        return self.gained > LEARNT * (LATER if self.later and self.certain else 1.0) * abs(self.start)
+        enough = LEARNT * (LATER if self.later and self.certain else 1.0) * self.scale
+        # below zero the initial loss measures nothing, and what was gained must be no accident
+        return self.gained > enough and (self.score(self.best) >= 0.0 or self.certain)
+
+    @property
+    def scale(self) -> float:
+        """What changes of the loss are measured by: its initial size, but at least its spread over the batches.
+
+        A loss that may be negative, such as a log-likelihood, may begin near zero.
+        """
+        return max(abs(self.start), spread(self.initial, [0.0] * len(self.initial)))
 
     @property
     def certain(self) -> bool:
         """Whether the best rate learnt anything that is no accident of the probe's batches."""
         probed = self.results[self.best].probed
         error = spread(self.initial, probed) / math.sqrt(max(1, len(probed)))
-        return self.gained > CERTAIN * error and self.gained > 1e-4 * abs(self.start)
+        return self.gained > CERTAIN * error and self.gained > 1e-4 * self.scale
 
     def batches(self, share: float) -> int:
         """How many batches tell the best two rates apart to within a share of the progress, one standard error."""
@@ -125,7 +135,7 @@ class Rung:
     @property
     def hopeless(self) -> list[float]:
         """Exponents that ended above where they began."""
-        return [each for each in self.results if not self.score(each) <= self.start + LEARNT * abs(self.start)]
+        return [each for each in self.results if not self.score(each) <= self.start + LEARNT * self.scale]
 
     def broken(self) -> list[float]:
         """Exponents above the best that lost half of its progress."""

@@ -9,6 +9,7 @@ from torch.utils.hooks import RemovableHandle
 
 from stepsize import _check
 from stepsize.optim import read_value, write_value
+from stepsize.state import optimizers_in
 
 
 class Loan:
@@ -19,21 +20,33 @@ class Loan:
     """
 
     def __init__(self, optimizers: Sequence[Optimizer]) -> None:
+        self._outer = len(optimizers)
+        inside = [each for each in optimizers_in(list(optimizers)) if all(each is not given for given in optimizers)]
+        rated = [each for each in inside if all(group.get("lr") is not None for group in each.param_groups)]
+        self._optimizers = [*optimizers, *rated]
         rates = [
             [_check.number("lr of a parameter group", read_value(group), least=0) for group in optimizer.param_groups]
-            for optimizer in optimizers
+            for optimizer in self._optimizers
         ]
-        largest = max(max(each) for each in rates)
+        largest = max((rate for each in rates[: self._outer] for rate in each), default=0.0)
         if not largest > 0:
             raise ValueError("lr of every parameter group is 0, and the test keeps the groups' ratios; set one above 0")
-        self._optimizers = optimizers
         self._ratios = [[rate / largest for rate in each] for each in rates]
         self._handles: list[RemovableHandle] = []
         self.steps = 0
 
     def count(self) -> None:
-        """Count the steps of all optimizers from now on, those without effect left out, until ``uncount``."""
-        self._handles = [each.register_step_post_hook(self._count) for each in self._optimizers]
+        """Count the steps of all optimizers from now on, those without effect left out, until ``uncount``.
+
+        Not every wrapper runs hooks, but what is inside it does.
+        """
+        hooked = [each for each in self._optimizers if hasattr(each, "_optimizer_step_post_hooks")]
+        self._handles = [each.register_step_post_hook(self._count) for each in hooked]
+
+    @property
+    def counts(self) -> bool:
+        """Whether steps are counted."""
+        return bool(self._handles)
 
     def uncount(self) -> None:
         """Count no longer."""
@@ -52,7 +65,7 @@ class Loan:
 
     def check(self, rate: float) -> None:
         """Raise RuntimeError where a group has another rate than the one lent."""
-        for group, ratio in self._pairs():
+        for group, ratio in self._pairs(self._outer):  # those inside may follow at their next step
             lent, found = rate * ratio, read_value(group)
             if not math.isclose(lent, found, rel_tol=1e-5):
                 raise RuntimeError(
@@ -60,7 +73,7 @@ class Loan:
                     "Control or a scheduler; step the optimizer itself in the test's loop"
                 )
 
-    def _pairs(self) -> Iterator[tuple[dict[str, Any], float]]:
-        for optimizer, ratios in zip(self._optimizers, self._ratios, strict=True):
+    def _pairs(self, first: int | None = None) -> Iterator[tuple[dict[str, Any], float]]:
+        for optimizer, ratios in list(zip(self._optimizers, self._ratios, strict=True))[:first]:
             # a group that the loop adds meanwhile keeps its own rate, and is taken out again at the end
             yield from zip(optimizer.param_groups, ratios, strict=False)

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from stepsize import _check
 from stepsize.probe._fixed_probe import Probe
 from stepsize.probe._under_way import RangeTest
-from stepsize.state._loader import has_state, is_loader
+from stepsize.state import can_capture, has_state, is_loader, is_optimizer
 
 
 def range_test(
@@ -28,9 +28,9 @@ def range_test(
 ) -> RangeTest:
     """Train a few steps at rising rates in your own loop, and read a learning rate off the curve.
 
-    Everything handed over is put back at the end, also after an exception, to the bit: weights, gradients, buffers,
-    modes, optimizer state and groups, the global random generators. An open data iterator, worker processes or a stream
-    cannot be put back; make a fresh iterator for training.
+    Everything handed over is put back at the end, also after an exception, bit for bit: weights, gradients, buffers,
+    modes, optimizers with all that they hold, the global random generators. An open data iterator, worker processes or
+    a stream cannot be put back; make a fresh iterator for training. ``result.unrestored`` names those that were found.
 
     With several processes (``torch.distributed``) every rank runs the loop: losses are averaged over the ranks, and all
     go on or stop as one.
@@ -43,8 +43,8 @@ def range_test(
             fresh iterator gives what it would have given.
         scaler: the ``torch.amp.GradScaler`` of the loop. A rate whose step it left out, as it does while it looks for
             its scale, is lent again; ``result.skipped`` counts them.
-        also: further modules, optimizers that keep their rates, ``torch.Generator`` objects, loaders or objects with a
-            state dict that the loop changes.
+        also: further modules, optimizers that keep their rates, random generators, loaders or objects with a state
+            dict, such as schedulers, that the loop changes.
         low: the first rate, > 0.
         high: the last rate, > low.
         steps: how many rates, evenly spaced on a log axis, >= 2. The test ends before when the loss breaks.
@@ -53,7 +53,7 @@ def range_test(
             each time, and suggests the rate by ``probe_minimum_third``; ``test.record(loss)`` may then be left out.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid.
 
     Example:
         >>> import torch
@@ -105,7 +105,7 @@ def range_test(
 
 def _optimizers(value: Any) -> list[Optimizer]:
     listed = list(value) if isinstance(value, list | tuple) else [value]
-    if not listed or not all(isinstance(each, Optimizer) for each in listed):
+    if not listed or not all(map(is_optimizer, listed)):
         raise TypeError(_check.message("optimizer", value, "a torch.optim.Optimizer or a list of them"))
     if len({id(each) for each in listed}) < len(listed):
         raise ValueError(_check.message("optimizer", value, "a list in which each is there once"))
@@ -127,7 +127,7 @@ def _also(value: Any) -> list[Any]:
         raise TypeError(_check.message("also", value, "a list of what the loop changes besides"))
     things = list(value)
     for thing in things:
-        if not (has_state(thing) or is_loader(thing) or isinstance(thing, torch.Generator)):
+        if not can_capture(thing):
             rule = "a list of modules, optimizers, generators, loaders or stateful objects"
             raise TypeError(_check.message("also", thing, rule))
     return things

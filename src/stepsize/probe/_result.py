@@ -17,6 +17,7 @@ class RangeResult:
         stopped: why the test ended.
         probed: the probe's loss after each rate's step, the mean over the processes; empty without a probe.
         skipped: steps that the gradient scaler left out; their rates were lent again.
+        unrestored: names of what could not be put back, such as a stream's position; empty where all is as before.
     """
 
     rates: tuple[float, ...]
@@ -24,6 +25,7 @@ class RangeResult:
     stopped: str
     probed: tuple[float, ...] = ()
     skipped: int = 0
+    unrestored: tuple[str, ...] = ()
 
     @property
     def curve(self) -> tuple[float, ...]:

@@ -1,6 +1,8 @@
 """A range test under way: lends a rate, takes what was measured at it, decides whether to go on."""
 
+import itertools
 import math
+import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from types import TracebackType
@@ -16,10 +18,10 @@ from stepsize.probe._fixed_probe import FixedProbe, Probe
 from stepsize.probe._loan import Loan
 from stepsize.probe._ranks import Outcome, Verdict, agreed
 from stepsize.probe._result import RangeResult
-from stepsize.state import capture, lent
-from stepsize.state._lent import is_optimizer
+from stepsize.state import capture, is_optimizer, lent
 
 BREAKS = 3.0  # how far above the best loss, in units of the first, a run counts as broken
+NOISE = 5.0  # median differences of neighbouring losses in such a unit, at least
 PATIENCE = 20  # steps left out in a row at one rate; a scale of 2**16 has found its place long before
 
 
@@ -60,7 +62,7 @@ class RangeTest:
         if self._scaled:
             self._loan.count()
         self._marks = ExitStack()
-        self._marks.enter_context(lent(thing for thing in self._things if is_optimizer(thing)))
+        self._marks.enter_context(lent(filter(is_optimizer, self._things)))
         self._inside = True
         return self
 
@@ -95,7 +97,9 @@ class RangeTest:
                 self._recorded, before = None, self._loan.steps
                 self._loan.lend(rate)
                 yield rate
-                outcome = agreed(self._outcome(self._scaled and self._loan.steps == before), self._device)
+                outcome = agreed(
+                    self._outcome(self._scaled and self._loan.counts and self._loan.steps == before), self._device
+                )
                 self._recorded = None
                 if outcome.verdict is not Verdict.SKIPPED or not _finite(outcome):
                     break
@@ -144,7 +148,8 @@ class RangeTest:
             raise RuntimeError("the result is there after the with block")
         losses, probed = tuple(self._losses), tuple(self._probed)
         count = min(len(curve) for curve in (losses, probed) if curve) if losses or probed else 0
-        return RangeResult(tuple(self._lent[:count]), losses[:count], self._stopped, probed[:count], self._skipped)
+        lent, unrestored = tuple(self._lent[:count]), self._captured.unrestored
+        return RangeResult(lent, losses[:count], self._stopped, probed[:count], self._skipped, unrestored)
 
     def _outcome(self, skipped: bool) -> Outcome:
         """What this process has seen at the rate last lent."""
@@ -167,12 +172,23 @@ class RangeTest:
         for name, losses in (("loss", self._losses), ("probe's loss", self._probed)):
             if not losses:
                 continue
-            loss, first, best = losses[-1], losses[0], min(losses)
-            if not math.isfinite(loss):
-                return f"the {name} became {loss} at the rate {self._lent[-1]:.3g}"
-            if loss - best > BREAKS * max(abs(first), first - best):
-                return f"the {name} blew up to {loss:.3g} at the rate {self._lent[-1]:.3g}"
+            if not math.isfinite(losses[-1]):
+                return f"the {name} became {losses[-1]} at the rate {self._lent[-1]:.3g}"
+            if _blew_up(losses):
+                return f"the {name} blew up to {losses[-1]:.3g} at the rate {self._lent[-1]:.3g}"
         return ""
+
+
+def _blew_up(losses: Sequence[float]) -> bool:
+    """Whether the last loss is far above the best: by the size of the first, the progress, and the noise before it.
+
+    A loss that may be negative can begin near zero, where its size alone says nothing.
+    """
+    first, best, before = losses[0], min(losses), losses[:-1]
+    if len(before) < 2:
+        return False
+    noise = statistics.median(abs(one - other) for one, other in itertools.pairwise(before))
+    return losses[-1] - best > BREAKS * max(abs(first), first - best, NOISE * noise)
 
 
 def _finite(outcome: Outcome) -> bool:

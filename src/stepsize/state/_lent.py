@@ -12,7 +12,17 @@ _DATA = {"state", "param_groups", "defaults"}  # of an optimizer, in which there
 
 
 def is_optimizer(thing: Any) -> bool:
-    """Whether a thing is a torch optimizer or looks like one: parameter groups, state and steps."""
+    """Whether a thing is a torch optimizer or looks like one, with parameter groups, state and ``step``.
+
+    Args:
+        thing: anything.
+
+    Example:
+        >>> import torch
+        >>> from stepsize.state import is_optimizer
+        >>> is_optimizer(torch.optim.SGD([torch.ones(1)])), is_optimizer(torch.optim.SGD)
+        (True, False)
+    """
     if isinstance(thing, Optimizer):
         return True
     looks = isinstance(getattr(thing, "param_groups", None), list) and hasattr(thing, "state")

@@ -1,21 +1,44 @@
-"""Where a data loader keeps how far it got."""
+"""Where a data loader keeps how far it got, and objects that are saved and loaded by a state dict."""
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from torch.utils.data import IterableDataset
 
+Undo = Callable[[], object]
 PARTS = ("sampler", "batch_sampler", "dataset")
 
 
 def is_loader(thing: Any) -> bool:
-    """Whether a thing gives batches and has a generator, a sampler or a batch sampler."""
+    """Whether a thing gives batches and has a generator, a sampler or a batch sampler.
+
+    Args:
+        thing: anything.
+
+    Example:
+        >>> from torch.utils.data import DataLoader
+        >>> from stepsize.state import is_loader
+        >>> is_loader(DataLoader([1, 2])), is_loader([1, 2])
+        (True, False)
+    """
     parted = any(hasattr(thing, name) for name in ("generator", "sampler", "batch_sampler"))
     return parted and hasattr(thing, "__iter__")
 
 
 def has_state(thing: Any) -> bool:
-    """Whether a thing can be saved and loaded by a state dict."""
+    """Whether a thing can be saved and loaded by a state dict.
+
+    Args:
+        thing: anything.
+
+    Example:
+        >>> import torch
+        >>> from stepsize.state import has_state
+        >>> has_state(torch.nn.Linear(1, 1)), has_state(3)
+        (True, False)
+    """
     return callable(getattr(thing, "state_dict", None)) and callable(getattr(thing, "load_state_dict", None))
 
 
@@ -34,3 +57,29 @@ def own_generator(part: Any) -> torch.Generator | None:
     """A part's generator; None where it draws from the global one."""
     generator = getattr(part, "generator", None)
     return generator if isinstance(generator, torch.Generator) else None
+
+
+def by_state_dict(thing: Any) -> Undo:
+    """What puts an object back by its own state dict."""
+    kept = copy.deepcopy(thing.state_dict())
+    # load_state_dict may keep what it is given, so each restore gets a copy of its own
+    return lambda: thing.load_state_dict(copy.deepcopy(kept))
+
+
+def loader_part_undos(part: Any) -> Iterator[Undo]:
+    """What puts a loader, or one of its samplers or data sets, back."""
+    if has_state(part):
+        yield by_state_dict(part)
+    # the epoch is a DistributedSampler's; the iterator is there when workers persist, and part of a state dict
+    names = ("epoch",) if has_state(part) else ("epoch", "_iterator")
+    items = {name: vars(part)[name] for name in names if name in getattr(part, "__dict__", {})}
+    if items:
+        yield lambda: vars(part).update(items)
+
+
+def streams(loader: Any) -> list[str]:
+    """Names of a loader's data sets whose position nothing puts back."""
+    if has_state(loader):
+        return []
+    found = [part for part in loader_parts(loader) if isinstance(part, IterableDataset) and not has_state(part)]
+    return [f"the position of {type(part).__name__}, a stream without a state dict" for part in found]
