@@ -64,7 +64,7 @@ def from_torch(scheduler: Any) -> Plan | list[Schedule]:
         >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
         >>> print(from_torch(torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=3)))
         lr: constant()
-        feedback: plateau(of="metric", patience=3)
+        feedback: plateau(of="metric", patience=3, threshold_mode="torch")
 
     Source: the formulas of ``torch/optim/lr_scheduler.py``.
     """
@@ -92,7 +92,10 @@ def _plateau(scheduler: torch_schedulers.ReduceLROnPlateau) -> Plan:
             "build Control with plateau(...) before the first step"
         )
     names = ("mode", "factor", "patience", "threshold", "threshold_mode", "cooldown")
-    feedback = plateau(of="metric", **{name: getattr(scheduler, name) for name in names})
+    said = {name: getattr(scheduler, name) for name in names}
+    if said["threshold_mode"] == "rel":
+        said["threshold_mode"] = "torch"  # ours differs from it below zero
+    feedback = plateau(of="metric", **said)
     return Plan(feedback=feedback, floor=scheduler.min_lrs if any(scheduler.min_lrs) else None)
 
 

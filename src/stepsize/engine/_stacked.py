@@ -164,7 +164,12 @@ def clipped(gradients: Sequence[Tensor], thresholds: Tensor) -> list[Tensor]:
         thresholds: shape (members,), infinite for no clipping.
     """
     count = len(thresholds)
-    norms = [torch.linalg.vector_norm(gradient.reshape(count, -1), dim=1) for gradient in gradients]
+    halves = (torch.float16, torch.bfloat16)  # whose own norms overflow
+    kinds = [torch.float32 if gradient.dtype in halves else gradient.dtype for gradient in gradients]
+    norms = [
+        torch.linalg.vector_norm(gradient.reshape(count, -1), dim=1, dtype=kind)
+        for gradient, kind in zip(gradients, kinds, strict=True)
+    ]
     norm = torch.linalg.vector_norm(torch.stack(norms), dim=0)
     factor = torch.clamp(thresholds / (norm + 1e-6), max=1.0)
     factor = torch.where(torch.isinf(thresholds), torch.ones_like(factor), factor)

@@ -26,6 +26,7 @@ from stepsize.optim._named import check_choice as check_choice
 from stepsize.optim._named import kinds as kinds
 from stepsize.optim._named import optimizer as optimizer
 from stepsize.optim._named import read_choice as read_choice
+from stepsize.optim._norms import total_norm as total_norm
 from stepsize.optim._split import split_matrices as split_matrices
 from stepsize.optim._stages import Stages as Stages
 
@@ -56,6 +57,7 @@ __all__ = [
     "read_choice",
     "read_value",
     "split_matrices",
+    "total_norm",
     "value_clipping",
     "write_value",
 ]
