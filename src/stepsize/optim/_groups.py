@@ -1,5 +1,6 @@
 """An optimizer's parameter groups: their names, their parameters, reading and writing their hyperparameters."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, MutableMapping
 from numbers import Real
 from typing import Any
@@ -44,7 +45,8 @@ def group_names(optimizer: Optimizer) -> list[str]:
     """
     names = [str(group.get("name", f"group{index}")) for index, group in enumerate(optimizer.param_groups)]
     # a name that stands twice gets its place behind it, so that no group hides another
-    return [name if names.count(name) == 1 else f"{name}#{index}" for index, name in enumerate(names)]
+    count = Counter(names)
+    return [name if count[name] == 1 else f"{name}#{index}" for index, name in enumerate(names)]
 
 
 def pair_index(group: Mapping[str, Any], hyperparameter: str) -> int | None:
