@@ -1,6 +1,5 @@
 """One update of one or several optimizers: with or without a closure, a gradient scaler, clipping."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -9,7 +8,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from stepsize import _check
-from stepsize.optim import Clipped, gradient_norm, group_names
+from stepsize.optim import Clipped, gradient_norm, group_names, needs_closure
 
 Closure = Callable[[], Any]
 Clip = Callable[[list[Tensor], Tensor], Clipped]
@@ -44,10 +43,10 @@ class Updater:
         self.optimizers = list(optimizers.values())
         self.scaler = scaler
         self.nonfinite = nonfinite
-        self.needs_closure = any(_needs_closure(optimizer) for optimizer in self.optimizers)
+        self.needs_closure = any(needs_closure(optimizer) for optimizer in self.optimizers)
         self.is_plain = scaler is None and nonfinite is None and not self.needs_closure
         if self.needs_closure and (len(self.optimizers) > 1 or scaler is not None):
-            name = next(type(each).__name__ for each in self.optimizers if _needs_closure(each))
+            name = next(type(each).__name__ for each in self.optimizers if needs_closure(each))
             rule = "alone and without a scaler, since it steps with a closure"
             raise ValueError(_check.message("optimizer", name, rule))
         if nonfinite not in (None, *NONFINITE):
@@ -142,11 +141,6 @@ class Updater:
 def _was_finite(optimizer: Optimizer) -> bool | Tensor:
     found = getattr(optimizer, "found_inf", None)
     return True if found is None else found == 0
-
-
-def _needs_closure(optimizer: Optimizer) -> bool:
-    parameter = inspect.signature(optimizer.step).parameters.get("closure")
-    return parameter is not None and parameter.default is inspect.Parameter.empty
 
 
 def _not_finite(optimizers: list[Optimizer], norm: Tensor) -> str:

@@ -15,6 +15,8 @@ from stepsize.optim._clippers import as_clip as as_clip
 from stepsize.optim._clippers import norm_clipping as norm_clipping
 from stepsize.optim._clippers import value_clipping as value_clipping
 from stepsize.optim._groups import group_names as group_names
+from stepsize.optim._groups import has_value as has_value
+from stepsize.optim._groups import needs_closure as needs_closure
 from stepsize.optim._groups import pair_index as pair_index
 from stepsize.optim._groups import parameters as parameters
 from stepsize.optim._groups import read_value as read_value
@@ -47,8 +49,10 @@ __all__ = [
     "gradient_norm",
     "group_names",
     "groups",
+    "has_value",
     "kinds",
     "layerwise",
+    "needs_closure",
     "no_decay",
     "norm_clipping",
     "optimizer",
