@@ -16,6 +16,7 @@ from torch.func import functional_call, grad_and_value, vmap
 from stepsize.engine._compiled import Compiled
 from stepsize.engine._members import Batch
 from stepsize.engine._updates import copied, one_state, stacked_state, update, wide
+from stepsize.task._given import measured
 from stepsize.task._run import SupervisedRun
 
 
@@ -31,7 +32,7 @@ class Loss(nn.Module):
         self.model, self.task = run.model, run.task
 
     def forward(self, batch: Any) -> Tensor:
-        loss = self.task.loss(self.model, batch).reshape(())
+        loss = measured(self.task, self.model, batch)
         return loss if self.task.accumulate == 1 else loss / self.task.accumulate
 
 
