@@ -24,7 +24,6 @@ from stepsize.task import (
     Trial,
     axes_of,
     leads,
-    plan_of,
     together,
     train,
 )
@@ -119,7 +118,7 @@ class Job:
     def _plan(self) -> Plan:
         """The plan of the whole run."""
         if isinstance(self.task, Task):
-            return plan_of(self.task, Trial(self.task.name, self._axes(), self.seed, self.steps))
+            return self.task.plan_for(Trial(self.task.name, self._axes(), self.seed, self.steps))
         return Plan(self.schedule or getattr(self.task, "schedule", None))
 
     def _said(self) -> dict[str, Any]:

@@ -88,6 +88,10 @@ class Plan:
         if isinstance(low, constant) and isinstance(high, constant) and low.value > high.value:
             raise ValueError(_check.message("cap", high.value, f"at least the floor, {low.value:g}"))
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles carry: the plan itself, without the view of it that is kept for speed."""
+        return {name: value for name, value in vars(self).items() if name != "courses"}
+
     @cached_property
     def courses(self) -> Mapping[str, Course]:
         """What is driven, by hyperparameter."""

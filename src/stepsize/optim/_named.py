@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache, partial
+from numbers import Real
 from typing import Any
 
 import torch
@@ -142,6 +143,9 @@ def _maker(name: str) -> Callable[..., Choice]:
     known = _arguments(kinds()[name]())
 
     def choose(**options: Any) -> Choice:
+        for key, value in options.items():
+            if isinstance(value, str) and isinstance(known[key].default, Real):
+                raise TypeError(_check.message(f"{key} of the optimizer {name!r}", value, "a number"))
         return Choice(name, {key: _as_given(value, known[key].default) for key, value in options.items()})
 
     named = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in known.values()]

@@ -23,7 +23,6 @@ from stepsize.task._registry import TaskFileError as TaskFileError
 from stepsize.task._registry import known_tasks as known_tasks
 from stepsize.task._registry import task_named as task_named
 from stepsize.task._settings import axes_of as axes_of
-from stepsize.task._settings import plan_of as plan_of
 from stepsize.task._settings import squeezed as squeezed
 from stepsize.task._supervised import Task as Task
 from stepsize.task._train import Trained as Trained
@@ -51,7 +50,6 @@ __all__ = [
     "leads",
     "led",
     "packed",
-    "plan_of",
     "ranks",
     "save_state",
     "squeezed",

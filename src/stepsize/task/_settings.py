@@ -40,13 +40,6 @@ def plan_of(task: "Task", trial: Trial) -> Plan:
         task: the trial's.
         trial: its settings may have ``schedule``, ``warmup`` and ``clip``, and numbers for ``momentum`` and
             ``weight_decay``, which then stay as they are.
-
-    Example:
-        >>> from stepsize import Trial
-        >>> from stepsize.task import plan_of, task_named
-        >>> print(plan_of(task_named("digits"), Trial("digits", {"lr": 0.1, "warmup": 5, "clip": 1}, steps=40)))
-        lr: warmup(5) >> cosine()
-        clip: 1.0
     """
     said = trial.settings
     plan = task.recipe.changed(lambda _, schedule: schedule.stretch(trial.steps / task.steps))

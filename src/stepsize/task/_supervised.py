@@ -15,6 +15,7 @@ from stepsize.task._contract import AXES, Run, Trial
 from stepsize.task._given import check_batches, check_functions
 from stepsize.task._pause import check_pause, pause_of
 from stepsize.task._run import SupervisedRun, check_device
+from stepsize.task._settings import plan_of
 
 SCHEDULE = "warmup(5%) >> cosine()"  # of a task that says nothing
 Optimizers = Optimizer | Sequence[Optimizer] | Mapping[str, Optimizer]
@@ -155,6 +156,22 @@ class Task:
     def recipe(self) -> Plan:
         """The plan of a whole run, unless a trial says otherwise."""
         return self.plan if isinstance(self.plan, Plan) else Plan(self.schedule, clip=self.clip, feedback=self.feedback)
+
+    def plan_for(self, trial: Trial) -> Plan:
+        """The plan of a trial: the task's squeezed into the trial's steps, but for what the trial says itself.
+
+        Args:
+            trial: its settings may have ``schedule``, ``warmup`` and ``clip``, and numbers for ``momentum`` and
+                ``weight_decay``, which then stay as they are.
+
+        Example:
+            >>> from stepsize import Trial
+            >>> from stepsize.task import task_named
+            >>> print(task_named("digits").plan_for(Trial("digits", {"lr": 0.1, "warmup": 5, "clip": 1}, steps=40)))
+            lr: warmup(5) >> cosine()
+            clip: 1.0
+        """
+        return plan_of(self, trial)
 
     def start(self, trial: Trial, watch: Iterable[Observer] = ()) -> Run:
         """A run at its first step.
