@@ -111,10 +111,19 @@ def test_multiples_of_the_rate_are_taken(optimizer):
         (lambda p, lr: without_rate(sgd(p, lr), None), "has no learning rate in its groups"),
     ],
 )
-def test_what_is_no_optimizer_of_the_model_is_refused_in_one_line(optimizer, said):
-    with pytest.raises((TypeError, ValueError), match=said) as caught:
-        train(task(optimizer=optimizer), lr=0.02)
-    assert "\n" not in str(caught.value)
+def test_what_is_no_optimizer_of_the_model_is_refused_in_one_line_before_anything_is_trained(optimizer, said):
+    trained = []
+    own = task(optimizer=optimizer, score=lambda model: trained.append(model) or 1.0)
+    trial = Trial("sine", {"lr": 0.02}, steps=3)
+    for call in (
+        lambda: train(own, lr=0.02),
+        lambda: list(serial(own, [trial])),
+        lambda: list(Batched()(own, [trial])),
+    ):
+        with pytest.raises((TypeError, ValueError), match=said) as caught:
+            call()
+        assert len(str(caught.value).splitlines()) == 1
+    assert not trained
 
 
 def without_rate(optimizer, *value):
