@@ -249,3 +249,22 @@ def test_without_the_extra_the_command_says_what_to_install(tmp_path):
     done = subprocess.run([sys.executable, "-m", "stepsize", "tasks"], capture_output=True, text=True, env=environment)
     assert done.returncode == 2
     assert done.stderr == "stepsize: the command stepsize needs typer, which is not here; pip install 'stepsize[cli]'\n"
+
+
+def test_warm_up_momentum_and_decay_are_said_kept_and_gone_on_with(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = {"warmup": 5.0, "momentum": 0.5, "weight_decay": 0.01}
+    words = ["--warmup", "5", "--momentum", "0.5", "--weight-decay", "0.01", "--steps", "20"]
+    assert run(["train", "digits", "--lr", "0.1", *words, "--out", "a"]) == 0
+    facts = json.loads(Path("a/run.json").read_text())
+    assert facts["plan"] == "lr: warmup(5) >> cosine()"
+    assert {name: facts["said"][name] for name in said} == said
+    trial = Trial("digits", {"lr": 0.1, **said}, 0, 20)
+    assert facts["trial"] == trial.key
+    assert run(["train", "--resume", "a"]) == 0
+    assert run(["tune", "digits", *words, "--budget", "60", "--out", "b"]) == 0
+    facts = json.loads(Path("b/run.json").read_text())
+    assert {name: facts["said"][name] for name in said} == said
+    raced = [json.loads(line) for line in Path("b/trials.jsonl").read_text().splitlines()]
+    assert all(each["momentum"] == 0.5 and each["warmup"] == each["steps"] / 4 for each in raced)
+    capsys.readouterr()

@@ -370,10 +370,6 @@ def asks(model, batch):
         ({"optimizer": lambda parameters, lr: optimizer("lars", [p for p in parameters if p.ndim > 1], lr)}, "LARS"),
         ({"optimizer": lambda parameters, lr: optimizer("lamb", [p for p in parameters if p.ndim > 1], lr)}, "LAMB"),
         ({"optimizer": lambda parameters, lr: optimizer("muon", [p for p in parameters if p.ndim > 1], lr)}, "Muon"),
-        (
-            {"optimizer": lambda parameters, lr: torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=lr)},
-            "parameters that are not the model's",
-        ),
         ({"model": lambda: nn.Sequential(nn.BatchNorm1d(6, momentum=None), mlp()).double()}, "stacked weights"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -215,6 +215,60 @@ def test_the_noisy_plateau_waits_for_a_fall_and_cuts_when_it_has_ended():
         assert seen[-1] == 0.5  # no new fall, no new cut
 
 
+@pytest.mark.parametrize("patience", [20, 40, 100, 200])
+def test_one_spike_in_a_steady_fall_or_at_its_beginning_is_no_plateau(patience):
+    controller, cut = noisy_plateau(patience=patience), factors
+    line = [1 - step / 2_000 for step in range(600)]
+    for at in [0, 1, 2, *range(3, 600, 37), 599]:
+        spiky = [value + 5 * (step == at) for step, value in enumerate(line)]
+        assert set(cut(controller, spiky)) == {1.0}, at
+    draw = random.Random(0)
+    level = [1 + draw.gauss(0, 0.02) for _ in range(600)]
+    assert set(cut(noisy_plateau(patience=200), [level[0] + 5, *level[1:]])) == {1.0}
+
+
+def test_the_noisy_plateau_ends_at_a_rate_that_still_trains():
+    falls = [1000 * 0.5**fall + 0.01 * random.Random(step).random() for fall in range(16) for step in range(200)]
+    assert factors(noisy_plateau(patience=40), falls)[-1] == 1e-4
+    assert factors(noisy_plateau(patience=40, least=0.0), falls)[-1] < 1e-6
+
+
+def below_zero(mode):
+    """A measure that improves and then stays, once above and once below zero."""
+    sign = 1 if mode == "min" else -1
+    return [[sign * (offset + max(0.0, 5 - step)) for step in range(40)] for offset in (3.0, 0.0, -100.0, -3.0)]
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("make", [plateau, greedy])
+def test_a_plateau_is_cut_alike_above_zero_at_it_and_below(make, mode):
+    controller = make(mode=mode, threshold=1e-4, threshold_mode="rel", factor=0.5, patience=3)
+    draw = random.Random(1)
+    for values in below_zero(mode):
+        jitter = [value * (1 + 1e-6 * draw.random()) for value in values]  # far below the threshold
+        assert factors(controller, values)[-1] < 1 / 16
+        assert factors(controller, jitter)[-1] < 1 / 16
+        falling = [value - step if mode == "min" else value + step for step, value in enumerate(values)]
+        assert min(factors(controller, falling)) >= 1
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.floats(-1e3, 1e3), st.floats(0, 0.9), st.sampled_from(["min", "max"]))
+def test_a_relative_threshold_is_a_share_of_the_size_on_either_side_of_zero(best, threshold, mode):
+    controller = plateau(mode=mode, threshold=threshold, patience=0, factor=0.5)
+    sign, share = (-1 if mode == "min" else 1), threshold * abs(best)
+    for value, better in ((best + sign * (1.01 * share + 1e-6), True), (best + sign * (0.99 * share - 1e-6), False)):
+        assert factors(controller, [best, value])[-1] == (1.0 if better else 0.5)
+
+
+def test_torchs_own_threshold_is_there_by_name_and_never_cuts_below_zero():
+    values = [-100.0] * 30
+    assert factors(plateau(patience=3, threshold_mode="torch"), values)[-1] == 1.0
+    assert factors(plateau(patience=3), values)[-1] < 1e-3
+    theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(sgd())
+    assert from_torch(theirs).feedback == plateau(of="metric", threshold_mode="torch")
+
+
 def test_values_that_are_not_finite_do_not_disturb_the_noisy_plateau():
     values = falling(600, noise=0.05)
     spoilt = [each for value in values for each in (value, math.nan, math.inf)]

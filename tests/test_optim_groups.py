@@ -2,13 +2,15 @@
 
 import copy
 import itertools
+import re
+import sys
 
 import pytest
 import torch
 from torch import nn
 
 from stepsize import Control, linear
-from stepsize.optim import LAMB, LARS, Stages, combine, groups, layerwise, no_decay
+from stepsize.optim import LAMB, LARS, Stages, combine, group_names, groups, layerwise, no_decay, split_matrices
 
 
 class Block(nn.Module):
@@ -242,3 +244,79 @@ def test_what_is_frozen_stays_and_goes_on_where_it_was(rule):
         model(torch.randn(8, 3)).square().mean().backward()
         control.step()
         assert torch.equal(before, model[0].weight) == (step in (2, 3))
+
+
+def tied(bias):
+    model = nn.Module()
+    model.emb, model.head = nn.Embedding(10, 4), nn.Linear(4, 10, bias=bias)
+    model.head.weight = model.emb.weight
+    return model
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_pattern_of_a_tied_weight_says_whose_it_is(bias):
+    same = "head.weight is the same tensor as emb.weight; "
+    for pattern, instead in {"head": "emb", "he*": "emb", "head.weight": "emb.weight", "head.*": "emb.weight"}.items():
+        with pytest.raises(
+            ValueError, match=f"^rates has '{re.escape(pattern)}', and {same}give the rate to {instead}$"
+        ):
+            groups(tied(bias), {pattern: 0.1, "*": 0.2})
+    for call in (
+        lambda: no_decay(tied(bias), also=["head"]),
+        lambda: split_matrices(tied(bias), others="head"),
+        lambda: Stages(tied(bias), {0: "head"}),
+    ):
+        with pytest.raises(ValueError, match=f"has 'head', and {same}name emb$"):
+            call()
+    only = {"emb": 0.1, "*": 0.2} if bias else {"emb": 0.1}
+    assert groups(tied(bias), only)[0]["params"][0][0] == "emb.weight"
+    assert len(groups(tied(bias), {"*weight": 0.1, "*": 0.2} if bias else {"*weight": 0.1})) == 1 + bias
+    if bias:  # the shared weight has a rate by its first name, and the rest of the head one of its own
+        found = groups(tied(bias), {"emb": 0.1, "head": 0.2})
+        assert [[name for name, _ in group["params"]] for group in found] == [["emb.weight"], ["head.bias"]]
+
+
+def operations(call):
+    """How many Python calls something takes: unlike its time, that is the same on every machine."""
+    count = 0
+
+    def counting(*_):
+        nonlocal count
+        count += 1
+
+    sys.setprofile(counting)
+    try:
+        call()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+MANY = {
+    "groups": lambda model, names: groups(model, dict.fromkeys(names, 0.1)),
+    "layerwise": lambda model, names: layerwise(model, 0.1),
+    "layers": lambda model, names: layerwise(model, 0.1, layers=names),
+    "no_decay": lambda model, names: no_decay(model, also=names),
+    "split_matrices": lambda model, names: split_matrices(model, others=names),
+    "stages": lambda model, names: Stages(model, {0: names}),
+    "combine": lambda model, names: combine(layerwise(model, 0.1), no_decay(model)),
+}
+
+
+@pytest.mark.parametrize("make", MANY)
+def test_ten_times_as_many_names_take_ten_times_as_long(make):
+    taken = []
+    for count in (40, 400):
+        model = nn.ModuleList(nn.Linear(1, 1) for _ in range(count))
+        names = [str(place) for place in range(count)]
+        MANY[make](model, names)  # what is imported at the first call does not count
+        taken.append(operations(lambda: MANY[make](model, names)))  # noqa: B023
+    assert taken[1] < 13 * taken[0]
+
+
+def test_names_of_many_groups_are_counted_once():
+    model = nn.ModuleList(nn.Linear(1, 1) for _ in range(300))
+    optimizer = torch.optim.SGD([{"params": layer.parameters(), "name": "one"} for layer in model], lr=0.1)
+    names = group_names(optimizer)
+    assert names[:2] == ["one#0", "one#1"]
+    assert len(set(names)) == 300

@@ -65,7 +65,7 @@ def one_number(name: str, value: Any) -> None:
 
 def message(name: str, value: object, rule: str, remedy: str = "") -> str:
     """One line: name, rule, received value, remedy."""
-    shown = repr(value)
+    shown = " ".join(repr(value).split("\n"))
     if len(shown) > 80:
         shown = shown[:77] + "..."
     return f"{name} must be {rule}, got {shown}" + (f"; {remedy}" if remedy else "")

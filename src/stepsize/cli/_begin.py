@@ -35,9 +35,20 @@ def job(command: str, words: Mapping[str, Any]) -> Job:
         words["clip"],
         size,
         words.get("optimizer"),
+        length_of(words.get("warmup")),
+        words.get("momentum"),
+        words.get("weight_decay"),
         {"task": words["task"], "threads": words["threads"], **said},
         engine_said(words) or serial,
     )
+
+
+def length_of(text: str | float | None) -> str | float | None:
+    """A length of the command line: a number of steps where it is one."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text
 
 
 def engine_said(words: Mapping[str, Any]) -> Engine | None:

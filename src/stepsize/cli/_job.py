@@ -53,6 +53,9 @@ class Job:
     clip: float | None = None
     batch_size: int | None = None
     optimizer: str | None = None
+    warmup: str | float | None = None
+    momentum: float | None = None
+    weight_decay: float | None = None
     words: dict[str, Any] = field(default_factory=dict)  # what else was said, for whoever resumes
     engine: Engine = serial
     folder: Folder = field(init=False)
@@ -107,7 +110,7 @@ class Job:
             rule = f"at most {builder.examples():,}, the number of examples of {self.task.name!r}"
             raise ValueError(_check.message("batch_size", self.batch_size, rule))
         per_epoch = None if builder is None else builder.epoch(self.batch_size)
-        Plan(self.schedule, clip=self.clip).over(self.steps, per_epoch)
+        self._plan().over(self.steps, per_epoch)
         self.folder = new_folder(self.task.name, out)
         self.place = self.folder.path.absolute()
         self.folder.write(
@@ -127,10 +130,9 @@ class Job:
 
     def _plan(self) -> Plan:
         """The plan of the whole run."""
-        builder = self.task if isinstance(self.task, Task) else None
-        own, clip = getattr(self.task, "schedule", None), None if builder is None else builder.clip
-        feedback = None if builder is None else builder.feedback
-        return Plan(self.schedule or own, clip=self.clip or clip, feedback=feedback)
+        if isinstance(self.task, Task):
+            return self.task.plan_for(Trial(self.task.name, self._axes(), self.seed, self.steps))
+        return Plan(self.schedule or getattr(self.task, "schedule", None))
 
     def _said(self) -> dict[str, Any]:
         """The words that a resumed run is begun with."""
@@ -138,7 +140,7 @@ class Job:
 
     def _axes(self) -> dict[str, Any]:
         """What is said of every run, but the rate."""
-        axes = ("schedule", "clip", "batch_size", "optimizer")
+        axes = ("schedule", "clip", "batch_size", "optimizer", "warmup", "momentum", "weight_decay")
         return {axis: getattr(self, axis) for axis in axes if getattr(self, axis) is not None}
 
     def find(self, low: float, high: float, budget: str | None = None) -> Finding:

@@ -27,6 +27,16 @@ Budget = Annotated[
     ),
 ]
 Clip = Annotated[float | None, typer.Option(help="Largest global gradient norm let through; the task's when left out.")]
+Warmup = Annotated[
+    str | None,
+    typer.Option(help="Warm-up in front of the schedule, instead of its own: steps, 5% or 1ep; 0 for none."),
+]
+Momentum = Annotated[
+    float | None, typer.Option(help="Momentum, or beta1 where the optimizer has betas; the task's when left out.")
+]
+WeightDecay = Annotated[
+    float | None, typer.Option(help="Weight decay of the groups that decay; the task's when left out.")
+]
 Threads = Annotated[
     int,
     typer.Option(

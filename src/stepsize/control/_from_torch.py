@@ -61,7 +61,7 @@ def from_torch(scheduler: Any) -> Plan | list[Schedule]:
         >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
         >>> print(from_torch(torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, patience=3, min_lr=0.001)))
         lr: constant()
-        feedback: plateau(of="metric", patience=3)
+        feedback: plateau(of="metric", patience=3, threshold_mode="torch")
         floor: 0.001
 
     Source: the formulas of ``torch/optim/lr_scheduler.py``.
@@ -104,7 +104,10 @@ def _plateau(scheduler: torch_schedulers.ReduceLROnPlateau) -> Plan:
             "build Control with plateau(...) before the first step"
         )
     names = ("mode", "factor", "patience", "threshold", "threshold_mode", "cooldown")
-    feedback = plateau(of="metric", **{name: getattr(scheduler, name) for name in names})
+    settings = {name: getattr(scheduler, name) for name in names}
+    if settings["threshold_mode"] == "rel":
+        settings["threshold_mode"] = "torch"  # ours differs from it below zero
+    feedback = plateau(of="metric", **settings)
     rates = [float(group["lr"]) for group in scheduler.optimizer.param_groups]
     least = [float(rate) for rate in scheduler.min_lrs]
     floor = [_lowest(*each, feedback.factor, float(scheduler.eps)) for each in zip(rates, least, strict=True)]

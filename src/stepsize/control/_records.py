@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from stepsize.optim import total_norm
 
 
 class Step(NamedTuple):
@@ -91,8 +92,8 @@ def record(
         facts["gradient_norm"] = float(norm)
     if weights is not None:
         before, after = weights
-        update = torch.nn.utils.get_total_norm([new.detach() - old for new, old in zip(after, before, strict=True)])
-        facts["update_ratio"] = float(update / torch.nn.utils.get_total_norm(list(before)))
+        update = total_norm([new.detach() - old for new, old in zip(after, before, strict=True)])
+        facts["update_ratio"] = float(update / total_norm(before))
     return facts
 
 

@@ -1,6 +1,5 @@
 """One update of one or several optimizers: with or without a closure, a gradient scaler, clipping."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -10,7 +9,7 @@ from torch.optim import Optimizer
 
 from stepsize import _check
 from stepsize.control._updates import Beside, was_done
-from stepsize.optim import Clipped, gradient_norm, group_names
+from stepsize.optim import Clipped, gradient_norm, group_names, needs_closure
 
 Closure = Callable[[], Any]
 Clip = Callable[[list[Tensor], Tensor], Clipped]
@@ -47,11 +46,11 @@ class Updater:
         self.optimizers = list(optimizers.values())
         self.scaler = scaler
         self.nonfinite = nonfinite
-        self.needs_closure = any(_needs_closure(optimizer) for optimizer in self.optimizers)
+        self.needs_closure = any(needs_closure(optimizer) for optimizer in self.optimizers)
         self.beside = Beside(self.optimizers)
         self.is_plain = scaler is None and nonfinite is None and not self.needs_closure and not self.beside.wraps
         if self.needs_closure and (len(self.optimizers) > 1 or scaler is not None):
-            name = next(type(each).__name__ for each in self.optimizers if _needs_closure(each))
+            name = next(type(each).__name__ for each in self.optimizers if needs_closure(each))
             rule = "alone and without a scaler, since it steps with a closure"
             raise ValueError(_check.message("optimizer", name, rule))
         if nonfinite not in (None, *NONFINITE):
@@ -171,11 +170,6 @@ def _any(done: list[bool | Tensor]) -> bool | Tensor:
     """Whether any optimizer was stepped, which only the device may know."""
     tensors = [each for each in done if isinstance(each, Tensor)]
     return torch.stack(tensors).any() if tensors and len(tensors) == len(done) else bool(done)
-
-
-def _needs_closure(optimizer: Optimizer) -> bool:
-    parameter = inspect.signature(optimizer.step).parameters.get("closure")
-    return parameter is not None and parameter.default is inspect.Parameter.empty
 
 
 def _not_finite(optimizers: list[Optimizer], norm: Tensor) -> str:

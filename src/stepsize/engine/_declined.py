@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from stepsize.optim import Clipper
+from stepsize.optim import Clipper, needs_closure
 from stepsize.task import Task, ranks
 from stepsize.task._run import SupervisedRun
 
@@ -53,6 +53,10 @@ def check_run(run: Any) -> SupervisedRun:
         raise DeclinedError(name, f"{plan.clip} is not clipping by the global norm")
     if set(plan.courses) != {"lr"}:
         raise DeclinedError(name, f"its plan drives {', '.join(sorted(set(plan.courses) - {'lr'}))} beside the rate")
+    if len(run.optimizers) > 1:
+        raise DeclinedError(name, f"it has {len(run.optimizers)} optimizers")
+    if needs_closure(run.optimizer):
+        raise DeclinedError(name, f"its optimizer {type(run.optimizer).__name__} steps with a closure")
     hooks = [getattr(run.optimizer, f"_optimizer_step_{when}_hooks", None) for when in ("pre", "post")]
     if any(hooks):
         raise DeclinedError(name, f"its optimizer {type(run.optimizer).__name__} has hooks on its steps")

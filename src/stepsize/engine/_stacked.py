@@ -16,6 +16,7 @@ from torch.func import functional_call, grad_and_value, vmap
 from stepsize.engine._compiled import Compiled
 from stepsize.engine._members import Batch
 from stepsize.engine._updates import copied, one_state, stacked_state, update, wide
+from stepsize.task._given import measured
 from stepsize.task._run import SupervisedRun
 
 
@@ -31,7 +32,7 @@ class Loss(nn.Module):
         self.model, self.task = run.model, run.task
 
     def forward(self, batch: Any) -> Tensor:
-        loss = self.task.loss(self.model, batch).reshape(())
+        loss = measured(self.task, self.model, batch)
         return loss if self.task.accumulate == 1 else loss / self.task.accumulate
 
 
@@ -164,7 +165,12 @@ def clipped(gradients: Sequence[Tensor], thresholds: Tensor) -> list[Tensor]:
         thresholds: shape (members,), infinite for no clipping.
     """
     count = len(thresholds)
-    norms = [torch.linalg.vector_norm(gradient.reshape(count, -1), dim=1) for gradient in gradients]
+    halves = (torch.float16, torch.bfloat16)  # whose own norms overflow
+    kinds = [torch.float32 if gradient.dtype in halves else gradient.dtype for gradient in gradients]
+    norms = [
+        torch.linalg.vector_norm(gradient.reshape(count, -1), dim=1, dtype=kind)
+        for gradient, kind in zip(gradients, kinds, strict=True)
+    ]
     norm = torch.linalg.vector_norm(torch.stack(norms), dim=0)
     factor = torch.clamp(thresholds / (norm + 1e-6), max=1.0)
     factor = torch.where(torch.isinf(thresholds), torch.ones_like(factor), factor)

@@ -13,8 +13,7 @@ from stepsize.find._budget import budget_of
 from stepsize.find._find import check_range, check_task, checked, find
 from stepsize.find._finding import Cost, Finding
 from stepsize.find._race import Progress
-from stepsize.schedule import Schedule
-from stepsize.task import AXES, Startable, Trial, canonical
+from stepsize.task import AXES, Startable, Trial, canonical, squeezed
 
 CANDIDATES: dict[str, tuple[str | None, ...]] = {
     "optimizer": (None, "sgd(momentum=0.9)", "adamw"),
@@ -214,9 +213,7 @@ class _Heats:
 
     def leg(self, entry: PlanEntry, length: int) -> Leg:
         """A run of a plan at its rate, the schedule squeezed into it."""
-        said = {**self.settings, **entry.settings, "lr": entry.finding.rate}
-        if "schedule" in said:
-            said["schedule"] = str(Schedule.parse(said["schedule"]).stretch(length / self.total))
+        said = squeezed({**self.settings, **entry.settings, "lr": entry.finding.rate}, length / self.total)
         return Leg(Trial(self.task.name, said, self.seed, length), length, metrics=False, probe=PROBE)
 
     def verdict(self, ranked: list[PlanEntry]) -> str:

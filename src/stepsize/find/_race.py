@@ -10,9 +10,8 @@ from stepsize.engine import Engine, Leg, Result
 from stepsize.find._budget import Budget
 from stepsize.find._finding import Cost, Finding, Stage
 from stepsize.find._rung import Rung
-from stepsize.schedule import Schedule
 from stepsize.state import Captured
-from stepsize.task import Startable, Trial, led
+from stepsize.task import Startable, Trial, led, squeezed
 
 # Why these, and what they were chosen by: docs/decisions/0013-finder.md
 # Each rung: the length of its runs as a share of the budget, and the distance of its rates in decades. The last one has
@@ -241,9 +240,7 @@ class Race:
 
     def trial(self, exponent: float, length: int) -> Trial:
         """A run of a rate, with the whole schedule squeezed into it."""
-        settings = {**self.settings, "lr": 10.0**exponent}
-        if "schedule" in settings:
-            settings["schedule"] = str(Schedule.parse(settings["schedule"]).stretch(length / self.total))
+        settings = squeezed({**self.settings, "lr": 10.0**exponent}, length / self.total)
         return Trial(self.task.name, settings, self.seed, length)
 
     def tell(self, rung: Rung, concluded: str) -> None:

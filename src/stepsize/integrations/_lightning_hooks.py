@@ -127,6 +127,7 @@ class Hooks:
             feedback = None if scheduler is None else scheduler.plan.feedback
             if feedback is not None and place not in self._measured:
                 there = ", ".join(map(repr, sorted(logged))) or "nothing"
+                scheduler.detach()  # this run ends here
                 raise ValueError(
                     f"feedback looks at {feedback.of!r}, and the module has logged {there} by now; call "
                     f"self.log({feedback.of!r}, ...) in validation_step, or name another with of="

@@ -108,4 +108,5 @@ class _Hooks:
         elif feedback.of not in self.measured and not several:  # of several sets, each comes by itself
             found = ", ".join(map(repr, self.measured))
             problem = f"feedback looks at {feedback.of!r}, and the evaluation gave {found}"
+            self.scheduler.detach()  # this run ends here
             raise ValueError(f"{problem}; name one of these with of=")

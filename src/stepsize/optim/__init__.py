@@ -15,6 +15,8 @@ from stepsize.optim._clippers import as_clip as as_clip
 from stepsize.optim._clippers import norm_clipping as norm_clipping
 from stepsize.optim._clippers import value_clipping as value_clipping
 from stepsize.optim._groups import group_names as group_names
+from stepsize.optim._groups import has_value as has_value
+from stepsize.optim._groups import needs_closure as needs_closure
 from stepsize.optim._groups import pair_index as pair_index
 from stepsize.optim._groups import parameters as parameters
 from stepsize.optim._groups import read_value as read_value
@@ -26,6 +28,7 @@ from stepsize.optim._named import check_choice as check_choice
 from stepsize.optim._named import kinds as kinds
 from stepsize.optim._named import optimizer as optimizer
 from stepsize.optim._named import read_choice as read_choice
+from stepsize.optim._norms import total_norm as total_norm
 from stepsize.optim._split import split_matrices as split_matrices
 from stepsize.optim._stages import Stages as Stages
 
@@ -46,8 +49,10 @@ __all__ = [
     "gradient_norm",
     "group_names",
     "groups",
+    "has_value",
     "kinds",
     "layerwise",
+    "needs_closure",
     "no_decay",
     "norm_clipping",
     "optimizer",
@@ -56,6 +61,7 @@ __all__ = [
     "read_choice",
     "read_value",
     "split_matrices",
+    "total_norm",
     "value_clipping",
     "write_value",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from stepsize import _check
-from stepsize.optim._patterns import Named, as_patterns, check_model, fits, fitting, no_such, some
+from stepsize.optim._patterns import Named, as_patterns, check_model, fitting, picked, some
 
 
 def groups(model: nn.Module, rates: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -38,24 +38,19 @@ def groups(model: nn.Module, rates: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not isinstance(rates, Mapping) or not rates:
         raise TypeError(_check.message("rates", rates, 'a mapping such as {"head": 0.1, "*": 0.01}'))
     said = {key: _options(key, value) for key, value in rates.items() for key in as_patterns("rates", key)}
-    patterns = [pattern for pattern in said if pattern != "*"]
-    members: dict[str, Named] = {pattern: [] for pattern in said}
-    forgotten, twice = [], []
-    for name, parameter in model.named_parameters():
-        found = [pattern for pattern in patterns if fits(name, pattern)] or (["*"] if "*" in said else [])
-        if len(found) > 1:
-            twice.append(f"{name} ({' and '.join(found)})")
-        elif not found:
-            forgotten.append(name)
-        else:
-            members[found[0]].append((name, parameter))
+    found = picked("rates", [pattern for pattern in said if pattern != "*"], model, remedy="give the rate to {}")
+    rest = ["*"] if "*" in said else []
+    twice = [f"{name} ({' and '.join(here)})" for name, here in found.items() if len(here) > 1]
     if twice:
         raise ValueError(f"rates fit a parameter twice: {some(twice)}; make the patterns narrower")
+    forgotten = [name for name, here in found.items() if not (here or rest)]
     if forgotten:
         raise ValueError(f'rates fit no pattern to {some(forgotten)}; add them, or "*" for all others')
-    for pattern in said:
-        if not members[pattern]:
-            raise no_such("rates", pattern, model)
+    members: dict[str, Named] = {pattern: [] for pattern in said}
+    for name, parameter in model.named_parameters():
+        members[(found[name] or rest)[0]].append((name, parameter))
+    if rest and not members["*"]:
+        raise ValueError("rates has '*', and the other patterns fit all parameters already; leave it out")
     names = {pattern: "others" if pattern == "*" else pattern for pattern in said}
     return [{"name": names[pattern], "params": members[pattern], **said[pattern]} for pattern in said]
 

@@ -10,7 +10,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from stepsize import _check
-from stepsize.optim._norms import is_shard, local, over_ranks, smallest_over_ranks, total_norm
+from stepsize.optim._norms import HALVES, by_kind, is_shard, local, over_ranks, smallest_over_ranks, total_norm
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def clip_by_norm(parameters: Iterable[Tensor], threshold: float, norm: Tensor | 
 
     Args:
         parameters: tensors with or without a gradient; those without are passed over. With DTensors (FSDP2) the norm
-            is that of the whole gradients, and every rank must call.
+            is that of the whole gradients, and every rank must call. Sparse gradients stay sparse.
         threshold: largest norm let through, > 0, in the gradients' own unit.
         norm: ``gradient_norm(parameters)``, where that is known already.
 
@@ -58,13 +58,14 @@ def clip_by_norm(parameters: Iterable[Tensor], threshold: float, norm: Tensor | 
         (5.0, 0.2, 1.0)
 
     Source: Pascanu et al. 2013, "On the difficulty of training recurrent neural networks" (arXiv 1211.5063),
-    algorithm 1; the 1e-6 is ``torch.nn.utils.clip_grad_norm_``'s, whose bits these are.
+    algorithm 1; the 1e-6 is ``torch.nn.utils.clip_grad_norm_``'s, whose bits these are in float32 and float64. The
+    norm of float16 and bfloat16 is summed in float32, where torch's overflows.
     """
     threshold = _check.number("threshold", threshold, above=0)
     gradients = _gradients(parameters)
     norm = total_norm(gradients) if norm is None else norm
     factor = torch.clamp(threshold / (norm + 1e-6), max=1.0)
-    for members in _by_device(map(local, gradients)):
+    for members in by_kind(map(_memory, gradients)):
         torch._foreach_mul_(members, factor.to(members[0].device))
     return Clipped(norm, threshold, factor)
 
@@ -93,14 +94,18 @@ def clip_by_value(parameters: Iterable[Tensor], threshold: float, norm: Tensor |
         (tensor([ 1.0000, -1.0000,  0.5000]), 0.25)
     """
     threshold = _check.number("threshold", threshold, above=0)
-    gradients = _gradients(parameters)
+    gradients = _coalesced(parameters)
+    if any(gradient.is_complex() for gradient in gradients):
+        rule = "of real numbers, since complex ones have no order"
+        raise TypeError(_check.message("gradients", "complex ones", rule, "clip by norm"))
     norm = total_norm(gradients) if norm is None else norm
-    parts = [part for part in map(local, gradients) if part.numel()]
-    largest = [torch.stack(torch._foreach_norm(each, math.inf)).amax().to(norm) for each in _by_device(parts)]
+    parts = [part for part in map(_memory, gradients) if part.numel()]
+    largest = [torch.stack(torch._foreach_norm(each, math.inf)).amax().to(norm) for each in by_kind(parts)]
     factor = torch.clamp(threshold / torch.stack([torch.zeros_like(norm), *largest]).amax(), max=1.0)
-    for members in _by_device(parts):
-        torch._foreach_clamp_max_(members, threshold)
-        torch._foreach_clamp_min_(members, -threshold)
+    for members in by_kind(parts):
+        bound = min(threshold, torch.finfo(members[0].dtype).max)
+        torch._foreach_clamp_max_(members, bound)
+        torch._foreach_clamp_min_(members, -bound)
     return Clipped(norm, threshold, smallest_over_ranks(factor, gradients))
 
 
@@ -139,16 +144,16 @@ def clip_adaptively(
     threshold = _check.number("threshold", threshold, above=0)
     eps = _check.number("eps", eps, above=0)
     held = [parameter for parameter in parameters if parameter.grad is not None]
-    gradients = _gradients(held)
+    gradients = _coalesced(held)
     norm = total_norm(gradients) if norm is None else norm
     smallest = [torch.ones_like(norm)]
     for weight, gradient in zip(held, gradients, strict=True):
         below = _unit_norms(gradient)
         factors = torch.clamp(threshold * _unit_norms(weight.detach()).clamp(min=eps) / below, max=1.0)
-        part = local(gradient)
+        part = _memory(gradient)
         if part.numel():
-            part.mul_(factors)
             smallest.append(factors.amin().to(norm))
+            part.mul_(factors if gradient.layout is torch.strided else _by_entry(factors, gradient))
     return Clipped(norm, threshold, smallest_over_ranks(torch.stack(smallest).amin(), gradients))
 
 
@@ -174,18 +179,30 @@ def _gradients(parameters: Iterable[Tensor]) -> list[Tensor]:
     return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
 
-def _by_device(tensors: Iterable[Tensor]) -> list[list[Tensor]]:
-    found: dict[Any, list[Tensor]] = {}
-    for tensor in tensors:
-        found.setdefault((tensor.device, tensor.dtype), []).append(tensor)
-    return list(found.values())
+def _coalesced(parameters: Iterable[Tensor]) -> list[Tensor]:
+    """The gradients, of which sparse ones are made such that each entry stands in them once."""
+    held = [parameter for parameter in parameters if parameter.grad is not None]
+    for parameter in held:
+        if parameter.grad.is_sparse and not parameter.grad.is_coalesced():  # type: ignore[union-attr]
+            parameter.grad = parameter.grad.coalesce()  # type: ignore[union-attr]
+    return _gradients(held)
+
+
+def _memory(gradient: Tensor) -> Tensor:
+    """What is written to when a gradient is changed in place."""
+    if gradient.layout is torch.strided:
+        return local(gradient)
+    return gradient._values() if gradient.is_sparse else gradient.values()
 
 
 def _unit_norms(tensor: Any) -> Tensor:
     """The norms of a tensor's units, in a shape that multiplies what this process holds of it."""
+    if tensor.layout is not torch.strided:
+        return _sparse_unit_norms(tensor)
     part = local(tensor)
+    kind = torch.float32 if part.dtype in HALVES else None
     dimensions = list(range(1, part.ndim)) if part.ndim > 1 else None
-    norms: Tensor = torch.linalg.vector_norm(part, dim=dimensions, keepdim=part.ndim > 1)
+    norms: Tensor = torch.linalg.vector_norm(part, dim=dimensions, keepdim=part.ndim > 1, dtype=kind)
     if is_shard(tensor):
         if part.ndim < 2:
             return over_ranks(norms.square().reshape(1), [tensor]).sqrt().reshape(())
@@ -195,3 +212,25 @@ def _unit_norms(tensor: Any) -> Tensor:
                 dist.all_reduce(squares, group=tensor.device_mesh.get_group(dimension))
         norms = squares.sqrt()
     return norms
+
+
+def _sparse_unit_norms(gradient: Tensor) -> Tensor:
+    """The same of a coalesced sparse gradient, in the shape that its whole tensor would have."""
+    if not gradient.is_sparse:
+        rule = "dense or sparse by coordinates, since units are rows"
+        raise TypeError(_check.message("layout of a gradient", gradient.layout, rule, "clip by norm or by value"))
+    numbers = gradient.values()
+    numbers = numbers.float() if numbers.dtype in HALVES else numbers
+    if gradient.ndim < 2:
+        norm: Tensor = torch.linalg.vector_norm(numbers)
+        return norm
+    squares = numbers.abs().square().reshape(len(numbers), -1).sum(1)
+    rows = squares.new_zeros(len(gradient)).index_add_(0, gradient.indices()[0], squares)
+    return rows.sqrt().reshape(-1, *[1] * (gradient.ndim - 1))
+
+
+def _by_entry(factors: Tensor, gradient: Tensor) -> Tensor:
+    """Factors of a coalesced sparse gradient's units, in a shape that multiplies its values."""
+    if gradient.ndim < 2:
+        return factors
+    return factors.flatten()[gradient.indices()[0]].reshape(-1, *[1] * gradient.dense_dim())

@@ -1,5 +1,7 @@
 """An optimizer's parameter groups: their names, their parameters, reading and writing their hyperparameters."""
 
+import inspect
+from collections import Counter
 from collections.abc import Iterator, Mapping, MutableMapping
 from numbers import Real
 from typing import Any
@@ -44,7 +46,8 @@ def group_names(optimizer: Optimizer) -> list[str]:
     """
     names = [str(group.get("name", f"group{index}")) for index, group in enumerate(optimizer.param_groups)]
     # a name that stands twice gets its place behind it, so that no group hides another
-    return [name if names.count(name) == 1 else f"{name}#{index}" for index, name in enumerate(names)]
+    count = Counter(names)
+    return [name if count[name] == 1 else f"{name}#{index}" for index, name in enumerate(names)]
 
 
 def pair_index(group: Mapping[str, Any], hyperparameter: str) -> int | None:
@@ -73,7 +76,8 @@ def read_value(group: Mapping[str, Any], hyperparameter: str = "lr") -> float:
             number in the group.
 
     Raises:
-        ValueError: the group has no such hyperparameter, or it is no number.
+        TypeError, ValueError: the group has no such hyperparameter, or it is no number, or a tensor that cannot hold
+            every number.
 
     Example:
         >>> from stepsize.optim import read_value
@@ -82,13 +86,51 @@ def read_value(group: Mapping[str, Any], hyperparameter: str = "lr") -> float:
         (0.1, 0.9)
     """
     place = pair_index(group, hyperparameter)
-    value = group.get(hyperparameter) if place is None else group["betas"][place]
-    if isinstance(value, bool) or not isinstance(value, Real | Tensor):
+    value: Any = group.get(hyperparameter) if place is None else group["betas"][place]
+    if not has_value(group, hyperparameter):
         known = [key for key, each in group.items() if isinstance(each, Real | Tensor) and not isinstance(each, bool)]
         known += ["beta1", "beta2"] if "betas" in group else []
         problem = f"the optimizer has no {hyperparameter!r} in its parameter groups"
         raise ValueError(f"{problem}; {_check.closest(hyperparameter, known)}")
+    if isinstance(value, Tensor):
+        _check.one_number(hyperparameter, value)
+        if not value.is_floating_point():
+            remedy = f"write {hyperparameter}=torch.tensor({value.real.item():.1f})"
+            raise TypeError(_check.message(hyperparameter, value, "a tensor of floating-point numbers", remedy))
     return float(value)
+
+
+def has_value(group: Mapping[str, Any], hyperparameter: str = "lr") -> bool:
+    """Whether a group has a hyperparameter as a number: some optimizers have no rate, or None for it.
+
+    Args:
+        group: one of ``optimizer.param_groups``.
+        hyperparameter: as for ``read_value``.
+
+    Example:
+        >>> from stepsize.optim import has_value
+        >>> has_value({"params": [], "lr": 0.1}), has_value({"params": [], "lr": None}), has_value({"params": []})
+        (True, False, False)
+    """
+    place = pair_index(group, hyperparameter)
+    value = group.get(hyperparameter) if place is None else group["betas"][place]
+    return isinstance(value, Real | Tensor) and not isinstance(value, bool)
+
+
+def needs_closure(optimizer: Optimizer) -> bool:
+    """Whether an optimizer steps with a closure only, as LBFGS does.
+
+    Args:
+        optimizer: any torch optimizer.
+
+    Example:
+        >>> import torch
+        >>> from stepsize.optim import needs_closure
+        >>> needs_closure(torch.optim.LBFGS([torch.zeros(1, requires_grad=True)]))
+        True
+    """
+    parameter = inspect.signature(optimizer.step).parameters.get("closure")
+    return parameter is not None and parameter.default is inspect.Parameter.empty
 
 
 def write_value(group: MutableMapping[str, Any], hyperparameter: str, value: float) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from torch import nn
 
 from stepsize import _check
-from stepsize.optim._patterns import Named, as_patterns, check_model, fits, no_such, some
+from stepsize.optim._patterns import Named, Patterns, as_patterns, check_model, no_such, prefixes, some
 
 
 def layerwise(
@@ -84,8 +84,9 @@ def _found_layers(model: nn.Module) -> dict[str, Named]:
     found: dict[str, Named] = {name: [] for name in layers} or {path.rstrip(".") or "all": []}
     before: Named = []  # parameters that stand in no unit wait for the next one
     layer = next(iter(found))
+    places = {unit: layer for (unit, _), layer in zip(units, layers, strict=True)}
     for name, parameter in model.named_parameters():
-        mine = [layers[index] for index, (unit, _) in enumerate(units) if name.startswith(f"{unit}.")]
+        mine = [places[path] for path in prefixes(name)[:-1] if path in places]
         if mine or not units:
             layer = mine[0] if mine else layer
             found[layer] += [*before, (name, parameter)]
@@ -98,19 +99,25 @@ def _found_layers(model: nn.Module) -> dict[str, Named]:
 
 def _given_layers(model: nn.Module, patterns: Sequence[str]) -> dict[str, Named]:
     paths = [path for path, _ in model.named_modules() if path] + [name for name, _ in model.named_parameters()]
+    table = Patterns(patterns)
+    tops: dict[str, list[str]] = {pattern: [] for pattern in patterns}
+    for path in paths:
+        above = prefixes(path)[:-1]
+        outside = set(table.fitting(above[-1])) if above else set()
+        for pattern in table.fitting(path):
+            if pattern not in outside:  # the module above fits as well, and is the layer
+                tops[pattern].append(path)
     found: dict[str, Named] = {}
     for pattern in patterns:
-        exact = [path for path in paths if fits(path, pattern)]
-        top = [path for path in exact if not any(path.startswith(f"{other}.") for other in exact)]
-        if not top:
+        if not tops[pattern]:
             raise no_such("layers", pattern, model)
-        for path in top:
+        for path in tops[pattern]:
             if path in found:
                 raise ValueError(f"layers have {path} twice; make the patterns narrower")
             found[path] = []
     odd = []
     for name, parameter in model.named_parameters():
-        mine = [path for path in found if name == path or name.startswith(f"{path}.")]
+        mine = [path for path in prefixes(name) if path in found]
         if len(mine) == 1:
             found[mine[0]].append((name, parameter))
         else:

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache, partial
+from numbers import Real
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from stepsize import _check
+from stepsize.optim._rule import Rule, biases_apart
 from stepsize.schedule import parse_call
 
 # packages that are asked only where they are installed, and the classes of theirs that take a rate
@@ -43,7 +45,8 @@ def optimizer(text: str, params: Iterable[Any], lr: float, **options: Any) -> Op
     """An optimizer by name, such as ``"adamw"`` or ``"sgd(momentum=0.9, nesterov=True)"``; case does not matter.
 
     Names are those of ``torch.optim`` and ``stepsize.optim``, and where they are installed those of
-    ``schedulefree`` and ``prodigyopt``. ``"sgd"`` is torch's: without momentum unless it is given.
+    ``schedulefree`` and ``prodigyopt``. ``"sgd"`` is torch's: without momentum unless it is given. With ``"lars"`` and
+    ``"lamb"``, parameters of fewer than two dimensions (biases and norms) are put into groups that do not adapt.
 
     Args:
         text: a name, with arguments in brackets where there are some.
@@ -72,10 +75,13 @@ def optimizer(text: str, params: Iterable[Any], lr: float, **options: Any) -> Op
     for name in said:
         if name not in known:
             raise ValueError(f"optimizer {choice.name!r} has no argument {name!r}; {_check.closest(name, known)}")
+    given = biases_apart(params) if issubclass(kind, Rule) else params
     try:
-        made: Optimizer = kind(params, lr=lr, **said)  # type: ignore[call-arg]
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"optimizer {str(choice)!r} refuses what it is given: {error}") from None
+        made: Optimizer = kind(given, lr=lr, **said)  # type: ignore[call-arg]
+    except Exception as error:  # torch's classes check little: a pair too short is an IndexError there
+        refused = TypeError if isinstance(error, TypeError) else ValueError
+        why = " ".join(str(error).split())
+        raise refused(f"optimizer {str(choice)!r} refuses what it is given: {why}") from None
     return made
 
 
@@ -137,6 +143,9 @@ def _maker(name: str) -> Callable[..., Choice]:
     known = _arguments(kinds()[name]())
 
     def choose(**options: Any) -> Choice:
+        for key, value in options.items():
+            if isinstance(value, str) and isinstance(known[key].default, Real):
+                raise TypeError(_check.message(f"{key} of the optimizer {name!r}", value, "a number"))
         return Choice(name, {key: _as_given(value, known[key].default) for key, value in options.items()})
 
     named = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in known.values()]
@@ -176,6 +185,6 @@ def check_choice(text: str) -> str:
         >>> check_choice("AdamW(weight_decay=0.10)")
         'adamw(weight_decay=0.1)'
     """
-    shape: Tensor = torch.zeros(1, 1, requires_grad=True)
-    optimizer(text, [shape], lr=1e-3)
+    matrix: Tensor = torch.ones(1, 1, requires_grad=True)  # which every rule takes
+    optimizer(text, [matrix], lr=1e-3)
     return str(read_choice(text))

@@ -1,7 +1,7 @@
 """Norms that are right: summed in pieces, since one float32 sum over a large tensor is not, and over all shards."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -24,6 +24,14 @@ def local(tensor: Tensor) -> Tensor:
     held: Any = tensor
     part: Tensor = held.to_local() if is_shard(held) else tensor
     return part
+
+
+def entries(gradient: Tensor) -> Tensor:
+    """The numbers of a gradient, each entry once: itself, or the values of a sparse one."""
+    if gradient.layout is torch.strided:
+        return gradient
+    held: Tensor = gradient.coalesce() if gradient.is_sparse else gradient
+    return held.values()
 
 
 def squared_norm(tensor: Tensor) -> float:
@@ -86,11 +94,42 @@ def over_ranks(squares: Tensor, tensors: Sequence[Any]) -> Tensor:
     return squares
 
 
-def total_norm(tensors: Sequence[Tensor]) -> Tensor:
-    """The norm of all entries of all tensors, over all ranks, a 0-d tensor; nothing is read back."""
-    if not any(map(is_shard, tensors)):
-        return get_total_norm(tensors)
-    return squared_norms(tensors).sum().sqrt().to(tensors[0].dtype)
+def total_norm(tensors: Iterable[Tensor]) -> Tensor:
+    """The norm of all entries of all tensors, a 0-d tensor on their device; nothing is read back.
+
+    Of half precision it is a float32, since squares of finite numbers do not fit into the type itself. Sparse tensors
+    count by their values, DTensors (FSDP2) as a whole, for which every rank must call.
+
+    Args:
+        tensors: dense or sparse, on any devices.
+
+    Example:
+        >>> import torch
+        >>> from stepsize.optim import total_norm
+        >>> total_norm([torch.full((4,), 60_000.0, dtype=torch.float16), torch.zeros(2)])
+        tensor(120000.)
+    """
+    dense = list(map(entries, tensors))
+    if any(map(is_shard, dense)):
+        kind = torch.float32 if dense[0].dtype in HALVES else dense[0].dtype
+        return squared_norms(dense).sum().sqrt().to(kind)
+    if not any(each.dtype in HALVES for each in dense):
+        return get_total_norm(dense)
+    norms = [
+        norm
+        for members in by_kind(dense)
+        for norm in torch._foreach_norm(members, 2, torch.float32 if members[0].dtype in HALVES else None)
+    ]
+    norm: Tensor = torch.linalg.vector_norm(torch.stack([norm.to(dense[0].device) for norm in norms]))
+    return norm
+
+
+def by_kind(tensors: Iterable[Tensor]) -> list[list[Tensor]]:
+    """Tensors of one device and type together."""
+    found: dict[Any, list[Tensor]] = {}
+    for tensor in tensors:
+        found.setdefault((tensor.device, tensor.dtype), []).append(tensor)
+    return list(found.values())
 
 
 def smallest_over_ranks(value: Tensor, tensors: Sequence[Any]) -> Tensor:

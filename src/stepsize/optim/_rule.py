@@ -131,6 +131,32 @@ class Rule(Optimizer, ABC):
         return kept
 
 
+def biases_apart(params: Iterable[Any]) -> list[Group]:
+    """Parameters or groups as groups of which those with biases and norms, zero or not, do not adapt.
+
+    What has fewer than two dimensions counts as such. Groups that say ``adapt`` themselves stay as they are.
+    """
+    given = list(params)
+    whole = [each if isinstance(each, dict) else None for each in given]
+    groups = [each for each in whole if each is not None] if all(whole) else [{"params": given}]
+    adapting: list[Group] = []
+    others: list[Group] = []
+    for group in groups:
+        held = group.get("params")
+        if "adapt" in group or not isinstance(held, Iterable):
+            adapting.append(group)
+            continue
+        listed = [held] if isinstance(held, Tensor) else list(held)
+        small = [getattr(each[1] if isinstance(each, tuple) else each, "ndim", 2) < 2 for each in listed]
+        for into, is_small in ((adapting, False), (others, True)):
+            mine = [each for each, is_this in zip(listed, small, strict=True) if is_this == is_small]
+            names = [str(group.get("name"))] * ("name" in group) + ["no_adapt"] * is_small
+            if mine:
+                said = {"name": "/".join(names)} if names else {}
+                into.append({**group, **said, "adapt": not is_small, "params": mine})
+    return adapting + others
+
+
 def positive_or_tensor(name: str, value: Any) -> None:
     """Raise unless it is a number >= 0 or a tensor of one element, which is not read."""
     if isinstance(value, Tensor):

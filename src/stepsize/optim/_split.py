@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import Parameter
 
 from stepsize import _check
-from stepsize.optim._patterns import fits
+from stepsize.optim._patterns import fitting
 
 
 def split_matrices(model: nn.Module, others: Iterable[str] = ()) -> tuple[list[Parameter], list[Parameter]]:
@@ -41,18 +41,11 @@ def split_matrices(model: nn.Module, others: Iterable[str] = ()) -> tuple[list[P
     """
     if not isinstance(model, nn.Module):
         raise TypeError(_check.message("model", model, "a torch.nn.Module"))
-    patterns = [others] if isinstance(others, str) else list(others)
+    named = fitting("others", [others] if isinstance(others, str) else list(others), model)
     embedded = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding | nn.EmbeddingBag)}
     matrices: list[Parameter] = []
     rest: list[Parameter] = []
-    used: set[str] = set()
     for name, parameter in model.named_parameters():
-        found = {pattern for pattern in patterns if fits(name, pattern)}
-        used |= found
-        hidden = parameter.ndim == 2 and id(parameter) not in embedded and not found
+        hidden = parameter.ndim == 2 and id(parameter) not in embedded and name not in named
         (matrices if hidden else rest).append(parameter)
-    for pattern in patterns:
-        if pattern not in used:
-            names = [name for name, _ in model.named_parameters()]
-            raise ValueError(f"others has {pattern!r}, which fits no parameter; {_check.closest(pattern, names)}")
     return matrices, rest

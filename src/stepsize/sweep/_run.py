@@ -168,6 +168,7 @@ def facts_of(task: Startable, steps: int) -> dict[str, Any]:
         'quadratic'
     """
     own = {name: getattr(task, name) for name in FACTS if hasattr(task, name)}
+    own |= {"plan": str(task.plan)} if isinstance(task, Task) and task.plan is not None else {}
     return {**getattr(task, "facts", {}), "task": task.name, "steps": steps, **own}
 
 

@@ -24,6 +24,7 @@ from stepsize.task._registry import TaskFileError as TaskFileError
 from stepsize.task._registry import known_tasks as known_tasks
 from stepsize.task._registry import task_named as task_named
 from stepsize.task._settings import axes_of as axes_of
+from stepsize.task._settings import squeezed as squeezed
 from stepsize.task._supervised import Task as Task
 from stepsize.task._train import Trained as Trained
 from stepsize.task._train import TrainingInterrupted as TrainingInterrupted
@@ -53,6 +54,7 @@ __all__ = [
     "packed",
     "ranks",
     "save_state",
+    "squeezed",
     "steps_done",
     "task_named",
     "together",

@@ -1,13 +1,17 @@
 """What a task's own functions give back, checked where it comes: the mistakes of a first try, said in its words."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+from torch.optim import Optimizer
 
 from stepsize import _check
+from stepsize.optim import has_value, parameters, read_value
 
 CALLED_WITH = {
     "model": (),
@@ -62,10 +66,61 @@ def check_batches(batches: Callable[..., Any], with_size: bool) -> None:
 
 def model_of(task: Any) -> nn.Module:
     """A task's model."""
-    model = task.model()
+    model, name = task.model(), f"model() of the task {task.name!r}"
     if not isinstance(model, nn.Module):
-        raise TypeError(_check.message(f"model() of the task {task.name!r}", model, "a torch.nn.Module"))
+        raise TypeError(_check.message(name, model, "a torch.nn.Module"))
+    own = list(model.parameters())
+    if not own:
+        raise ValueError(_check.message(name, type(model).__name__, "a module with parameters, which are trained"))
+    if any(map(is_lazy, own)):
+        rule, remedy = "a module whose shapes are known", "call a lazy module once on an input before you return it"
+        raise ValueError(_check.message(name, type(model).__name__, rule, remedy))
     return model
+
+
+def optimizers_of(task: Any, model: nn.Module, lr: float) -> dict[str, Optimizer]:
+    """A task's optimizer at a rate, by the name "", or its several by name.
+
+    Raises:
+        TypeError, ValueError: it is none, it has parameters that are not the model's, or its rates have nothing to do
+            with the rate that it is given.
+    """
+    made, name = _optimizers(task, model, lr), f"optimizer(...) of the task {task.name!r}"
+    own = set(map(id, model.parameters()))
+    if any(id(parameter) not in own for each in made.values() for parameter in parameters(each)):
+        raise ValueError(f"{name} has parameters that are not the model's; make it from those that it is given")
+    rates = _rates(made)
+    if not rates:
+        raise ValueError(f"{name} has no learning rate in its groups, so that {lr:g} cannot be set; give it lr=lr")
+    if lr in rates:
+        return made
+    # a group may have a multiple of the rate, and others one of their own: at half the rate, half of it is seen then
+    half = _rates(_optimizers(task, model, lr / 2))
+    follows = [math.isclose(one, 2 * other, rel_tol=1e-4) for one, other in zip(rates, half, strict=False) if one]
+    if not any(follows):
+        shown = ", ".join(f"{rate:g}" for rate in list(dict.fromkeys(rates))[:3])
+        rule = f"{name} must use the rate that it is given, {lr:g}, or multiples of it, got groups with {shown}"
+        raise ValueError(f"{rule}; write for example torch.optim.SGD(parameters, lr=lr)")
+    return made
+
+
+def _optimizers(task: Any, model: nn.Module, lr: float) -> dict[str, Optimizer]:
+    made = task.optimizer(model.parameters(), lr)
+    if isinstance(made, Optimizer):
+        return {"": made}
+    named = made if isinstance(made, Mapping) else None
+    if isinstance(made, list | tuple):
+        named = {f"optimizer{index}": each for index, each in enumerate(made)}
+    if not named or not all(isinstance(each, Optimizer) for each in named.values()):
+        rule = "a torch.optim.Optimizer, a list of them, or a mapping by name"
+        remedy = f"it is what optimizer(...) of the task {task.name!r} gives"
+        raise TypeError(_check.message("optimizer", made, rule, remedy))
+    return {str(name): each for name, each in named.items()}
+
+
+def _rates(made: Mapping[str, Optimizer]) -> list[float]:
+    groups = [group for each in made.values() for group in each.param_groups]
+    return [read_value(group) for group in groups if has_value(group)]
 
 
 def batches_of(task: Any, generator: torch.Generator, size: int | None) -> Iterator[Any]:
@@ -77,17 +132,42 @@ def batches_of(task: Any, generator: torch.Generator, size: int | None) -> Itera
     return iter(batches)
 
 
+def next_of(task: Any, batches: Iterator[Any]) -> Any:
+    """The next of a task's batches, which never run out."""
+    try:
+        return next(batches)
+    except StopIteration:
+        raise ValueError(
+            f"batches of the task {task.name!r} ran out; it must make an endless iterator, epoch after epoch"
+        ) from None
+
+
 def loss_of(task: Any, model: nn.Module, batch: Any) -> Tensor:
-    """A batch's loss. Nothing is read back from the device."""
-    loss = task.loss(model, batch)
-    if isinstance(loss, Tensor) and loss.numel() == 1 and loss.requires_grad:
-        return loss
+    """A batch's loss to be trained by, a real tensor of no dimension. Nothing is read back from the device."""
+    loss = measured(task, model, batch)
+    if not loss.requires_grad:
+        name = f"loss(...) of the task {task.name!r}"
+        raise ValueError(f"{name} must depend on the model's parameters, got {loss!r}, which has no gradient")
+    return loss
+
+
+def measured(task: Any, model: nn.Module, batch: Any) -> Tensor:
+    """A batch's loss, with or without a gradient."""
     name, rule = f"loss(...) of the task {task.name!r}", "a tensor of one element"
+    try:
+        loss = task.loss(model, batch)
+    except (AttributeError, TypeError) as error:
+        if batch is not None:  # which is a batch like any other for tasks without data
+            raise
+        what, rule = f"batches(...) of the task {task.name!r}", "an endless iterator of what loss(...) takes"
+        raise TypeError(_check.message(what, None, rule, f"with None as a batch, loss(...) says: {error}")) from error
     if not isinstance(loss, Tensor):
         raise TypeError(_check.message(name, loss, rule))
     if loss.numel() != 1:
         raise ValueError(_check.message(f"shape of {name}", tuple(loss.shape), "of one element", "take its mean"))
-    raise ValueError(f"{name} must depend on the model's parameters, got {loss!r}, which has no gradient")
+    if loss.is_complex():
+        raise TypeError(_check.message(f"dtype of {name}", loss.dtype, "real", "take its .real or .abs()"))
+    return loss.reshape(())
 
 
 def number(task: Any, name: str, value: Any) -> float:

@@ -1,23 +1,26 @@
 """A supervised run: the loop around Control that a task's callables are trained by, exactly resumable."""
 
 import copy
-import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from stepsize import _check
 from stepsize.control import Control, Observer
+from stepsize.optim import needs_closure
 from stepsize.state import RandomState, evaluating, own_randomness
 from stepsize.task._contract import Resumable, Trial
 from stepsize.task._distributed import device_here, leads, ranks, the_firsts
-from stepsize.task._given import batches_of, figures, model_of, number
+from stepsize.task._given import batches_of, figures, measured, model_of, next_of, number
 from stepsize.task._joint import Joint, Wants, placed, random_of, stream, who
 from stepsize.task._part import check_same, check_size, part
-from stepsize.task._settings import optimizer_of, plan_of
+from stepsize.task._settings import optimizers_of_trial, plan_of
 from stepsize.task._whole import model_parts, optimizer_parts, whole
 
 if TYPE_CHECKING:
@@ -68,21 +71,25 @@ class SupervisedRun:
         self.device = check_device(device_here(task.device))
         with own_randomness(RandomState.seeded(trial.seed)) as ended:
             self.model = placed(model_of(task).to(self.device))
-            self.optimizer = optimizer_of(task, trial.settings, self.model.parameters())
+            self.optimizers = optimizers_of_trial(task, trial.settings, self.model)
             self.batches = self._fresh_batches()
         self._random = stream(ended[0], trial.seed)
         self._joint = Joint(task, self.model)
         self._done = 0
+        self._needs_closure = any(map(needs_closure, self.optimizers.values()))
         self.control = Control(
-            self.optimizer,
-            lr=plan.lr,
-            clip=plan.clip,
-            feedback=plan.feedback,
+            self.optimizers if len(self.optimizers) > 1 else self.optimizer,
+            plan=plan,
             total=trial.steps,
             per_epoch=per_epoch,
             watch=self.watch if self._wants is None else [*self.watch, self._wants],
             remind=False,
         )
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The optimizer, or the first of several."""
+        return next(iter(self.optimizers.values()))
 
     def _fresh_batches(self) -> Iterator[Any]:
         generator = torch.Generator().manual_seed(self.trial.seed)
@@ -102,30 +109,47 @@ class SupervisedRun:
         return numbers[:broken]
 
     def _step(self, check: bool) -> Tensor:
-        task = self.task
-        total: Tensor | None = None
-        for left in reversed(range(task.accumulate)):
-            batch = self._next_batch()
-            if check:
-                check_same(task, batch)
-            batch = to_device(part(batch, self.size), self.device)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=task.amp):
-                loss = self._joint(batch, last=left == 0)
-            share = loss if task.accumulate == 1 else loss / task.accumulate
-            share.backward()  # type: ignore[no-untyped-call]
-            total = share.detach() if total is None else total + share.detach()
-        total = self._joint.mean(total)  # type: ignore[arg-type]
-        self.control.step(total)
+        batches = (self._prepared(check) for _ in range(self.task.accumulate))
+        if self._needs_closure:
+            total = self._with_closure(list(batches))
+        else:
+            total = self._backward(batches)
+            self.control.step(total)
         self._done += 1
         return total
 
+    def _with_closure(self, batches: list[Any]) -> Tensor:
+        """An update whose optimizer evaluates these batches as often as it likes; the loss of the first time."""
+        losses: list[Tensor] = []
+
+        def closure() -> Tensor:
+            self.optimizer.zero_grad()
+            losses.append(self._backward(batches))
+            return losses[-1]
+
+        self.control.step(closure)
+        return losses[0]
+
+    def _prepared(self, check: bool) -> Any:
+        """This process's part of the next batch, on its device."""
+        batch = self._next_batch()
+        if check:
+            check_same(self.task, batch)
+        return to_device(part(batch, self.size), self.device)
+
+    def _backward(self, batches: Iterable[Any]) -> Tensor:
+        """The gradients of an update, and its loss over all processes."""
+        task, losses = self.task, []
+        for place, batch in enumerate(batches, 1):
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=task.amp):
+                loss = self._joint(batch, last=place == task.accumulate)
+            share = loss if task.accumulate == 1 else loss / task.accumulate
+            share.backward()  # type: ignore[no-untyped-call]
+            losses.append(share.detach())
+        return self._joint.mean(reduce(add, losses))
+
     def _next_batch(self) -> Any:
-        try:
-            return next(self.batches)
-        except StopIteration:
-            raise ValueError(
-                f"batches of the task {self.task.name!r} ran out; it must make an endless iterator, epoch after epoch"
-            ) from None
+        return next_of(self.task, self.batches)
 
     def score(self) -> float:
         return the_firsts(number(self.task, "score(...)", self._measure(self.task.score)))
@@ -146,10 +170,10 @@ class SupervisedRun:
         generator = torch.Generator().manual_seed(self.trial.seed ^ PROBE)
 
         def losses(model: nn.Module) -> tuple[float, ...]:
-            drawn = itertools.islice(batches_of(self.task, generator, self.size), batches)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.task.amp):
-                found = [self.task.loss(model, to_device(batch, self.device)) for batch in drawn]
-            return tuple(number(self.task, "loss(...)", loss) for loss in found)
+            task, drawn = self.task, batches_of(self.task, generator, self.size)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=task.amp):
+                ready = (to_device(next_of(task, drawn), self.device) for _ in range(batches))
+                return tuple(float(measured(task, model, batch)) for batch in ready)
 
         return the_firsts(self._measure(losses))
 
@@ -161,13 +185,18 @@ class SupervisedRun:
         batches = self.batches.state_dict() if isinstance(self.batches, Resumable) else None
         return {
             "model": whole(self.model.state_dict()),
-            "optimizer": whole(self.optimizer.state_dict()),
+            "optimizer": self._of_each(lambda _, optimizer: whole(optimizer.state_dict())),
             "control": self.control.state_dict(),
             "random": self._random.state_dict(),
             "batches": batches,
             "done": self._done,
             **who(self._random),
         }
+
+    def _of_each(self, call: Callable[[str, Optimizer], Any]) -> Any:
+        """What a call gives of the optimizer, or of several by name."""
+        found = {name: call(name, optimizer) for name, optimizer in self.optimizers.items()}
+        return found if len(found) > 1 else next(iter(found.values()))
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         missing = {"model", "optimizer", "control", "random", "batches", "done"} - set(state)
@@ -179,7 +208,9 @@ class SupervisedRun:
         try:
             self.model.load_state_dict(model_parts(state["model"], self.model))
             # load_state_dict keeps the tensors it is given, and training changes them
-            self.optimizer.load_state_dict(optimizer_parts(copy.deepcopy(state["optimizer"]), self.optimizer))
+            saved = copy.deepcopy(state["optimizer"])
+            by_name = saved if len(self.optimizers) > 1 else {"": saved}
+            self._of_each(lambda name, each: each.load_state_dict(optimizer_parts(by_name[name], each)))
         except (RuntimeError, ValueError, KeyError) as error:
             why = " ".join(str(error).split())[:200]
             raise ValueError(f"state does not fit the task {self.task.name!r} as it is now: {why}") from error

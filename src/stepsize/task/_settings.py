@@ -1,17 +1,19 @@
 """What the settings of a trial make of a task's own recipe: its plan and its optimizer."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import reduce
 from operator import rshift
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
+from torch import nn
 from torch.optim import Optimizer
 
+from stepsize import _check
 from stepsize.control import Plan
-from stepsize.optim import group_names, optimizer, read_value, write_value
+from stepsize.optim import group_names, has_value, optimizer, read_value, write_value
 from stepsize.schedule import Schedule, warmup
 from stepsize.task._contract import AXES, Trial
+from stepsize.task._given import optimizers_of
 
 if TYPE_CHECKING:
     from stepsize.task._supervised import Task
@@ -32,19 +34,20 @@ def axes_of(task: Any) -> tuple[str, ...]:
 
 
 def plan_of(task: "Task", trial: Trial) -> Plan:
-    """The plan of a trial: its own schedule, or the task's squeezed into the trial's steps; warm-up and clipping.
+    """The plan of a trial: the task's squeezed into the trial's steps, but for what the trial says itself.
 
     Args:
         task: the trial's.
-        trial: its settings may have ``schedule``, ``warmup`` and ``clip``.
+        trial: its settings may have ``schedule``, ``warmup`` and ``clip``, and numbers for ``momentum`` and
+            ``weight_decay``, which then stay as they are.
     """
     said = trial.settings
-    schedule = Schedule.parse(said.get("schedule", task.schedule))
-    if "schedule" not in said:
-        schedule = schedule.stretch(trial.steps / task.steps)
+    plan = task.recipe.changed(lambda _, schedule: schedule.stretch(trial.steps / task.steps))
+    lr: Any = Schedule.parse(said["schedule"]) if "schedule" in said else plan.lr
     if "warmup" in said:
-        schedule = warmed_up(schedule, said["warmup"])
-    return Plan(schedule, clip=said.get("clip", task.clip), feedback=task.feedback)
+        lr = warmed_up(lr, said["warmup"])
+    others: dict[str, Any] = {name: course for name, course in plan.courses.items() if name not in ("lr", *said)}
+    return Plan(lr, clip=said.get("clip", plan.clip), feedback=plan.feedback, **plan.bounds, **others)
 
 
 def warmed_up(schedule: Schedule, length: float | str) -> Schedule:
@@ -68,48 +71,76 @@ def warmed_up(schedule: Schedule, length: float | str) -> Schedule:
     return cold if length == 0 else warmup(length) >> cold
 
 
-def optimizer_of(task: "Task", settings: Mapping[str, Any], own: Iterable[Tensor]) -> Optimizer:
-    """The optimizer of a trial: the task's, or one by name over the same groups, with the trial's weight decay.
+def squeezed(settings: Mapping[str, Any], share: float) -> dict[str, Any]:
+    """Settings of a whole run for one of a share of its length: schedule and warm-up are squeezed with it.
 
-    Another optimizer takes over the task's groups with the ratios of their rates; groups that do not decay in the
-    task's optimizer do not decay in another, unless none does.
+    Args:
+        settings: of a trial.
+        share: > 0.
+
+    Raises:
+        TypeError, ValueError: share is not that.
+
+    Example:
+        >>> from stepsize.task import squeezed
+        >>> squeezed({"lr": 0.1, "schedule": "warmup(100) >> cosine()", "warmup": 100}, 0.1)
+        {'lr': 0.1, 'schedule': 'warmup(10) >> cosine()', 'warmup': 10.0}
+    """
+    share = _check.number("share", share, above=0)
+    found = dict(settings)
+    if "schedule" in found:
+        found["schedule"] = str(Schedule.parse(found["schedule"]).stretch(share))
+    if found.get("warmup"):
+        length = warmup(found["warmup"]).stretch(share).length
+        found["warmup"] = length if isinstance(length, float) else str(length)
+    return found
+
+
+def optimizers_of_trial(task: "Task", settings: Mapping[str, Any], model: nn.Module) -> dict[str, Optimizer]:
+    """The optimizer of a trial, by the name "", or its several by name, with the trial's weight decay and momentum.
+
+    It is the task's, or one by name over the same groups. That takes over the ratios of their rates; groups that do not
+    decay in the task's optimizer do not decay in another, unless none does.
 
     Args:
         task: whose optimizer it is otherwise.
         settings: of a trial; ``lr``, and perhaps ``optimizer``, ``weight_decay`` and ``momentum``.
-        own: the model's parameters.
+        model: the task's.
 
     Raises:
-        ValueError: the optimizer has no weight decay or momentum to set.
+        TypeError, ValueError: the optimizer has no weight decay or momentum to set, or does not fit the task.
     """
-    made = task.optimizer(own, settings["lr"])
+    made = optimizers_of(task, model, settings["lr"])
     if "optimizer" in settings:
-        made = _taken_over(made, settings["optimizer"])
+        made = {"": _taken_over(made, settings["optimizer"])}
     for axis in ("weight_decay", "momentum"):
         if axis in settings:
             _set(made, axis, settings[axis])
     return made
 
 
-def _taken_over(before: Optimizer, text: str) -> Optimizer:
-    names = group_names(before)
+def _taken_over(before: Mapping[str, Optimizer], text: str) -> Optimizer:
     groups = [
-        {"params": group["params"], "lr": read_value(group), "name": name}
-        for name, group in zip(names, before.param_groups, strict=True)
+        {"params": group["params"], "lr": read_value(group), "name": f"{which}/{name}" if which else name}
+        for which, each in before.items()
+        for name, group in zip(group_names(each), each.param_groups, strict=True)
     ]
     made = optimizer(text, groups, lr=groups[0]["lr"])
-    decays = [group.get("weight_decay", 0) for group in before.param_groups]
-    if any(decays):
-        for group, decay in zip(made.param_groups, decays, strict=True):
-            if decay == 0 and "weight_decay" in group:
+    former = [group for each in before.values() for group in each.param_groups]
+    bare = {id(p) for group in former if not group.get("weight_decay", 0) for p in group["params"]}
+    if any(group.get("weight_decay", 0) for group in former):
+        for group in made.param_groups:
+            if "weight_decay" in group and bare.issuperset(map(id, group["params"])):
                 group["weight_decay"] = 0.0
     return made
 
 
-def _set(made: Optimizer, axis: str, value: float) -> None:
-    """Every group's value; the groups without weight decay keep none, unless none has any."""
-    held = [read_value(group, axis) for group in made.param_groups]
+def _set(made: Mapping[str, Optimizer], axis: str, value: float) -> None:
+    """Every group's value, where it has one; the groups without weight decay keep none, unless none has any."""
+    every = [group for each in made.values() for group in each.param_groups]
+    groups = [group for group in every if has_value(group, axis)] or every
+    held = [read_value(group, axis) for group in groups]
     keep = axis == "weight_decay" and any(held)
-    for group, before in zip(made.param_groups, held, strict=True):
+    for group, before in zip(groups, held, strict=True):
         if before or not keep:
             write_value(group, axis, value)

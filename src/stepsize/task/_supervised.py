@@ -1,7 +1,7 @@
 """The supervised builder: a task from plain callables, trained with Control as any user would."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,11 +10,15 @@ from torch.optim import Optimizer
 
 from stepsize import _check
 from stepsize.control import Feedback, Observer, Plan
-from stepsize.schedule import Length
+from stepsize.schedule import Length, Schedule
 from stepsize.task._contract import AXES, Run, Trial
 from stepsize.task._given import check_batches, check_functions
 from stepsize.task._pause import check_pause, pause_of
 from stepsize.task._run import SupervisedRun, check_device
+from stepsize.task._settings import plan_of
+
+SCHEDULE = "warmup(5%) >> cosine()"  # of a task that says nothing
+Optimizers = Optimizer | Sequence[Optimizer] | Mapping[str, Optimizer]
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,15 @@ class Task:
             where ``batch_size`` is given. One that is ``Resumable`` goes on at once when a run is resumed; another is
             drawn from again up to where it was.
         loss: (model, batch) -> the batch's training loss, a tensor of one element.
-        optimizer: (parameters, lr) -> the optimizer; groups keep their ratios.
+        optimizer: (parameters, lr) -> the optimizer, whose groups have the rate or multiples of it and keep their
+            ratios; or several, in a list or a mapping by name, which are stepped together. One that steps with a
+            closure (LBFGS) gets it.
         score: model in eval mode -> loss on a fixed large set of training data, lower is better. Sweeps
             compare rates by it; ``find`` by ``loss`` on a few fresh batches, in eval mode too, which costs less.
         metrics: model in eval mode -> validation figures by name, such as ``validation_loss`` and ``accuracy``.
         steps: how many steps a whole run has, >= 1.
         schedule: the text of the schedule of a whole run, unless a trial says otherwise; squeezed into shorter ones.
+            ``warmup(5%) >> cosine()`` when left out.
         clip: the clipping threshold, unless a trial says otherwise.
         per_epoch: steps in an epoch, > 0, for lengths such as ``"3ep"``; from ``examples`` and ``batch_size`` when left
             out.
@@ -52,6 +59,8 @@ class Task:
             (``"1ep"``); a twentieth of the run, but at least 10, when left out.
         facts: plain data about the task, kept in ``run.json`` and known to the run's picture, such as a bowl's
             eigenvalues.
+        plan: all of schedule, clip and feedback as one ``Plan`` or its text, instead of them; it may drive momentum and
+            weight decay too, as ``Plan(**one_cycle())`` does.
 
     Raises:
         TypeError, ValueError: an argument is not what is said above.
@@ -80,11 +89,11 @@ class Task:
     model: Callable[[], nn.Module]
     batches: Callable[..., Iterator[Any]]
     loss: Callable[[nn.Module, Any], Tensor]
-    optimizer: Callable[[Iterable[Tensor], float], Optimizer]
+    optimizer: Callable[[Iterable[Tensor], float], Optimizers]
     score: Callable[[nn.Module], float]
     metrics: Callable[[nn.Module], Mapping[str, float]]
     steps: int
-    schedule: str = "warmup(5%) >> cosine()"
+    schedule: str | None = None
     clip: float | None = None
     per_epoch: float | None = None
     example: Callable[[], Any] | None = None
@@ -98,6 +107,7 @@ class Task:
     feedback: Feedback | str | None = None
     evaluate_every: Length = None
     facts: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    plan: Plan | str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -117,14 +127,51 @@ class Task:
         _check.whole("steps", self.steps, least=1)
         if self.per_epoch is not None:
             _check.number("per_epoch", self.per_epoch, above=0)
-        plan = Plan(self.schedule, clip=self.clip, feedback=self.feedback)
-        object.__setattr__(self, "schedule", str(plan.lr))
-        object.__setattr__(self, "feedback", plan.feedback)
+        self._settle_plan()
         object.__setattr__(self, "evaluate_every", check_pause(self.evaluate_every))
         try:
             json.dumps({**self.facts})
         except (TypeError, ValueError):
             raise TypeError(_check.message("facts", self.facts, "a mapping of plain data by name")) from None
+
+    def _settle_plan(self) -> None:
+        """Check plan, schedule, clip and feedback, and keep each in its one form."""
+        if self.plan is None:
+            plan = Plan(SCHEDULE if self.schedule is None else self.schedule, clip=self.clip, feedback=self.feedback)
+            object.__setattr__(self, "schedule", str(plan.lr))
+            object.__setattr__(self, "feedback", plan.feedback)
+        else:
+            beside = [name for name in ("schedule", "clip", "feedback") if getattr(self, name) is not None]
+            if beside:
+                raise ValueError(f"plan is the whole of it, and {', '.join(beside)} came beside it; leave that out")
+            if not isinstance(self.plan, Plan | str):
+                raise TypeError(_check.message("plan", self.plan, "a Plan or its text"))
+            plan = Plan.parse(self.plan) if isinstance(self.plan, str) else self.plan
+            object.__setattr__(self, "plan", plan)
+        if not isinstance(plan.lr, Schedule) or plan.lr.is_absolute:
+            name, rule = "schedule" if self.plan is None else "lr of plan", "one schedule, a factor of the trial's lr"
+            raise ValueError(_check.message(name, str(plan.lr), rule, "give groups rates of their own in optimizer"))
+
+    @property
+    def recipe(self) -> Plan:
+        """The plan of a whole run, unless a trial says otherwise."""
+        return self.plan if isinstance(self.plan, Plan) else Plan(self.schedule, clip=self.clip, feedback=self.feedback)
+
+    def plan_for(self, trial: Trial) -> Plan:
+        """The plan of a trial: the task's squeezed into the trial's steps, but for what the trial says itself.
+
+        Args:
+            trial: its settings may have ``schedule``, ``warmup`` and ``clip``, and numbers for ``momentum`` and
+                ``weight_decay``, which then stay as they are.
+
+        Example:
+            >>> from stepsize import Trial
+            >>> from stepsize.task import task_named
+            >>> print(task_named("digits").plan_for(Trial("digits", {"lr": 0.1, "warmup": 5, "clip": 1}, steps=40)))
+            lr: warmup(5) >> cosine()
+            clip: 1.0
+        """
+        return plan_of(self, trial)
 
     def start(self, trial: Trial, watch: Iterable[Observer] = ()) -> Run:
         """A run at its first step.

@@ -88,6 +88,9 @@ def train(
     evaluate_every: int | None = None,
     batch_size: int | None = None,
     optimizer: str | None = None,
+    warmup: float | str | None = None,
+    momentum: float | None = None,
+    weight_decay: float | None = None,
     folder: Path | str | None = None,
     resume: bool = False,
     save_every: float = 60.0,
@@ -110,6 +113,10 @@ def train(
             of the run, but at least 10.
         batch_size: examples in a batch, >= 1; the task's when left out.
         optimizer: the text of an optimizer, such as ``"sgd(momentum=0.9)"``; the task's when left out.
+        warmup: length of a warm-up in front of the schedule, instead of one that it begins with: steps, a share or
+            epochs; 0 for none.
+        momentum: >= 0 (beta1 where the optimizer has betas); the task's when left out.
+        weight_decay: >= 0, of the groups that decay; the task's when left out.
         folder: where checkpoints are kept; nowhere when left out.
         resume: whether to go on from the folder's last checkpoint.
         save_every: seconds after which ``last.pt`` is written also between validations, > 0.
@@ -138,7 +145,8 @@ def train(
     settings |= {} if schedule is None else {"schedule": str(plan.lr)}
     settings |= {} if clip is None else {"clip": clip}
     settings |= {} if batch_size is None else {"batch_size": batch_size}
-    settings |= {} if optimizer is None else {"optimizer": optimizer}
+    more = {"optimizer": optimizer, "warmup": warmup, "momentum": momentum, "weight_decay": weight_decay}
+    settings |= {axis: value for axis, value in more.items() if value is not None}
     trial = Trial(task.name, settings, seed, total)
     if not isinstance(resume, bool):
         raise TypeError(_check.message("resume", resume, "True or False"))

@@ -26,7 +26,7 @@ class greedy(Controller):
         most: the largest feedback, >= 1.
         patience: observations in a row that are waited for, >= 0.
         threshold: how much an improvement must be, >= 0.
-        threshold_mode: ``"abs"``, or ``"rel"``: a share of the best value.
+        threshold_mode: ``"abs"``; ``"rel"``, a share of the best value's size; or ``"torch"``, as for ``plateau``.
         cooldown: observations after a cut in which nothing is counted, >= 0.
         wait: observations after a raise in which nothing is counted, >= 0.
         window: how many observations are averaged, >= 1; 1 looks at each by itself.
@@ -62,9 +62,7 @@ class greedy(Controller):
 
     def _check(self) -> None:
         self._number("most", least=1)
-        self._number("threshold", least=0)
-        if self.threshold_mode not in ("rel", "abs"):
-            raise ValueError(self._message("threshold_mode", "'rel' or 'abs'"))
+        self._check_threshold()
         for name, least in (("patience", 0), ("cooldown", 0), ("wait", 0), ("window", 1), ("restart", 1)):
             self._whole(name, least=least)
 
@@ -77,7 +75,7 @@ class greedy(Controller):
         value = self._averaged(state, value)
         if state["pause"] > 0:
             return state | {"pause": state["pause"] - 1, "good": 0, "bad": 0}, ""
-        if self._better(value, state["best"], self.threshold, self.threshold_mode == "rel"):
+        if self._better(value, state["best"], self.threshold, self.threshold_mode):
             state |= {"best": value, "good": state["good"] + 1, "bad": 0}
         else:
             state |= {"good": 0, "bad": state["bad"] + 1}

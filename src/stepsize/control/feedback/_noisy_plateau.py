@@ -9,6 +9,7 @@ from stepsize.control.feedback._protocol import Controller, State
 # ruff: noqa: N801 - controllers are written in lower case, like schedules
 
 BLOCKS = 20  # means of so many stretches are ranked
+FEWEST = 3  # observations whose median is the start: one spike is no start
 OUTER = 2  # of which so many on either side do not count for their spread: one spike is no spread
 
 
@@ -19,13 +20,15 @@ class noisy_plateau(Controller):
     Formula:
         the last ``patience`` observations are averaged in twenty blocks, with means m_1 to m_20;
         falling: erfc(K / sqrt(2 V)) / 2 <= ``significance``, with Kendall's score K = sum of sign(m_i - m_j) over
-        i < j and V = 950, its variance without a trend; and the fall is at least ``threshold`` of the level;
+        i < j and V = 950, its variance without a trend; and twice the fall from the median of the first ten to that of
+        the last ten is at least ``threshold`` of the level;
         has fallen: start - median(m) > ``margin`` * (third highest m - third lowest m);
         has fallen and is not falling: feedback <- max(feedback * factor, least), and start <- median(m)
 
-    The start is the first block's mean, later the level at the last cut, and twenty new blocks are waited for after a
-    cut. A best value never enters, since the best of many noisy values is a lucky one; ranks do not mind spikes. A
-    measure that never fell, or has not fallen since the last cut, is not cut: a smaller rate did not help it.
+    The start is the median of the first block, later the level at the last cut, and twenty new blocks are waited for
+    after a cut. A best value never enters, since the best of many noisy values is a lucky one; ranks and medians do not
+    mind spikes, as long as few blocks have one. A measure that never fell, or has not fallen since the last cut, is not
+    cut: a smaller rate did not help it.
 
     Args:
         of: what it looks at: ``"loss"``, the loss of every step (read back each time), or a name handed to
@@ -33,7 +36,7 @@ class noisy_plateau(Controller):
         after: the position from which on it looks: steps, a share of the run (``"5%"``) or epochs (``"3ep"``).
         mode: ``"min"`` for losses, ``"max"`` for accuracies.
         factor: what the rate is multiplied by, > 0 and < 1.
-        least: the smallest product of all cuts, >= 0 and <= 1.
+        least: the smallest product of all cuts, >= 0 and <= 1. At 1e-4 of its base a rate hardly trains any more.
         patience: observations over which a fall must be visible, >= 20, used in whole twentieths; the cut comes about
             so many after the end of the fall. Ten times the noise's correlation time or more, and so many that a fall
             worth waiting for is visible over them.
@@ -63,6 +66,7 @@ class noisy_plateau(Controller):
     ``benchmarks/logs/feedback.log``.
     """
 
+    least: float = 1e-4
     patience: int = 200
     significance: float = 0.15
     margin: float = 3.0
@@ -78,18 +82,22 @@ class noisy_plateau(Controller):
 
     def begin(self) -> State:
         """Nothing seen yet."""
-        return {"factor": 1.0, "start": None, "sum": 0.0, "count": 0, "means": []}
+        return {"factor": 1.0, "start": None, "first": [], "sum": 0.0, "count": 0, "means": []}
 
     def _decide(self, state: State, value: float) -> tuple[State, str]:
         if not math.isfinite(value):
             return state, ""
         state |= {"sum": state["sum"] + value, "count": state["count"] + 1}
         block = self.patience // BLOCKS
+        if state["start"] is None:
+            first = [*state.get("first", []), value]
+            enough = len(first) >= max(block, FEWEST)
+            state |= {"start": median(first), "first": []} if enough else {"first": first}
         if state["count"] < block:
             return state, ""
         means = [*state["means"], state["sum"] / block][-BLOCKS:]
-        start = means[0] if state["start"] is None else state["start"]
-        state |= {"sum": 0.0, "count": 0, "means": means, "start": start}
+        start = state["start"]
+        state |= {"sum": 0.0, "count": 0, "means": means}
         if len(means) < BLOCKS or not self._has_fallen(start, means) or self._falls(means):
             return state, ""
         level = median(means)
@@ -107,7 +115,7 @@ class noisy_plateau(Controller):
 
     def _falls(self, means: list[float]) -> bool:
         sign, half = 1 if self.mode == "min" else -1, BLOCKS // 2
-        fall = sign * (sum(means[:half]) - sum(means[half:])) / half * 2  # of a straight line, over all blocks
+        fall = 2 * sign * (median(means[:half]) - median(means[half:]))  # of a straight line, over all blocks
         large = fall >= self.threshold * abs(median(means))
         return large and chance(sign * score(means), BLOCKS) <= self.significance
 

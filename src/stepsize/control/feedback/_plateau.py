@@ -13,7 +13,7 @@ class plateau(Controller):
 
     Formula:
         feedback <- max(feedback * factor, least)   after more than ``patience`` observations without an improvement;
-        improved: value < best (1 - threshold), or value < best - threshold with ``threshold_mode="abs"``
+        improved: value < best - threshold |best|, or value < best - threshold with ``threshold_mode="abs"``
 
     Args:
         of: what it looks at: ``"loss"``, the loss of every step (read back each time), or a name handed to
@@ -25,7 +25,8 @@ class plateau(Controller):
         least: the smallest product of all cuts, >= 0 and <= 1. Torch's ``min_lr`` is Control's ``floor``.
         patience: observations without improvement that are waited for, >= 0.
         threshold: how much an improvement must be, >= 0.
-        threshold_mode: ``"rel"``, a share of the best value, or ``"abs"``.
+        threshold_mode: ``"rel"``, a share of the best value's size; ``"abs"``; or ``"torch"``, torch's ``"rel"``:
+            value < best (1 - threshold), which below zero calls nearly every value an improvement.
         cooldown: observations after a cut in which nothing is counted, >= 0.
 
     Raises:
@@ -51,9 +52,7 @@ class plateau(Controller):
 
     def _check(self) -> None:
         self._whole("patience", least=0)
-        self._number("threshold", least=0)
-        if self.threshold_mode not in ("rel", "abs"):
-            raise ValueError(self._message("threshold_mode", "'rel' or 'abs'"))
+        self._check_threshold()
         self._whole("cooldown", least=0)
 
     def begin(self) -> State:
@@ -61,7 +60,7 @@ class plateau(Controller):
         return {"factor": 1.0, "best": None, "bad": 0, "cooling": 0}
 
     def _decide(self, state: State, value: float) -> tuple[State, str]:
-        if self._better(value, state["best"], self.threshold, self.threshold_mode == "rel"):
+        if self._better(value, state["best"], self.threshold, self.threshold_mode):
             state |= {"best": value, "bad": 0}
         else:
             state["bad"] += 1

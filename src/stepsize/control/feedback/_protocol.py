@@ -9,6 +9,7 @@ from stepsize import _check
 from stepsize.schedule import Length, constant
 
 FAR = 2.0**52  # positions
+THRESHOLDS = ("rel", "abs", "torch")
 State = dict[str, Any]
 """Small plain data: numbers, texts, lists."""
 
@@ -128,13 +129,24 @@ class Controller(ABC):
         after, reason = self._decide(dict(state), observation.value)
         return after, Decision(after["factor"], reason)
 
-    def _better(self, value: float, best: float | None, threshold: float, relative: bool) -> bool:
-        """Torch's ``_is_better``; NaN is never better."""
+    def _better(self, value: float, best: float | None, threshold: float, way: str) -> bool:
+        """Whether a value is an improvement on the best one; NaN is never better."""
+        lower = self.mode == "min"
         if best is None:
-            return value < float("inf") if self.mode == "min" else value > -float("inf")
-        if self.mode == "min":
-            return value < (best * (1.0 - threshold) if relative else best - threshold)
-        return value > (best * (threshold + 1.0) if relative else best + threshold)
+            return value < float("inf") if lower else value > -float("inf")
+        margin = -threshold if lower else threshold
+        if way == "abs":
+            bound = best + margin
+        elif way == "rel" and best < 0:  # a share of its size, so that the bound is on the better side of it
+            bound = best * (1.0 - margin)
+        else:
+            bound = best * (1.0 + margin)
+        return value < bound if lower else value > bound
+
+    def _check_threshold(self) -> None:
+        self._number("threshold", least=0)
+        if getattr(self, "threshold_mode") not in THRESHOLDS:  # noqa: B009 - of those that have one
+            raise ValueError(self._message("threshold_mode", "'rel', 'abs' or 'torch'"))
 
     def _length(self, name: str) -> Length:
         try:
