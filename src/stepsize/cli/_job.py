@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from stepsize.control import Plan
 from stepsize.engine import Auto, Engine, Result, serial
 from stepsize.find import Finding, PlanFinding, find, find_plan
 from stepsize.report import picture
-from stepsize.state import RandomState, own_randomness
+from stepsize.state import RandomState, own_randomness, write_atomic
 from stepsize.task import (
     Startable,
     Task,
@@ -24,12 +24,16 @@ from stepsize.task import (
     Trial,
     axes_of,
     leads,
+    place_of,
+    sources_of,
+    steps_done,
     together,
     train,
 )
 from stepsize.watch import JsonLines, TensorBoard, environment, to_json
 
 POINTS = 200  # points on a curve of a whole run
+ENDS = ("finished", "diverged")
 
 
 class StoppedError(Exception):
@@ -53,6 +57,11 @@ class Job:
     engine: Engine = serial
     folder: Folder = field(init=False)
     resume_at: int | None = None
+    made_of: dict[str, str] = field(default_factory=dict)  # hashes of the task's code
+    accept_changes: bool = False
+    _root: Path = field(init=False)  # the folder's absolute path
+    _ended: bool = False  # what comes after the end, such as the picture, changes nothing about it
+    _seconds: float = 0.0  # of training, before it was resumed
 
     @contextmanager
     def opened(self, out: Path | None, lr: float | None = None) -> Iterator[None]:
@@ -64,26 +73,68 @@ class Job:
     @contextmanager
     def reopened(self) -> Iterator[None]:
         """The same for a run folder that was there before."""
-        self.folder.write(status="running", resumed_at=self.resume_at)
-        with self._written_down():
+        before = self.folder.facts()
+        self._seconds = before.get("seconds", 0.0)
+        # what was said in its place is what it goes on with, and is signed by who has said it
+        said = {"said": self._said(), "made_of": self.made_of}
+        self.folder.write(status="running", resumed_at=self.resume_at, **said)
+        with self._written_down(before["status"]):
             yield
 
     @contextmanager
-    def _written_down(self) -> Iterator[None]:
+    def _written_down(self, before: str | None = None) -> Iterator[None]:
+        """Write down what stops the block; a run that has ended stays so, and one that was refused what it was."""
+        self._root = self.folder.path.absolute()  # a task may change the working directory
         try:
             with together(self.words.get("shard", False)):
                 yield
         except StoppedError:
             raise
         except KeyboardInterrupt:
-            self.folder.write(status="interrupted")
+            self._write_stop(before, "interrupted")
             raise StoppedError(f"stopped; what there is is in {self.folder.path}") from None
         except Exception as error:
-            self.folder.write(status=f"failed: {type(error).__name__}: {error}")
+            self._write_stop(before, _one_line(error))
             raise
+
+    def _write_stop(self, before: str | None, status: str) -> None:
+        if before is not None and self._is_where_it_was():
+            status = before
+        if not self._ended:
+            with suppress(OSError):  # the folder is gone or full, which what stopped the block says better
+                self.folder.write(status=status)
+
+    def _is_where_it_was(self) -> bool:
+        last = self._root / "last.pt"
+        try:
+            return not last.exists() or steps_done(self._root) == self.resume_at
+        except ValueError:
+            return True
 
     def _open(self, out: Path | None, lr: float | None = None) -> None:
         """Check the settings, make the run folder and write down what will be done."""
+        self.check(lr)
+        builder = self.task if isinstance(self.task, Task) else None
+        self.made_of = sources_of(self.task, place_of(self.words["task"]))
+        self.folder = new_folder(self.task.name, out)
+        self.folder.write(
+            command=self.command,
+            task=self.task.name,
+            plan=str(self._plan()),
+            rate=lr,
+            seed=self.seed,
+            steps=self.steps,
+            said=self._said(),
+            about_task=dict(builder.facts) if builder is not None else {},
+            made_of=self.made_of,
+            done=0,
+            started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            status="running",
+            **environment(),
+        )
+
+    def check(self, lr: float | None) -> None:
+        """Raise TypeError or ValueError unless the task takes the settings; nothing is made or written."""
         settings = self._axes() if lr is None else {"lr": lr, **self._axes()}
         Trial(self.task.name, settings, self.seed, self.steps)
         builder = self.task if isinstance(self.task, Task) else None
@@ -96,21 +147,6 @@ class Job:
             raise ValueError(_check.message("batch_size", self.batch_size, rule))
         per_epoch = None if builder is None else builder.epoch(self.batch_size)
         Plan(self.schedule, clip=self.clip).over(self.steps, per_epoch)
-        self.folder = new_folder(self.task.name, out)
-        self.folder.write(
-            command=self.command,
-            task=self.task.name,
-            plan=str(self._plan()),
-            rate=lr,
-            seed=self.seed,
-            steps=self.steps,
-            said=self._said(),
-            about_task=dict(builder.facts) if builder is not None else {},
-            done=0,
-            started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            status="running",
-            **environment(),
-        )
 
     def _plan(self) -> Plan:
         """The plan of the whole run."""
@@ -130,7 +166,7 @@ class Job:
 
     def find(self, low: float, high: float, budget: str | None = None) -> Finding:
         """Find a rate; every trial is written as it comes."""
-        trials = [JsonLines(self.folder.path / "trials.jsonl")] if leads() else []
+        trials = [JsonLines(self._root / "trials.jsonl")] if leads() else []
 
         def written(result: Result) -> None:
             for lines in trials:
@@ -161,7 +197,7 @@ class Job:
     def _engine_here(self) -> Engine:
         """The engine of the search; one that chooses keeps its choice in the run folder."""
         if isinstance(self.engine, Auto):
-            self.engine = self.engine.kept_in(self.folder.path)
+            self.engine = self.engine.kept_in(self._root)
         return self.engine
 
     def _tell_engine(self) -> None:
@@ -181,7 +217,7 @@ class Job:
             "trials": [_trial(result) | {"losses": result.losses} for result in finding.results],
         }
         if leads():
-            (self.folder.path / "finding.json").write_text(to_json(said) + "\n", encoding="utf-8")
+            write_atomic(self._root / "finding.json", (to_json(said) + "\n").encode())
 
     def find_plan(self, over: dict[str, list[str | None] | None], low: float, high: float, budget: str) -> PlanFinding:
         """Find a plan, and go on with the best one; all candidates are written down."""
@@ -197,7 +233,7 @@ class Job:
                 for entry in found.entries
             ]
             said = {"plans": kept, "verdict": found.verdict, "cost": vars(found.cost)}
-            (self.folder.path / "plans.json").write_text(to_json(said) + "\n", encoding="utf-8")
+            write_atomic(self._root / "plans.json", (to_json(said) + "\n").encode())
         self.screen.say(plan_table(found))
         self.screen.say(str(found))
         self._tell_engine()
@@ -212,7 +248,7 @@ class Job:
 
     def train(self, lr: float) -> Trained:
         """Train at a rate, watched; on Ctrl-C write down how far it came, and go on stopping."""
-        root, writers = self.folder.path, self._writers() if leads() else []
+        root, writers = self._root, self._writers() if leads() else []
         try:
             with self.screen.progress(f"train {self.task.name}", self.steps) as bar:
                 trained = train(
@@ -236,12 +272,17 @@ class Job:
 
     def picture(self) -> Path:
         """Draw the run, which the first of several processes does."""
-        return picture(self.folder.path) if leads() else self.folder.path
+        return self.folder.path / picture(self._root).name if leads() else self.folder.path
+
+    def end(self, status: str, **facts: Any) -> None:
+        """Write down how it ended; what comes after, such as the picture, changes nothing about it."""
+        self.folder.write(status=status, **facts)
+        self._ended = status in ENDS
 
     def _writers(self) -> list[TensorBoard | JsonLines]:
         """What keeps the run's curves, and at its beginning the model's graph."""
         every = max(1, self.steps // POINTS)
-        root, again = self.folder.path, self.resume_at
+        root, again = self._root, self.resume_at
         board = TensorBoard(root, every=every, resume_at=again)
         lines = JsonLines(root / "metrics.jsonl", every, root / "validation.jsonl", root / "events.jsonl", again)
         if again is None:
@@ -254,13 +295,18 @@ class Job:
                 board.add_graph(self.task.model(), self.task.example())
 
     def _write_down(self, trained: Trained, status: str) -> None:
-        self.folder.write(
-            status=status,
+        self.end(
+            status,
             done=trained.steps,
             trial=trained.trial.key,
             metrics={"loss": trained.score, **trained.metrics, **trained.test},
-            seconds=round(trained.seconds, 3),
+            seconds=round(self._seconds + trained.seconds, 3),
         )
+
+
+def _one_line(error: Exception) -> str:
+    text = f"failed: {type(error).__name__}: {error}"
+    return "".join(each if each.isprintable() else " " for each in text)[:1000]
 
 
 def _trial(result: Result) -> dict[str, Any]:

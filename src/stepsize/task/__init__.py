@@ -20,9 +20,14 @@ from stepsize.task._parcel import packed as packed
 from stepsize.task._parcel import unpacked as unpacked
 from stepsize.task._registry import BUILT_IN as BUILT_IN
 from stepsize.task._registry import TaskFileError as TaskFileError
+from stepsize.task._registry import full_name as full_name
 from stepsize.task._registry import known_tasks as known_tasks
 from stepsize.task._registry import task_named as task_named
 from stepsize.task._settings import axes_of as axes_of
+from stepsize.task._sources import changes as changes
+from stepsize.task._sources import hashes as hashes
+from stepsize.task._sources import place_of as place_of
+from stepsize.task._sources import sources_of as sources_of
 from stepsize.task._supervised import Task as Task
 from stepsize.task._train import Trained as Trained
 from stepsize.task._train import TrainingInterrupted as TrainingInterrupted
@@ -45,12 +50,17 @@ __all__ = [
     "Trial",
     "axes_of",
     "canonical",
+    "changes",
+    "full_name",
+    "hashes",
     "known_tasks",
     "leads",
     "led",
     "packed",
+    "place_of",
     "ranks",
     "save_state",
+    "sources_of",
     "steps_done",
     "task_named",
     "together",

@@ -46,6 +46,21 @@ def task_named(name: str) -> Startable:
     return BUILT_IN[name]  # type: ignore[no-any-return]
 
 
+def full_name(name: str) -> str:
+    """A task's name that finds it from any folder: the path of a file is made absolute.
+
+    Args:
+        name: as ``task_named`` takes it.
+
+    Example:
+        >>> from stepsize.task import full_name
+        >>> full_name("digits"), full_name("package.module:task")
+        ('digits', 'package.module:task')
+    """
+    place, _, attribute = name.rpartition(":")
+    return f"{Path(place).resolve()}:{attribute}" if place.endswith(".py") else name
+
+
 def known_tasks() -> list[tuple[str, Startable]]:
     """The built-in tasks and those that were read from files and modules, each with a name that finds it again.
 
@@ -59,6 +74,9 @@ def known_tasks() -> list[tuple[str, Startable]]:
 
 def _of_ones_own(name: str) -> Startable:
     place, _, attribute = name.rpartition(":")
+    is_module = all(part.isidentifier() for part in place.split("."))
+    if not attribute.isidentifier() or not name.isprintable() or not (is_module or place.endswith(".py")):
+        raise ValueError(_check.message("task", name, '"path/to/train.py:task" or "package.module:task"'))
     module = _from_file(Path(place)) if place.endswith(".py") else _from_module(place)
     if not hasattr(module, attribute):
         tasks = [key for key, value in vars(module).items() if _is_task(value)]
@@ -68,8 +86,9 @@ def _of_ones_own(name: str) -> Startable:
     if not _is_task(task):
         rule = "a task: stepsize.Task(...), or anything with name, steps and start(trial, watch)"
         raise TypeError(_check.message(name, task, rule))
-    found = f"{Path(place).resolve() if place.endswith('.py') else place}:{attribute}"
-    _read.append((found, task))
+    if not isinstance(task.name, str) or not task.name.isprintable():
+        raise ValueError(_check.message(f"the name of the task {name}", task.name, "one line of text"))
+    _read.append((full_name(name), task))
     return task  # type: ignore[no-any-return]
 
 

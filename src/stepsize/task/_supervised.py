@@ -102,6 +102,8 @@ class Task:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise TypeError(_check.message("name", self.name, "a name"))
+        if not self.name.isprintable():
+            raise ValueError(_check.message("name", self.name, "one line of text"))
         for part in ("model", "batches", "loss", "optimizer", "score", "metrics"):
             if not callable(getattr(self, part)):
                 raise TypeError(_check.message(part, getattr(self, part), "a function"))
