@@ -187,7 +187,7 @@ def find_command(
     with work.opened(out):
         finding = work.find(low, high, budget)
         if finding.rate is not None:
-            work.end("finished")
+            work.folder.write(status="finished")
         image = work.picture()
         work.screen.say(f"picture  {image}")
         _answer(work, finding=finding, image=image)

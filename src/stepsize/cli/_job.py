@@ -33,7 +33,6 @@ from stepsize.task import (
 from stepsize.watch import JsonLines, TensorBoard, environment, to_json
 
 POINTS = 200  # points on a curve of a whole run
-ENDS = ("finished", "diverged")
 
 
 class StoppedError(Exception):
@@ -59,8 +58,8 @@ class Job:
     resume_at: int | None = None
     made_of: dict[str, str] = field(default_factory=dict)  # hashes of the task's code
     accept_changes: bool = False
-    _root: Path = field(init=False)  # the folder's absolute path
-    _ended: bool = False  # what comes after the end, such as the picture, changes nothing about it
+    place: Path = field(init=False)  # the folder's full path: a task's code may change the working directory
+    _before: str | None = None  # the status of a run that is resumed
     _seconds: float = 0.0  # of training, before it was resumed
 
     @contextmanager
@@ -74,40 +73,40 @@ class Job:
     def reopened(self) -> Iterator[None]:
         """The same for a run folder that was there before."""
         before = self.folder.facts()
-        self._seconds = before.get("seconds", 0.0)
+        self._before, self._seconds = before["status"], before.get("seconds", 0.0)
+        self.place = self.folder.path.absolute()
         # what was said in its place is what it goes on with, and is signed by who has said it
         said = {"said": self._said(), "made_of": self.made_of}
         self.folder.write(status="running", resumed_at=self.resume_at, **said)
-        with self._written_down(before["status"]):
+        with self._written_down():
             yield
 
     @contextmanager
-    def _written_down(self, before: str | None = None) -> Iterator[None]:
-        """Write down what stops the block; a run that has ended stays so, and one that was refused what it was."""
-        self._root = self.folder.path.absolute()  # a task may change the working directory
+    def _written_down(self) -> Iterator[None]:
         try:
             with together(self.words.get("shard", False)):
                 yield
         except StoppedError:
             raise
         except KeyboardInterrupt:
-            self._write_stop(before, "interrupted")
+            self._ended("interrupted")
             raise StoppedError(f"stopped; what there is is in {self.folder.path}") from None
-        except Exception as error:
-            self._write_stop(before, _one_line(error))
+        except BaseException as error:
+            self._ended(f"failed: {type(error).__name__}: {error}")
             raise
 
-    def _write_stop(self, before: str | None, status: str) -> None:
-        if before is not None and self._is_where_it_was():
-            status = before
-        if not self._ended:
-            with suppress(OSError):  # the folder is gone or full, which what stopped the block says better
-                self.folder.write(status=status)
+    def _ended(self, status: str) -> None:
+        """Write down how the run ended; one that had finished stays finished, and one that was refused what it was."""
+        with suppress(OSError, ValueError):  # the folder may be gone
+            if self.folder.facts().get("status") == "running":
+                self.folder.write(status=self._before if self._is_where_it_was() else _one_line(status))
 
     def _is_where_it_was(self) -> bool:
-        last = self._root / "last.pt"
+        """Whether a run that was resumed has not come any further."""
+        if self._before is None or not (self.place / "last.pt").exists():
+            return self._before is not None
         try:
-            return not last.exists() or steps_done(self._root) == self.resume_at
+            return steps_done(self.place) == self.resume_at
         except ValueError:
             return True
 
@@ -117,6 +116,7 @@ class Job:
         builder = self.task if isinstance(self.task, Task) else None
         self.made_of = sources_of(self.task, place_of(self.words["task"]))
         self.folder = new_folder(self.task.name, out)
+        self.place = self.folder.path.absolute()
         self.folder.write(
             command=self.command,
             task=self.task.name,
@@ -166,7 +166,7 @@ class Job:
 
     def find(self, low: float, high: float, budget: str | None = None) -> Finding:
         """Find a rate; every trial is written as it comes."""
-        trials = [JsonLines(self._root / "trials.jsonl")] if leads() else []
+        trials = [JsonLines(self.place / "trials.jsonl")] if leads() else []
 
         def written(result: Result) -> None:
             for lines in trials:
@@ -197,7 +197,7 @@ class Job:
     def _engine_here(self) -> Engine:
         """The engine of the search; one that chooses keeps its choice in the run folder."""
         if isinstance(self.engine, Auto):
-            self.engine = self.engine.kept_in(self._root)
+            self.engine = self.engine.kept_in(self.place)
         return self.engine
 
     def _tell_engine(self) -> None:
@@ -217,7 +217,7 @@ class Job:
             "trials": [_trial(result) | {"losses": result.losses} for result in finding.results],
         }
         if leads():
-            write_atomic(self._root / "finding.json", (to_json(said) + "\n").encode())
+            write_atomic(self.place / "finding.json", (to_json(said) + "\n").encode())
 
     def find_plan(self, over: dict[str, list[str | None] | None], low: float, high: float, budget: str) -> PlanFinding:
         """Find a plan, and go on with the best one; all candidates are written down."""
@@ -233,7 +233,7 @@ class Job:
                 for entry in found.entries
             ]
             said = {"plans": kept, "verdict": found.verdict, "cost": vars(found.cost)}
-            write_atomic(self._root / "plans.json", (to_json(said) + "\n").encode())
+            write_atomic(self.place / "plans.json", (to_json(said) + "\n").encode())
         self.screen.say(plan_table(found))
         self.screen.say(str(found))
         self._tell_engine()
@@ -248,7 +248,7 @@ class Job:
 
     def train(self, lr: float) -> Trained:
         """Train at a rate, watched; on Ctrl-C write down how far it came, and go on stopping."""
-        root, writers = self._root, self._writers() if leads() else []
+        root, writers = self.place, self._writers() if leads() else []
         try:
             with self.screen.progress(f"train {self.task.name}", self.steps) as bar:
                 trained = train(
@@ -272,17 +272,12 @@ class Job:
 
     def picture(self) -> Path:
         """Draw the run, which the first of several processes does."""
-        return self.folder.path / picture(self._root).name if leads() else self.folder.path
-
-    def end(self, status: str, **facts: Any) -> None:
-        """Write down how it ended; what comes after, such as the picture, changes nothing about it."""
-        self.folder.write(status=status, **facts)
-        self._ended = status in ENDS
+        return self.folder.path / picture(self.place).name if leads() else self.folder.path
 
     def _writers(self) -> list[TensorBoard | JsonLines]:
         """What keeps the run's curves, and at its beginning the model's graph."""
         every = max(1, self.steps // POINTS)
-        root, again = self._root, self.resume_at
+        root, again = self.place, self.resume_at
         board = TensorBoard(root, every=every, resume_at=again)
         lines = JsonLines(root / "metrics.jsonl", every, root / "validation.jsonl", root / "events.jsonl", again)
         if again is None:
@@ -295,8 +290,8 @@ class Job:
                 board.add_graph(self.task.model(), self.task.example())
 
     def _write_down(self, trained: Trained, status: str) -> None:
-        self.end(
-            status,
+        self.folder.write(
+            status=status,
             done=trained.steps,
             trial=trained.trial.key,
             metrics={"loss": trained.score, **trained.metrics, **trained.test},
@@ -304,8 +299,7 @@ class Job:
         )
 
 
-def _one_line(error: Exception) -> str:
-    text = f"failed: {type(error).__name__}: {error}"
+def _one_line(text: str) -> str:
     return "".join(each if each.isprintable() else " " for each in text)[:1000]
 
 

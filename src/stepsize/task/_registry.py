@@ -77,6 +77,7 @@ def _of_ones_own(name: str) -> Startable:
     is_module = all(part.isidentifier() for part in place.split("."))
     if not attribute.isidentifier() or not name.isprintable() or not (is_module or place.endswith(".py")):
         raise ValueError(_check.message("task", name, '"path/to/train.py:task" or "package.module:task"'))
+    found = full_name(name)  # before the file is read, which may change the working directory
     module = _from_file(Path(place)) if place.endswith(".py") else _from_module(place)
     if not hasattr(module, attribute):
         tasks = [key for key, value in vars(module).items() if _is_task(value)]
@@ -88,7 +89,7 @@ def _of_ones_own(name: str) -> Startable:
         raise TypeError(_check.message(name, task, rule))
     if not isinstance(task.name, str) or not task.name.isprintable():
         raise ValueError(_check.message(f"the name of the task {name}", task.name, "one line of text"))
-    _read.append((full_name(name), task))
+    _read.append((found, task))
     return task  # type: ignore[no-any-return]
 
 
@@ -103,14 +104,14 @@ def _from_file(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise ValueError(_check.message("task", str(path), "a Python file"))
     module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent))  # so that the file finds its neighbours, as when it is run
+    folder = str(path.parent.resolve())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)  # so that the file finds its neighbours, as when it is run, also while it trains
     sys.modules.setdefault(path.stem, module)
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         raise TaskFileError(str(path)) from error
-    finally:
-        sys.path.remove(str(path.parent))
     return module
 
 
