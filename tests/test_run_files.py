@@ -22,9 +22,9 @@ KINDS = {
 NUMBERS = {"number", "whole"}
 # what a field may be; values of every other kind must be refused
 OF = {
-    **dict.fromkeys(("command", "task", "plan", "started", "status", "trial"), {"text"}),
-    **dict.fromkeys(("format", "seed", "steps", "done", "threads"), {"whole"}),
-    **dict.fromkeys(("said", "made_of", "about_task", "versions", "metrics"), {"mapping"}),
+    **{name: {"text"} for name in ("command", "task", "plan", "started", "status", "trial")},
+    **{name: {"whole"} for name in ("format", "seed", "steps", "done", "threads")},
+    **{name: {"mapping"} for name in ("said", "made_of", "about_task", "versions", "metrics")},
     "rate": {*NUMBERS, "null"},
     "git": {"mapping", "null"},
     "resumed_at": {"whole", "null"},
@@ -32,11 +32,12 @@ OF = {
     "signature": {"text", "null"},
 }
 OF_SAID = {
-    **dict.fromkeys(("task", "schedule", "optimizer", "data", "device"), {"text"}),
-    **dict.fromkeys(("threads", "seed", "steps", "batch_size", "accumulate", "processes"), {"whole"}),
-    **dict.fromkeys(("clip", "warmup"), {"text", *NUMBERS}),
-    **dict.fromkeys(("momentum", "weight_decay"), NUMBERS),
-    **dict.fromkeys(("amp", "deterministic", "shard"), {"truth"}),
+    **{name: {"text"} for name in ("task", "schedule", "optimizer", "data", "device")},
+    **{name: {"whole"} for name in ("threads", "seed", "steps", "batch_size", "accumulate", "processes")},
+    **{name: {"text", *NUMBERS} for name in ("clip", "warmup")},
+    "momentum": NUMBERS,
+    "weight_decay": NUMBERS,
+    **{name: {"truth"} for name in ("amp", "deterministic", "shard")},
 }
 BEYOND = {
     "format": [0, -1, FORMAT + 1, 10**9],
@@ -141,7 +142,9 @@ def test_a_field_missing_of_another_type_or_out_of_range(folder, made, capsys, n
 def test_a_word_missing_of_another_type_or_out_of_range(folder, made, capsys, name):
     facts = json.loads(made["run.json"])
     if name in NEEDED_WORDS:
-        refused(capsys, folder, {**facts, "said": {k: v for k, v in facts["said"].items() if k != name}}, f"said.{name}")
+        refused(
+            capsys, folder, {**facts, "said": {k: v for k, v in facts["said"].items() if k != name}}, f"said.{name}"
+        )
     for value in [*others(OF_SAID[name]), *BEYOND_SAID.get(name, ())]:
         refused(capsys, folder, {**facts, "said": {**facts["said"], name: value}})
 
@@ -225,7 +228,8 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path, facts):
 
 
 @pytest.mark.parametrize(
-    "name", ["../evil", "a/b", "/tmp/a", "..", ".", "", " ", "a\0b", "a\nb", "a\\b", "c:d", "é" * 101, 5, None, "\x1b[2J"]
+    "name",
+    ["../evil", "a/b", "/tmp/a", "..", ".", "", " ", "a\0b", "a\nb", "a\\b", "c:d", "é" * 101, 5, None, "\x1b[2J"],
 )
 def test_names_that_are_more_than_a_part_of_a_path_make_no_folder(tmp_path, name):
     with pytest.raises(ValueError, match="usable in a folder's name") as caught:

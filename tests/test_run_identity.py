@@ -1,13 +1,22 @@
 """A run goes on with the task it was begun with, and follows nothing that others have put into its folder."""
 
+import itertools
 import json
 import os
 import shutil
+import subprocess
+import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from stepsize import Task, sweep, train
 from stepsize.cli import run
+from stepsize.engine import serial
+from stepsize.task import TaskChangedWarning, task_named
 
 TASK = """
 import itertools
@@ -52,8 +61,6 @@ def project(place, seen):
 
 
 def forget(*names):
-    import sys
-
     for name in [*names, "parts", "later", "package", "package.inner", "package.deep", "train"]:
         sys.modules.pop(name, None)
 
@@ -90,10 +97,12 @@ def contents(folder):
 
 
 def refused(capsys, *words, said):
+    """See a command refused in one line, with the folder as it was."""
     before = contents(words[words.index("--resume") + 1])
     code, out, err = stepsize(capsys, *words)
-    assert (code, out) == (2, ""), (code, out, err)
-    assert len(err.splitlines()) == 1
+    assert (code, [line for line in out.splitlines() if not line.startswith("note ")]) == (2, []), (code, out, err)
+    lines = [line for line in err.splitlines() if not line.startswith("train ")]  # the bar
+    assert len(lines) == 1
     for each in said:
         assert each in err
     assert contents(words[words.index("--resume") + 1]) == before
@@ -135,14 +144,14 @@ def test_a_task_that_has_changed_is_refused_before_any_of_it_runs(capsys, stoppe
     refused(capsys, "train", "--resume", "a", said=[f"{name} has changed", "--accept-changes"])
     refused(capsys, "train", "train.py:task", "--resume", "a", said=[f"{name} has changed"])
     assert times(seen) == 0
-    code, _, err = stepsize(capsys, "train", "--resume", "a", "--accept-changes")
     if change == "optimizer":
-        assert code == 2, err
-        assert "Traceback" not in err
-    else:
+        said = ["a/last.pt", "the optimizer was torch.optim.adamw.AdamW and is torch.optim.sgd.SGD"]
+        refused(capsys, "train", "--resume", "a", "--accept-changes", said=said)
+    elif change in ("facts", "betas", "deep in a package"):
+        code, out, err = stepsize(capsys, "train", "--resume", "a", "--accept-changes")
         assert code == 0, err
+        assert f"note     goes on although {name} has changed" in out
         assert stepsize(capsys, "train", "--resume", "a")[0] == 0  # now that is what it is made of
-    (stopped / name).write_text(text)
 
 
 def test_a_file_of_the_same_name_elsewhere_is_another_task(capsys, stopped, tmp_path, seen, monkeypatch):
@@ -276,15 +285,14 @@ def test_the_name_of_a_task_is_no_path(capsys, tmp_path, monkeypatch, name, comm
     assert (code, out) == (2, "")
     assert "usable in a folder's name" in err
     assert "--out" in err
-    assert [path for path in sorted(tmp_path.rglob("*")) if "__pycache__" not in path.parts] == [*before, tmp_path / "seen"]
+    assert [path for path in sorted(tmp_path.rglob("*")) if "__pycache__" not in path.parts] == [
+        *before,
+        tmp_path / "seen",
+    ]
 
 
 @pytest.mark.parametrize("name", ["a\0b", "a\nb", "\x1b[2J", "a\u202eb"])
 def test_the_name_of_a_task_is_a_line_of_text(name):
-    from dataclasses import replace
-
-    from stepsize.task import task_named
-
     with pytest.raises(ValueError, match="name must be one line of text"):
         replace(task_named("digits"), name=name)
 
@@ -311,3 +319,154 @@ def test_a_run_that_has_ended_stays_so_whatever_comes_after(capsys, monkeypatch)
 def test_a_resumed_run_that_is_refused_stays_what_it_was(capsys):
     Path("a/last.pt").write_bytes(b"nothing")
     refused(capsys, "train", "--resume", "a", said=["a/last.pt"])
+
+
+# in Python, where the program that is run says both what is trained and how
+
+
+def lines(**parts):
+    x = torch.linspace(-1, 1, 8).unsqueeze(1)
+    given = {
+        "name": "line",
+        "model": lambda: torch.nn.Linear(1, 1),
+        "batches": lambda generator: itertools.repeat((x, 3 * x)),
+        "loss": lambda model, batch: (model(batch[0]) - batch[1]).square().mean(),
+        "optimizer": lambda parameters, lr: torch.optim.AdamW(parameters, lr=lr),
+        "score": lambda model: 1.0,
+        "metrics": lambda model: {},
+        "steps": 20,
+    }
+    return Task(**given | parts)
+
+
+class Stop(Exception):
+    """Raised in the middle of a run."""
+
+
+class StopsAt:
+    def __init__(self, step):
+        self.step = step
+
+    def wants(self, step):
+        if step == self.step:
+            raise Stop
+        return ()
+
+    def on_step(self, record):
+        """Nothing."""
+
+    def on_observe(self, step, values):
+        """Nothing."""
+
+    def on_event(self, step, event):
+        """Nothing."""
+
+
+def stop(task, folder, **more):
+    with pytest.raises(Stop):
+        train(task, lr=0.1, folder=folder, watch=[StopsAt(9)], save_every=1e-9, **more)
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"optimizer": lambda parameters, lr: torch.optim.AdamW(parameters, lr=lr, betas=(0.9, 0.95))}, "(0.9, 0.95)"),
+        (
+            {"optimizer": lambda parameters, lr: torch.optim.AdamW(parameters, lr=lr, weight_decay=0)},
+            "was 0.01 and is 0",
+        ),
+    ],
+)
+def test_an_optimizer_that_has_changed_is_refused_or_accepted(tmp_path, parts, said):
+    stop(lines(), tmp_path)
+    kept = (tmp_path / "last.pt").read_bytes()
+    with pytest.raises(ValueError, match="is not what it was") as caught:
+        train(lines(**parts), lr=0.1, folder=tmp_path, resume=True)
+    assert said in str(caught.value)
+    assert (tmp_path / "last.pt").read_bytes() == kept
+    with pytest.warns(TaskChangedWarning, match="keeps the settings of the checkpoint"):
+        train(lines(**parts), lr=0.1, folder=tmp_path, resume=True, accept_changes=True)
+    train(lines(**parts), lr=0.1, folder=tmp_path, resume=True)
+
+
+def test_another_optimizer_cannot_go_on(tmp_path):
+    stop(lines(), tmp_path)
+    for accept in (False, True):
+        with pytest.raises(ValueError, match="AdamW and is torch.optim.sgd.SGD; put it back$"):
+            train(
+                lines(optimizer=lambda parameters, lr: torch.optim.SGD(parameters, lr=lr)),
+                lr=0.1, folder=tmp_path, resume=True, accept_changes=accept,
+            )  # fmt: skip
+
+
+SCRIPT = """
+import itertools, sys
+import torch
+from stepsize import Task, train
+from stepsize.task import TaskChangedWarning
+SLOPE = 3
+x = torch.linspace(-1, 1, 8).unsqueeze(1)
+def distance(found, wanted):
+    return (found - wanted).square()
+task = Task(
+    name="line",
+    model=lambda: torch.nn.Linear(1, 1),
+    batches=lambda generator: itertools.repeat((x, SLOPE * x)),
+    loss=lambda model, batch: distance(model(batch[0]), batch[1]).mean(),
+    optimizer=lambda parameters, lr: torch.optim.SGD(parameters, lr=lr),
+    score=lambda model: 1.0,
+    metrics=lambda model: {},
+    steps=5,
+)
+try:
+    train(task, lr=0.1, folder="a", resume=False)
+except ValueError as error:
+    print(error)
+"""
+
+
+@pytest.mark.slow
+def test_a_script_may_be_edited_to_resume_but_not_its_task(tmp_path):
+    def said(*edits):
+        text = SCRIPT
+        for before, after in edits:
+            assert before in text
+            text = text.replace(before, after)
+        (tmp_path / "script.py").write_text(text)
+        done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    resume = ("resume=False", "resume=True")
+    assert said() == ""
+    assert said(resume, ("import itertools, sys", "# the same\nimport itertools, sys")) == ""
+    assert "loss in Python" in said(resume, (".square()", ".abs()"))
+    assert "batches in Python" in said(resume, ("SLOPE = 3", "SLOPE = 4"))
+
+
+def test_seconds_are_those_of_all_sessions(tmp_path):
+    class Slow(StopsAt):
+        def wants(self, step):
+            time.sleep(0.02)
+            return super().wants(step)
+
+    with pytest.raises(Stop):
+        train(lines(), lr=0.1, folder=tmp_path, watch=[Slow(15)], save_every=1e-9)
+    trained = train(lines(), lr=0.1, folder=tmp_path, resume=True)
+    assert trained.seconds > 0.2
+    assert train(lines(), lr=0.1, folder=tmp_path, resume=True).seconds >= trained.seconds - 0.05
+
+
+def test_a_sweep_knows_all_files_of_its_task(tmp_path, monkeypatch, seen):
+    project(tmp_path / "mine", seen)
+    monkeypatch.chdir(tmp_path / "mine")
+    for index, name in enumerate(["later.py", "package/deep.py", "parts.py", None]):
+        forget()
+        sweep(task_named("train.py:task"), [0.1], 1, folder=f"s{index}", steps=2, engine=serial)
+        forget()
+        if name is None:
+            Path("unrelated.py").write_text("3\n")
+            sweep(task_named("train.py:task"), [0.1], 2, folder=f"s{index}", steps=2, engine=serial)
+            continue
+        Path(name).write_text(Path(name).read_text() + "# changed\n")
+        with pytest.warns(TaskChangedWarning, match=f"{name} has changed since the sweep"):
+            sweep(task_named("train.py:task"), [0.1], 2, folder=f"s{index}", steps=2, engine=serial)

@@ -228,7 +228,9 @@ def train(
     ] = False,
     trust: Annotated[
         bool,
-        typer.Option("--trust", help="With --resume: run the code that the folder names, though others may have made it."),
+        typer.Option(
+            "--trust", help="With --resume: run the code that the folder names, though others may have made it."
+        ),
     ] = False,
     threads: Threads = 1,
     as_json: AsJson = False,

@@ -1,6 +1,7 @@
 """A job of the command line: a task, its settings and its run folder, in which everything found is written down."""
 
 import datetime
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any
 
 from stepsize import _check
 from stepsize.cli._folder import Folder, new_folder
+from stepsize.cli._later import Later
 from stepsize.cli._over import plan_table
 from stepsize.cli._screen import Screen
 from stepsize.control import Plan
@@ -19,12 +21,12 @@ from stepsize.state import RandomState, own_randomness, write_atomic
 from stepsize.task import (
     Startable,
     Task,
+    TaskChangedWarning,
     Trained,
     TrainingInterrupted,
     Trial,
     axes_of,
     leads,
-    place_of,
     sources_of,
     steps_done,
     together,
@@ -59,8 +61,7 @@ class Job:
     made_of: dict[str, str] = field(default_factory=dict)  # hashes of the task's code
     accept_changes: bool = False
     place: Path = field(init=False)  # the folder's full path: a task's code may change the working directory
-    _before: str | None = None  # the status of a run that is resumed
-    _seconds: float = 0.0  # of training, before it was resumed
+    _again: bool = False  # whether it is a run that is resumed
 
     @contextmanager
     def opened(self, out: Path | None, lr: float | None = None) -> Iterator[None]:
@@ -72,11 +73,10 @@ class Job:
     @contextmanager
     def reopened(self) -> Iterator[None]:
         """The same for a run folder that was there before."""
-        before = self.folder.facts()
-        self._before, self._seconds = before["status"], before.get("seconds", 0.0)
+        self._again = True
         self.place = self.folder.path.absolute()
         # what was said in its place is what it goes on with, and is signed by who has said it
-        said = {"said": self._said(), "made_of": self.made_of}
+        said = {"said": self._said(), "made_of": self.made_of, "about_task": self._about_task()}
         self.folder.write(status="running", resumed_at=self.resume_at, **said)
         with self._written_down():
             yield
@@ -98,23 +98,22 @@ class Job:
     def _ended(self, status: str) -> None:
         """Write down how the run ended; one that had finished stays finished, and one that was refused what it was."""
         with suppress(OSError, ValueError):  # the folder may be gone
-            if self.folder.facts().get("status") == "running":
-                self.folder.write(status=self._before if self._is_where_it_was() else _one_line(status))
+            if self._again and self._is_where_it_was():
+                self.folder.put_back()
+            elif self.folder.facts().get("status") == "running":
+                self.folder.write(status=_one_line(status))
 
     def _is_where_it_was(self) -> bool:
         """Whether a run that was resumed has not come any further."""
-        if self._before is None or not (self.place / "last.pt").exists():
-            return self._before is not None
         try:
-            return steps_done(self.place) == self.resume_at
+            return not (self.place / "last.pt").exists() or steps_done(self.place) == self.resume_at
         except ValueError:
             return True
 
     def _open(self, out: Path | None, lr: float | None = None) -> None:
         """Check the settings, make the run folder and write down what will be done."""
         self.check(lr)
-        builder = self.task if isinstance(self.task, Task) else None
-        self.made_of = sources_of(self.task, place_of(self.words["task"]))
+        self.made_of = sources_of(self.task, self.words["task"])
         self.folder = new_folder(self.task.name, out)
         self.place = self.folder.path.absolute()
         self.folder.write(
@@ -125,7 +124,7 @@ class Job:
             seed=self.seed,
             steps=self.steps,
             said=self._said(),
-            about_task=dict(builder.facts) if builder is not None else {},
+            about_task=self._about_task(),
             made_of=self.made_of,
             done=0,
             started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -158,6 +157,9 @@ class Job:
     def _said(self) -> dict[str, Any]:
         """The words that a resumed run is begun with."""
         return {**self.words, **self._axes(), "seed": self.seed, "steps": self.steps}
+
+    def _about_task(self) -> dict[str, Any]:
+        return dict(self.task.facts) if isinstance(self.task, Task) else {}
 
     def _axes(self) -> dict[str, Any]:
         """What is said of every run, but the rate."""
@@ -248,9 +250,10 @@ class Job:
 
     def train(self, lr: float) -> Trained:
         """Train at a rate, watched; on Ctrl-C write down how far it came, and go on stopping."""
-        root, writers = self.place, self._writers() if leads() else []
+        root, writers = self.place, self._watching() if leads() else []
         try:
-            with self.screen.progress(f"train {self.task.name}", self.steps) as bar:
+            with self.screen.progress(f"train {self.task.name}", self.steps) as bar, warnings.catch_warnings():
+                warnings.simplefilter("ignore", TaskChangedWarning)  # said before, in the words of a command line
                 trained = train(
                     self.task,
                     lr=lr,
@@ -260,6 +263,7 @@ class Job:
                     **self._axes(),
                     folder=root,
                     resume=(root / "last.pt").exists(),
+                    accept_changes=self.accept_changes,
                 )
         except TrainingInterrupted as interrupt:
             self._write_down(interrupt.trained, "interrupted")
@@ -274,9 +278,17 @@ class Job:
         """Draw the run, which the first of several processes does."""
         return self.folder.path / picture(self.place).name if leads() else self.folder.path
 
+    def _watching(self) -> list[Any]:
+        """The writers of a new run; of one that is resumed they come once its checkpoint has been accepted."""
+        return self._writers() if self.resume_at is None else [Later(self._writers, self._every)]
+
+    @property
+    def _every(self) -> int:
+        return max(1, self.steps // POINTS)
+
     def _writers(self) -> list[TensorBoard | JsonLines]:
         """What keeps the run's curves, and at its beginning the model's graph."""
-        every = max(1, self.steps // POINTS)
+        every = self._every
         root, again = self.place, self.resume_at
         board = TensorBoard(root, every=every, resume_at=again)
         lines = JsonLines(root / "metrics.jsonl", every, root / "validation.jsonl", root / "events.jsonl", again)
@@ -295,7 +307,7 @@ class Job:
             done=trained.steps,
             trial=trained.trial.key,
             metrics={"loss": trained.score, **trained.metrics, **trained.test},
-            seconds=round(self._seconds + trained.seconds, 3),
+            seconds=round(trained.seconds, 3),
         )
 
 

@@ -9,7 +9,7 @@ import typer
 from stepsize.cli._begin import job
 from stepsize.cli._folder import written_by_first
 from stepsize.cli._job import Job
-from stepsize.task import BUILT_IN, Task, changes, hashes, led, place_of, sources_of, steps_done
+from stepsize.task import BUILT_IN, Task, changes, led, named_sources, sources_of, steps_done
 from stepsize.watch import RunFolder, environment, to_json
 
 WHERE = ("task", "data", "device")  # what leads out of a folder; the command line may say it instead
@@ -38,17 +38,19 @@ def resumed(folder: Path, context: typer.Context, trust: bool, accept_changes: b
     said = {"schedule": None, "clip": None, "batch_size": None, "epochs": None, "processes": 1, **facts["said"]}
     said |= given
     _check_place(run, said["task"], given)
-    _check_sources(run, facts, _hashes(said["task"]), accept_changes)  # before any code of it runs
+    _check_sources(run, facts, named_sources(said["task"]), accept_changes)  # before any code of it runs
     work = job(facts["command"], {**said, "as_json": context.params["as_json"]})
     if work.task.name != facts["task"]:
         raise ValueError(f"{folder} is a run of the task {facts['task']!r}, and {said['task']} is {work.task.name!r}")
     _check_settings(run, facts["rate"], work)
-    work.made_of = sources_of(work.task, place_of(said["task"]))
-    _check_task(run, facts, work, accept_changes)
+    work.made_of = sources_of(work.task, said["task"])
+    differ = _differences(facts, work)
+    if not accept_changes:
+        _refuse(run, differ)
     # one that was stopped before its first checkpoint goes on from its beginning
     work.folder, work.resume_at = written_by_first(run), steps_done(folder) if (folder / "last.pt").exists() else 0
     work.accept_changes = accept_changes
-    for note in _notes(facts, given):
+    for note in _notes(facts, given, differ):
         work.screen.say(f"note     {note}")
     return work, facts["rate"]
 
@@ -80,8 +82,8 @@ def _check_trust(run: RunFolder, said: Mapping[str, Any], given: Mapping[str, An
         code = ", and a task's code runs as you" if "task" in followed else ""
         yourself = " ".join({"task": "TASK", "data": "--data", "device": "--device"}[name] for name in followed)
         raise ValueError(
-            f"{run.path} leads to {names}, and it was not written by you on this machine{code}; say {yourself} yourself "
-            f"beside --resume, or look at it and add --trust"
+            f"{run.path} leads to {names}, and it was not written by you on this machine{code}; say {yourself} "
+            "yourself beside --resume, or look at it and add --trust"
         )
 
 
@@ -101,45 +103,41 @@ def _check_place(run: RunFolder, task: str, given: Mapping[str, Any]) -> None:
         )
 
 
-def _hashes(task: str) -> dict[str, str]:
-    place = place_of(task)
-    return {} if place is None or not place.is_file() else hashes([place])
-
-
 def _check_sources(run: RunFolder, facts: Mapping[str, Any], now: Mapping[str, str], accept_changes: bool) -> None:
     before = facts.get("made_of")
     if before is not None and not accept_changes:
         _refuse(run, changes({name: before[name] for name in now if name in before}, now))
 
 
-def _check_task(run: RunFolder, facts: Mapping[str, Any], work: Job, accept_changes: bool) -> None:
+def _differences(facts: Mapping[str, Any], work: Job) -> list[str]:
     """The same once the task is there: also its facts, and files that only its functions lead to."""
-    if accept_changes:
-        return
     differ = changes(facts["made_of"], work.made_of) if "made_of" in facts else []
     about = work.task.facts if isinstance(work.task, Task) else {}
-    if to_json(about) != to_json(facts["about_task"]):
-        differ.append("its facts have changed")
-    _refuse(run, differ)
+    return [*differ, "its facts have changed"] if to_json(about) != to_json(facts["about_task"]) else differ
 
 
 def _refuse(run: RunFolder, differ: list[str]) -> None:
     if differ:
-        what = ", ".join(differ[:5]) + (f" and {len(differ) - 5} more" if len(differ) > 5 else "")
         raise ValueError(
-            f"the task of {run.path} is not what it was: {what}; put it back, or add --accept-changes to go on with the "
-            "task as it is now"
+            f"the task of {run.path} is not what it was: {_some(differ)}; put it back, or add --accept-changes to go "
+            "on with the task as it is now"
         )
 
 
-def _notes(facts: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+def _some(texts: list[str]) -> str:
+    return ", ".join(texts[:5]) + (f" and {len(texts) - 5} more" if len(texts) > 5 else "")
+
+
+def _notes(facts: Mapping[str, Any], given: Mapping[str, Any], differ: list[str]) -> list[str]:
     """What is other than it was and may change figures."""
     before, now = facts["versions"], environment()["versions"]
     notes = [
-        f"begun with {name} {before[name]}, and this is {now[name]}: figures may differ from those of a run never stopped"
+        f"begun with {name} {before[name]}, and this is {now[name]}: figures may be other than without the stop"
         for name in COMPARED
         if name in before and before[name] != now[name]
     ]
+    if differ:
+        notes.append(f"goes on although {_some(differ)}; the optimizer keeps the settings of the checkpoint")
     said = facts["said"]
     return notes + [
         f"begun with {name} {said.get(name, 'left out')}, and goes on with {given[name]}"

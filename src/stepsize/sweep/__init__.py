@@ -12,9 +12,9 @@ from stepsize.sweep._halving import Halving as Halving
 from stepsize.sweep._read import Curve as Curve
 from stepsize.sweep._read import Outcome as Outcome
 from stepsize.sweep._read import Sweep as Sweep
-from stepsize.sweep._run import TaskChangedWarning as TaskChangedWarning
 from stepsize.sweep._run import chosen_engine as chosen_engine
 from stepsize.sweep._run import sweep as sweep
+from stepsize.task import TaskChangedWarning as TaskChangedWarning
 
 __all__ = [
     "NAME",

@@ -24,9 +24,9 @@ from stepsize.task._registry import full_name as full_name
 from stepsize.task._registry import known_tasks as known_tasks
 from stepsize.task._registry import task_named as task_named
 from stepsize.task._settings import axes_of as axes_of
+from stepsize.task._sources import TaskChangedWarning as TaskChangedWarning
 from stepsize.task._sources import changes as changes
-from stepsize.task._sources import hashes as hashes
-from stepsize.task._sources import place_of as place_of
+from stepsize.task._sources import named_sources as named_sources
 from stepsize.task._sources import sources_of as sources_of
 from stepsize.task._supervised import Task as Task
 from stepsize.task._train import Trained as Trained
@@ -44,6 +44,7 @@ __all__ = [
     "Shuffled",
     "Startable",
     "Task",
+    "TaskChangedWarning",
     "TaskFileError",
     "Trained",
     "TrainingInterrupted",
@@ -52,12 +53,11 @@ __all__ = [
     "canonical",
     "changes",
     "full_name",
-    "hashes",
     "known_tasks",
     "leads",
     "led",
+    "named_sources",
     "packed",
-    "place_of",
     "ranks",
     "save_state",
     "sources_of",

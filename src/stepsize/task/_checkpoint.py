@@ -1,6 +1,7 @@
 """The checkpoints of a training: the last and the best, each whole or not there."""
 
 import pickle
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 
 from stepsize.task._contract import Run, Trial
 from stepsize.task._files import save_state
+from stepsize.task._sources import OPTIMIZER, TaskChangedWarning, changes
 
 LAST, BEST = "last.pt", "best.pt"
 BY = "validation_loss"  # what the best is chosen by, where there is one; else the first figure there is
@@ -23,11 +25,13 @@ class Progress:
         losses: training loss of each step done.
         history: validation figures along the way, each with its ``step``.
         best: the lowest validation loss so far.
+        seconds: of training.
     """
 
     losses: list[float] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
     best: float | None = None
+    seconds: float = 0.0
 
 
 class Checkpoints:
@@ -36,10 +40,13 @@ class Checkpoints:
     Args:
         folder: where; made if missing.
         trial: whose they are.
+        accept_changes: whether to go on with a task that is no longer what it was.
     """
 
-    def __init__(self, folder: Path | str, trial: Trial) -> None:
-        self.folder, self.trial = Path(folder), trial
+    def __init__(self, folder: Path | str, trial: Trial, accept_changes: bool = False) -> None:
+        self.folder, self.trial, self.accept_changes = Path(folder), trial, accept_changes
+        self.made_of: dict[str, str] = {}  # the task's code and optimizer
+        self.accepted = False  # whether the last one was of a task that has changed since
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def save(self, run: Run, progress: Progress) -> None:
@@ -62,6 +69,8 @@ class Checkpoints:
             "losses": torch.tensor(progress.losses, dtype=torch.float64),
             "history": progress.history,
             "best": progress.best,
+            "seconds": progress.seconds,
+            "made_of": self.made_of,
         }
 
     def load(self, run: Run) -> Progress:
@@ -78,11 +87,34 @@ class Checkpoints:
                 f"{self.folder / LAST} is of {saved['trial']['text']}, and this is {describe(self.trial)}; resume with "
                 "what it was begun with"
             )
+        self._check_task(saved.get("made_of", {}))
         try:
             run.load_state(saved["run"])
         except ValueError as error:
             raise ValueError(f"{self.folder / LAST} cannot be gone on with: {error}") from error
-        return Progress(saved["losses"].tolist(), list(saved["history"]), saved["best"])
+        seconds = saved.get("seconds", 0.0)
+        return Progress(saved["losses"].tolist(), list(saved["history"]), saved["best"], seconds)
+
+    def _check_task(self, before: Mapping[str, str]) -> None:
+        differ = changes(before, self.made_of) if before else []
+        another = before.get(OPTIMIZER, self.made_of.get(OPTIMIZER)) != self.made_of.get(OPTIMIZER)
+        if another or (differ and not self.accept_changes):
+            remedy = "put it back" + ("" if another else ", or accept the changes")
+            raise ValueError(
+                f"{self.folder / LAST} is of a task that is not what it was: {', '.join(differ[:5])}; {remedy}"
+            )
+        self.accepted = bool(differ)
+        if differ:
+            kept = (
+                "; the optimizer keeps the settings of the checkpoint"
+                if any(OPTIMIZER in each for each in differ)
+                else ""
+            )
+            warnings.warn(
+                f"{self.folder / LAST} is gone on with although {', '.join(differ[:5])}{kept}",
+                TaskChangedWarning,
+                stacklevel=5,
+            )
 
 
 def read(path: Path) -> dict[str, Any]:

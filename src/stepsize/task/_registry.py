@@ -52,11 +52,16 @@ def full_name(name: str) -> str:
     Args:
         name: as ``task_named`` takes it.
 
+    Raises:
+        TypeError: it is no text.
+
     Example:
         >>> from stepsize.task import full_name
         >>> full_name("digits"), full_name("package.module:task")
         ('digits', 'package.module:task')
     """
+    if not isinstance(name, str):
+        raise TypeError(_check.message("name", name, "a task's name"))
     place, _, attribute = name.rpartition(":")
     return f"{Path(place).resolve()}:{attribute}" if place.endswith(".py") else name
 

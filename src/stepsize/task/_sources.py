@@ -13,14 +13,25 @@ from pathlib import Path
 from types import CellType, CodeType, FunctionType
 from typing import Any
 
+from torch import Tensor
+from torch.optim import Optimizer
+
+from stepsize import _check
+from stepsize.optim import read_value
 from stepsize.task._contract import Startable
 from stepsize.task._supervised import Task
 
+OPTIMIZER = "the optimizer"
+OF_THE_TRIAL = {"params", "lr", "initial_lr", "foreach", "fused", "capturable"}  # or how its figures are computed
 OURS = Path(__file__).resolve().parents[1]
 INSTALLED = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
-def sources_of(task: Startable, place: Path | None = None) -> dict[str, str]:
+class TaskChangedWarning(UserWarning):
+    """A task is not what it was when what is gone on with was begun."""
+
+
+def sources_of(task: Startable, name: str | None = None) -> dict[str, str]:
     """A hash of each source file that makes a task, by the file's path from where its imports are looked for.
 
     These are the file that the task was read from, those of its functions, and all that they import beside them,
@@ -29,32 +40,52 @@ def sources_of(task: Startable, place: Path | None = None) -> dict[str, str]:
 
     Args:
         task: whose they are.
-        place: the file that it was read from, if it was.
+        name: that it was found by, if it was.
+
+    Raises:
+        TypeError: it is no task, or the name no text.
 
     Example:
         >>> from stepsize.task import sources_of, task_named
         >>> sources_of(task_named("digits"))
         {}
     """
-    main, starts, own = _main_file(), {place} if place is not None else set(), {}
-    for name, part in _parts(task):
+    if not isinstance(task, Startable):
+        raise TypeError(_check.message("task", task, "a task", 'for example task_named("digits")'))
+    place = None if name is None else _place_of(name)
+    main, starts = _main_file(), set() if place is None else {place}
+    own: dict[str, str] = {}
+    for what, part in _parts(task):
         file = _file_of(part)
         if file is not None and file != main:
             starts.add(file)
         elif file is not None or not _is_installed(part):
             code = _code_hash(part)
-            own |= {} if code is None else {f"{name} in Python {sys.version_info[0]}.{sys.version_info[1]}": code}
+            own |= {} if code is None else {f"{what} in Python {sys.version_info[0]}.{sys.version_info[1]}": code}
         if file is not None and file == main:
             starts |= set(_imported(file, _root_of(file)))
-    return hashes({*starts}) | own
+    return _hashes(starts) | own
 
 
-def hashes(starts: Iterable[Path]) -> dict[str, str]:
-    """A hash of each of some source files and of what they import beside them; nothing is run for it.
+def named_sources(name: str) -> dict[str, str]:
+    """The same for the file of a task that is known by its name alone; nothing in it is run.
 
     Args:
-        starts: the files.
+        name: as ``task_named`` takes it. A built-in task has no file of its own, and one that is not there neither.
+
+    Raises:
+        TypeError: it is no text.
+
+    Example:
+        >>> from stepsize.task import named_sources
+        >>> named_sources("digits"), named_sources("nowhere.py:task")
+        ({}, {})
     """
+    place = _place_of(name)
+    return {} if place is None or not place.is_file() else _hashes([place])
+
+
+def _hashes(starts: Iterable[Path]) -> dict[str, str]:
     found: dict[Path, Path] = {}  # each with its root
     waiting = sorted(starts)
     while waiting:
@@ -69,12 +100,10 @@ def hashes(starts: Iterable[Path]) -> dict[str, str]:
     return said
 
 
-def place_of(name: str) -> Path | None:
-    """The file that ``file.py:task`` or ``package.module:task`` names, found without running anything.
-
-    Args:
-        name: of a task; a built-in one has no file.
-    """
+def _place_of(name: str) -> Path | None:
+    """The file that ``file.py:task`` or ``package.module:task`` names, found without running anything."""
+    if not isinstance(name, str):
+        raise TypeError(_check.message("name", name, "a task's name"))
     place, colon, _ = name.rpartition(":")
     if not colon:
         return None
@@ -91,17 +120,56 @@ def place_of(name: str) -> Path | None:
     return None if origin is None else Path(origin).resolve()
 
 
+def optimizer_of_run(run: Any) -> dict[str, str]:
+    """The class and the settings of the optimizer of a fresh run, but for the rate, which is the trial's.
+
+    Args:
+        run: at its first step; one without an optimizer has none.
+    """
+    optimizer = getattr(run, "optimizer", None)
+    if not isinstance(optimizer, Optimizer):
+        return {}
+    kind = type(optimizer)
+    said = {OPTIMIZER: f"{kind.__module__}.{kind.__qualname__}"}
+    for number, group in enumerate(optimizer.param_groups):
+        kept = {name: read_value(group, name) if isinstance(group[name], Tensor) else group[name] for name in group}
+        kept = {name: value for name, value in kept.items() if name not in OF_THE_TRIAL and value is not None}
+        said |= {f"{name} of group {number} of the optimizer": _plain(value) for name, value in kept.items()}
+    return said
+
+
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """What differs between two answers of ``sources_of``, in words.
+    """What differs between two answers of ``sources_of`` and ``optimizer_of_run``, in words.
 
     Args:
         before: of the run.
         now: of the task as it is.
+
+    Raises:
+        TypeError: one is no mapping.
+
+    Example:
+        >>> from stepsize.task import changes
+        >>> changes({"train.py": "a", "old.py": "b"}, {"train.py": "c"})
+        ['train.py has changed', 'old.py is no longer part of it']
     """
-    said = [f"{name} has changed" for name in sorted(before.keys() & now.keys()) if before[name] != now[name]]
+    for name, value in (("before", before), ("now", now)):
+        if not isinstance(value, Mapping):
+            raise TypeError(_check.message(name, value, "a mapping of texts by name"))
+    differ = [name for name in sorted(before.keys() & now.keys(), key=_rank) if before[name] != now[name]]
+    if OPTIMIZER in differ:  # another one has other settings
+        differ = [name for name in differ if not name.endswith(f"of {OPTIMIZER}")]
+    said = [
+        f"{name} was {before[name]} and is {now[name]}" if name.endswith(OPTIMIZER) else f"{name} has changed"
+        for name in differ
+    ]
     files_before, files_now = ({name for name in each if name.endswith(".py")} for each in (before, now))
     said += [f"{name} is no longer part of it" for name in sorted(files_before - files_now)]
     return said + [f"{name} is new" for name in sorted(files_now - files_before)]
+
+
+def _rank(name: str) -> tuple[bool, str]:
+    return name.endswith(OPTIMIZER), name
 
 
 def _parts(task: Startable) -> Iterator[tuple[str, Any]]:
@@ -211,6 +279,6 @@ def _plain(value: Any) -> str:
     if isinstance(value, CodeType):
         return _code_text(value)
     if isinstance(value, tuple | frozenset):
-        texts = map(_plain, value)
-        return str(list(texts) if isinstance(value, tuple) else sorted(texts))
+        texts = [_plain(each) for each in value]
+        return f"({', '.join(texts if isinstance(value, tuple) else sorted(texts))})"
     return repr(value) if isinstance(value, bool | int | float | complex | str | bytes | None) else type(value).__name__

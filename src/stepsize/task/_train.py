@@ -16,6 +16,7 @@ from stepsize.task._checkpoint import Checkpoints, Progress
 from stepsize.task._contract import Run, Startable, Trial
 from stepsize.task._distributed import most
 from stepsize.task._pause import pause_of
+from stepsize.task._sources import optimizer_of_run, sources_of
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Trained:
         metrics: validation figures at the end, by name.
         losses: training loss of each step.
         history: validation figures along the way, each with its ``step``.
-        seconds: wall-clock time.
+        seconds: of training, those before it was resumed included.
         state: the run's state at the end.
         test: figures on data that nothing was chosen by, at the end, where the task has such.
     """
@@ -90,6 +91,7 @@ def train(
     optimizer: str | None = None,
     folder: Path | str | None = None,
     resume: bool = False,
+    accept_changes: bool = False,
     save_every: float = 60.0,
 ) -> Trained:
     """Train a task to its end at a rate, under control.
@@ -111,7 +113,10 @@ def train(
         batch_size: examples in a batch, >= 1; the task's when left out.
         optimizer: the text of an optimizer, such as ``"sgd(momentum=0.9)"``; the task's when left out.
         folder: where checkpoints are kept; nowhere when left out.
-        resume: whether to go on from the folder's last checkpoint.
+        resume: whether to go on from the folder's last checkpoint. A task whose code or optimizer is no longer what
+            it was is refused; of the program that is run itself, only the task's functions are compared.
+        accept_changes: whether to go on with such a task as it is now, which is said in a ``TaskChangedWarning``.
+            The optimizer's settings stay those of the checkpoint.
         save_every: seconds after which ``last.pt`` is written also between validations, > 0.
 
     Raises:
@@ -144,9 +149,15 @@ def train(
         raise TypeError(_check.message("resume", resume, "True or False"))
     if resume and folder is None:
         raise ValueError("resume goes on from a folder's last checkpoint, and no folder was given; give folder=")
+    if not isinstance(accept_changes, bool):
+        raise TypeError(_check.message("accept_changes", accept_changes, "True or False"))
     save_every = _check.number("save_every", save_every, above=0)
-    checkpoints = None if folder is None else Checkpoints(folder, trial)
-    return _Training(task.start(trial, watch=watch), trial, pause, checkpoints, resume, save_every).to_end()
+    run = task.start(trial, watch=watch)
+    checkpoints = None
+    if folder is not None:
+        checkpoints = Checkpoints(folder, trial, accept_changes)
+        checkpoints.made_of = {**sources_of(task), **optimizer_of_run(run)}
+    return _Training(run, trial, pause, checkpoints, resume, save_every).to_end()
 
 
 class _Training:
@@ -160,14 +171,15 @@ class _Training:
         self.progress = Progress()
         if checkpoints is not None and resume:
             self.progress = checkpoints.load(run)
-        self.began = self.saved = time.perf_counter()
+        self.saved = time.perf_counter()
+        self.began = self.saved - self.progress.seconds
         self.unsaved = 0.0
 
     def to_end(self) -> Trained:
         chunk, total = 1, self.trial.steps
         with _deferred_interrupt() as interrupted:
-            if self.checkpoints is not None and not self.done:
-                self.checkpoints.save(self.run, self.progress)
+            if self.checkpoints is not None and (not self.done or self.checkpoints.accepted):
+                self.save(self.checkpoints)
             self.look()
             stop, _ = self.agree(interrupted(), 0.0)
             while self.done < total and not stop and not self.diverged:
@@ -181,7 +193,7 @@ class _Training:
                 chunk = 2 * chunk if seconds < 0.05 else max(1, chunk // 2)
             # at a stop it was saved before the validation, which comes again and must not be observed twice
             if stop and self.checkpoints is not None and not self.diverged and not self.at_a_stop:
-                self.checkpoints.save(self.run, self.progress)
+                self.save(self.checkpoints)
             trained = self.result()
         if trained.steps < total and not self.diverged:
             raise TrainingInterrupted(trained)
@@ -208,8 +220,12 @@ class _Training:
         """Before the validation that belongs to a step, so that going on begins with it."""
         due = self.at_a_stop or self.unsaved > self.save_every
         if self.checkpoints is not None and due and not self.diverged:
-            self.checkpoints.save(self.run, self.progress)
+            self.save(self.checkpoints)
             self.saved, self.unsaved = time.perf_counter(), 0.0
+
+    def save(self, checkpoints: Checkpoints) -> None:
+        self.progress.seconds = time.perf_counter() - self.began
+        checkpoints.save(self.run, self.progress)
 
     def look(self) -> None:
         """Validate where it is time to."""

@@ -26,7 +26,9 @@ class Rule(NamedTuple):
 
 
 def _whole(least: int, most: int = 2**53) -> Rule:
-    return Rule(f"a whole number from {least:,} to {most:,}", lambda value: type(value) is int and least <= value <= most)
+    return Rule(
+        f"a whole number from {least:,} to {most:,}", lambda value: type(value) is int and least <= value <= most
+    )
 
 
 def _is_number(value: Any) -> bool:
@@ -84,8 +86,10 @@ FACTS: Mapping[str, Rule] = {
     "signature": _or_null(TEXT),
 }
 # what a run cannot be resumed without; of stepsize 0.1 all but what it is made of
-NEEDED = ("command", "task", "plan", "rate", "seed", "steps", "said", "about_task", "done", "started", "status")
-NEEDED += ("versions", "threads", "git")
+NEEDED = (
+    *("command", "task", "plan", "rate", "seed", "steps", "said", "about_task", "done", "started", "status"),
+    *("versions", "threads", "git"),
+)
 # the words of a command line that a run is resumed with
 SAID: Mapping[str, Rule] = {
     "task": TEXT,
@@ -144,9 +148,8 @@ def check_resumable(path: Path, facts: Mapping[str, Any]) -> None:
     Raises:
         ValueError: it is no run that was trained, lacks something, or says a word that this stepsize does not know.
     """
-    if facts.get("command") not in TRAINING or facts.get("rate", 0) is None:
-        if "command" in facts:
-            raise ValueError(f"{path.parent} is no run that has begun to train; begin it anew")
+    if facts.get("command", TRAINING[0]) not in TRAINING or facts.get("rate", 0) is None:
+        raise ValueError(f"{path.parent} is no run that has begun to train; begin it anew")
     needed = NEEDED if facts.get("format", 1) == 1 else ("made_of", *NEEDED)
     missing = [name for name in needed if name not in facts]
     missing += [f"said.{name}" for name in NEEDED_WORDS if "said" in facts and name not in facts["said"]]
@@ -184,7 +187,9 @@ def _text_of(file: Path, path: Path) -> str:
         # a pipe or a device would be waited for without an end
         handle = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     except (FileNotFoundError, NotADirectoryError):
-        raise ValueError(f"{path.parent} holds no run: there is no {path.name} in it; look in the folder runs") from None
+        raise ValueError(
+            f"{path.parent} holds no run: there is no {path.name} in it; look in the folder runs"
+        ) from None
     except OSError as error:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
     try:

@@ -43,6 +43,7 @@ class RunFolder:
         self.path = Path(path)
         self._file = _file_of(self.path)
         self._facts: dict[str, Any] = {}
+        self._found = b""
         if self.path.is_dir():  # what a process left that was killed while it began a run here
             for partial in self.path.glob(".run.json.*.partial"):
                 partial.unlink(missing_ok=True)
@@ -70,6 +71,7 @@ class RunFolder:
         folder.path = Path(path)
         folder._file = _file_of(folder.path)
         folder._facts = folder.facts()
+        folder._found = folder._file.read_bytes()
         return folder
 
     @staticmethod
@@ -111,6 +113,12 @@ class RunFolder:
         if "said" in self._facts:
             self._facts["signature"] = signature(self._facts)
         write_atomic(self._file, (to_json(self._facts, indent=2) + "\n").encode())
+
+    def put_back(self) -> None:
+        """Leave ``run.json`` as it was when ``existing`` opened the folder."""
+        if self._found:
+            write_atomic(self._file, self._found)
+            self._facts = json.loads(self._found)
 
     def facts(self) -> dict[str, Any]:
         """What ``run.json`` says.

@@ -43,8 +43,8 @@ def _signed(key: bytes, facts: Mapping[str, Any]) -> str:
 
 def _place() -> Path:
     """The XDG base directory specification's place for what is kept between two starts of a program."""
-    said = os.environ.get("XDG_STATE_HOME", "")
-    return (Path(said) if os.path.isabs(said) else Path.home() / ".local" / "state") / "stepsize" / "key"
+    said = Path(os.environ.get("XDG_STATE_HOME", ""))
+    return (said if said.is_absolute() else Path.home() / ".local" / "state") / "stepsize" / "key"
 
 
 def _key(make: bool) -> bytes | None:
