@@ -67,11 +67,11 @@ def _make(path: Path) -> None:
     try:
         with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(secrets.token_bytes(SIZE))
-        if os.name == "posix":
-            os.link(partial, path)  # fails where there is one
-        else:
+        try:
+            os.link(partial, path)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without links
             partial.rename(path)
-    except FileExistsError:
-        pass
     finally:
         partial.unlink(missing_ok=True)
