@@ -69,7 +69,16 @@ def settled_task(words: Mapping[str, Any]) -> tuple[Startable, dict[str, Any]]:
         raise ValueError(f"the task {task.name!r} trains by itself and takes no {', '.join(changes)}; leave that out")
     if isinstance(task, Task):
         task = replace(task, **changes)
+    _prepare(task)
     return task, said
+
+
+def _prepare(task: Startable) -> None:
+    """Ask a task for its data and packages before anything is made or done."""
+    for name in ("examples", "prepare"):
+        ask = getattr(task, name, None)
+        if callable(ask):
+            ask()
 
 
 def alone(command: str, instead: str) -> None:
