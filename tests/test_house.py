@@ -14,7 +14,7 @@ import stepsize
 
 SOURCE = Path(stepsize.__file__).parent
 FLOORS = [
-    {"_check", "_extras", "_version", "schedule"},
+    {"_check", "_extras", "_origin", "_version", "schedule"},
     {"optim", "state"},
     {"control", "probe"},
     {"watch", "draw"},

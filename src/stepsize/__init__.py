@@ -3,14 +3,18 @@
 Names are loaded when they are first used, so that ``import stepsize`` costs next to nothing.
 """
 
+from __future__ import annotations
+
 import importlib
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
 
 from stepsize._version import __version__ as __version__
 
+TYPE_CHECKING = False  # as in typing, which takes longer to import than everything else here
 if TYPE_CHECKING:
+    from typing import Any
+
     from stepsize.control import Control as Control
     from stepsize.control import Observer as Observer
     from stepsize.control import Plan as Plan

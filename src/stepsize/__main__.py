@@ -1,10 +1,14 @@
 """The command ``stepsize``, also as ``python -m stepsize``."""
 
+import os
+import signal
 import sys
+from types import FrameType
 
 
 def main() -> None:
     """Run the command line; without its packages, say which extra brings them."""
+    leave_on_interrupt(130, "stepsize: stopped\n")  # importing takes seconds, and must not end in a traceback
     from stepsize import _extras
 
     try:
@@ -15,7 +19,41 @@ def main() -> None:
         sys.exit(2)
     from stepsize.cli import run
 
-    sys.exit(run(sys.argv[1:]))
+    settle_streams()
+    code = run(sys.argv[1:])
+    leave_on_interrupt(code)
+    sys.exit(flushed(code))
+
+
+def leave_on_interrupt(code: int, said: str = "") -> None:
+    """Let Ctrl-C end the process at once: while there is nothing to lose yet, or no more."""
+
+    def leave(_: int, __: FrameType | None) -> None:
+        os.write(2, said.encode())
+        os._exit(code)
+
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # in the background of a shell it stays ignored
+        signal.signal(signal.SIGINT, leave)
+
+
+def settle_streams() -> None:
+    """Make standard output and error take every character; where one is closed, what is printed goes nowhere."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - as long as the process
+        else:
+            stream.reconfigure(errors="backslashreplace")
+
+
+def flushed(code: int) -> int:
+    """The exit code after what was printed is out; a reader that has gone away is no fault of the command."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or Python complains once more on its way out
+    return code
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import typer
 from rich.table import Table
 
@@ -189,7 +190,6 @@ def find_command(
         if finding.rate is not None:
             work.folder.write(status="finished")
         image = work.picture()
-        work.screen.say(f"picture  {image}")
         _answer(work, finding=finding, image=image)
         return 0 if finding.rate is not None else 1
 
@@ -274,17 +274,26 @@ def scaled(lr: float, work: Job, rule: ScaleRate) -> float:
 
 
 def _finish(work: Job, trained: Trained, finding: Finding | None = None) -> int:
-    image = work.picture()
     measured = {**trained.metrics, **trained.test}
     figures = "   ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in measured.items())
     if trained.complaint:
         work.screen.say(trained.complaint)
     work.screen.say(f"trained  {trained.steps} steps in {trained.seconds:.1f} s   {figures}")
     work.screen.say(f"run      {work.folder.path}")
-    work.screen.say(f"picture  {image}")
-    work.screen.say(f"curves   tensorboard --logdir {work.folder.path.parent}")
+    image = work.picture()
+    if any(work.place.glob("events.out.tfevents.*")):
+        work.screen.say(f"curves   tensorboard --logdir {work.folder.path.parent}")
+    _say_threads(work)
     _answer(work, finding, trained, image)
     return 1 if trained.diverged else 0
+
+
+def _say_threads(work: Job) -> None:
+    """Say it where a task has set another number of threads than the command was given."""
+    count, said = torch.get_num_threads(), work.words["threads"]
+    if count != said:
+        work.folder.write(threads=count)
+        work.screen.say(f"threads  {count}, which the task has set itself, instead of the {said} of --threads")
 
 
 def _answer(

@@ -60,13 +60,14 @@ def engine_said(words: Mapping[str, Any]) -> Engine | None:
 def settled_task(words: Mapping[str, Any]) -> tuple[Startable, dict[str, Any]]:
     """The task that the words of a command line name, set up as they say, and those of them that did so."""
     said = {name: value for name, value in words.items() if name in WORDS and value is not None}
-    torch.set_num_threads(words["threads"])
+    torch.set_num_threads(words["threads"])  # the task's file is read with so many
     if said.get("deterministic"):
         torch.use_deterministic_algorithms(True)
     if "data" in said:
         said["data"] = str(Path(said["data"]).resolve())
         os.environ["STEPSIZE_DATA"] = said["data"]
     task = task_named(words["task"])
+    torch.set_num_threads(words["threads"])  # the file may have set another number, and the command line decides
     said |= _together(task, words)
     defaults = {"device": "cpu", "amp": False, "accumulate": 1}
     changes = {name: said[name] for name, default in defaults.items() if said.get(name, default) != default}
@@ -74,7 +75,16 @@ def settled_task(words: Mapping[str, Any]) -> tuple[Startable, dict[str, Any]]:
         raise ValueError(f"the task {task.name!r} trains by itself and takes no {', '.join(changes)}; leave that out")
     if isinstance(task, Task):
         task = replace(task, **changes)
+    _prepare(task)
     return task, said
+
+
+def _prepare(task: Startable) -> None:
+    """Ask a task for its data and packages before anything is made or done."""
+    for name in ("examples", "prepare"):
+        ask = getattr(task, name, None)
+        if callable(ask):
+            ask()
 
 
 def alone(command: str, instead: str) -> None:

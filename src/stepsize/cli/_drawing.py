@@ -13,6 +13,7 @@ from rich.table import Table
 
 from stepsize import _check
 from stepsize.cli._options import AsJson
+from stepsize.cli._picture import drawn
 from stepsize.cli._screen import Screen
 from stepsize.cli._sweep import told
 from stepsize.draw import draw
@@ -108,6 +109,8 @@ def schedules(
     if name not in GALLERY:
         raise ValueError(f"there is no piece {name!r}; {_check.closest(name, GALLERY)}")
     image = Path(tempfile.gettempdir(), f"stepsize-{name}.png") if out is None else out
-    gallery_picture(name, image)
-    screen.say(f"{signature(name)}\n\n{explanation(name)}\n\npicture  {image}")
-    screen.answer(name=name, text=signature(name), about=explanation(name), picture=str(image))
+    screen.say(f"{signature(name)}\n\n{explanation(name)}\n")
+    words = f"stepsize schedules {name}"
+    shown = drawn(screen, lambda: gallery_picture(name, image), image, words)
+    answer = {"name": name, "text": signature(name), "about": explanation(name)}
+    screen.answer(**answer, picture=None if shown is None else str(shown))

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from stepsize.cli._start import from_start
 from stepsize.task import leads, led
 from stepsize.watch import RunFolder
 
@@ -42,7 +43,7 @@ def new_folder(name: str, out: Path | None) -> Folder:
 
 def _made(made: list[RunFolder], name: str, out: Path | None) -> Path:
     try:
-        made.append(RunFolder.fresh(name) if out is None else RunFolder(out))
+        made.append(RunFolder.fresh(name, from_start(Path("runs"))) if out is None else RunFolder(from_start(out)))
     except FileExistsError:
         raise
     except OSError as error:

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from stepsize import _check
+from stepsize._extras import MissingExtraError
 from stepsize.cli._folder import Folder, new_folder
+from stepsize.cli._interrupts import uninterrupted
 from stepsize.cli._later import Later
 from stepsize.cli._over import plan_table
+from stepsize.cli._picture import drawn
 from stepsize.cli._screen import Screen
+from stepsize.cli._start import from_start
 from stepsize.control import Plan
 from stepsize.engine import Auto, Engine, Result, serial
 from stepsize.find import Finding, PlanFinding, find, find_plan
@@ -74,7 +78,7 @@ class Job:
     def reopened(self) -> Iterator[None]:
         """The same for a run folder that was there before."""
         self._again = True
-        self.place = self.folder.path.absolute()
+        self.place = from_start(self.folder.path).absolute()
         # what was said in its place is what it goes on with, and is signed by who has said it
         said = {"said": self._said(), "made_of": self.made_of, "about_task": self._about_task()}
         self.folder.write(status="running", resumed_at=self.resume_at, **said)
@@ -265,18 +269,22 @@ class Job:
                     resume=(root / "last.pt").exists(),
                     accept_changes=self.accept_changes,
                 )
+            with uninterrupted():
+                self._write_down(trained, "diverged" if trained.diverged else "finished")
         except TrainingInterrupted as interrupt:
             self._write_down(interrupt.trained, "interrupted")
             raise StoppedError(f"{interrupt}; the run so far is in {self.folder.path}") from None
         finally:
             for writer in writers:
                 writer.close()
-        self._write_down(trained, "diverged" if trained.diverged else "finished")
         return trained
 
-    def picture(self) -> Path:
-        """Draw the run, which the first of several processes does."""
-        return self.folder.path / picture(self.place).name if leads() else self.folder.path
+    def picture(self) -> Path | None:
+        """Draw the run, which the first of several processes does; None where there can be no picture."""
+        if not leads():
+            return None
+        shown = self.folder.path / "picture.png"
+        return drawn(self.screen, lambda: picture(self.place), shown, f"stepsize plot {self.folder.path}")
 
     def _watching(self) -> list[Any]:
         """The writers of a new run; of one that is resumed they come once its checkpoint has been accepted."""
@@ -290,8 +298,12 @@ class Job:
         """What keeps the run's curves, and at its beginning the model's graph."""
         every = self._every
         root, again = self.place, self.resume_at
-        board = TensorBoard(root, every=every, resume_at=again)
         lines = JsonLines(root / "metrics.jsonl", every, root / "validation.jsonl", root / "events.jsonl", again)
+        try:
+            board = TensorBoard(root, every=every, resume_at=again)
+        except MissingExtraError as error:
+            self.screen.say(f"curves   in {self.folder.path}/metrics.jsonl only: {error}")
+            return [lines]
         if again is None:
             self._add_graph(board)
         return [board, lines]

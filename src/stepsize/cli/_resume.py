@@ -30,7 +30,7 @@ def resumed(folder: Path, context: typer.Context, trust: bool, accept_changes: b
         ValueError: the folder holds no run that can be resumed, leads to code or files that nobody vouches for, or
             its task has changed. Nothing was written.
     """
-    given = _given(context)
+    given, place = _given(context), folder.absolute()  # reading the task's file may change the working directory
     run = RunFolder.existing(folder)
     run.check_resumable()
     facts = run.facts()
@@ -48,7 +48,7 @@ def resumed(folder: Path, context: typer.Context, trust: bool, accept_changes: b
     if not accept_changes:
         _refuse(run, differ)
     # one that was stopped before its first checkpoint goes on from its beginning
-    work.folder, work.resume_at = written_by_first(run), steps_done(folder) if (folder / "last.pt").exists() else 0
+    work.folder, work.resume_at = written_by_first(run), steps_done(place) if (place / "last.pt").exists() else 0
     work.accept_changes = accept_changes
     for note in _notes(facts, given, differ):
         work.screen.say(f"note     {note}")

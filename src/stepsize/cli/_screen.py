@@ -1,15 +1,83 @@
 """What people see: results on standard output, progress on standard error, one JSON object instead if asked for."""
 
+import os
 import sys
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager, nullcontext, redirect_stdout
-from typing import Any
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from contextvars import ContextVar
+from typing import Any, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stepsize.task import leads
 from stepsize.watch import event_line, to_json
+
+SHARE, PAUSE, LEAST = 0.1, 60.0, 1.0  # of the work, or seconds, from one line to the next; never more than one a second
+
+_answers: ContextVar[TextIO | None] = ContextVar("standard output of a command that answers with one JSON object")
+
+
+@contextmanager
+def answering(as_json: bool) -> Iterator[None]:
+    """Keep standard output for the one JSON object: what a user's code or a child process prints goes beside it.
+
+    Args:
+        as_json: whether the command answers so; otherwise nothing changes.
+    """
+    if not as_json:
+        yield
+        return
+    output, number = sys.stdout, _descriptor(sys.stdout)
+    kept = None if number is None or _descriptor(sys.stderr) is None else os.dup(number)
+    if kept is None or number is None:  # it is no file, as in a notebook
+        with _answers_on(output):
+            yield
+        return
+    output.flush()
+    os.dup2(sys.stderr.fileno(), number)
+    with os.fdopen(kept, "w", encoding=output.encoding, errors="backslashreplace") as answers:
+        try:
+            with _answers_on(answers):
+                yield
+        finally:
+            output.flush()
+            os.dup2(answers.fileno(), number)
+
+
+@contextmanager
+def _answers_on(output: TextIO) -> Iterator[None]:
+    mark = _answers.set(output)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _answers.reset(mark)
+
+
+def _descriptor(stream: TextIO | None) -> int | None:
+    try:
+        return None if stream is None else stream.fileno()
+    except (OSError, ValueError):
+        return None
+
+
+@contextmanager
+def quiet_threads() -> Iterator[None]:
+    """Leave out the traceback of a thread that keeps its error for whom it works for, as TensorBoard's writer does."""
+    before = threading.excepthook
+
+    def hook(arguments: threading.ExceptHookArgs) -> None:
+        if getattr(arguments.thread, "exception", None) is not arguments.exc_value:
+            before(arguments)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 class Screen:
@@ -20,48 +88,71 @@ class Screen:
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
-        quiet = not leads()
-        self.errors = Console(stderr=True, highlight=False, quiet=quiet)
-        self.people = self.errors if as_json else Console(highlight=False, quiet=quiet)
+        # names are a user's own, and no markup or emoji is meant by what is in them
+        plain = {"highlight": False, "markup": False, "emoji": False, "quiet": not leads()}
+        self.errors = Console(stderr=True, **plain)  # type: ignore[arg-type]
+        self.people = self.errors if as_json else Console(**plain)  # type: ignore[arg-type]
 
     def say(self, text: Any = "") -> None:
-        """A line or a table for people; paths and texts are never wrapped or read as markup."""
-        if isinstance(text, str):
-            self.people.print(text, markup=False, soft_wrap=True)
-        else:
-            self.people.print(text)
+        """A line or a table for people; paths and texts are never wrapped."""
+        self.people.print(text, soft_wrap=isinstance(text, str))
 
     def answer(self, **result: Any) -> None:
         """The one JSON object, if it was asked for."""
         if self.as_json and leads():
-            print(to_json(result), flush=True)  # noqa: T201 - the command line prints
+            print(to_json(result), file=_answers.get(None), flush=True)
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator["Bar"]:
-        """A progress bar while the block runs."""
+        """A progress bar while the block runs; where nobody can see it move, a line now and then."""
+        if not self.errors.is_terminal or self.errors.is_dumb_terminal:
+            yield Bar(self.errors, total, Lines(self.errors, title, total))
+            return
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=15),
             MofNCompleteColumn(),
             TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
         )
-        # what others print meanwhile, such as Ray of machines that die, must not stand beside the one object
-        elsewhere = redirect_stdout(sys.stderr) if self.as_json else nullcontext()
-        with elsewhere, Progress(*columns, console=self.errors) as rich_progress:
-            yield Bar(rich_progress, rich_progress.add_task(title, total=total, note=""), total)
+        with Progress(*columns, console=self.errors) as moving:
+            shown = moving.add_task(title, total=total, note="")
+
+            def move(done: int, total: int, note: str) -> None:
+                moving.update(shown, completed=done, total=total, note=note)
+
+            yield Bar(self.errors, total, move)
+
+
+class Lines:
+    """How far it is, in a file or a pipe: a line at the beginning, at each tenth or minute, and at the end."""
+
+    def __init__(self, console: Console, title: str, total: int) -> None:
+        self._console, self._title = console, title
+        self._began = self._at = time.monotonic()
+        self._said = 0.0
+        console.print(f"{title} 0/{total}", soft_wrap=True)
+
+    def __call__(self, done: int, total: int, note: str) -> None:
+        """Print a line, if it is time to."""
+        now, share = time.monotonic(), done / max(total, 1)
+        waited, moved = now - self._at, share - self._said
+        if (done >= total and moved > 0) or (waited >= LEAST and (moved >= SHARE or waited >= PAUSE)):
+            self._at, self._said = now, share
+            spent = f"{now - self._began:.0f} s"
+            self._console.print(f"{self._title} {done}/{total} {share:.0%} {spent}  {note}", soft_wrap=True)
 
 
 class Bar:
-    """A progress bar: the ``progress`` hook of ``find``, and an observer of training."""
+    """How far a command is: the ``progress`` hook of ``find`` and sweeps, and an observer of training."""
 
-    def __init__(self, progress: Progress, task: TaskID, total: int) -> None:
-        self._progress, self._task, self._total = progress, task, total
+    def __init__(self, console: Console, total: int, show: Callable[[int, int, str], None]) -> None:
+        self._console, self._total, self._show = console, total, show
         self._every = max(1, total // 100)
 
     def __call__(self, done: int, total: int, note: str) -> None:
         """Show how far it is."""
-        self._progress.update(self._task, completed=done, total=total, note=note)
+        self._show(done, total, note)
 
     def wants(self, step: int) -> Collection[str]:
         """Loss and rate, a hundred times a run."""
@@ -78,4 +169,4 @@ class Bar:
 
     def on_event(self, step: int, event: Mapping[str, Any]) -> None:
         """Say what has changed the rate."""
-        self._progress.console.print(f"step {step}: {event_line(event)}", highlight=False, soft_wrap=True)
+        self._console.print(f"step {step}: {event_line(event)}", soft_wrap=True)

@@ -26,7 +26,9 @@ from stepsize.cli._options import (
     Workers,
 )
 from stepsize.cli._over import split
+from stepsize.cli._picture import drawn
 from stepsize.cli._screen import Screen
+from stepsize.cli._start import from_start
 from stepsize.engine import Auto
 from stepsize.report import sweep_picture
 from stepsize.sweep import Best, Halving, Sweep, chosen_engine, logspace, sweep, trials_of
@@ -86,18 +88,19 @@ def sweep_command(
     count = len(trials_of(chosen, {**axes, "lr": rates}, chosen_seeds, total))
     stop = None if stop_at is None else Halving(tuple(_share(text) for text in split(stop_at)))
     how = engine_said(words) or chosen_engine(chosen, count)
-    folder = RunFolder.fresh(chosen.name, "sweeps").path if out is None else out
-    how = how.kept_in(folder) if isinstance(how, Auto) else how
+    folder = RunFolder.fresh(chosen.name, from_start(Path("sweeps"))).path if out is None else from_start(out)
+    place, export = folder.absolute(), None if export is None else from_start(export).absolute()
+    how = how.kept_in(place) if isinstance(how, Auto) else how
     try:
         with screen.progress(f"sweep {chosen.name}", count) as bar:
             swept = sweep(
-                chosen, rates, chosen_seeds, folder=folder, steps=total, stop=stop, engine=how, progress=bar, **axes
+                chosen, rates, chosen_seeds, folder=place, steps=total, stop=stop, engine=how, progress=bar, **axes
             )
     except KeyboardInterrupt:
-        raise StoppedError(_so_far(folder)) from None
+        raise StoppedError(_so_far(place, folder)) from None
     if isinstance(how, Auto) and how.choice is not None:
         screen.say(f"engine   {how.choice.why}")
-    return told(screen, swept, export)
+    return told(screen, swept, export, folder=folder)
 
 
 def _one_size(sizes: list[Any], epochs: float | None) -> int | None:
@@ -110,14 +113,17 @@ def _one_size(sizes: list[Any], epochs: float | None) -> int | None:
     return sizes[0] if epochs is not None and sizes and isinstance(sizes[0], int) else None
 
 
-def told(screen: Screen, swept: Sweep, export: Path | None = None, picture: Path | None = None) -> int:
+def told(
+    screen: Screen, swept: Sweep, export: Path | None = None, picture: Path | None = None, folder: Path | None = None
+) -> int:
     """Show a sweep: a table of the best rates, the picture, one JSON object if asked for."""
     if export is not None:
         (swept.to_csv if export.suffix.lower() == ".csv" else swept.to_parquet)(export)
-    image = sweep_picture(swept, picture)
+    folder = swept.folder if folder is None else folder
     screen.say(best_table(swept))
-    screen.say(f"sweep    {swept.folder}")
-    screen.say(f"picture  {image}")
+    screen.say(f"sweep    {folder}")
+    shown = folder / "sweep.png" if picture is None else picture
+    image = drawn(screen, lambda: sweep_picture(swept, picture), shown, f"stepsize plot {folder}")
     bests = swept.best()
     known = math.isfinite(swept.initial)
     breaks = swept.thresholds() if known else [None] * len(bests)
@@ -130,8 +136,8 @@ def told(screen: Screen, swept: Sweep, export: Path | None = None, picture: Path
         task=swept.facts["task"],
         trials=swept.rows(),
         best=found,
-        folder=str(swept.folder),
-        picture=str(image),
+        folder=str(folder),
+        picture=None if image is None else str(image),
     )
     return 0 if any(best.rate is not None for best in bests) else 1
 
@@ -164,8 +170,8 @@ def _validation(best: Best) -> str:
     return "" if best.rate is None else f"{best.value:.4g} at {best.rate:.3g}"
 
 
-def _so_far(folder: Path) -> str:
-    swept = Sweep.open(folder)
+def _so_far(place: Path, folder: Path) -> str:
+    swept = Sweep.open(place)
     there = sum(outcome.status != "open" for outcome in swept.outcomes)
     where = f"--out {folder}"
     return f"stopped; {there} of {len(swept.outcomes)} trials are in {folder}, the same command with {where} goes on"

@@ -2,12 +2,14 @@
 
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -16,6 +18,7 @@ from typing import Any
 import torch
 
 from stepsize import _check
+from stepsize._origin import WORKER, Origin, mark, origin_of
 from stepsize.engine._serial import check_trial, check_work
 from stepsize.engine._work import Leg, Result, done
 from stepsize.task import Parcel, Startable, Trial, packed, unpacked
@@ -147,7 +150,8 @@ class _Pool:
         context = multiprocessing.get_context("spawn")
         mine, theirs = context.Pipe()
         process = context.Process(target=_serve, args=(theirs, self.parcel, self.threads), daemon=True)
-        process.start()
+        with _interrupts_held_back():
+            process.start()
         theirs.close()
         worker = _Worker(process, mine, work)
         self.tell(worker)
@@ -181,7 +185,7 @@ class _Pool:
         code, work = worker.process.exitcode, worker.work
         if not worker.ready and code != -signal.SIGKILL:
             raise RuntimeError(
-                f"a worker process could not start (exit code {code}, its own message is above); in a script, keep "
+                f"a worker process could not start ({_death(code)}, its own message is above); in a script, keep "
                 'what is done under if __name__ == "__main__":, or use engine=serial'
             )
         if work is None:
@@ -190,8 +194,7 @@ class _Pool:
         self.deaths[key] = self.deaths.get(key, 0) + 1
         if self.deaths[key] == ATTEMPTS:
             raise RuntimeError(
-                f"the worker of {work} died {ATTEMPTS} times (exit code {code}; {-signal.SIGKILL} is what a machine "
-                "out of memory does); use fewer workers"
+                f"the worker of {work} died {ATTEMPTS} times ({_death(code)}); use fewer workers where memory is short"
             )
         self.again.append(work)
 
@@ -201,16 +204,50 @@ class _Ready:
     threads: int
 
 
+def _death(code: int | None) -> str:
+    """How a process ended, in words."""
+    if code is None or code >= 0:
+        return f"exit code {code}"
+    names = {each.value: each.name for each in signal.Signals}
+    return f"killed by {names.get(-code, f'signal {-code}')}"
+
+
 @dataclass(frozen=True)
 class Failed:
     error: BaseException | None
     name: str
     text: str
+    origin: Origin
+
+    @staticmethod
+    def of(error: BaseException) -> "Failed":
+        """What is sent of an error: itself where it can be pickled, else its words."""
+        text, name = "".join(traceback.format_exception(error)), type(error).__name__
+        try:
+            pickle.loads(pickle.dumps(error))  # noqa: S301 - what this process has just made
+        except Exception:
+            return Failed(None, f"{name}: {error}", text, origin_of(error))
+        return Failed(error, name, text, origin_of(error))
 
     def raised(self) -> BaseException:
+        """The error, for the process that began the worker to raise."""
         error = RuntimeError(f"a worker raised {self.name}") if self.error is None else self.error
-        error.add_note(f"in a worker process:\n{self.text}")
+        error.add_note(f"{WORKER}\n{self.text}")
+        mark(error, self.origin)
         return error
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Hold Ctrl-C back for a moment, and in a process that is begun meanwhile for good: it must not die of it."""
+    if not hasattr(signal, "pthread_sigmask"):  # not on this system
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(pipe: Connection, parcel: Parcel, threads: int) -> None:
@@ -218,8 +255,8 @@ def _serve(pipe: Connection, parcel: Parcel, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is answered by the process that began it
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     try:
-        torch.set_num_threads(threads)
         task = unpacked(parcel)
+        torch.set_num_threads(threads)  # after the task's file, which may have set another number
         pipe.send(_Ready(torch.get_num_threads()))
         while True:
             try:
@@ -227,20 +264,9 @@ def _serve(pipe: Connection, parcel: Parcel, threads: int) -> None:
             except EOFError:
                 return
             pipe.send(done(task, work, "processes"))
-    except Exception as error:
-        _send_error(pipe, error)
-
-
-def _send_error(pipe: Connection, error: Exception) -> None:
-    text, name = "".join(traceback.format_exception(error)), type(error).__name__
-    for failed in (Failed(error, name, text), Failed(None, f"{name}: {error}", text)):
-        try:
-            pipe.send(failed)
-        except OSError:  # the process that began it is gone
-            return
-        except Exception:  # noqa: S112 - some errors cannot be pickled
-            continue
-        return
+    except (Exception, SystemExit) as error:
+        with suppress(OSError):  # the process that began it may be gone
+            pipe.send(Failed.of(error))
 
 
 def _leave_with_parent() -> None:

@@ -3,7 +3,6 @@
 import os
 import pickle
 import socket
-import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -201,23 +200,15 @@ def _heard(ray: Any, reference: Any, work: Trial | Leg) -> Result:
 def _trained(parcel: bytes, threads: int, data: str | None, work: Trial | Leg) -> Result | Failed:
     """What a Ray task does, in a worker that may do many."""
     try:
-        torch.set_num_threads(threads)
         if data is not None:
             os.environ["STEPSIZE_DATA"] = data
-        return done(_task(parcel), work, "ray")
-    except Exception as error:
-        return _failed(error)
+        task = _task(parcel)
+        torch.set_num_threads(threads)  # after the task's file, which may have set another number
+        return done(task, work, "ray")
+    except (Exception, SystemExit) as error:
+        return Failed.of(error)
 
 
 @cache
 def _task(parcel: bytes) -> Startable:
     return unpacked(pickle.loads(parcel))  # noqa: S301 - made by this program for this program
-
-
-def _failed(error: Exception) -> Failed:
-    text, name = "".join(traceback.format_exception(error)), type(error).__name__
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 - some errors cannot be pickled
-    except Exception:
-        return Failed(None, f"{name}: {error}", text)
-    return Failed(error, name, text)

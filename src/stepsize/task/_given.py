@@ -9,6 +9,38 @@ from torch import Tensor, nn
 
 from stepsize import _check
 
+CALLED_WITH = {
+    "model": (),
+    "loss": ("model", "batch"),
+    "optimizer": ("parameters", "lr"),
+    "score": ("model",),
+    "metrics": ("model",),
+    "test": ("model",),
+    "example": (),
+    "examples": (),
+}
+
+
+def check_functions(task: Any) -> None:
+    """Raise TypeError if one of a task's functions is none, or cannot be called the way it will be.
+
+    Args:
+        task: whose functions they are; those that it may leave out can be None.
+    """
+    for name, arguments in CALLED_WITH.items():
+        function, words = getattr(task, name), ", ".join(arguments)
+        if function is None and name in ("example", "examples", "test"):
+            continue
+        if not callable(function):
+            raise TypeError(_check.message(name, function, "a function"))
+        try:
+            inspect.signature(function).bind(*arguments)
+        except ValueError:  # of something built in that does not say
+            continue
+        except TypeError:
+            rule = f"a function of ({words})" if words else "a function without arguments"
+            raise TypeError(_check.message(name, function, rule)) from None
+
 
 def check_batches(batches: Callable[..., Any], with_size: bool) -> None:
     """Raise TypeError if a task's batches cannot be called the way they will be.

@@ -115,7 +115,7 @@ def _from_file(path: Path) -> ModuleType:
     sys.modules.setdefault(path.stem, module)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TaskFileError(str(path)) from error
     return module
 
@@ -129,5 +129,5 @@ def _from_module(name: str) -> ModuleType:
                 _check.message("task", name, "a Python file (train.py) or a module that is there")
             ) from None
         raise TaskFileError(name) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise TaskFileError(name) from error

@@ -12,7 +12,7 @@ from stepsize import _check
 from stepsize.control import Feedback, Observer, Plan
 from stepsize.schedule import Length
 from stepsize.task._contract import AXES, Run, Trial
-from stepsize.task._given import check_batches
+from stepsize.task._given import check_batches, check_functions
 from stepsize.task._pause import check_pause, pause_of
 from stepsize.task._run import SupervisedRun, check_device
 
@@ -104,12 +104,9 @@ class Task:
             raise TypeError(_check.message("name", self.name, "a name"))
         if not self.name.isprintable():
             raise ValueError(_check.message("name", self.name, "one line of text"))
-        for part in ("model", "batches", "loss", "optimizer", "score", "metrics"):
-            if not callable(getattr(self, part)):
-                raise TypeError(_check.message(part, getattr(self, part), "a function"))
-        for part in ("example", "examples", "test"):
-            if getattr(self, part) is not None and not callable(getattr(self, part)):
-                raise TypeError(_check.message(part, getattr(self, part), "a function"))
+        check_functions(self)
+        if not callable(self.batches):
+            raise TypeError(_check.message("batches", self.batches, "a function"))
         if self.batch_size is not None:
             _check.whole("batch_size", self.batch_size, least=1)
         check_batches(self.batches, with_size=self.batch_size is not None)

@@ -265,10 +265,13 @@ def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
         yield asked.is_set  # only the main thread receives signals
         return
     before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:  # as in the background of a shell, where it stays so
+        yield asked.is_set
+        return
 
-    def ask(*_: Any) -> None:
+    def ask(*received: Any) -> None:
         if asked.is_set():
-            raise KeyboardInterrupt
+            before(*received) if callable(before) else signal.default_int_handler(*received)
         asked.set()
 
     signal.signal(signal.SIGINT, ask)

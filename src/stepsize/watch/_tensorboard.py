@@ -3,6 +3,7 @@
 import warnings
 import weakref
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,7 @@ class TensorBoard:
         _extras.load("tensorboard", "tensorboard", "TensorBoard(...)")
         writer_type = _extras.load("torch.utils.tensorboard", "tensorboard", "TensorBoard(...)").SummaryWriter
         self._writer = writer_type(str(folder), purge_step=resume_at)
-        weakref.finalize(self, self._writer.close)
+        weakref.finalize(self, _close, self._writer)
 
     def wants(self, step: int) -> Collection[str]:
         """Every signal, each ``every`` steps."""
@@ -86,3 +87,9 @@ class TensorBoard:
     def close(self) -> None:
         """Write out what is pending and close the file; further points open a new one."""
         self._writer.close()
+
+
+def _close(writer: Any) -> None:
+    """Close what was dropped; a folder that is gone was an error where it was written to, and is none any more."""
+    with suppress(OSError):
+        writer.close()

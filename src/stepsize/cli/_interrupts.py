@@ -1,0 +1,52 @@
+"""Ctrl-C of a command: the first stops it, and those that follow at once do not tear what it writes down."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+PATIENCE = 5.0  # seconds in which a command that stops is not stopped again
+
+
+@contextmanager
+def interruptible() -> Iterator[None]:
+    """Raise KeyboardInterrupt for the first Ctrl-C within a block, and again only after ``PATIENCE`` seconds.
+
+    Where Ctrl-C is ignored, as in the background of a shell, it stays so; outside the main thread nothing changes.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    raised: list[float] = []
+
+    def interrupt(*_: Any) -> None:
+        now = time.monotonic()
+        if not raised or now - raised[-1] > PATIENCE:
+            raised.append(now)
+            raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let a short block come to its end before Ctrl-C is answered."""
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    asked: list[tuple[Any, ...]] = []
+    signal.signal(signal.SIGINT, lambda *received: asked.append(received))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if asked:
+            before(*asked[0])

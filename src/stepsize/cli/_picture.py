@@ -1,0 +1,32 @@
+"""Pictures at the end of a command: an extra, without which everything else stays as it is."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from stepsize import _extras
+from stepsize.cli._screen import Screen
+
+
+def drawn(screen: Screen, draw: Callable[[], Any], shown: Path, again: str) -> Path | None:
+    """Say where a picture is and return that; where there can be none, say why and return None.
+
+    Args:
+        screen: where that is said.
+        draw: makes the picture.
+        shown: the picture's file, as people know it.
+        again: what draws it later.
+    """
+    try:
+        draw()
+    except _extras.MissingExtraError as error:
+        why = str(error)
+    except KeyboardInterrupt:
+        why = "stopped while it was drawn"
+    except Exception as error:  # the work is done and written down, whatever becomes of its picture
+        why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    else:
+        screen.say(f"picture  {shown}")
+        return shown
+    screen.say(f"picture  none: {why}; all else is there, and `{again}` draws it later")
+    return None

@@ -1,0 +1,93 @@
+"""What a command says of an error, and its exit code: by whose the error is."""
+
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from stepsize import _extras, _origin
+from stepsize.task import TaskFileError
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+OURS = "This is a fault of stepsize and not of what it was given; please report it with the lines above."
+REFUSALS = (TypeError, ValueError, LookupError, OSError)  # other errors that stepsize raises are no fault of the input
+
+
+def problem(error: BaseException, arguments: Sequence[str]) -> tuple[str, int]:
+    """What is said of an error that stopped a command, and the exit code; a fault of stepsize itself is raised on.
+
+    Args:
+        error: that was caught.
+        arguments: of the command.
+    """
+    if hasattr(error, "format_message"):  # what Typer raises for words it does not understand
+        return _of_words(error.format_message(), arguments), BAD_INPUT
+    if isinstance(error, _extras.MissingExtraError):
+        return str(error), BAD_INPUT
+    while_read = isinstance(error, TaskFileError)
+    cause = (error.__cause__ or error) if while_read else error
+    origin = _origin.origin_of(cause, list(_named(arguments)))
+    when = "while it was read" if while_read else "in training"
+    name = error.path if isinstance(error, TaskFileError) else _task(arguments)
+    if isinstance(cause, SystemExit):
+        return _of_exit(cause, name, when, origin), FAILED
+    if origin.theirs or while_read:
+        return f"{name} raised {when}:\n{origin.theirs}{_only(cause)}", FAILED
+    if isinstance(cause, OSError):
+        return _of_system(cause), BAD_INPUT
+    if origin.refused:
+        return str(cause), BAD_INPUT if isinstance(cause, REFUSALS) else FAILED
+    if isinstance(cause, MemoryError) or origin.by_library:
+        return f"{_task(arguments)} cannot be trained further:\n{origin.last}{_only(cause)}", FAILED
+    error.add_note(OURS)
+    raise error
+
+
+def _of_words(said: str, arguments: Sequence[str]) -> str:
+    words = shlex.join(["stepsize", *arguments]).replace("\n", "\\n")
+    return f"{said}\n  in: {words}" if said else ""  # the help was asked for by giving no command, and is printed
+
+
+def _of_exit(error: SystemExit, name: str, when: str, origin: _origin.Origin) -> str:
+    """One line: a task that ends the program has not done what was asked."""
+    places = [line.strip() for line in origin.theirs.splitlines() if line.startswith('  File "')]
+    place = f" at {places[-1]}" if places else ""
+    return f"{name} raised SystemExit({error.code!r}) {when}{place}; a task must not end the program"
+
+
+def _of_system(error: OSError) -> str:
+    name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
+    return f"{name}: {error.strerror or error}" if name else str(error.strerror or error)
+
+
+def _only(error: BaseException) -> str:
+    told = traceback.TracebackException.from_exception(error)
+    if isinstance(
+        notes := getattr(told, "__notes__", None), list
+    ):  # its traceback in a worker is what is left out here
+        told.__notes__ = [note for note in notes if not note.startswith(_origin.WORKER)]
+    return "".join(told.format_exception_only()).rstrip()
+
+
+def _task(arguments: Sequence[str]) -> str:
+    named = [word.rpartition(":")[0] for word in arguments if _is_task(word)]
+    return named[0] if named else "the task"
+
+
+def _is_task(word: str) -> bool:
+    place, _, attribute = word.rpartition(":")
+    return attribute.isidentifier() and (place.endswith(".py") or place in sys.modules)
+
+
+def _named(arguments: Sequence[str]) -> Iterator[Path]:
+    """The folders of packages that the arguments name a task in: they are the user's, wherever they are installed."""
+    for word in arguments:
+        place, _, _ = word.rpartition(":")
+        package = sys.modules.get(place.partition(".")[0]) if _is_task(word) else None
+        file = getattr(package, "__file__", None)
+        if file is not None and not Path(file).resolve().is_relative_to(_origin.HERE):
+            yield Path(file).resolve().parent if Path(file).name == "__init__.py" else Path(file).resolve()
+        elif place.endswith(".py"):
+            yield Path(place).resolve()
