@@ -12,8 +12,10 @@ from stepsize.task._contract import canonical as canonical
 from stepsize.task._distributed import Ranks as Ranks
 from stepsize.task._distributed import leads as leads
 from stepsize.task._distributed import led as led
+from stepsize.task._distributed import locked_by_first as locked_by_first
 from stepsize.task._distributed import ranks as ranks
 from stepsize.task._distributed import together as together
+from stepsize.task._files import read_state as read_state
 from stepsize.task._files import save_state as save_state
 from stepsize.task._parcel import Parcel as Parcel
 from stepsize.task._parcel import packed as packed
@@ -48,8 +50,10 @@ __all__ = [
     "known_tasks",
     "leads",
     "led",
+    "locked_by_first",
     "packed",
     "ranks",
+    "read_state",
     "save_state",
     "steps_done",
     "task_named",

@@ -14,7 +14,7 @@ from stepsize import _check
 from stepsize.control import Observer, Plan
 from stepsize.task._checkpoint import Checkpoints, Progress
 from stepsize.task._contract import Run, Startable, Trial
-from stepsize.task._distributed import most
+from stepsize.task._distributed import locked_by_first, most
 from stepsize.task._pause import pause_of
 
 
@@ -96,7 +96,7 @@ def train(
 
     With a folder, ``last.pt`` is written at every validation, and ``best.pt`` when the validation loss is the lowest
     so far. Killed at any moment, ``train`` with ``resume=True`` goes on from the last one, and on a CPU the end is that
-    of a run never stopped, to the bit.
+    of a run never stopped, bit for bit.
 
     Args:
         task: a built-in task or your own.
@@ -115,7 +115,8 @@ def train(
         save_every: seconds after which ``last.pt`` is written also between validations, > 0.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid, the folder's checkpoint cannot be used, or another process
+            trains in the folder.
         TrainingInterrupted: Ctrl-C; it carries what was trained.
 
     Example:
@@ -145,8 +146,12 @@ def train(
     if resume and folder is None:
         raise ValueError("resume goes on from a folder's last checkpoint, and no folder was given; give folder=")
     save_every = _check.number("save_every", save_every, above=0)
-    checkpoints = None if folder is None else Checkpoints(folder, trial)
-    return _Training(task.start(trial, watch=watch), trial, pause, checkpoints, resume, save_every).to_end()
+    watch = list(watch) if isinstance(watch, Iterable) else watch  # looked through twice
+    if folder is None:
+        return _Training(task.start(trial, watch=watch), trial, pause, None, resume, save_every).to_end()
+    checkpoints = Checkpoints(folder, trial, watch)
+    with locked_by_first(folder):
+        return _Training(task.start(trial, watch=watch), trial, pause, checkpoints, resume, save_every).to_end()
 
 
 class _Training:
