@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -24,25 +24,34 @@ class Lines:
     Attributes:
         path: the file.
         entries: the lines that are whole, in order: each has a ``step``.
-        damaged: the numbers of the others, from 1.
+        texts: the same as they stand in the file.
+        numbers: the same counted from 1.
+        damaged: the numbers of the others.
     """
 
     path: Path
-    entries: tuple[dict[str, Any], ...]
-    damaged: tuple[int, ...]
+    entries: tuple[dict[str, Any], ...] = ()
+    texts: tuple[bytes, ...] = ()
+    numbers: tuple[int, ...] = ()
+    damaged: tuple[int, ...] = ()
 
-    @property
-    def complaint(self) -> str:
-        """Which lines are damaged, in one line; empty when none is."""
-        if not self.damaged:
+    def complaint(self, damaged: Sequence[int] | None = None) -> str:
+        """Which lines are damaged, in one line; empty when none is.
+
+        Args:
+            damaged: the numbers of those that matter; all when left out.
+        """
+        numbers = self.damaged if damaged is None else damaged
+        if not numbers:
             return ""
-        some = ", ".join(map(str, self.damaged[:SHOWN])) + (", ..." if len(self.damaged) > SHOWN else "")
-        lines = "line is" if len(self.damaged) == 1 else "lines are"
-        return f"{self.path}: {len(self.damaged)} {lines} damaged and left out (number {some})"
+        which = ", ".join(map(str, numbers[:SHOWN])) + (", ..." if len(numbers) > SHOWN else "")
+        if len(numbers) == 1:
+            return f"line {which} of {self.path} is damaged and left out"
+        return f"{len(numbers)} lines of {self.path} are damaged and left out: {which}"
 
 
 def read_lines(path: Path | str) -> Lines:
-    """The lines of a file that ``JsonLines`` wrote; none if there is no file.
+    r"""The lines of a file that ``JsonLines`` wrote; none if there is no file.
 
     A line is whole if it is a JSON object in UTF-8, its ``step`` is a whole number >= 0, and its other values are
     numbers, ``null`` or, in a line that tells an event, texts.
@@ -57,7 +66,7 @@ def read_lines(path: Path | str) -> Lines:
     Example:
         >>> from pathlib import Path
         >>> from stepsize.watch import read_lines
-        >>> _ = Path("metrics.jsonl").write_text('{"step": 0, "loss": 1.5}\\n{"step": 1, "lo')
+        >>> _ = Path("metrics.jsonl").write_text('{"step": 0, "loss": 1.5}\n{"step": 1, "lo')
         >>> read_lines("metrics.jsonl").entries, read_lines("metrics.jsonl").damaged
         (({'step': 0, 'loss': 1.5},), (2,))
     """
@@ -65,15 +74,17 @@ def read_lines(path: Path | str) -> Lines:
     try:
         content = read_regular(path)
     except (FileNotFoundError, NotADirectoryError):
-        return Lines(path, (), ())
-    entries, damaged = [], []
-    for number, line in enumerate(content.splitlines(), 1):
-        entry = parsed(line)
-        if isinstance(entry, dict) and _is_whole(entry):
-            entries.append(entry)
-        else:
-            damaged.append(number)
-    return Lines(path, tuple(entries), tuple(damaged))
+        return Lines(path)
+    texts = content.removesuffix(b"\n").split(b"\n") if content else []
+    parts = list(map(parsed, texts))
+    whole = [index for index, part in enumerate(parts) if isinstance(part, dict) and _is_whole(part)]
+    return Lines(
+        path,
+        tuple(parts[index] for index in whole),
+        tuple(texts[index] for index in whole),
+        tuple(index + 1 for index in whole),
+        tuple(sorted({*range(1, len(parts) + 1)} - {index + 1 for index in whole})),
+    )
 
 
 def read_object(path: Path | str) -> dict[str, Any] | None:

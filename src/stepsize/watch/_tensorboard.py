@@ -1,4 +1,4 @@
-"""TensorBoard curves, through torch's own SummaryWriter."""
+"""TensorBoard curves, as torch's own SummaryWriter makes them."""
 
 import warnings
 import weakref
@@ -27,8 +27,9 @@ class TensorBoard:
             shows the new ones only.
 
     Raises:
-        TypeError, ValueError: every is not a whole number >= 1.
+        TypeError, ValueError: an argument is invalid.
         ImportError: TensorBoard is not installed.
+        OSError: a point cannot be written, such as on a full disk; the file is then as it was before it.
 
     Example:
         >>> import pathlib, tempfile, torch
@@ -49,7 +50,7 @@ class TensorBoard:
             resume_at = _check.whole("resume_at", resume_at, least=0)
         self.every = _check.whole("every", every, least=1)
         _extras.load("tensorboard", "tensorboard", "TensorBoard(...)")
-        writer_type = _extras.load("torch.utils.tensorboard", "tensorboard", "TensorBoard(...)").SummaryWriter
+        writer_type = _extras.load("stepsize.watch._event_file", "tensorboard", "TensorBoard(...)").Writer
         self._writer = writer_type(str(folder), purge_step=resume_at)
         weakref.finalize(self, self._writer.close)
 
@@ -83,6 +84,10 @@ class TensorBoard:
             warnings.simplefilter("ignore", DeprecationWarning)
             self._writer.add_graph(model, example)
 
+    def sync(self) -> None:
+        """Wait until every point would survive a power cut."""
+        self._writer.sync()
+
     def close(self) -> None:
-        """Write out what is pending and close the file; further points open a new one."""
+        """Close the file; further points open a new one."""
         self._writer.close()
