@@ -11,9 +11,10 @@ import torch
 from stepsize import _check
 from stepsize.cli._folder import written_by_first
 from stepsize.cli._job import Job
+from stepsize.cli._record import going_on
 from stepsize.cli._screen import Screen
 from stepsize.engine import Engine, Ray, engine_named, serial
-from stepsize.task import Ranks, Startable, Task, ranks, steps_done, task_named, together
+from stepsize.task import Ranks, Startable, Task, ranks, task_named, together
 from stepsize.task._part import check_size
 from stepsize.watch import RunFolder
 
@@ -119,7 +120,7 @@ def resumed(folder: Path, as_json: bool) -> tuple[Job, float]:
     }
     work = job(facts["command"], words)
     # one that was stopped before its first checkpoint goes on from its beginning
-    work.folder, work.resume_at = written_by_first(run), steps_done(folder) if (folder / "last.pt").exists() else 0
+    work.folder, work.resume_at = written_by_first(run), going_on(folder)
     return work, facts["rate"]
 
 

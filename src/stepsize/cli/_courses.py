@@ -16,7 +16,9 @@ from stepsize.cli._begin import alone
 from stepsize.cli._folder import Folder, new_folder
 from stepsize.cli._job import StoppedError
 from stepsize.cli._screen import Screen
+from stepsize.draw import save
 from stepsize.report._courses import NEAR, learning, trajectories
+from stepsize.state import write_atomic
 from stepsize.task import Trial
 from stepsize.task.built_in._bowl_sweep import HIGHEST, measured_threshold, rate_sweep
 from stepsize.task.built_in._frozenlake_curves import learning_curves, prepared
@@ -67,7 +69,7 @@ def quadratic(
     with _results("quadratic", out, eigenvalues=values, steps=steps, rates=rates, **said) as folder:
         with screen.progress("course quadratic", rates) as bar:
             paths, sweep = rate_sweep(values, rates=rates, paths=lr, steps=steps, progress=bar, **said)
-        trajectories(paths, sweep).savefig(folder.path / "picture.png", dpi=130)
+        save(trajectories(paths, sweep), folder.path / "picture.png")
         first = sweep[0].losses[0]
         losses = [float(each.losses[-1] / first) for each in sweep]
         _write(folder, "sweep.json", {"rates": [each.rate for each in sweep], "last_over_first_loss": losses})
@@ -110,7 +112,7 @@ def frozenlake(
     with _results("frozenlake", out, alphas=list(texts), seeds=list(chosen), episodes=episodes) as folder:
         with screen.progress("course frozenlake", episodes * seeds * len(texts)) as bar:
             curves = learning_curves(texts, chosen, episodes, progress=bar)
-        learning(curves).savefig(folder.path / "picture.png", dpi=130)
+        save(learning(curves), folder.path / "picture.png")
         success = {name: values.tolist() for name, values in curves.success.items()}
         _write(folder, "curves.json", {"episodes": curves.at.tolist(), "success": success})
         learnt = [
@@ -149,7 +151,7 @@ def _results(name: str, out: Path | None, **said: Any) -> Iterator[Folder]:
 
 
 def _write(folder: Folder, name: str, values: dict[str, Any]) -> None:
-    (folder.path / name).write_text(to_json(values) + "\n", encoding="utf-8")
+    write_atomic(folder.path / name, (to_json(values) + "\n").encode())
 
 
 def _finish(screen: Screen, folder: Folder, name: str, answer: dict[str, Any], seconds: float) -> None:

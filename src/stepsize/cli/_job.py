@@ -1,8 +1,9 @@
 """A job of the command line: a task, its settings and its run folder, in which everything found is written down."""
 
 import datetime
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,13 +11,15 @@ from typing import Any
 from stepsize import _check
 from stepsize.cli._folder import Folder, new_folder
 from stepsize.cli._over import plan_table
+from stepsize.cli._record import going_on, said_of_record
 from stepsize.cli._screen import Screen
 from stepsize.control import Plan
 from stepsize.engine import Auto, Engine, Result, serial
 from stepsize.find import Finding, PlanFinding, find, find_plan
 from stepsize.report import picture
-from stepsize.state import RandomState, own_randomness
+from stepsize.state import RandomState, own_randomness, write_atomic
 from stepsize.task import (
+    CheckpointError,
     Startable,
     Task,
     Trained,
@@ -24,6 +27,7 @@ from stepsize.task import (
     Trial,
     axes_of,
     leads,
+    locked_by_first,
     together,
     train,
 )
@@ -63,10 +67,19 @@ class Job:
 
     @contextmanager
     def reopened(self) -> Iterator[None]:
-        """The same for a run folder that was there before."""
-        self.folder.write(status="running", resumed_at=self.resume_at)
-        with self._written_down():
-            yield
+        """The same for a run folder that was there before, in which no other process may be at work."""
+        with locked_by_first(self.folder.path):
+            self.resume_at = going_on(self.folder.path)  # another process may have trained until a moment ago
+            facts = self.folder.path / "run.json"
+            before = facts.read_bytes()
+            self.folder.write(status="running", resumed_at=self.resume_at)
+            try:
+                with self._written_down():
+                    yield
+            except CheckpointError:  # nothing was trained, and the run is what it was
+                if leads():
+                    write_atomic(facts, before)
+                raise
 
     @contextmanager
     def _written_down(self) -> Iterator[None]:
@@ -79,7 +92,8 @@ class Job:
             self.folder.write(status="interrupted")
             raise StoppedError(f"stopped; what there is is in {self.folder.path}") from None
         except Exception as error:
-            self.folder.write(status=f"failed: {type(error).__name__}: {error}")
+            with suppress(OSError):  # the folder may be what failed; the error itself says more
+                self.folder.write(status=f"failed: {type(error).__name__}: {error}")
             raise
 
     def _open(self, out: Path | None, lr: float | None = None) -> None:
@@ -181,7 +195,7 @@ class Job:
             "trials": [_trial(result) | {"losses": result.losses} for result in finding.results],
         }
         if leads():
-            (self.folder.path / "finding.json").write_text(to_json(said) + "\n", encoding="utf-8")
+            write_atomic(self.folder.path / "finding.json", (to_json(said) + "\n").encode())
 
     def find_plan(self, over: dict[str, list[str | None] | None], low: float, high: float, budget: str) -> PlanFinding:
         """Find a plan, and go on with the best one; all candidates are written down."""
@@ -197,7 +211,7 @@ class Job:
                 for entry in found.entries
             ]
             said = {"plans": kept, "verdict": found.verdict, "cost": vars(found.cost)}
-            (self.folder.path / "plans.json").write_text(to_json(said) + "\n", encoding="utf-8")
+            write_atomic(self.folder.path / "plans.json", (to_json(said) + "\n").encode())
         self.screen.say(plan_table(found))
         self.screen.say(str(found))
         self._tell_engine()
@@ -223,7 +237,7 @@ class Job:
                     watch=[bar, *writers],
                     **self._axes(),
                     folder=root,
-                    resume=(root / "last.pt").exists(),
+                    resume=os.path.lexists(root / "last.pt"),
                 )
         except TrainingInterrupted as interrupt:
             self._write_down(interrupt.trained, "interrupted")
@@ -236,14 +250,18 @@ class Job:
 
     def picture(self) -> Path:
         """Draw the run, which the first of several processes does."""
-        return picture(self.folder.path) if leads() else self.folder.path
+        if not leads():
+            return self.folder.path
+        with said_of_record(self.screen):
+            return picture(self.folder.path)
 
     def _writers(self) -> list[TensorBoard | JsonLines]:
         """What keeps the run's curves, and at its beginning the model's graph."""
         every = max(1, self.steps // POINTS)
         root, again = self.folder.path, self.resume_at
+        with said_of_record(self.screen):  # first what reads: what cannot be gone on with leaves nothing behind
+            lines = JsonLines(root / "metrics.jsonl", every, root / "validation.jsonl", root / "events.jsonl", again)
         board = TensorBoard(root, every=every, resume_at=again)
-        lines = JsonLines(root / "metrics.jsonl", every, root / "validation.jsonl", root / "events.jsonl", again)
         if again is None:
             self._add_graph(board)
         return [board, lines]

@@ -31,6 +31,10 @@ class Screen:
         else:
             self.people.print(text)
 
+    def note(self, text: str) -> None:
+        """A line beside the results, on standard error."""
+        self.errors.print(f"stepsize: {text}", markup=False, soft_wrap=True)
+
     def answer(self, **result: Any) -> None:
         """The one JSON object, if it was asked for."""
         if self.as_json and leads():

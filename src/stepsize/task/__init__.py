@@ -1,6 +1,7 @@
 """What is trained: tasks, the trials they start as runs, the supervised builder and the built-in tasks."""
 
 from stepsize.task._batches import Shuffled as Shuffled
+from stepsize.task._checkpoint import CheckpointError as CheckpointError
 from stepsize.task._checkpoint import steps_done as steps_done
 from stepsize.task._contract import AXES as AXES
 from stepsize.task._contract import LARGEST as LARGEST
@@ -34,6 +35,7 @@ __all__ = [
     "AXES",
     "BUILT_IN",
     "LARGEST",
+    "CheckpointError",
     "Parcel",
     "Ranks",
     "Resumable",

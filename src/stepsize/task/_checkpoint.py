@@ -18,6 +18,10 @@ LAST, BEST = "last.pt", "best.pt"
 BY = "validation_loss"  # what the best is chosen by, where there is one; else the first figure there is
 
 
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be gone on with: missing, damaged, or of another run. Nothing was changed."""
+
+
 @dataclass
 class Progress:
     """How far a training is.
@@ -77,25 +81,25 @@ class Checkpoints:
         """Put a fresh run of the same trial where the last checkpoint was, and say how far that is.
 
         Raises:
-            ValueError: there is none, it cannot be read, or it is of another trial.
+            CheckpointError: there is none, it cannot be read, or it is of another trial. A ValueError.
         """
         path = self.folder / LAST
         saved = read(path)
         if saved["trial"]["key"] != self.trial.key:
             theirs = " ".join(saved["trial"]["text"].split())
-            raise ValueError(
+            raise CheckpointError(
                 f"{path} is of {theirs[:300]}, and this is {describe(self.trial)}; resume with what it was begun with"
             )
         done = len(saved["losses"])
         if done > self.trial.steps:
-            raise ValueError(f"{path} has done {done} steps of a run of {self.trial.steps}; it is damaged")
+            raise CheckpointError(f"{path} has done {done} steps of a run of {self.trial.steps}; it is damaged")
         if saved["run"].get("done", done) != done:
-            raise ValueError(f"{path} has the losses of {done} steps and a run at another one; it is damaged")
+            raise CheckpointError(f"{path} has the losses of {done} steps and a run at another one; it is damaged")
         try:
             run.load_state(saved["run"])
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
             why = " ".join(str(error).split())[:300]
-            raise ValueError(f"{path} cannot be gone on with: {why}") from error
+            raise CheckpointError(f"{path} cannot be gone on with: {why}") from error
         for partial in self.folder.glob(".*.pt.*.partial"):  # of a process that was killed while it wrote
             partial.unlink(missing_ok=True)
         best = saved["best"]
@@ -110,20 +114,22 @@ def read(path: Path) -> dict[str, Any]:
         path: the file.
 
     Raises:
-        ValueError: there is none, it is damaged, or no checkpoint of a training.
+        CheckpointError: there is none, it is damaged, or no checkpoint of a training. A ValueError.
     """
     try:
         content = read_state(path)
     except (FileNotFoundError, NotADirectoryError):
-        raise ValueError(
+        raise CheckpointError(
             f"there is no checkpoint {path}; the run was stopped before its first, so begin it anew"
         ) from None
+    except ValueError as error:
+        raise CheckpointError(str(error)) from None
     try:
         CHECKPOINT("the checkpoint", content)
         last = len(content["losses"])
         _schema.every(_schema.record({"step": _schema.whole(0, last)}))("history of the checkpoint", content["history"])
     except ValueError as error:
-        raise ValueError(f"{path} is no checkpoint of stepsize's training, or is damaged: {error}") from None
+        raise CheckpointError(f"{path} is no checkpoint of stepsize's training, or is damaged: {error}") from None
     return content
 
 

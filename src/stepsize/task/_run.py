@@ -171,10 +171,10 @@ class SupervisedRun:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        check_state(state, self.trial.steps, self.model, self.optimizer)
+        unfit = f"state does not fit the task {self.task.name!r} as it is now"
+        loaded(unfit, lambda: check_state(state, self.trial.steps, self.model, self.optimizer))
         random = random_of(state)
         self.control.load_state_dict(state["control"])
-        unfit = f"state does not fit the task {self.task.name!r} as it is now"
         loaded(unfit, lambda: self.model.load_state_dict(model_parts(state["model"], self.model)))
         # load_state_dict keeps the tensors it is given, and training changes them
         parts = optimizer_parts(copy.deepcopy(state["optimizer"]), self.optimizer)

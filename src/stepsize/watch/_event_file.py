@@ -24,8 +24,11 @@ class Writer(SummaryWriter):
         purge_step: the step from which what earlier files say is not to be shown; None for all of it.
     """
 
+    file_writer: Any
+    all_writers: Any
+
     def __init__(self, folder: str, purge_step: int | None = None) -> None:
-        super().__init__(folder, purge_step=purge_step)  # type: ignore[no-untyped-call]
+        super().__init__(folder, purge_step=purge_step)
 
     def sync(self) -> None:
         """Wait until all of it would survive a power cut."""

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import warnings
 import weakref
 from collections.abc import Collection, Mapping
@@ -28,9 +29,9 @@ class JsonLines:
         observed: another file for what is handed to ``Control.observe``, so that every line of each has the same
             names; the same file when left out.
         events: another file for events, made when the first comes; the same file when left out.
-        resume_at: the step from which a stopped run goes on: what the files say of it and of later ones is dropped
-            first, since it comes again. Damaged lines are dropped too, and said in a ``RecordWarning``, as are steps
-            before this one that are missing.
+        resume_at: the step from which a stopped run goes on: what the files say of it and of later ones comes again,
+            and is dropped before the first new line. Damaged lines are dropped too, and said in a ``RecordWarning``; so
+            is a file that ends too early.
 
     Raises:
         TypeError, ValueError: an argument is invalid; later, an observed value is called ``step``.
@@ -59,13 +60,30 @@ class JsonLines:
         resume_at: int | None = None,
     ) -> None:
         self.every = _check.whole("every", every, least=1)
-        if resume_at is not None:
-            resume_at = _check.whole("resume_at", resume_at, least=0)
-            for file in dict.fromkeys(str(file) for file in (path, observed, events) if file is not None):
-                _go_on(read_lines(file), resume_at, self.every if file == str(path) else None)
-        self._file = _append(self, path)
-        self._observed = self._file if observed is None else _append(self, observed)
-        self._events = self._file if events is None else events
+        self._path, self._observed, self._events = map(str, (path, observed or path, events or path))
+        self._open: dict[str, AppendedFile] = {}
+        self._kept: dict[str, bytes] = {}
+        if resume_at is None:
+            self._file(self._path)
+            self._file(self._observed)
+            return
+        resume_at = _check.whole("resume_at", resume_at, least=0)
+        for name in dict.fromkeys((self._path, self._observed, self._events)):
+            kept = _before(read_lines(name), resume_at, self.every if name == self._path else None)
+            if os.path.lexists(name):
+                self._kept[name] = kept
+
+    def _file(self, name: str) -> AppendedFile:
+        for path, content in self._kept.items():  # not before a run that may yet be refused has begun to go on
+            write_atomic(path, content)
+        self._kept = {}
+        if name not in self._open:
+            self._open[name] = AppendedFile(name, lines=True)
+            weakref.finalize(self, self._open[name].close)
+        return self._open[name]
+
+    def _append(self, name: str, entry: Mapping[str, Any]) -> None:
+        self._file(name).write((to_json(entry) + "\n").encode())
 
     def wants(self, step: int) -> Collection[str]:
         """Every signal, each ``every`` steps."""
@@ -74,37 +92,31 @@ class JsonLines:
     def on_step(self, record: Mapping[str, float]) -> None:
         """Append a step's record, if it is one of this observer's."""
         if record["step"] % self.every == 0:
-            _write(self._file, record)
+            self._append(self._path, record)
 
     def on_observe(self, step: int, values: Mapping[str, float]) -> None:
         """Append what was observed; ValueError if a value is called ``step``, as the step itself is."""
         if "step" in values:
             raise ValueError("an observed value must have another name than 'step', which is the step's own; rename it")
-        _write(self._observed, {"step": step, **values})
+        self._append(self._observed, {"step": step, **values})
 
     def on_event(self, step: int, event: Mapping[str, Any]) -> None:
         """Append what has happened."""
-        if isinstance(self._events, Path | str):
-            self._events = _append(self, self._events)
-        _write(self._events, {"step": step, **event})
+        self._append(self._events, {"step": step, **event})
 
     def sync(self) -> None:
         """Wait until every line would survive a power cut; a checkpoint that is written next is not ahead of them."""
-        for file in self._files():
+        for file in self._open.values():
             file.sync()
 
     def close(self) -> None:
         """Close the files; done by itself when the observer is dropped or the program ends."""
-        for file in self._files():
+        for file in self._open.values():
             file.close()
 
-    def _files(self) -> list[AppendedFile]:
-        files = (self._file, self._observed, self._events)
-        return list(dict.fromkeys(file for file in files if isinstance(file, AppendedFile)))
 
-
-def _go_on(lines: Lines, step: int, every: int | None) -> None:
-    """Keep the whole lines before a step; say which are damaged, and whether those of ``every`` step end before it."""
+def _before(lines: Lines, step: int, every: int | None) -> bytes:
+    """The whole lines before a step; it says which are damaged, and whether those of ``every`` step end before it."""
     kept = [place for place, entry in enumerate(lines.entries) if entry["step"] < step]
     steps = [lines.entries[place]["step"] for place in kept]
     behind = every is not None and _next(steps, every) < step
@@ -115,8 +127,7 @@ def _go_on(lines: Lines, step: int, every: int | None) -> None:
     for problem in (lines.complaint(lost), gap):
         if problem:
             warnings.warn(problem, RecordWarning, stacklevel=3)
-    if lines.path.exists():
-        write_atomic(lines.path, b"".join(lines.texts[place] + b"\n" for place in kept))
+    return b"".join(lines.texts[place] + b"\n" for place in kept)
 
 
 def _next(steps: list[int], every: int) -> int:
@@ -124,16 +135,6 @@ def _next(steps: list[int], every: int) -> int:
     if not steps:
         return 0
     return steps[-1] + max(every, steps[-1] - steps[-2] if len(steps) > 1 else 0)
-
-
-def _append(owner: JsonLines, path: Path | str) -> AppendedFile:
-    file = AppendedFile(path, lines=True)
-    weakref.finalize(owner, file.close)
-    return file
-
-
-def _write(file: AppendedFile, entry: Mapping[str, Any]) -> None:
-    file.write((to_json(entry) + "\n").encode())
 
 
 def event_line(event: Mapping[str, Any]) -> str:

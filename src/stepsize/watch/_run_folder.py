@@ -11,7 +11,7 @@ import torch
 
 from stepsize import _check
 from stepsize._version import __version__
-from stepsize.state import write_atomic
+from stepsize.state import write_status
 from stepsize.watch._json_lines import to_json
 
 
@@ -93,11 +93,13 @@ class RunFolder:
     def write(self, **facts: Any) -> None:
         """Add facts to ``run.json``, or change them; the file is whole at every moment.
 
+        On a full disk it is written over the old one, so that the status is true there as well.
+
         Args:
             facts: plain data by name.
         """
         self._facts |= facts
-        write_atomic(self.path / "run.json", (to_json(self._facts, indent=2) + "\n").encode())
+        write_status(self.path / "run.json", (to_json(self._facts, indent=2) + "\n").encode())
 
     def facts(self) -> dict[str, Any]:
         """What ``run.json`` says."""

@@ -3,6 +3,7 @@
 import warnings
 import weakref
 from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,17 @@ class TensorBoard:
         self.every = _check.whole("every", every, least=1)
         _extras.load("tensorboard", "tensorboard", "TensorBoard(...)")
         writer_type = _extras.load("stepsize.watch._event_file", "tensorboard", "TensorBoard(...)").Writer
-        self._writer = writer_type(str(folder), purge_step=resume_at)
-        weakref.finalize(self, self._writer.close)
+        self._make = partial(writer_type, str(folder), purge_step=resume_at)
+        self._made: Any = None
+        if resume_at is None:  # else not before a run that may yet be refused has begun to go on
+            _ = self._writer
+
+    @property
+    def _writer(self) -> Any:
+        if self._made is None:
+            self._made = self._make()
+            weakref.finalize(self, self._made.close)
+        return self._made
 
     def wants(self, step: int) -> Collection[str]:
         """Every signal, each ``every`` steps."""
@@ -86,8 +96,10 @@ class TensorBoard:
 
     def sync(self) -> None:
         """Wait until every point would survive a power cut."""
-        self._writer.sync()
+        if self._made is not None:
+            self._made.sync()
 
     def close(self) -> None:
         """Close the file; further points open a new one."""
-        self._writer.close()
+        if self._made is not None:
+            self._made.close()
