@@ -13,11 +13,13 @@ from stepsize import _check
 Check = Callable[[str, Any], None]
 
 
-def finite(least: float | None = None, above: float | None = None) -> Check:
+def finite(least: float | None = None, above: float | None = None, most: float = math.inf) -> Check:
     """A finite number within bounds."""
 
     def check(name: str, value: Any) -> None:
         _as_value_error(lambda: _check.number(name, value, least=least, above=above))
+        if value > most:
+            raise ValueError(_check.message(name, value, f"at most {most:g}"))
 
     return check
 
@@ -35,7 +37,7 @@ def whole(least: int = 0, most: float = math.inf) -> Check:
 
 def real(name: str, value: Any) -> None:
     """Any number, also one that is not finite."""
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if isinstance(value, bool) or not isinstance(value, Real) or (isinstance(value, int) and abs(value) > 1e300):
         raise ValueError(_check.message(name, value, "a number"))
 
 

@@ -7,7 +7,8 @@ from stepsize import _check, _schema
 
 VERSION = 2
 _POSITION = _schema.finite(least=0)
-_SHARE = _schema.row(_POSITION, _POSITION, _POSITION, _schema.maybe(_POSITION))  # base, taken, manual, held
+_FACTOR = _schema.finite(least=0, most=1e18)  # the product of two must be a number in float32 too
+_SHARE = _schema.row(_FACTOR, _FACTOR, _FACTOR, _schema.maybe(_FACTOR))  # base, taken, manual, held
 _EVENT = _schema.row(
     _schema.whole(), _POSITION, _schema.text, _schema.maybe(_schema.real), _schema.text, _schema.text
 )  # as control.log has them
@@ -25,7 +26,7 @@ STATE = _schema.record(
         "feedback": _schema.maybe(
             _schema.record(
                 {
-                    "factor": _POSITION,
+                    "factor": _FACTOR,
                     "state": _schema.table(_schema.anything),
                     "waiting": _schema.every(_schema.real),
                 }

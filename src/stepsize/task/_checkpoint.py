@@ -93,7 +93,8 @@ class Checkpoints:
         done = len(saved["losses"])
         if done > self.trial.steps:
             raise CheckpointError(f"{path} has done {done} steps of a run of {self.trial.steps}; it is damaged")
-        if saved["run"].get("done", done) != done:
+        of_run = saved["run"].get("done", done)
+        if isinstance(of_run, int) and of_run != done:
             raise CheckpointError(f"{path} has the losses of {done} steps and a run at another one; it is damaged")
         try:
             run.load_state(saved["run"])

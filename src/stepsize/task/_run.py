@@ -175,6 +175,8 @@ class SupervisedRun:
         loaded(unfit, lambda: check_state(state, self.trial.steps, self.model, self.optimizer))
         random = random_of(state)
         self.control.load_state_dict(state["control"])
+        if self.control.position != state["done"]:
+            raise ValueError(f"position of control of state must be done, {state['done']}, got {self.control.position}")
         loaded(unfit, lambda: self.model.load_state_dict(model_parts(state["model"], self.model)))
         # load_state_dict keeps the tensors it is given, and training changes them
         parts = optimizer_parts(copy.deepcopy(state["optimizer"]), self.optimizer)
@@ -184,7 +186,9 @@ class SupervisedRun:
         with own_randomness(RandomState.seeded(self.trial.seed)):
             self.batches = self._fresh_batches()
         batches = self.batches
-        if state["batches"] is not None and isinstance(batches, Resumable):
+        if state["batches"] is not None:
+            if not isinstance(batches, Resumable):
+                raise ValueError("batches of state are where they were, and those here cannot go on from there")
             loaded("batches of state", lambda: batches.load_state_dict(state["batches"]))
         else:
             self._draw_again(self._done * self.task.accumulate)

@@ -11,6 +11,10 @@ from stepsize import _check, _schema
 
 # what optimizers keep of each parameter in its own shape
 MOMENTS = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "square_avg", "grad_avg", "acc_delta", "sum"}
+# what optimizers never change by themselves; others, such as the distance that Prodigy estimates, may move
+FIXED = {"adapt", "alpha", "amsgrad", "betas", "capturable", "centered", "dampening", "decoupled_weight_decay"}
+FIXED |= {"differentiable", "eps", "foreach", "fused", "maximize", "momentum", "nesterov", "trust_coefficient"}
+FIXED |= {"weight_decay"}
 Loaded = TypeVar("Loaded")
 
 
@@ -33,7 +37,7 @@ def check_state(state: Any, steps: int, model: nn.Module, optimizer: Optimizer) 
     }
     _schema.record(fields, {"processes": PROCESSES})("state", state)
     _check_model(state["model"], model.state_dict())
-    _check_groups(state["optimizer"]["param_groups"], optimizer)
+    _check_groups(state["optimizer"]["param_groups"], optimizer, _driven(state["control"]))
     _check_moments(state["optimizer"], optimizer)
 
 
@@ -61,8 +65,15 @@ def _check_like(name: str, saved: Any, mine: Tensor) -> None:
         raise ValueError(f"{name} must be {rule}, got {saved.dtype} of shape {tuple(saved.shape)}")
 
 
-def _check_groups(saved: list[Mapping[str, Any]], optimizer: Optimizer) -> None:
-    """Each group has the settings that this optimizer reads, of the same kind."""
+def _driven(control: Mapping[str, Any]) -> set[str]:
+    """The settings of a group that schedules change."""
+    lines = control.get("shares")
+    return {"lr", *(lines if isinstance(lines, Mapping) else ())}
+
+
+def _check_groups(saved: list[Mapping[str, Any]], optimizer: Optimizer, driven: set[str]) -> None:
+    """Each group has the settings that this optimizer reads, of the same kind, and those that stay are the same."""
+    stay = FIXED - driven - ({"betas"} if "momentum" in driven else set())
     for number, (theirs, mine) in enumerate(zip(saved, optimizer.param_groups, strict=False)):
         for setting, value in mine.items():
             name = f"{setting} of group {number} of optimizer of state"
@@ -71,6 +82,14 @@ def _check_groups(saved: list[Mapping[str, Any]], optimizer: Optimizer) -> None:
             if setting not in theirs:
                 raise ValueError(f"{name} is missing: it was saved by another optimizer")
             _check_kind(name, theirs[setting], value)
+            if setting in stay and not isinstance(value, Tensor) and not _same(theirs[setting], value):
+                raise ValueError(f"{name} was {theirs[setting]!r} when it was saved, and is {value!r} now")
+
+
+def _same(saved: Any, mine: Any) -> bool:
+    if isinstance(mine, tuple | list):
+        return all(_same(theirs, own) for theirs, own in zip(saved, mine, strict=True))
+    return isinstance(mine, Tensor) or bool(saved == mine)
 
 
 def _check_kind(name: str, saved: Any, mine: Any) -> None:
@@ -82,6 +101,8 @@ def _check_kind(name: str, saved: Any, mine: Any) -> None:
         _schema.of_type(type(mine), f"of the kind of {mine!r}, as here")(name, saved)
     elif isinstance(mine, Real):
         _schema.finite()(name, saved)
+    elif mine is None and saved is not None and not isinstance(saved, Real):
+        raise ValueError(_check.message(name, saved, "None, as here, or a number"))
 
 
 def _check_moments(saved: Mapping[str, Any], optimizer: Optimizer) -> None:
@@ -95,10 +116,11 @@ def _check_moments(saved: Mapping[str, Any], optimizer: Optimizer) -> None:
             raise ValueError(f"{name} is of none that is here")
         _schema.table(_schema.anything)(name, entries)
         for what, value in entries.items():
-            if what in MOMENTS and value is not None:
+            if what in MOMENTS and not (value is None and what == "momentum_buffer"):  # SGD's before its first step
                 _check_shape(f"{what} of {name}", value, by_number[number])
-            elif what == "step" and not isinstance(value, Tensor):
-                _schema.finite(least=0)(f"{what} of {name}", value)
+            elif what == "step":
+                number_of_steps = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
+                _schema.finite(least=0)(f"{what} of {name}", number_of_steps)
     for group in saved["param_groups"]:
         kept = {number: set(saved["state"][number]) for number in group["params"] if number in saved["state"]}
         most = set().union(*kept.values()) & (MOMENTS | {"step"})
