@@ -90,7 +90,7 @@ def refused_or_goes_on(folder):
     except CheckpointError as error:
         assert contents(folder) == before
         return refused(error)
-    assert trained.steps == 12
+    assert trained.steps == 12 or trained.diverged
     return False
 
 
@@ -341,7 +341,7 @@ def test_a_second_process_is_refused_while_the_first_lives_and_a_dead_one_frees_
         assert {name: content for name, content in contents(here).items() if name != ".lock"} == before
     finally:
         first.kill()
-        first.wait()
+        first.communicate()
     assert run(["train", "--resume", "y"]) == 0
     assert not (here / ".lock").exists()
 
@@ -440,7 +440,7 @@ def records(folder):
             for number in NUMBERS if len(place) == 1 else ():
                 entry[place[0]] = number
                 (folder / name).write_bytes(b"\n".join([*lines[:-1], json.dumps(entry, default=str).encode()]))
-                yield f"{name}: {place} {number:.3g}"
+                yield f"{name}: {place} {number!r:.9}"
         (folder / name).write_bytes(content)
 
 
@@ -472,8 +472,10 @@ def test_a_damaged_record_is_read_as_far_as_it_is_whole_and_the_rest_said(here):
                 assert refused(error), what
                 continue
         assert all(warning.category is RecordWarning and refused(warning.message) for warning in said), what
-        if len(record.lines) < len(whole.lines) - 1 or (record.finding is None and "of b''" not in what):
-            assert said or "cut at 0" in what or "of b''" in what, what
+        lost = len(record.lines) < len(whole.lines) or record.finding is None or len(record.facts) < len(whole.facts)
+        # a file that ends with a whole line, or is empty, shows no damage
+        seems_whole = all(content[-1:] in (b"", b"\n") for name, content in before.items() if name.endswith("jsonl"))
+        assert said or not lost or ("jsonl" in what and seems_whole) or "missing" in what, what
         assert contents(here) == before
     assert count > 700
 

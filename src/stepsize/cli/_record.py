@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stepsize.cli._screen import Screen
+from stepsize.state import read_regular
 from stepsize.task import CheckpointError, steps_done
 from stepsize.watch import RecordWarning, read_lines
 
@@ -19,7 +20,11 @@ def going_on(folder: Path) -> int:
 
     Raises:
         CheckpointError: it is missing though the run has curves, or it cannot be used.
+        ValueError: one of the files with curves is no file.
     """
+    for name in ("metrics.jsonl", "validation.jsonl", "events.jsonl"):
+        if os.path.lexists(folder / name) and not (folder / name).is_file():
+            read_regular(folder / name)  # says what it is instead
     if os.path.lexists(folder / "last.pt"):
         return steps_done(folder)
     steps = [entry["step"] for entry in read_lines(folder / "metrics.jsonl").entries]
