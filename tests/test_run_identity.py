@@ -384,8 +384,11 @@ def test_an_optimizer_that_has_changed_is_refused_or_accepted(tmp_path, parts, s
         train(lines(**parts), lr=0.1, folder=tmp_path, resume=True)
     assert said in str(caught.value)
     assert (tmp_path / "last.pt").read_bytes() == kept
-    with pytest.warns(TaskChangedWarning, match="keeps the settings of the checkpoint"):
-        train(lines(**parts), lr=0.1, folder=tmp_path, resume=True, accept_changes=True)
+    with pytest.warns(TaskChangedWarning, match="is gone on with although"):
+        trained = train(lines(**parts), lr=0.1, folder=tmp_path, resume=True, accept_changes=True)
+    fresh = lines(**parts).optimizer([torch.zeros(1, requires_grad=True)], 0.1).param_groups[0]
+    (group,) = trained.state["optimizer"]["param_groups"]
+    assert [group[name] for name in ("betas", "weight_decay")] == [fresh[name] for name in ("betas", "weight_decay")]
     train(lines(**parts), lr=0.1, folder=tmp_path, resume=True)
 
 

@@ -183,7 +183,7 @@ def test_a_file_that_has_changed_since_is_refused_by_its_content_and_by_its_weig
     capsys.readouterr()
     refused(capsys, "train --resume a", 2, "the task of a is not what it was: mistakes.py has changed")
     accepted = "train --resume a --accept-changes"
-    refused(capsys, accepted, 2, "a/last.pt cannot be gone on with: state does not fit", "mismatch")
+    refused(capsys, accepted, 2, "a/last.pt cannot be gone on with: state does not fit", "of shape (3, 1)")
     assert json.loads(Path("a/run.json").read_text())["status"] == "finished"
 
 

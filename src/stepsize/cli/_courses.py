@@ -17,7 +17,9 @@ from stepsize.cli._folder import Folder, new_folder
 from stepsize.cli._job import StoppedError
 from stepsize.cli._picture import drawn
 from stepsize.cli._screen import Screen
+from stepsize.draw import save
 from stepsize.report._courses import NEAR, learning, trajectories
+from stepsize.state import write_atomic
 from stepsize.task import Trial
 from stepsize.task.built_in._bowl_sweep import HIGHEST, measured_threshold, rate_sweep
 from stepsize.task.built_in._frozenlake_curves import learning_curves, prepared
@@ -149,7 +151,7 @@ def _results(name: str, out: Path | None, **said: Any) -> Iterator[Folder]:
 
 
 def _write(folder: Folder, name: str, values: dict[str, Any]) -> None:
-    (folder.path / name).write_text(to_json(values) + "\n", encoding="utf-8")
+    write_atomic(folder.path / name, (to_json(values) + "\n").encode())
 
 
 def _finish(
@@ -157,6 +159,6 @@ def _finish(
 ) -> None:
     screen.say(f"results  {folder.path}   ({seconds:.1f} s)")
     shown = folder.path / "picture.png"
-    image = drawn(screen, lambda: figure().savefig(shown, dpi=130), shown, f"stepsize course {name}")
+    image = drawn(screen, lambda: save(figure(), shown), shown, f"stepsize course {name}")
     said = {"run": str(folder.path), "picture": None if image is None else str(image)}
     screen.answer(course=name, **answer, cost={"seconds": round(seconds, 3)}, **said)

@@ -1,6 +1,7 @@
 """A job of the command line: a task, its settings and its run folder, in which everything found is written down."""
 
 import datetime
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,9 +13,9 @@ from stepsize import _check
 from stepsize._extras import MissingExtraError
 from stepsize.cli._folder import Folder, new_folder
 from stepsize.cli._interrupts import uninterrupted
-from stepsize.cli._later import Later
 from stepsize.cli._over import plan_table
 from stepsize.cli._picture import drawn
+from stepsize.cli._record import going_on, said_of_record
 from stepsize.cli._screen import Screen
 from stepsize.cli._start import from_start
 from stepsize.control import Plan
@@ -31,6 +32,7 @@ from stepsize.task import (
     Trial,
     axes_of,
     leads,
+    locked_by_first,
     sources_of,
     steps_done,
     together,
@@ -76,14 +78,16 @@ class Job:
 
     @contextmanager
     def reopened(self) -> Iterator[None]:
-        """The same for a run folder that was there before."""
+        """The same for a run folder that was there before, in which no other process may be at work."""
         self._again = True
         self.place = from_start(self.folder.path).absolute()
-        # what was said in its place is what it goes on with, and is signed by who has said it
-        said = {"said": self._said(), "made_of": self.made_of, "about_task": self._about_task()}
-        self.folder.write(status="running", resumed_at=self.resume_at, **said)
-        with self._written_down():
-            yield
+        with locked_by_first(self.place):
+            self.resume_at = going_on(self.place)  # another process may have trained until a moment ago
+            # what was said in its place is what it goes on with, and is signed by who has said it
+            said = {"said": self._said(), "made_of": self.made_of, "about_task": self._about_task()}
+            self.folder.write(status="running", resumed_at=self.resume_at, **said)
+            with self._written_down():
+                yield
 
     @contextmanager
     def _written_down(self) -> Iterator[None]:
@@ -254,7 +258,7 @@ class Job:
 
     def train(self, lr: float) -> Trained:
         """Train at a rate, watched; on Ctrl-C write down how far it came, and go on stopping."""
-        root, writers = self.place, self._watching() if leads() else []
+        root, writers = self.place, self._writers() if leads() else []
         try:
             with self.screen.progress(f"train {self.task.name}", self.steps) as bar, warnings.catch_warnings():
                 warnings.simplefilter("ignore", TaskChangedWarning)  # said before, in the words of a command line
@@ -266,7 +270,7 @@ class Job:
                     watch=[bar, *writers],
                     **self._axes(),
                     folder=root,
-                    resume=(root / "last.pt").exists(),
+                    resume=os.path.lexists(root / "last.pt"),
                     accept_changes=self.accept_changes,
                 )
             with uninterrupted():
@@ -284,21 +288,15 @@ class Job:
         if not leads():
             return None
         shown = self.folder.path / "picture.png"
-        return drawn(self.screen, lambda: picture(self.place), shown, f"stepsize plot {self.folder.path}")
-
-    def _watching(self) -> list[Any]:
-        """The writers of a new run; of one that is resumed they come once its checkpoint has been accepted."""
-        return self._writers() if self.resume_at is None else [Later(self._writers, self._every)]
-
-    @property
-    def _every(self) -> int:
-        return max(1, self.steps // POINTS)
+        with said_of_record(self.screen):
+            return drawn(self.screen, lambda: picture(self.place), shown, f"stepsize plot {self.folder.path}")
 
     def _writers(self) -> list[TensorBoard | JsonLines]:
         """What keeps the run's curves, and at its beginning the model's graph."""
-        every = self._every
+        every = max(1, self.steps // POINTS)
         root, again = self.place, self.resume_at
-        lines = JsonLines(root / "metrics.jsonl", every, root / "validation.jsonl", root / "events.jsonl", again)
+        with said_of_record(self.screen):  # first what reads: what cannot be gone on with leaves nothing behind
+            lines = JsonLines(root / "metrics.jsonl", every, root / "validation.jsonl", root / "events.jsonl", again)
         try:
             board = TensorBoard(root, every=every, resume_at=again)
         except MissingExtraError as error:

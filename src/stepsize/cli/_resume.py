@@ -9,7 +9,8 @@ import typer
 from stepsize.cli._begin import job
 from stepsize.cli._folder import written_by_first
 from stepsize.cli._job import Job
-from stepsize.task import BUILT_IN, Task, changes, led, named_sources, sources_of, steps_done
+from stepsize.cli._record import going_on
+from stepsize.task import BUILT_IN, Task, changes, led, named_sources, sources_of
 from stepsize.watch import RunFolder, environment, to_json
 
 WHERE = ("task", "data", "device")  # what leads out of a folder; the command line may say it instead
@@ -48,7 +49,7 @@ def resumed(folder: Path, context: typer.Context, trust: bool, accept_changes: b
     if not accept_changes:
         _refuse(run, differ)
     # one that was stopped before its first checkpoint goes on from its beginning
-    work.folder, work.resume_at = written_by_first(run), steps_done(place) if (place / "last.pt").exists() else 0
+    work.folder, work.resume_at = written_by_first(run), going_on(place)
     work.accept_changes = accept_changes
     for note in _notes(facts, given, differ):
         work.screen.say(f"note     {note}")
@@ -137,7 +138,7 @@ def _notes(facts: Mapping[str, Any], given: Mapping[str, Any], differ: list[str]
         if name in before and before[name] != now[name]
     ]
     if differ:
-        notes.append(f"goes on although {_some(differ)}; the optimizer keeps the settings of the checkpoint")
+        notes.append(f"goes on although {_some(differ)}")
     said = facts["said"]
     return notes + [
         f"begun with {name} {said.get(name, 'left out')}, and goes on with {given[name]}"

@@ -1,5 +1,6 @@
 """One picture of a sweep: loss against rate, validation beside it, convergence, a map where there is a second axis."""
 
+import io
 import math
 import textwrap
 from collections.abc import Sequence
@@ -10,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from stepsize import _check, _extras
-from stepsize.draw import figure
+from stepsize.draw import figure, plain, save
+from stepsize.state import write_atomic
 from stepsize.sweep import Best, Curve, Sweep, best_rate
 
 COLOURS = ("#1f5fa8", "#e0812a", "#3b8f5a", "#8250a0", "#b8232f", "#5a6472", "#2a9d9d", "#a0522d")
@@ -68,7 +70,7 @@ def sweep_picture(sweep: Sweep | Path | str, path: Path | str | None = None) -> 
     grid = sheet.add_gridspec(rows, 2, hspace=0.27, wspace=0.19, **edges)
     seeds = len(curves[0].seeds)
     title = f"{swept.facts['task']}  ·  {len(swept.outcomes)} trials of {swept.facts['steps']:,} steps"
-    sheet.suptitle(f"{title}  ·  {seeds} seed{'s' * (seeds > 1)}", fontsize=12)
+    sheet.suptitle(plain(title) + f"  ·  {seeds} seed{'s' * (seeds > 1)}", fontsize=12)
     for number, panel in enumerate(panels):
         alone = number == len(panels) - 1 and number % 2 == 0
         ax = sheet.add_subplot(grid[number // 2, slice(None) if alone else number % 2])
@@ -78,9 +80,11 @@ def sweep_picture(sweep: Sweep | Path | str, path: Path | str | None = None) -> 
     if target.suffix.lower() == ".png":
         sheet.set_dpi(130)
         # drawn once: savefig draws all twice, the first time to lay it out
-        _extras.load("matplotlib.backends.backend_agg", "plot", "a picture").FigureCanvasAgg(sheet).print_png(target)
+        canvas, buffer = _extras.load("matplotlib.backends.backend_agg", "plot", "a picture"), io.BytesIO()
+        canvas.FigureCanvasAgg(sheet).print_png(buffer)
+        write_atomic(target, buffer.getvalue())
     else:
-        sheet.savefig(target, dpi=130)
+        save(sheet, target)
     return target
 
 
@@ -89,7 +93,7 @@ def _against_rate(ax: Any, curves: Sequence[Curve], initial: float) -> None:
     for place, (colour, curve) in enumerate(zip(COLOURS * len(curves), curves[:LINES], strict=False)):
         best = best_rate(curve.rates, curve.values)
         _interval(ax, best, colour, place)
-        label = textwrap.shorten(curve.name or "loss", 44, placeholder=" …")
+        label = plain(textwrap.shorten(curve.name or "loss", 44, placeholder=" …"))
         _band(ax, curve, top, colour, f"{label}: best {best}" if len(curves) <= 8 else label)
         _mark(ax, best, colour)
     if math.isfinite(initial):
@@ -145,7 +149,7 @@ def _train_and_validation(ax: Any, swept: Sweep) -> None:
     for colour, (train, validation) in zip(COLOURS * len(pairs), pairs, strict=False):
         if np.isnan(train.values).all():
             continue
-        name = f"{textwrap.shorten(train.name, 30, placeholder=' …')}: " if train.name else ""
+        name = plain(f"{textwrap.shorten(train.name, 30, placeholder=' …')}: " if train.name else "")
         _band(ax, train, top, colour, f"{name}training", "o-")
         _band(ax, validation, top, colour, f"{name}validation", "s--")
         for curve in (train, validation):
@@ -175,7 +179,7 @@ def _convergence(ax: Any, swept: Sweep) -> None:
         ax.set_yscale("log")
     name = next(curve.name for curve in swept.curves() if curve.variant == variant)
     ax.set_title(
-        textwrap.shorten(f"Convergence by rate{': ' if name else ''}{name}", 60, placeholder=" …"), fontsize=10
+        plain(textwrap.shorten(f"Convergence by rate{': ' if name else ''}{name}", 60, placeholder=" …")), fontsize=10
     )
     ax.legend(fontsize=7, ncols=2, title="rate", title_fontsize=7, framealpha=0.6)
     ax.grid(alpha=0.25)

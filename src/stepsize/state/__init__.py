@@ -1,10 +1,27 @@
-"""A run's state: exact capture and restore in memory, and files that are whole or not there."""
+"""A run's state: exact capture and restore in memory, files that are whole or not there, and a lock on a folder."""
 
+from stepsize.state._appended import AppendedFile as AppendedFile
 from stepsize.state._capture import Captured as Captured
 from stepsize.state._capture import capture as capture
+from stepsize.state._files import read_regular as read_regular
 from stepsize.state._files import write_atomic as write_atomic
+from stepsize.state._files import write_status as write_status
+from stepsize.state._lock import LockedError as LockedError
+from stepsize.state._lock import locked as locked
 from stepsize.state._modes import evaluating as evaluating
 from stepsize.state._random import RandomState as RandomState
 from stepsize.state._random import own_randomness as own_randomness
 
-__all__ = ["Captured", "RandomState", "capture", "evaluating", "own_randomness", "write_atomic"]
+__all__ = [
+    "AppendedFile",
+    "Captured",
+    "LockedError",
+    "RandomState",
+    "capture",
+    "evaluating",
+    "locked",
+    "own_randomness",
+    "read_regular",
+    "write_atomic",
+    "write_status",
+]

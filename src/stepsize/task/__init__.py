@@ -1,6 +1,7 @@
 """What is trained: tasks, the trials they start as runs, the supervised builder and the built-in tasks."""
 
 from stepsize.task._batches import Shuffled as Shuffled
+from stepsize.task._checkpoint import CheckpointError as CheckpointError
 from stepsize.task._checkpoint import steps_done as steps_done
 from stepsize.task._contract import AXES as AXES
 from stepsize.task._contract import LARGEST as LARGEST
@@ -12,8 +13,10 @@ from stepsize.task._contract import canonical as canonical
 from stepsize.task._distributed import Ranks as Ranks
 from stepsize.task._distributed import leads as leads
 from stepsize.task._distributed import led as led
+from stepsize.task._distributed import locked_by_first as locked_by_first
 from stepsize.task._distributed import ranks as ranks
 from stepsize.task._distributed import together as together
+from stepsize.task._files import read_state as read_state
 from stepsize.task._files import save_state as save_state
 from stepsize.task._parcel import Parcel as Parcel
 from stepsize.task._parcel import packed as packed
@@ -37,6 +40,7 @@ __all__ = [
     "AXES",
     "BUILT_IN",
     "LARGEST",
+    "CheckpointError",
     "Parcel",
     "Ranks",
     "Resumable",
@@ -56,9 +60,11 @@ __all__ = [
     "known_tasks",
     "leads",
     "led",
+    "locked_by_first",
     "named_sources",
     "packed",
     "ranks",
+    "read_state",
     "save_state",
     "sources_of",
     "steps_done",

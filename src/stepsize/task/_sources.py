@@ -134,8 +134,28 @@ def optimizer_of_run(run: Any) -> dict[str, str]:
     for number, group in enumerate(optimizer.param_groups):
         kept = {name: read_value(group, name) if isinstance(group[name], Tensor) else group[name] for name in group}
         kept = {name: value for name, value in kept.items() if name not in OF_THE_TRIAL and value is not None}
-        said |= {f"{name} of group {number} of the optimizer": _plain(value) for name, value in kept.items()}
+        said |= {f"{name} of group {number} of {OPTIMIZER}": _plain(value) for name, value in kept.items()}
     return said
+
+
+def bring_up_to_date(state: Any, run: Any, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    """Put the settings of a run's optimizer that differ into a saved state, so that loading it keeps them.
+
+    Args:
+        state: of a run, to be loaded into this one.
+        run: at its first step.
+        before: ``optimizer_of_run`` of the run whose state it is.
+        now: ``optimizer_of_run`` of this one.
+    """
+    optimizer, saved = getattr(run, "optimizer", None), state.get("optimizer")
+    groups = saved.get("param_groups") if isinstance(saved, Mapping) else None
+    if not isinstance(optimizer, Optimizer) or not isinstance(groups, list):
+        return
+    for number, (theirs, mine) in enumerate(zip(groups, optimizer.param_groups, strict=False)):
+        for name in mine if isinstance(theirs, dict) else ():
+            key = f"{name} of group {number} of {OPTIMIZER}"
+            if key in before and before[key] != now.get(key):
+                theirs[name] = mine[name]
 
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -14,7 +14,7 @@ from stepsize import _check
 from stepsize.control import Observer, Plan
 from stepsize.task._checkpoint import Checkpoints, Progress
 from stepsize.task._contract import Run, Startable, Trial
-from stepsize.task._distributed import most
+from stepsize.task._distributed import locked_by_first, most
 from stepsize.task._pause import pause_of
 from stepsize.task._sources import optimizer_of_run, sources_of
 
@@ -98,7 +98,7 @@ def train(
 
     With a folder, ``last.pt`` is written at every validation, and ``best.pt`` when the validation loss is the lowest
     so far. Killed at any moment, ``train`` with ``resume=True`` goes on from the last one, and on a CPU the end is that
-    of a run never stopped, to the bit.
+    of a run never stopped, bit for bit.
 
     Args:
         task: a built-in task or your own.
@@ -115,12 +115,13 @@ def train(
         folder: where checkpoints are kept; nowhere when left out.
         resume: whether to go on from the folder's last checkpoint. A task whose code or optimizer is no longer what
             it was is refused; of the program that is run itself, only the task's functions are compared.
-        accept_changes: whether to go on with such a task as it is now, which is said in a ``TaskChangedWarning``.
-            The optimizer's settings stay those of the checkpoint.
+        accept_changes: whether to go on with such a task as it is now, its optimizer's settings included, which is
+            said in a ``TaskChangedWarning``. Another class of optimizer is refused all the same.
         save_every: seconds after which ``last.pt`` is written also between validations, > 0.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid, the folder's checkpoint cannot be used, or another process
+            trains in the folder.
         TrainingInterrupted: Ctrl-C; it carries what was trained.
 
     Example:
@@ -152,12 +153,14 @@ def train(
     if not isinstance(accept_changes, bool):
         raise TypeError(_check.message("accept_changes", accept_changes, "True or False"))
     save_every = _check.number("save_every", save_every, above=0)
-    run = task.start(trial, watch=watch)
-    checkpoints = None
-    if folder is not None:
-        checkpoints = Checkpoints(folder, trial, accept_changes)
+    watch = list(watch) if isinstance(watch, Iterable) else watch  # looked through twice
+    if folder is None:
+        return _Training(task.start(trial, watch=watch), trial, pause, None, resume, save_every).to_end()
+    checkpoints = Checkpoints(folder, trial, watch, accept_changes)
+    with locked_by_first(folder):
+        run = task.start(trial, watch=watch)
         checkpoints.made_of = {**sources_of(task), **optimizer_of_run(run)}
-    return _Training(run, trial, pause, checkpoints, resume, save_every).to_end()
+        return _Training(run, trial, pause, checkpoints, resume, save_every).to_end()
 
 
 class _Training:

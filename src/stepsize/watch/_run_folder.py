@@ -11,7 +11,7 @@ import torch
 
 from stepsize import _check
 from stepsize._version import __version__
-from stepsize.state import write_atomic
+from stepsize.state import write_atomic, write_status
 from stepsize.watch._facts import FACTS, FORMAT, check_fields, check_resumable, read_facts
 from stepsize.watch._json_lines import to_json
 from stepsize.watch._signature import is_mine, signature
@@ -100,6 +100,8 @@ class RunFolder:
     def write(self, **facts: Any) -> None:
         """Add facts to ``run.json``, or change them; the file is whole at every moment.
 
+        On a full disk it is written over the old one, so that the status is true there as well.
+
         Args:
             facts: plain data by name.
 
@@ -112,7 +114,7 @@ class RunFolder:
         self._facts = {**self._facts, **plain, "format": FORMAT}
         if "said" in self._facts:
             self._facts["signature"] = signature(self._facts)
-        write_atomic(self._file, (to_json(self._facts, indent=2) + "\n").encode())
+        write_status(self._file, (to_json(self._facts, indent=2) + "\n").encode())
 
     def put_back(self) -> None:
         """Leave ``run.json`` as it was when ``existing`` opened the folder."""
