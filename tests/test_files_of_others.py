@@ -484,19 +484,23 @@ def test_a_damaged_record_is_read_as_far_as_it_is_whole_and_the_rest_said(here):
 
 
 def drawn(here, chosen):
-    capped = {}
+    codes = []
     for number, what in enumerate(records(here)):
         if number not in chosen:
             continue
         before = contents(here)
-        code = run(["plot", "y"])
+        try:
+            code = run(["plot", "y"])
+        except Exception as error:
+            error.add_note(what)
+            raise
         assert code in (0, 2), what
         after = contents(here)
         assert {name: after[name] for name in before if name != "picture.png"} == {
             name: content for name, content in before.items() if name != "picture.png"
         }
-        capped[what] = code
-    return capped
+        codes.append(code)
+    return codes
 
 
 def test_a_damaged_record_is_drawn_as_far_as_it_is_whole(here, capsys):
@@ -509,7 +513,7 @@ def test_a_damaged_record_is_drawn_as_far_as_it_is_whole(here, capsys):
 @pytest.mark.slow
 def test_any_damaged_record_is_drawn_as_far_as_it_is_whole(here, capsys):
     found(here)
-    assert len(drawn(here, set(random.Random(3).sample(range(700), 120)))) == 120
+    assert len(drawn(here, set(random.Random(3).sample(range(700), 60)))) == 60
     assert "Traceback" not in capsys.readouterr().err
 
 
@@ -519,7 +523,7 @@ def test_numbers_beyond_a_picture_are_left_out_and_said(here, capsys):
     ]
     (here / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
     assert run(["plot", "y"]) == 0
-    assert "2 values of y/metrics.jsonl are beyond 1e+100 and left out" in capsys.readouterr().err
+    assert "y/metrics.jsonl: 2 values are beyond 1e+100 and left out" in capsys.readouterr().err
 
 
 def test_names_are_drawn_as_they_are_and_not_as_formulas(here):
@@ -578,15 +582,17 @@ def on_a_full_disk(tmp_path, size, more=""):
 @pytest.mark.slow
 def test_a_full_disk_is_one_line_and_a_true_status_and_with_room_again_the_run_goes_on(tmp_path):
     more = (
-        "cat r/run.json; ls -a r\n"
+        "cat r/run.json; ls -a r; cat /dev/zero > filler 2>/dev/null\n"
+        '$python -m stepsize train --resume r 2>&1; echo "code $?"; cat r/run.json\n'
         "$python -m stepsize plot 'linear()' --total 10 -o p.png 2>&1; echo \"code $?\"; ls\n"
         "mount -o remount,size=64m disk || mount -o remount,size=64m .\n"
         '$python -m stepsize train --resume r 2>&1; echo "code $?"\n'
     )
     said = on_a_full_disk(tmp_path, "120k", more)
     first, _, rest = said.partition("code 2")
-    assert "r/last.pt: No space left on device" in first
-    assert '"status": "failed: ' in rest
+    assert "t.pt: No space left on device" in first
+    assert rest.count('"status": "failed: ') == 2
+    assert '"resumed_at": ' in rest
     assert "partial" not in rest
     assert "p.png: No space left on device" in rest
     assert rest.rstrip().endswith("code 0")

@@ -150,7 +150,8 @@ def _figures(path: Path) -> list[dict[str, Any]]:
     drawn = [{name: _drawable(value) for name, value in entry.items()} for entry in entries]
     beyond = sum(_count(entry.values()) for entry in entries) - sum(_count(entry.values()) for entry in drawn)
     if beyond:
-        _say(f"{beyond} values of {path} are beyond {LARGEST:g} and left out")
+        are = "value is" if beyond == 1 else "values are"
+        _say(f"{path}: {beyond} {are} beyond {LARGEST:g} and left out")
     for entry, own in zip(drawn, entries, strict=True):
         entry["step"] = own["step"]
     return drawn
