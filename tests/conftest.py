@@ -6,3 +6,11 @@ import torch
 def _one_thread():
     """Small nets are quickest on one thread, and two test processes share two cores."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_state(tmp_path_factory):
+    """The key that signs run folders is that of the tests, and not of the person who runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
+        yield

@@ -285,7 +285,11 @@ def test_words_that_do_not_go_together_are_refused(tmp_path, monkeypatch, capsys
     for words, said in {
         ("train",): "train needs TASK",
         ("train", "digits"): "train needs --lr",
-        ("train", "digits", "--resume", "x"): "leave TASK and --lr out",
+        ("train", "digits", "--resume", "x"): "x holds no run",
+        ("train", "digits", "--lr", "0.1", "--resume", "x"): "leave --lr out",
+        ("train", "--steps", "3", "--resume", "x"): "leave --steps out",
+        ("train", "digits", "--lr", "0.1", "--trust"): "--trust goes with --resume RUN",
+        ("train", "digits", "--lr", "0.1", "--accept-changes"): "--accept-changes goes with --resume RUN",
         ("train", "--resume", "nowhere"): "nowhere holds no run",
         ("train", "digits", "--lr", "0.1", "--epochs", "2", "--steps", "3"): "give one of them",
         ("train", "digits", "--lr", "0.1", "--scale-rate", "linear"): "--scale-rate needs --batch-size",

@@ -14,7 +14,7 @@ import stepsize
 
 SOURCE = Path(stepsize.__file__).parent
 FLOORS = [
-    {"_check", "_extras", "_origin", "_version", "schedule"},
+    {"_check", "_extras", "_origin", "_schema", "_version", "schedule"},
     {"optim", "state"},
     {"control", "probe"},
     {"watch", "draw"},
@@ -25,7 +25,7 @@ FLOORS = [
     {"__main__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-MAY_USE_ITS_OWN_FLOOR = {"schedule": {"_check"}, "cli": {"report"}}
+MAY_USE_ITS_OWN_FLOOR = {"_schema": {"_check"}, "schedule": {"_check"}, "cli": {"report"}}
 ROOMS = sorted(path.name for path in SOURCE.iterdir() if path.is_dir() and path.name != "__pycache__")
 
 
@@ -179,6 +179,7 @@ RECORDS = {
     "Event",
     "Budget",
     "Finding",
+    "Lines",
     "PlanEntry",
     "PlanFinding",
     "Stage",
@@ -196,6 +197,9 @@ RECORDS = {
 }
 INTERFACES = {"Resumable", "Run", "Startable"}
 WARNINGS = {
+    "CheckpointError",
+    "LockedError",
+    "RecordWarning",
     "ScheduleTextError",
     "ShortRunWarning",
     "SweepFileError",

@@ -177,11 +177,14 @@ def test_a_checkpoint_of_another_run_or_a_broken_one_is_refused_and_left(capsys)
 
 
 @pytest.mark.usefixtures("file")
-def test_a_file_that_has_changed_since_is_refused_by_its_weights(capsys):
+def test_a_file_that_has_changed_since_is_refused_by_its_content_and_by_its_weights(capsys):
     assert run(["train", "mistakes.py:task", "--lr", "0.1", "--steps", "12", "--out", "a"]) == 0
     Path("mistakes.py").write_text(FILE.replace("torch.nn.Linear(1, 1)", "torch.nn.Linear(1, 3)"))
     capsys.readouterr()
-    refused(capsys, "train --resume a", 2, "a/last.pt cannot be gone on with: state does not fit", "mismatch")
+    refused(capsys, "train --resume a", 2, "the task of a is not what it was: mistakes.py has changed")
+    accepted = "train --resume a --accept-changes"
+    refused(capsys, accepted, 2, "a/last.pt cannot be gone on with: state does not fit", "of shape (3, 1)")
+    assert json.loads(Path("a/run.json").read_text())["status"] == "finished"
 
 
 def test_devices_and_words_that_do_not_go_with_a_task(capsys, tmp_path, monkeypatch):

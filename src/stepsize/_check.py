@@ -65,7 +65,7 @@ def one_number(name: str, value: Any) -> None:
 
 def message(name: str, value: object, rule: str, remedy: str = "") -> str:
     """One line: name, rule, received value, remedy."""
-    shown = " ".join(repr(value).split("\n"))
+    shown = " ".join(map(str.strip, repr(value).splitlines()))  # that of a tensor has several lines
     if len(shown) > 80:
         shown = shown[:77] + "..."
     return f"{name} must be {rule}, got {shown}" + (f"; {remedy}" if remedy else "")

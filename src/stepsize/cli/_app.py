@@ -11,7 +11,7 @@ from rich.table import Table
 
 from stepsize import _check
 from stepsize._version import __version__
-from stepsize.cli._begin import job, resumed
+from stepsize.cli._begin import job
 from stepsize.cli._courses import course
 from stepsize.cli._drawing import plot, schedules
 from stepsize.cli._job import Job
@@ -44,6 +44,7 @@ from stepsize.cli._options import (
     Workers,
 )
 from stepsize.cli._over import plans_of
+from stepsize.cli._resume import resumed
 from stepsize.cli._screen import Screen
 from stepsize.cli._sweep import sweep_command
 from stepsize.find import Finding, budget_of, check_range
@@ -208,8 +209,9 @@ def find_command(
     " | torchrun --nproc-per-node=2 -m stepsize train digits --lr 0.1"
 )
 def train(
+    context: typer.Context,
     task: Annotated[
-        str | None, typer.Argument(metavar="[TASK]", help="A task's name, or train.py:task; left out with --resume.")
+        str | None, typer.Argument(metavar="[TASK]", help="A task's name, or train.py:task; the run's with --resume.")
     ] = None,
     lr: Annotated[float | None, typer.Option(help="The learning rate, at the task's own batch size.")] = None,
     schedule: ScheduleText = None,
@@ -233,16 +235,25 @@ def train(
         ScaleRate, typer.Option(help="How the rate follows --batch-size: times its ratio, its root, or not at all.")
     ] = ScaleRate.none,
     resume: Annotated[Path | None, typer.Option(help="Folder of a run that was stopped, to go on to its end.")] = None,
+    accept_changes: Annotated[
+        bool, typer.Option("--accept-changes", help="With --resume: go on although the task's code has changed.")
+    ] = False,
+    trust: Annotated[
+        bool,
+        typer.Option(
+            "--trust", help="With --resume: run the code that the folder names, though others may have made it."
+        ),
+    ] = False,
     threads: Threads = 1,
     as_json: AsJson = False,
 ) -> int:
     """Train at a rate of your own, under control; or go on with a run that was stopped."""
     if resume is not None:
-        if task is not None or lr is not None:
-            raise ValueError("--resume goes on with what its run was begun with; leave TASK and --lr out")
-        work, rate = resumed(resume, as_json)
+        work, rate = resumed(resume, context, trust, accept_changes)
         with work.reopened():
             return _finish(work, work.train(rate))
+    if trust or accept_changes:
+        raise ValueError(f"--{'trust' if trust else 'accept-changes'} goes with --resume RUN; leave it out")
     if task is None or lr is None:
         missing = "TASK, such as digits" if task is None else "--lr, the learning rate; `stepsize tune` finds one"
         raise ValueError(f"train needs {missing}")

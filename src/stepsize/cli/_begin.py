@@ -1,4 +1,4 @@
-"""From the words of a command line to a job, new or gone on with."""
+"""From the words of a command line to a job."""
 
 import os
 from collections.abc import Mapping
@@ -9,13 +9,19 @@ from typing import Any
 import torch
 
 from stepsize import _check
-from stepsize.cli._folder import written_by_first
 from stepsize.cli._job import Job
 from stepsize.cli._screen import Screen
 from stepsize.engine import Engine, Ray, engine_named, serial
-from stepsize.task import Ranks, Startable, Task, ranks, steps_done, task_named, together
+from stepsize.task import (
+    Ranks,
+    Startable,
+    Task,
+    full_name,
+    ranks,
+    task_named,
+    together,
+)
 from stepsize.task._part import check_size
-from stepsize.watch import RunFolder
 
 WORDS = ("accumulate", "amp", "data", "deterministic", "device", "shard")  # of a command line, beside those of a trial
 
@@ -38,7 +44,7 @@ def job(command: str, words: Mapping[str, Any]) -> Job:
         length_of(words.get("warmup")),
         words.get("momentum"),
         words.get("weight_decay"),
-        {"task": words["task"], "threads": words["threads"], **said},
+        {"task": full_name(words["task"]), "threads": words["threads"], **said},
         engine_said(words) or serial,
     )
 
@@ -80,7 +86,16 @@ def settled_task(words: Mapping[str, Any]) -> tuple[Startable, dict[str, Any]]:
         raise ValueError(f"the task {task.name!r} trains by itself and takes no {', '.join(changes)}; leave that out")
     if isinstance(task, Task):
         task = replace(task, **changes)
+    _prepare(task)
     return task, said
+
+
+def _prepare(task: Startable) -> None:
+    """Ask a task for its data and packages before anything is made or done."""
+    for name in ("examples", "prepare"):
+        ask = getattr(task, name, None)
+        if callable(ask):
+            ask()
 
 
 def alone(command: str, instead: str) -> None:
@@ -112,27 +127,6 @@ def _together(task: Startable, words: Mapping[str, Any]) -> dict[str, Any]:
     elif count > 1:
         raise ValueError(f"the task {task.name!r} trains by itself, in one process; begin it without torchrun")
     return {"processes": count} if count > 1 else {}
-
-
-def resumed(folder: Path, as_json: bool) -> tuple[Job, float]:
-    """The job of a run folder that was stopped, and its rate; it goes on from the last checkpoint."""
-    run = RunFolder.existing(folder)
-    facts = run.facts()
-    if facts.get("rate") is None or "task" not in facts.get("said", {}):
-        raise ValueError(f"{folder} is no run that has begun to train; begin it anew")
-    words = {
-        "schedule": None,
-        "clip": None,
-        "batch_size": None,
-        "epochs": None,
-        "processes": 1,
-        **facts["said"],
-        "as_json": as_json,
-    }
-    work = job(facts["command"], words)
-    # one that was stopped before its first checkpoint goes on from its beginning
-    work.folder, work.resume_at = written_by_first(run), steps_done(folder) if (folder / "last.pt").exists() else 0
-    return work, facts["rate"]
 
 
 def steps_of(task: Startable, words: Mapping[str, Any], size: int | None) -> int:

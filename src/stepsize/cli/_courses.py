@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,8 +15,11 @@ from stepsize import _check
 from stepsize.cli._begin import alone
 from stepsize.cli._folder import Folder, new_folder
 from stepsize.cli._job import StoppedError
+from stepsize.cli._picture import drawn
 from stepsize.cli._screen import Screen
+from stepsize.draw import save
 from stepsize.report._courses import NEAR, learning, trajectories
+from stepsize.state import write_atomic
 from stepsize.task import Trial
 from stepsize.task.built_in._bowl_sweep import HIGHEST, measured_threshold, rate_sweep
 from stepsize.task.built_in._frozenlake_curves import learning_curves, prepared
@@ -69,7 +72,6 @@ def quadratic(
     with _results("quadratic", out, eigenvalues=values, steps=steps, rates=rates, **said) as folder:
         with screen.progress("course quadratic", rates) as bar:
             paths, sweep = rate_sweep(values, rates=rates, paths=drawn, steps=steps, progress=bar, **said)
-        trajectories(paths, sweep).savefig(folder.path / "picture.png", dpi=130)
         first = sweep[0].losses[0]
         losses = [float(each.losses[-1] / first) for each in sweep]
         _write(folder, "sweep.json", {"rates": [each.rate for each in sweep], "last_over_first_loss": losses})
@@ -85,7 +87,7 @@ def quadratic(
     screen.say(f"theory    converges below {bound:.4g}, which is 2 (1 + momentum) / {max(values):g}")
     screen.say(f"measured  converges up to {low:.4g}, diverges at {high:.4g}, in {steps} steps")
     screen.say(f"best      {sweep[best].rate:.4g}: {losses[best]:.2g} of the first loss is left")
-    _finish(screen, folder, "quadratic", answer, time.perf_counter() - began)
+    _finish(screen, folder, "quadratic", answer, time.perf_counter() - began, lambda: trajectories(paths, sweep))
     return 0
 
 
@@ -112,7 +114,6 @@ def frozenlake(
     with _results("frozenlake", out, alphas=list(texts), seeds=list(chosen), episodes=episodes) as folder:
         with screen.progress("course frozenlake", episodes * seeds * len(texts)) as bar:
             curves = learning_curves(texts, chosen, episodes, progress=bar)
-        learning(curves).savefig(folder.path / "picture.png", dpi=130)
         success = {name: values.tolist() for name, values in curves.success.items()}
         _write(folder, "curves.json", {"episodes": curves.at.tolist(), "success": success})
         learnt = [
@@ -130,7 +131,7 @@ def frozenlake(
         near = f"{each['near']} of {seeds} seeds within {NEAR} of the optimum"
         screen.say(f"{each['alpha']}: success {each['success']:.3f}, {near}")
     screen.say(f"optimum   {curves.optimum:.3f}, by value iteration")
-    _finish(screen, folder, "frozenlake", answer, time.perf_counter() - began)
+    _finish(screen, folder, "frozenlake", answer, time.perf_counter() - began, lambda: learning(curves))
     return 0
 
 
@@ -150,7 +151,8 @@ def _results(name: str, out: Path | None, **said: Any) -> Iterator[Folder]:
     try:
         yield folder
     except KeyboardInterrupt:
-        folder.write(status="interrupted")
+        if folder.facts()["status"] == "running":
+            folder.write(status="interrupted")
         raise StoppedError(f"stopped; nothing is kept but the settings, in {folder.path}") from None
     except Exception as error:
         folder.write(status=f"failed: {type(error).__name__}: {error}")
@@ -158,12 +160,14 @@ def _results(name: str, out: Path | None, **said: Any) -> Iterator[Folder]:
 
 
 def _write(folder: Folder, name: str, values: dict[str, Any]) -> None:
-    (folder.path / name).write_text(to_json(values) + "\n", encoding="utf-8")
+    write_atomic(folder.path / name, (to_json(values) + "\n").encode())
 
 
-def _finish(screen: Screen, folder: Folder, name: str, answer: dict[str, Any], seconds: float) -> None:
-    image = folder.path / "picture.png"
+def _finish(
+    screen: Screen, folder: Folder, name: str, answer: dict[str, Any], seconds: float, figure: Callable[[], Any]
+) -> None:
     screen.say(f"results  {folder.path}   ({seconds:.1f} s)")
-    screen.say(f"picture  {image}")
-    cost = {"seconds": round(seconds, 3)}
-    screen.answer(course=name, **answer, cost=cost, run=str(folder.path), picture=str(image))
+    shown = folder.path / "picture.png"
+    image = drawn(screen, lambda: save(figure(), shown), shown, f"stepsize course {name}")
+    said = {"run": str(folder.path), "picture": None if image is None else str(image)}
+    screen.answer(course=name, **answer, cost={"seconds": round(seconds, 3)}, **said)

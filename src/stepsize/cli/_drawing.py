@@ -1,6 +1,7 @@
 """The commands that draw: schedules, and the folders of sweeps and runs."""
 
 import csv
+import io
 import math
 import tempfile
 import textwrap
@@ -13,11 +14,14 @@ from rich.table import Table
 
 from stepsize import _check
 from stepsize.cli._options import AsJson
+from stepsize.cli._picture import drawn
+from stepsize.cli._record import said_of_record
 from stepsize.cli._screen import Screen
 from stepsize.cli._swept import told
-from stepsize.draw import draw
-from stepsize.report import GALLERY, explanation, gallery_picture, picture, signature, summary
+from stepsize.draw import draw, plain, save
+from stepsize.report import GALLERY, comparison, explanation, gallery_picture, picture, signature, summary
 from stepsize.schedule import Schedule, part
+from stepsize.state import write_atomic
 from stepsize.sweep import NAME, Sweep
 
 FORMATS = (".png", ".svg", ".pdf", ".csv")
@@ -27,23 +31,30 @@ def plot(
     schedules: Annotated[
         list[str],
         typer.Argument(
-            metavar="WHAT...", help="Schedules, as 'warmup(5%) >> cosine()'; or the folder of a sweep or run."
+            metavar="WHAT...",
+            help="Schedules, as 'warmup(5%) >> cosine()'; or the folder of a sweep, or of one or more runs.",
         ),
     ],
     total: Annotated[float | None, typer.Option(help="Length of the run in steps, for schedules.")] = None,
     per_epoch: Annotated[float | None, typer.Option(help="Steps in an epoch, for lengths such as 3ep.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="The picture (.png, .svg, .pdf) or table (.csv); schedule.png if left out."),
+        typer.Option(
+            "--out",
+            "-o",
+            help="The picture (.png, .svg, .pdf) or table (.csv); schedule.png if left out, runs.png of several runs.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Draw schedules side by side, or write their values at every step; draw a sweep or a run again."""
-    folder = Path(schedules[0])
-    if len(schedules) == 1 and folder.is_dir():
-        return _plot_folder(folder, out, as_json)
+    """Draw schedules side by side, or write their values at every step; draw a sweep or runs again."""
+    folders = [Path(each) for each in schedules]
+    if all(folder.is_dir() for folder in folders):
+        if len(folders) == 1:
+            return _plot_folder(folders[0], out, as_json)
+        return _plot_runs(folders, out, as_json)
     if total is None:
-        raise ValueError("plot needs --total, the length of the run in steps (or the folder of a sweep or run)")
+        raise ValueError("plot needs --total, the length of the run in steps (or folders of a sweep or of runs)")
     out = Path("schedule.png") if out is None else out
     if out.suffix.lower() not in FORMATS:
         raise ValueError(_check.message("out", str(out), f"a file ending in {', '.join(FORMATS)}"))
@@ -52,8 +63,8 @@ def plot(
         _write_table(out, laid, total)
     else:
         ax = draw({text: part(schedule, length=total) for text, schedule in laid.items()})
-        ax.set_title(textwrap.fill(" and ".join(map(str, laid.values())), 90), fontsize=9)
-        ax.figure.savefig(out, dpi=150)
+        ax.set_title(plain(textwrap.fill(" and ".join(map(str, laid.values())), 90)), fontsize=9)
+        save(ax.figure, out, dpi=150)
     screen, answers = Screen(as_json), []
     for schedule in laid.values():
         first, half, end = schedule(0), schedule(total / 2), schedule(total)
@@ -71,7 +82,23 @@ def _plot_folder(folder: Path, out: Path | None, as_json: bool) -> int:
         return told(screen, Sweep.open(folder, partial=True), picture=out, to_draw=True)
     if out is not None:
         raise ValueError("the picture of a run goes into its folder; leave --out out")
-    image = picture(folder)
+    with said_of_record(screen):
+        image = picture(folder)
+    screen.say(f"picture  {image}")
+    screen.answer(picture=str(image))
+    return 0
+
+
+def _plot_runs(folders: list[Path], out: Path | None, as_json: bool) -> int:
+    """Several runs in one picture."""
+    screen, out = Screen(as_json), Path("runs.png") if out is None else out
+    if out.suffix.lower() not in FORMATS[:-1]:
+        raise ValueError(_check.message("out", str(out), f"a file ending in {', '.join(FORMATS[:-1])}"))
+    for folder in folders:
+        if (folder / NAME).exists():
+            raise ValueError(f"{folder} is a sweep, and plot compares runs; draw a sweep by itself")
+    with said_of_record(screen):
+        image = comparison(folders, out)
     screen.say(f"picture  {image}")
     screen.answer(picture=str(image))
     return 0
@@ -80,10 +107,11 @@ def _plot_folder(folder: Path, out: Path | None, as_json: bool) -> int:
 def _write_table(out: Path, laid: dict[str, Schedule], total: float) -> None:
     steps = np.arange(math.ceil(total))
     columns = [schedule(steps) for schedule in laid.values()]
-    with out.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["step", *laid])
-        table.writerows(zip(steps.tolist(), *(column.tolist() for column in columns), strict=True))
+    file = io.StringIO(newline="")
+    table = csv.writer(file)
+    table.writerow(["step", *laid])
+    table.writerows(zip(steps.tolist(), *(column.tolist() for column in columns), strict=True))
+    write_atomic(out, file.getvalue().encode())
 
 
 def schedules(
@@ -108,6 +136,8 @@ def schedules(
     if name not in GALLERY:
         raise ValueError(f"there is no piece {name!r}; {_check.closest(name, GALLERY)}")
     image = Path(tempfile.gettempdir(), f"stepsize-{name}.png") if out is None else out
-    gallery_picture(name, image)
-    screen.say(f"{signature(name)}\n\n{explanation(name)}\n\npicture  {image}")
-    screen.answer(name=name, text=signature(name), about=explanation(name), picture=str(image))
+    screen.say(f"{signature(name)}\n\n{explanation(name)}\n")
+    words = f"stepsize schedules {name}"
+    shown = drawn(screen, lambda: gallery_picture(name, image), image, words)
+    answer = {"name": name, "text": signature(name), "about": explanation(name)}
+    screen.answer(**answer, picture=None if shown is None else str(shown))

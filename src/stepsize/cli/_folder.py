@@ -23,6 +23,9 @@ class UnwrittenFolder:
         """Remember facts."""
         self._facts |= facts
 
+    def put_back(self) -> None:
+        """What was there was never touched."""
+
     def facts(self) -> dict[str, Any]:
         """What was remembered."""
         return dict(self._facts)

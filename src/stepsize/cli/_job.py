@@ -1,6 +1,8 @@
 """A job of the command line: a task, its settings and its run folder, in which everything found is written down."""
 
 import datetime
+import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,21 +15,26 @@ from stepsize.cli._folder import Folder, new_folder
 from stepsize.cli._interrupts import uninterrupted
 from stepsize.cli._over import plan_table
 from stepsize.cli._picture import drawn
+from stepsize.cli._record import going_on, said_of_record
 from stepsize.cli._screen import Screen
 from stepsize.cli._start import from_start
 from stepsize.control import Plan
 from stepsize.engine import Auto, Engine, Result, serial
 from stepsize.find import Finding, PlanFinding, find, find_plan
 from stepsize.report import picture
-from stepsize.state import RandomState, own_randomness
+from stepsize.state import RandomState, own_randomness, write_atomic
 from stepsize.task import (
     Startable,
     Task,
+    TaskChangedWarning,
     Trained,
     TrainingInterrupted,
     Trial,
     axes_of,
     leads,
+    locked_by_first,
+    sources_of,
+    steps_done,
     together,
     train,
 )
@@ -60,7 +67,10 @@ class Job:
     engine: Engine = serial
     folder: Folder = field(init=False)
     resume_at: int | None = None
+    made_of: dict[str, str] = field(default_factory=dict)  # hashes of the task's code
+    accept_changes: bool = False
     place: Path = field(init=False)  # the folder's full path: a task's code may change the working directory
+    _again: bool = False  # whether it is a run that is resumed
 
     @contextmanager
     def opened(self, out: Path | None, lr: float | None = None) -> Iterator[None]:
@@ -71,11 +81,16 @@ class Job:
 
     @contextmanager
     def reopened(self) -> Iterator[None]:
-        """The same for a run folder that was there before."""
+        """The same for a run folder that was there before, in which no other process may be at work."""
+        self._again = True
         self.place = from_start(self.folder.path).absolute()
-        self.folder.write(status="running", resumed_at=self.resume_at)
-        with self._written_down():
-            yield
+        with locked_by_first(self.place):
+            self.resume_at = going_on(self.place)  # another process may have trained until a moment ago
+            # what was said in its place is what it goes on with, and is signed by who has said it
+            said = {"said": self._said(), "made_of": self.made_of, "about_task": self._about_task()}
+            self.folder.write(status="running", resumed_at=self.resume_at, **said)
+            with self._written_down():
+                yield
 
     @contextmanager
     def _written_down(self) -> Iterator[None]:
@@ -92,13 +107,44 @@ class Job:
             raise
 
     def _ended(self, status: str) -> None:
-        """Write down how the run ended; one that had finished before stays finished."""
+        """Write down how the run ended; one that had finished stays finished, and one that was refused what it was."""
         with suppress(OSError, ValueError):  # the folder may be gone
-            if self.folder.facts().get("status") == "running":
-                self.folder.write(status=status)
+            if self._again and self._is_where_it_was():
+                self.folder.put_back()
+            elif self.folder.facts().get("status") == "running":
+                self.folder.write(status=_one_line(status))
+
+    def _is_where_it_was(self) -> bool:
+        """Whether a run that was resumed has not come any further."""
+        try:
+            return not (self.place / "last.pt").exists() or steps_done(self.place) == self.resume_at
+        except ValueError:
+            return True
 
     def _open(self, out: Path | None, lr: float | None = None) -> None:
         """Check the settings, make the run folder and write down what will be done."""
+        self.check(lr)
+        self.made_of = sources_of(self.task, self.words["task"])
+        self.folder = new_folder(self.task.name, out)
+        self.place = self.folder.path.absolute()
+        self.folder.write(
+            command=self.command,
+            task=self.task.name,
+            plan=str(self._plan()),
+            rate=lr,
+            seed=self.seed,
+            steps=self.steps,
+            said=self._said(),
+            about_task=self._about_task(),
+            made_of=self.made_of,
+            done=0,
+            started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            status="running",
+            **environment(),
+        )
+
+    def check(self, lr: float | None) -> None:
+        """Raise TypeError or ValueError unless the task takes the settings; nothing is made or written."""
         settings = self._axes() if lr is None else {"lr": lr, **self._axes()}
         Trial(self.task.name, settings, self.seed, self.steps)
         builder = self.task if isinstance(self.task, Task) else None
@@ -111,22 +157,6 @@ class Job:
             raise ValueError(_check.message("batch_size", self.batch_size, rule))
         per_epoch = None if builder is None else builder.epoch(self.batch_size)
         self._plan().over(self.steps, per_epoch)
-        self.folder = new_folder(self.task.name, out)
-        self.place = self.folder.path.absolute()
-        self.folder.write(
-            command=self.command,
-            task=self.task.name,
-            plan=str(self._plan()),
-            rate=lr,
-            seed=self.seed,
-            steps=self.steps,
-            said=self._said(),
-            about_task=dict(builder.facts) if builder is not None else {},
-            done=0,
-            started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            status="running",
-            **environment(),
-        )
 
     def _plan(self) -> Plan:
         """The plan of the whole run."""
@@ -137,6 +167,9 @@ class Job:
     def _said(self) -> dict[str, Any]:
         """The words that a resumed run is begun with."""
         return {**self.words, **self._axes(), "seed": self.seed, "steps": self.steps}
+
+    def _about_task(self) -> dict[str, Any]:
+        return dict(self.task.facts) if isinstance(self.task, Task) else {}
 
     def _axes(self) -> dict[str, Any]:
         """What is said of every run, but the rate."""
@@ -196,7 +229,7 @@ class Job:
             "trials": [_trial(result) | {"losses": result.losses} for result in finding.results],
         }
         if leads():
-            (self.place / "finding.json").write_text(to_json(said) + "\n", encoding="utf-8")
+            write_atomic(self.place / "finding.json", (to_json(said) + "\n").encode())
 
     def find_plan(self, over: dict[str, list[str | None] | None], low: float, high: float, budget: str) -> PlanFinding:
         """Find a plan, and go on with the best one; all candidates are written down."""
@@ -212,7 +245,7 @@ class Job:
                 for entry in found.entries
             ]
             said = {"plans": kept, "verdict": found.verdict, "cost": vars(found.cost)}
-            (self.place / "plans.json").write_text(to_json(said) + "\n", encoding="utf-8")
+            write_atomic(self.place / "plans.json", (to_json(said) + "\n").encode())
         self.screen.say(plan_table(found))
         self.screen.say(str(found))
         self._tell_engine()
@@ -229,7 +262,8 @@ class Job:
         """Train at a rate, watched; on Ctrl-C write down how far it came, and go on stopping."""
         root, writers = self.place, self._writers() if leads() else []
         try:
-            with self.screen.progress(f"train {self.task.name}", self.steps) as bar:
+            with self.screen.progress(f"train {self.task.name}", self.steps) as bar, warnings.catch_warnings():
+                warnings.simplefilter("ignore", TaskChangedWarning)  # said before, in the words of a command line
                 trained = train(
                     self.task,
                     lr=lr,
@@ -238,7 +272,8 @@ class Job:
                     watch=[bar, *writers],
                     **self._axes(),
                     folder=root,
-                    resume=(root / "last.pt").exists(),
+                    resume=os.path.lexists(root / "last.pt"),
+                    accept_changes=self.accept_changes,
                 )
             with uninterrupted():
                 self._write_down(trained, "diverged" if trained.diverged else "finished")
@@ -255,13 +290,15 @@ class Job:
         if not leads():
             return None
         shown = self.folder.path / "picture.png"
-        return drawn(self.screen, lambda: picture(self.place), shown, f"stepsize plot {self.folder.path}")
+        with said_of_record(self.screen):
+            return drawn(self.screen, lambda: picture(self.place), shown, f"stepsize plot {self.folder.path}")
 
     def _writers(self) -> list[TensorBoard | JsonLines]:
         """What keeps the run's curves, and at its beginning the model's graph."""
         every = max(1, self.steps // POINTS)
         root, again = self.place, self.resume_at
-        lines = JsonLines(root / "metrics.jsonl", every, root / "validation.jsonl", root / "events.jsonl", again)
+        with said_of_record(self.screen):  # first what reads: what cannot be gone on with leaves nothing behind
+            lines = JsonLines(root / "metrics.jsonl", every, root / "validation.jsonl", root / "events.jsonl", again)
         try:
             board = TensorBoard(root, every=every, resume_at=again)
         except MissingExtraError as error:
@@ -284,6 +321,10 @@ class Job:
             metrics={"loss": trained.score, **trained.metrics, **trained.test},
             seconds=round(trained.seconds, 3),
         )
+
+
+def _one_line(text: str) -> str:
+    return "".join(each if each.isprintable() else " " for each in text)[:1000]
 
 
 def _trial(result: Result) -> dict[str, Any]:

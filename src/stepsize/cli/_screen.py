@@ -97,6 +97,10 @@ class Screen:
         """A line or a table for people; paths and texts are never wrapped."""
         self.people.print(text, soft_wrap=isinstance(text, str))
 
+    def note(self, text: str) -> None:
+        """A line beside the results, on standard error."""
+        self.errors.print(f"stepsize: {text}", markup=False, soft_wrap=True)
+
     def answer(self, **result: Any) -> None:
         """The one JSON object, if it was asked for."""
         if self.as_json and leads():

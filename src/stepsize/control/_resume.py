@@ -10,10 +10,9 @@ from stepsize.control._driver import Driver
 from stepsize.control._extend import extended
 from stepsize.control._line import Share
 from stepsize.control._plan import Plan
+from stepsize.control._saved import VERSION, check_feedback, check_state
 from stepsize.control.feedback import Steering, as_feedback
-
-VERSION = 2
-KEYS = {"version", "position", "steps", "shares", "written", "given", "plan", "total", "feedback", "log"}
+from stepsize.control.feedback._protocol import Controller
 
 
 @dataclass(frozen=True)
@@ -100,11 +99,12 @@ def _as_list(share: Share) -> list[float | None]:
 
 def load(state: Any, driver: Driver, given: Given, steering: Steering | None, choice: Choice) -> None:
     """Go on from a state; nothing is changed when it is refused."""
-    _check_state(state)
+    check_state(state)
+    steering_on = steering if state["feedback"] is not None and choice.plan != "new" else None
+    if steering_on is not None and isinstance(steering_on.feedback, Controller):
+        check_feedback(state["feedback"]["state"], steering_on.feedback.begin())
     driver.adopt()
-    position = _check.number("position of state", state["position"], least=0)
-    steps = _check.whole("steps of state", state["steps"], least=0)
-    skipped = _check.whole("skipped of state", state.get("skipped", 0), least=0)
+    position, steps, skipped = float(state["position"]), int(state["steps"]), int(state.get("skipped", 0))
     plan, total = _plan_and_total(state, given, position, choice)
     shares = _shares(state, driver, choice)
     before = driver.plan
@@ -119,8 +119,8 @@ def load(state: Any, driver: Driver, given: Given, steering: Steering | None, ch
     driver.skipped = skipped
     for name, mine in shares.items():
         driver.lines[name].shares[:] = mine
-    if steering is not None and state["feedback"] is not None and choice.plan != "new":
-        steering.load_state_dict(state["feedback"])
+    if steering_on is not None:
+        steering_on.load_state_dict(state["feedback"])
     driver.feedback = 1.0 if steering is None else steering.factor
     driver.log.load(state["log"])
     driver.settling = True
@@ -128,16 +128,6 @@ def load(state: Any, driver: Driver, given: Given, steering: Steering | None, ch
     chosen = ", ".join(f"{name}={value}" for name, value in vars(choice).items() if value is not None)
     if chosen:
         driver.say("resume", reason=chosen)
-
-
-def _check_state(state: Any) -> None:
-    if not isinstance(state, Mapping):
-        raise TypeError(_check.message("state", state, "a mapping from state_dict()"))
-    missing = KEYS - set(state)
-    if missing:
-        raise ValueError(f"state is not from state_dict() of a control: it lacks {', '.join(sorted(missing))}")
-    if state["version"] != VERSION:
-        raise ValueError(_check.message("version of state", state["version"], f"{VERSION}", "update stepsize"))
 
 
 def _plan_and_total(state: Any, given: Given, position: float, choice: Choice) -> tuple[Plan, float | None]:
@@ -173,7 +163,11 @@ def _parse(text: str, given: Plan, laid: Plan) -> Plan:
     """The saved plan; functions, and feedback that has no text of its own, are those at hand."""
     lines = text.splitlines()
     feedback = next((line.removeprefix("feedback: ") for line in lines if line.startswith("feedback: ")), None)
-    plan = Plan.parse("\n".join(line for line in lines if not line.startswith("feedback: ")), given.functions)
+    rest = "\n".join(line for line in lines if not line.startswith("feedback: "))
+    try:
+        plan = Plan.parse(rest, given.functions)
+    except RecursionError:
+        raise ValueError(_check.message("plan of state", rest, "a plan's text", "it is nested too deeply")) from None
     if feedback is not None:
         mine = laid.feedback
         object.__setattr__(plan, "feedback", mine if feedback == str(mine) else as_feedback(feedback))
@@ -195,7 +189,6 @@ def _shares(state: Any, driver: Driver, choice: Choice) -> dict[str, list[Share]
         mine = []
         names = [driver.names[member] for member in line.members]
         for name, share, (base, old, manual, held), last in zip(names, line.shares, saved, written, strict=True):
-            _check.number(f"base of {name} in state", base, least=0)
             # an optimizer loaded before the control was built carries what was last written: that is the same base
             same = share.taken == old or math.isclose(share.taken, last, rel_tol=1e-6)
             if not same and choice.base is None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from stepsize import _check, _extras
 from stepsize.control import Control, Preview, Scheduler
+from stepsize.draw._save import plain
 from stepsize.probe import RangeResult
 from stepsize.schedule import Schedule
 
@@ -111,7 +112,7 @@ def _several(value: Mapping[str, Schedule], ax: Any) -> None:
     for name, schedule in value.items():
         borders = [border for border in schedule.borders if border < end]
         at = np.unique(np.concatenate([np.linspace(0, end, POINTS), np.nextafter(borders, 0), borders]))
-        ax.plot(at, schedule(at), linewidth=2, label=name)
+        ax.plot(at, schedule(at), linewidth=2, label=plain(name))
         for border in borders:
             ax.axvline(border, color="0.7", linewidth=0.8, linestyle=":")
     kinds = {schedule.is_absolute for schedule in value.values()}
@@ -126,7 +127,7 @@ def _several(value: Mapping[str, Schedule], ax: Any) -> None:
 @_draw.register
 def _preview(value: Preview, ax: Any) -> None:
     for name, rates in value.rates.items():
-        ax.plot(value.positions, rates, linewidth=2, label=name)
+        ax.plot(value.positions, rates, linewidth=2, label=plain(name))
     ax.set(xlabel="step", ylabel="learning rate")
     ax.set_ylim(bottom=0)
     ax.grid(alpha=0.25)

@@ -5,12 +5,11 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from stepsize import _check
-from stepsize.task import Run, Startable, Trial, save_state
+from stepsize import _check, _schema
+from stepsize.task import Run, Startable, Trial, read_state, save_state
 
 CHUNK = 25  # steps between two looks at whether the loss is still finite
 
@@ -141,11 +140,22 @@ def resumed(run: Run, leg: Leg) -> tuple[list[float], float]:
     """Losses and seconds of the legs before, the run put where they ended."""
     if leg.keep is None or not leg.keep.exists():
         return [], 0.0
-    kept: dict[str, Any] = torch.load(leg.keep, weights_only=True)
+    kept = read_state(leg.keep)
+    KEPT(str(leg.keep), kept)
     if kept["trial"] != leg.trial.key or len(kept["losses"]) > leg.until:
         raise ValueError(f"{leg.keep} is not of an earlier leg of this trial; remove it to train the trial anew")
     run.load_state(kept["run"])
     return kept["losses"].tolist(), kept["seconds"]
+
+
+KEPT = _schema.record(
+    {
+        "trial": _schema.text,
+        "losses": _schema.of_type(torch.Tensor, "a tensor"),
+        "seconds": _schema.finite(least=0),
+        "run": _schema.of_type(dict, "a mapping"),
+    }
+)
 
 
 def _keep(run: Run, leg: Leg, losses: list[float], seconds: float, *, over: bool) -> None:

@@ -125,7 +125,7 @@ class Hooks:
     def _refuse_unmeasured(self, logged: Mapping[str, Any]) -> None:
         for place, scheduler in enumerate(self.schedulers):
             feedback = None if scheduler is None else scheduler.plan.feedback
-            if feedback is not None and place not in self._measured:
+            if scheduler is not None and feedback is not None and place not in self._measured:
                 there = ", ".join(map(repr, sorted(logged))) or "nothing"
                 scheduler.detach()  # this run ends here
                 raise ValueError(

@@ -1,5 +1,6 @@
 """The pages a person looks at: the picture of a run, and the gallery of schedules."""
 
+from stepsize.report._comparison import comparison as comparison
 from stepsize.report._gallery import GALLERY as GALLERY
 from stepsize.report._gallery import example as example
 from stepsize.report._gallery import explanation as explanation
@@ -9,4 +10,14 @@ from stepsize.report._gallery import summary as summary
 from stepsize.report._picture import picture as picture
 from stepsize.report._sweep_picture import sweep_picture as sweep_picture
 
-__all__ = ["GALLERY", "example", "explanation", "gallery_picture", "picture", "signature", "summary", "sweep_picture"]
+__all__ = [
+    "GALLERY",
+    "comparison",
+    "example",
+    "explanation",
+    "gallery_picture",
+    "picture",
+    "signature",
+    "summary",
+    "sweep_picture",
+]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from stepsize import _check
-from stepsize.draw import figure
+from stepsize.draw import figure, plain
 from stepsize.report._bowl import COLOURS, path, rates
 from stepsize.schedule import Schedule
 from stepsize.task.built_in._frozenlake_curves import LearningCurves
@@ -103,7 +103,9 @@ def learning(curves: LearningCurves) -> Any:
     )
     for place, (colour, name) in enumerate(zip(COLOURS * len(curves.alphas), curves.alphas, strict=False)):
         values = curves.success[name]
-        success.plot(curves.at, values.mean(1), color=colour, linewidth=2, label=f"{name}: {values[-1].mean():.3f}")
+        success.plot(
+            curves.at, values.mean(1), color=colour, linewidth=2, label=plain(f"{name}: {values[-1].mean():.3f}")
+        )
         low, high = np.quantile(values, (0.25, 0.75), axis=1)
         success.fill_between(curves.at, low, high, color=colour, alpha=0.18, linewidth=0)
         schedule = Schedule.parse(curves.alphas[name]).over(curves.episodes)

@@ -4,7 +4,7 @@ import inspect
 from pathlib import Path
 
 from stepsize import schedule as room
-from stepsize.draw import draw
+from stepsize.draw import draw, save
 from stepsize.schedule import PIECES, Schedule, from_function, one_cycle
 
 TOTAL = 1_000.0
@@ -117,4 +117,4 @@ def gallery_picture(name: str, path: Path | str) -> None:
     ax = draw(example(name))
     ax.set_title(" and ".join(example(name)), fontsize=10)
     ax.figure.set_size_inches(6, 2.6)
-    ax.figure.savefig(path, dpi=80)
+    save(ax.figure, path, dpi=80)

@@ -15,6 +15,7 @@ Lines = Sequence[Mapping[str, Any]]
 ORANGE = COLOURS[1]
 SMALLEST = 1e-16  # of what is left along a direction, in a picture
 TURNS = 0.2  # share of the places at which noise turns round
+MOST = 1_000_000  # steps of which theory is drawn
 SMOOTHED = 10  # looks at the policy that are averaged
 
 
@@ -65,9 +66,13 @@ class Bowl:
         points = np.array([[line[name] for name in names] for line in seen], dtype=float)
         rates = {line["step"]: line["rate"] for line in lines if "rate" in line}
         constant = next(iter(rates.values())) if len(set(rates.values())) == 1 else None
-        every = [rates.get(step, constant) for step in range(int(at[-1]))]
+        every = [rates.get(step, constant) for step in range(min(int(at[-1]), MOST))]
         panels: list[Panel] = [lambda ax: self._path(ax, at, points)]
-        expected = None if None in every else amplitudes(np.array(every, float), self.eigenvalues, self.momentum)
+        expected = (
+            None
+            if None in every or at[-1] > MOST
+            else amplitudes(np.array(every, float), self.eigenvalues, self.momentum)
+        )
         return [*panels, lambda ax: self._directions(ax, at, points, expected)]
 
     def _path(self, ax: Any, at: NDArray[Any], points: NDArray[Any]) -> None:

@@ -1,6 +1,5 @@
 """One picture of a run folder: how the rate was found, the schedule as applied, the losses, the accuracy."""
 
-import json
 import math
 import textwrap
 from functools import partial
@@ -10,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from stepsize import _check
-from stepsize.draw import figure
+from stepsize.draw import figure, plain, save
 from stepsize.report._bowl import BLUE, GREY, RED
 from stepsize.report._panels import ORANGE, Bowl, Lines, Panel, is_noisy, moving_mean, success
+from stepsize.report._record import Record, read_record, title
 
 COLUMNS = {1: 1, 2: 2, 4: 2}  # by the number of panels; else three
+LONGEST = 400  # characters of a picture's title
 WIDEST = 75  # characters of a panel's title
 MANY = 40  # recorded losses from which on their mean is drawn too
 LOSS = "training loss"  # what is scored, unless a task says otherwise
@@ -27,7 +28,8 @@ def picture(folder: Path | str) -> Path:
 
     Args:
         folder: a run folder with ``run.json``, and ``metrics.jsonl`` or ``finding.json`` or both. Validation figures
-            are read from ``validation.jsonl``, or from among the metrics.
+            are read from ``validation.jsonl``, or from among the metrics. What is damaged is left out, and said in a
+            ``RecordWarning``.
 
     Returns:
         The picture's path.
@@ -51,69 +53,44 @@ def picture(folder: Path | str) -> Path:
         'picture.png'
     """
     folder = Path(folder)
-    if not (folder / "run.json").is_file():
-        raise ValueError(_check.message("folder", str(folder), "a run folder", "one with a run.json"))
-    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    panels = _panels(folder, facts)
+    record = read_record(folder)
+    panels = _panels(record)
     if not panels:
         raise ValueError(_check.message("folder", str(folder), "a run folder with something to draw"))
     columns = COLUMNS.get(len(panels), 3)
     rows = math.ceil(len(panels) / columns)
     sheet = figure(5.6 * columns, 3.6 * rows + 0.4)
-    sheet.suptitle(textwrap.fill(_title(facts), 46 * columns), fontsize=12)
+    sheet.suptitle(plain(textwrap.fill(title(record.facts)[:LONGEST], 46 * columns)), fontsize=12)
     for number, panel in enumerate(panels, 1):
         ax = sheet.add_subplot(rows, columns, number)
         panel(ax)
         ax.grid(alpha=0.25)
         ax.spines[["top", "right"]].set_visible(False)
     path = folder / "picture.png"
-    sheet.savefig(path, dpi=130)
+    save(sheet, path)
     return path
 
 
-def _panels(folder: Path, facts: dict[str, Any]) -> list[Panel]:
-    bowl = Bowl.of(facts)
-    validation = _lines(folder / "validation.jsonl")
-    lines = [*_lines(folder / "metrics.jsonl"), *validation]
+def _panels(record: Record) -> list[Panel]:
+    bowl, lines = Bowl.of(record.facts), record.lines
     panels: list[Panel] = [] if bowl is None else bowl.panels(lines)
     if any(line.get("success") is not None for line in lines):
         panels.append(lambda ax: success(ax, lines))
-    if (folder / "finding.json").is_file():
-        finding = json.loads((folder / "finding.json").read_text(encoding="utf-8"))
+    finding = record.finding
+    if finding is not None:
         panels.append(lambda ax: _evidence(ax, finding, bowl))
-    if any("rate" in line for line in lines):
-        panels.append(lambda ax: _rates(ax, lines, facts, bowl))
-    if any(line.get("loss") is not None for line in lines):
-        events = [line["step"] for line in _lines(folder / "events.jsonl") if line.get("what") == "feedback"]
-        panels.append(lambda ax: _losses(ax, lines, events))
-    names = {name: None for line in validation or lines for name, value in line.items() if _is_figure(name, value)}
-    panels += [partial(_figure, lines=lines, name=name) for name in ["accuracy"] * ("accuracy" in names)]
-    own = [name for name in names if name != "accuracy"] if validation else []
-    return panels + [partial(_figure, lines=lines, name=name) for name in own[:FIGURES]]
+    if any(line.get("rate") is not None for line in record.steps):
+        panels.append(lambda ax: _rates(ax, record.steps, record.facts, bowl))
+    if any(line.get("loss") is not None for line in record.steps):
+        panels.append(lambda ax: _losses(ax, record))
+    names = {name: None for line in record.seen for name, value in line.items() if _is_figure(name, value)}
+    panels += [partial(_figure, lines=record.seen, name=name) for name in ["accuracy"] * ("accuracy" in names)]
+    own = [name for name in names if name != "accuracy"] if record.seen is not record.steps else []
+    return panels + [partial(_figure, lines=record.seen, name=name) for name in own[:FIGURES]]
 
 
 def _is_figure(name: str, value: Any) -> bool:
     return name not in SHOWN and isinstance(value, int | float)
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def _title(facts: dict[str, Any]) -> str:
-    parts = [str(facts.get("task", "run"))]
-    if facts.get("rate"):
-        parts.append(f"rate {facts['rate']:.3g}")
-    metrics = facts.get("metrics") or {}
-    if metrics.get("accuracy") is not None:
-        parts.append(f"validation accuracy {metrics['accuracy']:.2%}")
-    if metrics.get("success") is not None:
-        parts.append(f"success {metrics['success']:.3f} of {metrics['optimum']:.3f}")
-    if facts.get("status") not in (None, "finished"):
-        parts.append(str(facts["status"]))
-    return "  ·  ".join([*parts, f"seed {facts['seed']}"] if "seed" in facts else parts)
 
 
 def _evidence(ax: Any, finding: dict[str, Any], bowl: Bowl | None) -> None:
@@ -136,7 +113,7 @@ def _evidence(ax: Any, finding: dict[str, Any], bowl: Bowl | None) -> None:
         ax.axvspan(finding["low"], finding["high"], color=ORANGE, alpha=0.15, linewidth=0)
         ax.axvline(finding["rate"], color=ORANGE, linewidth=2, label=f"chosen {finding['rate']:.3g}")
     what = finding.get("scored", LOSS)
-    ax.set(xscale="log", xlabel="learning rate", ylabel=f"{what} after a short run")
+    ax.set(xscale="log", xlabel="learning rate", ylabel=plain(f"{what} after a short run"))
     ax.set_yscale("linear" if what != LOSS or min(scores, default=1.0) <= 0 else "log")  # what is missed may be 0
     ax.set_title("How the rate was found", fontsize=10)
     ax.legend(fontsize=8)  # where it covers least
@@ -145,7 +122,7 @@ def _evidence(ax: Any, finding: dict[str, Any], bowl: Bowl | None) -> None:
 
 
 def _rates(ax: Any, lines: list[dict[str, Any]], facts: dict[str, Any], bowl: Bowl | None) -> None:
-    steps = [line for line in lines if "rate" in line]
+    steps = [line for line in lines if line.get("rate") is not None]
     ax.plot(
         [line["step"] for line in steps],
         [line["rate"] for line in steps],
@@ -156,21 +133,23 @@ def _rates(ax: Any, lines: list[dict[str, Any]], facts: dict[str, Any], bowl: Bo
     ax.set(xlabel="step", ylabel="learning rate", ylim=(0, None))
     schedule = str(facts.get("plan", "")).partition("lr: ")[2].partition("\n")[0]
     steered = ", with feedback" if "\nfeedback: " in str(facts.get("plan", "")) else ""
-    ax.set_title(_shortened("The rate as applied" + (f": {schedule}" if schedule else "") + steered), fontsize=10)
+    ax.set_title(
+        plain(_shortened("The rate as applied" + (f": {schedule}" if schedule else "") + steered)), fontsize=10
+    )
     if bowl is not None:
         bowl.mark_rate(ax)
 
 
-def _shortened(title: str) -> str:
-    return title if len(title) <= WIDEST else title[: WIDEST - 1] + "…"
+def _shortened(title: str, widest: int = WIDEST) -> str:
+    return title if len(title) <= widest else title[: widest - 1] + "…"
 
 
 def _marker(lines: list[dict[str, Any]]) -> str:
     return "o" if len(lines) < 5 else ""
 
 
-def _losses(ax: Any, lines: list[dict[str, Any]], cuts: list[int]) -> None:
-    steps = [line for line in lines if line.get("loss") is not None]
+def _losses(ax: Any, record: Record) -> None:
+    steps = [line for line in record.steps if line.get("loss") is not None]
     at, losses = np.array([line["step"] for line in steps]), np.array([float(line["loss"]) for line in steps])
     won_or_lost = set(losses.tolist()) <= {0.0, 1.0}  # the points themselves show nothing
     averaged = len(steps) >= MANY and (won_or_lost or is_noisy(losses))
@@ -181,13 +160,13 @@ def _losses(ax: Any, lines: list[dict[str, Any]], cuts: list[int]) -> None:
         width = len(steps) // (8 if won_or_lost else 20)
         label = f"training, mean of {width} recorded steps"
         ax.plot(at, moving_mean(losses, width), color=BLUE, linewidth=1.8, label=label)
-    seen = [line for line in lines if line.get("validation_loss") is not None]
+    seen = [line for line in record.seen if line.get("validation_loss") is not None]
     if seen:
         at_seen = [line["step"] for line in seen]
         ax.plot(
             at_seen, [line["validation_loss"] for line in seen], "o-", color=ORANGE, markersize=3, label="validation"
         )
-    for number, step in enumerate(cuts):
+    for number, step in enumerate(record.cuts):
         name = None if number else "feedback changes the rate"
         ax.axvline(step, color=GREY, linewidth=1, linestyle=":", label=name)
     if (losses > 0).all():
@@ -201,7 +180,7 @@ def _figure(ax: Any, lines: Lines, name: str) -> None:
     """A validation figure; accuracies in percent."""
     seen = [line for line in lines if line.get(name) is not None]
     scale, unit = (100, " %") if name == "accuracy" else (1, "")
-    words = name.replace("_", " ")
+    words = plain(_shortened(name.replace("_", " ").strip(), 40))
     at, values = [line["step"] for line in seen], [scale * line[name] for line in seen]
     ax.plot(at, values, "o-", color=ORANGE, markersize=3)
     last = f"{values[-1]:.2f}{unit}" if unit else f"{values[-1]:.4g}"

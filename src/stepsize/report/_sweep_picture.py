@@ -1,5 +1,6 @@
 """One picture of a sweep: loss against rate, validation beside it, convergence, a map where there is a second axis."""
 
+import io
 import math
 import textwrap
 from collections.abc import Sequence
@@ -11,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from stepsize import _check, _extras
-from stepsize.draw import figure
+from stepsize.draw import figure, plain, save
+from stepsize.state import write_atomic
 from stepsize.sweep import Best, Curve, Sweep, best_rate
 
 COLOURS = ("#1f5fa8", "#e0812a", "#3b8f5a", "#8250a0", "#b8232f", "#5a6472", "#2a9d9d", "#a0522d")
@@ -71,8 +73,8 @@ def sweep_picture(sweep: Sweep | Path | str, path: Path | str | None = None) -> 
     edges = {"left": 0.07, "right": 0.985, "bottom": 0.7 / height, "top": 1 - 0.75 / height}
     grid = sheet.add_gridspec(rows, 2, hspace=0.27, wspace=0.19, **edges)
     seeds = len(curves[0].seeds)
-    title = f"{_plain(swept.facts['task'])}  ·  {len(swept.outcomes)} trials of {swept.facts['steps']:,} steps"
-    sheet.suptitle(f"{title}  ·  {seeds} seed{'s' * (seeds > 1)}", fontsize=12)
+    title = f"{swept.facts['task']}  ·  {len(swept.outcomes)} trials of {swept.facts['steps']:,} steps"
+    sheet.suptitle(plain(title) + f"  ·  {seeds} seed{'s' * (seeds > 1)}", fontsize=12)
     for number, panel in enumerate(panels):
         alone = number == len(panels) - 1 and number % 2 == 0
         ax = sheet.add_subplot(grid[number // 2, slice(None) if alone else number % 2])
@@ -82,9 +84,11 @@ def sweep_picture(sweep: Sweep | Path | str, path: Path | str | None = None) -> 
     if target.suffix.lower() == ".png":
         sheet.set_dpi(130)
         # drawn once: savefig draws all twice, the first time to lay it out
-        _extras.load("matplotlib.backends.backend_agg", "plot", "a picture").FigureCanvasAgg(sheet).print_png(target)
+        canvas, buffer = _extras.load("matplotlib.backends.backend_agg", "plot", "a picture"), io.BytesIO()
+        canvas.FigureCanvasAgg(sheet).print_png(buffer)
+        write_atomic(target, buffer.getvalue())
     else:
-        sheet.savefig(target, dpi=130)
+        save(sheet, target)
     return target
 
 
@@ -101,7 +105,7 @@ def _against_rate(ax: Any, curves: Sequence[Curve], initial: float) -> None:
     for place, (colour, curve) in enumerate(zip(COLOURS * len(curves), curves[:LINES], strict=False)):
         best = best_rate(curve.rates, curve.values)
         _interval(ax, best, colour, place)
-        label = _plain(textwrap.shorten(curve.name or "loss", 44, placeholder=" …"))
+        label = plain(textwrap.shorten(curve.name or "loss", 44, placeholder=" …"))
         _band(ax, curve, top, colour, f"{label}: best {best}" if len(curves) <= 8 else label)
         _mark(ax, best, colour)
     if math.isfinite(initial):
@@ -111,11 +115,6 @@ def _against_rate(ax: Any, curves: Sequence[Curve], initial: float) -> None:
     ax.set_title("Loss against rate" + _cut(len(curves)), fontsize=10)
     ax.legend(fontsize=7, framealpha=0.6)
     ax.grid(alpha=0.25)
-
-
-def _plain(text: str) -> str:
-    """A text in which a dollar is a dollar; matplotlib would read a formula."""
-    return text.replace("$", r"\$")
 
 
 def _top(curves: Sequence[Curve], initial: float) -> float:
@@ -165,7 +164,7 @@ def _train_and_validation(ax: Any, swept: Sweep, initial: float) -> None:
     pairs = [pair for pair in both if not np.isnan(pair[0].values).all()][: LINES // 2]
     top = _top([curve for pair in pairs for curve in pair], initial)
     for colour, (train, validation) in zip(COLOURS * len(pairs), pairs, strict=False):
-        name = f"{_plain(textwrap.shorten(train.name, 30, placeholder=' …'))}: " if train.name else ""
+        name = plain(f"{textwrap.shorten(train.name, 30, placeholder=' …')}: " if train.name else "")
         _band(ax, train, top, colour, f"{name}training", "o-")
         _band(ax, validation, top, colour, f"{name}validation", "s--")
         for curve in (train, validation):
@@ -203,7 +202,7 @@ def _convergence(ax: Any, swept: Sweep) -> None:
         ax.set_yscale("log")
     name = next(curve.name for curve in swept.curves() if curve.variant == variant)
     ax.set_title(
-        _plain(textwrap.shorten(f"Convergence by rate{': ' if name else ''}{name}", 60, placeholder=" …")), fontsize=10
+        plain(textwrap.shorten(f"Convergence by rate{': ' if name else ''}{name}", 60, placeholder=" …")), fontsize=10
     )
     ax.legend(fontsize=7, ncols=2, title="rate", title_fontsize=7, framealpha=0.6)
     ax.grid(alpha=0.25)

@@ -1,7 +1,7 @@
 """The state of every global random number generator a training loop draws from."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from stepsize import _check, _schema
+
+WORDS = 624  # of a Mersenne twister
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +65,31 @@ class RandomState:
 
         Args:
             state: from ``state_dict``.
+
+        Raises:
+            ValueError: it is no such state.
         """
+        RANDOM("the random state", state)
         version, numbers, gauss = state["python"]
         name, keys, *rest = state["numpy"]
         numpy = (name, keys.numpy().astype(np.uint32), *rest)
-        return RandomState((version, tuple(numbers), gauss), numpy, state["cpu"], tuple(state["cuda"]))
+        found = RandomState((version, tuple(numbers), gauss), numpy, state["cpu"], tuple(state["cuda"]))
+        found._try()
+        return found
+
+    def _try(self) -> None:
+        """Raise ValueError unless generators take the states: tried on others than the global ones."""
+        tries: dict[str, Callable[[], object]] = {
+            "python": lambda: random.Random().setstate(self.python),
+            "numpy": lambda: np.random.RandomState().set_state(self.numpy),
+            "cpu": lambda: torch.Generator().set_state(self.cpu),
+        }
+        for name, attempt in tries.items():
+            try:
+                attempt()
+            except (OverflowError, RuntimeError, TypeError, ValueError) as error:
+                why = " ".join(str(error).split())[:200]
+                raise ValueError(f"{name} of the random state is none of its generator: {why}") from None
 
     def equals(self, other: "RandomState") -> bool:
         """Whether all generators are at the same place.
@@ -87,6 +111,30 @@ class RandomState:
         torch.set_rng_state(self.cpu)
         if self.cuda:
             torch.cuda.set_rng_state_all(list(self.cuda))
+
+
+def _is_bytes(name: str, value: Any) -> None:
+    if not isinstance(value, Tensor) or value.dtype != torch.uint8 or value.dim() != 1:
+        raise ValueError(_check.message(name, value, "a row of bytes"))
+
+
+def _is_keys(name: str, value: Any) -> None:
+    if not isinstance(value, Tensor) or value.dtype != torch.int64 or value.shape != (WORDS,):
+        raise ValueError(_check.message(name, value, f"{WORDS} whole numbers"))
+    if value.min() < 0 or value.max() >= 2**32:
+        raise ValueError(_check.message(name, value, "whole numbers from 0 to 2**32 - 1"))
+
+
+_NUMBERS = _schema.every(_schema.whole(0, 2**32 - 1))
+RANDOM = _schema.record(
+    {
+        "python": _schema.row(_schema.whole(), _NUMBERS, _schema.maybe(_schema.finite())),
+        # a place behind the end would be read by numpy without looking
+        "numpy": _schema.row(_schema.text, _is_keys, _schema.whole(0, WORDS), _schema.whole(0, 1), _schema.finite()),
+        "cpu": _is_bytes,
+        "cuda": _schema.every(_is_bytes),
+    }
+)
 
 
 @contextmanager

@@ -13,9 +13,9 @@ from stepsize.sweep._outcome import Curve as Curve
 from stepsize.sweep._outcome import Outcome as Outcome
 from stepsize.sweep._read import Sweep as Sweep
 from stepsize.sweep._run import WAITING as WAITING
-from stepsize.sweep._run import TaskChangedWarning as TaskChangedWarning
 from stepsize.sweep._run import chosen_engine as chosen_engine
 from stepsize.sweep._run import sweep as sweep
+from stepsize.task import TaskChangedWarning as TaskChangedWarning
 
 __all__ = [
     "NAME",

@@ -1,7 +1,6 @@
 """Doing a sweep: what is missing is trained, and written down as it comes."""
 
-import hashlib
-import inspect
+import json
 import shutil
 import tempfile
 import time
@@ -19,17 +18,13 @@ from stepsize.sweep._axes import trials_of
 from stepsize.sweep._halving import Halving
 from stepsize.sweep._read import Sweep
 from stepsize.sweep._store import Store
-from stepsize.task import Startable, Task, Trial, packed, ranks
+from stepsize.task import Startable, Task, TaskChangedWarning, Trial, changes, packed, ranks, sources_of
 
 PAUSE = 0.3  # seconds between two looks at what another process is doing
 WAITING = "waiting for "  # what the note begins with while only other processes are at work
 FACTS = ("schedule", "clip", "batch_size", "accumulate", "amp", "device", "per_epoch")  # of a task, beside its name
 
 Progress = Callable[[int, int, str], None]
-
-
-class TaskChangedWarning(UserWarning):
-    """The file of a sweep's task is not what it was when the sweep was begun."""
 
 
 def sweep(
@@ -173,16 +168,13 @@ def facts_of(task: Startable, steps: int) -> dict[str, Any]:
 
 
 def _warn_of_change(store: Store, task: Startable) -> None:
-    """Say when the task's own file is not what it was when the sweep was begun."""
-    try:
-        source = inspect.getfile(task.model if isinstance(task, Task) else type(task))
-        now = hashlib.sha256(Path(source).read_bytes()).hexdigest()
-    except (OSError, TypeError):
-        return
-    if store.first("source", now) != now:
+    """Say when the task's own code is not what it was when the sweep was begun."""
+    now = sources_of(task)
+    differ = changes(json.loads(store.first("made_of", json.dumps(now))), now)
+    if differ:
         warnings.warn(
-            f"{source} has changed since the sweep in {store.folder} was begun, so that its trials may be of different "
-            "tasks; choose another folder unless the change makes no difference",
+            f"{', '.join(differ[:5])} since the sweep in {store.folder} was begun, so that its trials may be of "
+            "different tasks; choose another folder unless the change makes no difference",
             TaskChangedWarning,
             stacklevel=4,
         )

@@ -1,6 +1,7 @@
 """What is trained: tasks, the trials they start as runs, the supervised builder and the built-in tasks."""
 
 from stepsize.task._batches import Shuffled as Shuffled
+from stepsize.task._checkpoint import CheckpointError as CheckpointError
 from stepsize.task._checkpoint import steps_done as steps_done
 from stepsize.task._contract import AXES as AXES
 from stepsize.task._contract import LARGEST as LARGEST
@@ -13,18 +14,25 @@ from stepsize.task._contract import key_of as key_of
 from stepsize.task._distributed import Ranks as Ranks
 from stepsize.task._distributed import leads as leads
 from stepsize.task._distributed import led as led
+from stepsize.task._distributed import locked_by_first as locked_by_first
 from stepsize.task._distributed import ranks as ranks
 from stepsize.task._distributed import together as together
+from stepsize.task._files import read_state as read_state
 from stepsize.task._files import save_state as save_state
 from stepsize.task._parcel import Parcel as Parcel
 from stepsize.task._parcel import packed as packed
 from stepsize.task._parcel import unpacked as unpacked
 from stepsize.task._registry import BUILT_IN as BUILT_IN
 from stepsize.task._registry import TaskFileError as TaskFileError
+from stepsize.task._registry import full_name as full_name
 from stepsize.task._registry import known_tasks as known_tasks
 from stepsize.task._registry import task_named as task_named
 from stepsize.task._settings import axes_of as axes_of
 from stepsize.task._settings import squeezed as squeezed
+from stepsize.task._sources import TaskChangedWarning as TaskChangedWarning
+from stepsize.task._sources import changes as changes
+from stepsize.task._sources import named_sources as named_sources
+from stepsize.task._sources import sources_of as sources_of
 from stepsize.task._supervised import Task as Task
 from stepsize.task._train import Trained as Trained
 from stepsize.task._train import TrainingInterrupted as TrainingInterrupted
@@ -34,6 +42,7 @@ __all__ = [
     "AXES",
     "BUILT_IN",
     "LARGEST",
+    "CheckpointError",
     "Parcel",
     "Ranks",
     "Resumable",
@@ -41,19 +50,26 @@ __all__ = [
     "Shuffled",
     "Startable",
     "Task",
+    "TaskChangedWarning",
     "TaskFileError",
     "Trained",
     "TrainingInterrupted",
     "Trial",
     "axes_of",
     "canonical",
+    "changes",
+    "full_name",
     "key_of",
     "known_tasks",
     "leads",
     "led",
+    "locked_by_first",
+    "named_sources",
     "packed",
     "ranks",
+    "read_state",
     "save_state",
+    "sources_of",
     "squeezed",
     "steps_done",
     "task_named",

@@ -1,18 +1,27 @@
 """The checkpoints of a training: the last and the best, each whole or not there."""
 
-import pickle
-from collections.abc import Mapping
+import math
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from stepsize import _check, _schema
+from stepsize.control import Observer
 from stepsize.task._contract import Run, Trial
-from stepsize.task._files import save_state
+from stepsize.task._distributed import leads
+from stepsize.task._files import read_state, save_state
+from stepsize.task._sources import OPTIMIZER, TaskChangedWarning, bring_up_to_date, changes
 
 LAST, BEST = "last.pt", "best.pt"
 BY = "validation_loss"  # what the best is chosen by, where there is one; else the first figure there is
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be gone on with: missing, damaged, or of another run. Nothing was changed."""
 
 
 @dataclass
@@ -23,11 +32,13 @@ class Progress:
         losses: training loss of each step done.
         history: validation figures along the way, each with its ``step``.
         best: the lowest validation loss so far.
+        seconds: of training.
     """
 
     losses: list[float] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
     best: float | None = None
+    seconds: float = 0.0
 
 
 class Checkpoints:
@@ -36,21 +47,33 @@ class Checkpoints:
     Args:
         folder: where; made if missing.
         trial: whose they are.
+        watch: observers; what they have written is on the disk before a checkpoint says that it is done.
+        accept_changes: whether to go on with a task that is no longer what it was.
     """
 
-    def __init__(self, folder: Path | str, trial: Trial) -> None:
-        self.folder, self.trial = Path(folder), trial
+    def __init__(
+        self, folder: Path | str, trial: Trial, watch: Iterable[Observer] = (), accept_changes: bool = False
+    ) -> None:
+        self.folder, self.trial, self.watch = Path(folder), trial, tuple(watch)
+        self.accept_changes = accept_changes
+        self.made_of: dict[str, str] = {}  # the task's code and optimizer
+        self.accepted = False  # whether the last one was of a task that has changed since
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def save(self, run: Run, progress: Progress) -> None:
         """Write the last one, over the one before."""
-        save_state(self.folder / LAST, self._content(run, progress))
+        content = self._content(run, progress)
+        for observer in self.watch if leads() else ():
+            sync: Callable[[], None] | None = getattr(observer, "sync", None)
+            if sync is not None:
+                sync()
+        save_state(self.folder / LAST, content)
 
     def save_if_best(self, run: Run, progress: Progress) -> None:
         """Write the best one, if the last figures are."""
         figures = progress.history[-1]
         value = figures.get(BY)
-        if value is None or (progress.best is not None and not value < progress.best):
+        if value is None or math.isnan(value) or (progress.best is not None and not value < progress.best):
             return
         progress.best = value
         save_state(self.folder / BEST, self._content(run, progress))
@@ -62,47 +85,102 @@ class Checkpoints:
             "losses": torch.tensor(progress.losses, dtype=torch.float64),
             "history": progress.history,
             "best": progress.best,
+            "seconds": progress.seconds,
+            "made_of": self.made_of,
         }
 
     def load(self, run: Run) -> Progress:
         """Put a fresh run of the same trial where the last checkpoint was, and say how far that is.
 
         Raises:
-            ValueError: there is none, it cannot be read, or it is of another trial.
+            CheckpointError: there is none, it cannot be read, or it is of another trial. A ValueError.
         """
-        saved = read(self.folder / LAST)
-        for partial in self.folder.glob(".*.pt.*.partial"):  # of a process that was killed while it wrote
-            partial.unlink(missing_ok=True)
+        path = self.folder / LAST
+        saved = read(path)
         if saved["trial"]["key"] != self.trial.key:
-            raise ValueError(
-                f"{self.folder / LAST} is of {saved['trial']['text']}, and this is {describe(self.trial)}; resume with "
-                "what it was begun with"
+            theirs = " ".join(saved["trial"]["text"].split())
+            raise CheckpointError(
+                f"{path} is of {theirs[:300]}, and this is {describe(self.trial)}; resume with what it was begun with"
             )
+        done = len(saved["losses"])
+        if done > self.trial.steps:
+            raise CheckpointError(f"{path} has done {done} steps of a run of {self.trial.steps}; it is damaged")
+        of_run = saved["run"].get("done", done)
+        if isinstance(of_run, int) and of_run != done:
+            raise CheckpointError(f"{path} has the losses of {done} steps and a run at another one; it is damaged")
+        self._check_task(saved, run)
         try:
             run.load_state(saved["run"])
-        except ValueError as error:
-            raise ValueError(f"{self.folder / LAST} cannot be gone on with: {error}") from error
-        return Progress(saved["losses"].tolist(), list(saved["history"]), saved["best"])
+        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            why = " ".join(str(error).split())[:300]
+            raise CheckpointError(f"{path} cannot be gone on with: {why}") from error
+        for partial in self.folder.glob(".*.pt.*.partial"):  # of a process that was killed while it wrote
+            partial.unlink(missing_ok=True)
+        best = saved["best"]
+        known = None if best is None or math.isnan(best) else best
+        history = [dict(figures) for figures in saved["history"]]
+        return Progress(saved["losses"].tolist(), history, known, saved.get("seconds", 0.0))
+
+    def _check_task(self, saved: Mapping[str, Any], run: Run) -> None:
+        before = saved.get("made_of", {})
+        differ = changes(before, self.made_of) if before else []
+        another = before.get(OPTIMIZER, self.made_of.get(OPTIMIZER)) != self.made_of.get(OPTIMIZER)
+        if another or (differ and not self.accept_changes):
+            remedy = "put it back" + ("" if another else ", or accept the changes")
+            raise CheckpointError(
+                f"{self.folder / LAST} is of a task that is not what it was: {', '.join(differ[:5])}; {remedy}"
+            )
+        self.accepted = bool(differ)
+        if differ:
+            bring_up_to_date(saved["run"], run, before, self.made_of)
+            said = f"{self.folder / LAST} is gone on with although {', '.join(differ[:5])}"
+            warnings.warn(said, TaskChangedWarning, stacklevel=5)
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A checkpoint's content.
+    """A checkpoint's content, whose fields are what they should be.
 
     Args:
         path: the file.
 
     Raises:
-        ValueError: there is none, or it is no checkpoint.
+        CheckpointError: there is none, it is damaged, or no checkpoint of a training. A ValueError.
     """
-    if not path.is_file():
-        raise ValueError(f"there is no checkpoint {path}; the run was stopped before its first, so begin it anew")
     try:
-        content = torch.load(path, weights_only=True)
-    except (EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
-        raise ValueError(f"{path} cannot be read as a checkpoint ({type(error).__name__}); is it complete?") from None
-    if not isinstance(content, Mapping) or not {"trial", "run", "losses", "history", "best"} <= set(content):
-        raise ValueError(f"{path} is no checkpoint of stepsize's training")
-    return dict(content)
+        content = read_state(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise CheckpointError(
+            f"there is no checkpoint {path}; the run was stopped before its first, so begin it anew"
+        ) from None
+    except ValueError as error:
+        raise CheckpointError(str(error)) from None
+    try:
+        CHECKPOINT("the checkpoint", content)
+        last = len(content["losses"])
+        _schema.every(_schema.record({"step": _schema.whole(0, last)}))("history of the checkpoint", content["history"])
+    except ValueError as error:
+        raise CheckpointError(f"{path} is no checkpoint of stepsize's training, or is damaged: {error}") from None
+    return content
+
+
+def _losses(name: str, value: Any) -> None:
+    """A training that diverged is not saved: its last loss would not be finite."""
+    fits = isinstance(value, torch.Tensor) and value.dtype == torch.float64 and value.dim() == 1
+    if not fits or not value.is_cpu or value.layout != torch.strided or not value.isfinite().all():
+        shown = f"{value.dtype} of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else value
+        raise ValueError(_check.message(name, shown, "a row of finite float64 numbers"))
+
+
+CHECKPOINT = _schema.record(
+    {
+        "trial": _schema.record({"key": _schema.text, "text": _schema.text}),
+        "run": _schema.of_type(Mapping, "a mapping"),
+        "losses": _losses,
+        "history": _schema.every(_schema.table(_schema.real)),
+        "best": _schema.maybe(_schema.real),
+    },
+    {"seconds": _schema.finite(least=0), "made_of": _schema.table(_schema.text)},
+)
 
 
 def steps_done(folder: Path | str) -> int:

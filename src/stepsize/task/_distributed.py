@@ -2,14 +2,16 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 
 from stepsize import _check
+from stepsize.state import locked
 
 Value = TypeVar("Value")
 COMMAND = "torchrun --nproc-per-node={} -m stepsize train ..."
@@ -143,6 +145,27 @@ def led(function: Callable[[], Value]) -> Value:
     if answer[1] is not None:
         raise answer[1]
     return answer[0]  # type: ignore[no-any-return]
+
+
+@contextmanager
+def locked_by_first(folder: Path | str) -> Iterator[None]:
+    """Keep other runs out of a folder during a block: the first process locks it for all of them.
+
+    Args:
+        folder: that exists.
+
+    Raises:
+        LockedError: another run is in it; on every process.
+
+    Example:
+        >>> from stepsize.task import locked_by_first
+        >>> with locked_by_first("."):
+        ...     print("nobody else")
+        nobody else
+    """
+    with ExitStack() as stack:
+        led(lambda: stack.enter_context(locked(folder)))
+        yield
 
 
 def the_firsts(value: Value) -> Value:

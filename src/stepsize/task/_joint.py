@@ -8,6 +8,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from stepsize import _check
 from stepsize.control import SIGNALS, Observer
 from stepsize.state import RandomState
 from stepsize.task._distributed import Ranks, everyones, leads, led, ranks
@@ -174,4 +175,6 @@ def random_of(state: Mapping[str, Any]) -> RandomState:
             f"it was trained by {theirs}, and here {'is' if mine.size == 1 else 'are'} {mine}, which would not give "
             "the same figures; go on with as many as it was begun with"
         )
+    if len(said["random"]) != mine.size:
+        raise ValueError(_check.message("random states of state", len(said["random"]), f"{mine.size}, one a process"))
     return RandomState.from_state_dict(said["random"][mine.rank])

@@ -46,6 +46,26 @@ def task_named(name: str) -> Startable:
     return BUILT_IN[name]  # type: ignore[no-any-return]
 
 
+def full_name(name: str) -> str:
+    """A task's name that finds it from any folder: the path of a file is made absolute.
+
+    Args:
+        name: as ``task_named`` takes it.
+
+    Raises:
+        TypeError: it is no text.
+
+    Example:
+        >>> from stepsize.task import full_name
+        >>> full_name("digits"), full_name("package.module:task")
+        ('digits', 'package.module:task')
+    """
+    if not isinstance(name, str):
+        raise TypeError(_check.message("name", name, "a task's name"))
+    place, _, attribute = name.rpartition(":")
+    return f"{Path(place).resolve()}:{attribute}" if place.endswith(".py") else name
+
+
 def known_tasks() -> list[tuple[str, Startable]]:
     """The built-in tasks and those that were read from files and modules, each with a name that finds it again.
 
@@ -59,8 +79,10 @@ def known_tasks() -> list[tuple[str, Startable]]:
 
 def _of_ones_own(name: str) -> Startable:
     place, _, attribute = name.rpartition(":")
-    # said before the file is read, which may change the working directory
-    found = f"{Path(place).resolve() if place.endswith('.py') else place}:{attribute}"
+    is_module = all(part.isidentifier() for part in place.split("."))
+    if not attribute.isidentifier() or not name.isprintable() or not (is_module or place.endswith(".py")):
+        raise ValueError(_check.message("task", name, '"path/to/train.py:task" or "package.module:task"'))
+    found = full_name(name)  # before the file is read, which may change the working directory
     module = _from_file(Path(place)) if place.endswith(".py") else _from_module(place)
     if not hasattr(module, attribute):
         tasks = [key for key, value in vars(module).items() if _is_task(value)]
@@ -70,6 +92,8 @@ def _of_ones_own(name: str) -> Startable:
     if not _is_task(task):
         rule = "a task: stepsize.Task(...), or anything with name, steps and start(trial, watch)"
         raise TypeError(_check.message(name, task, rule))
+    if not isinstance(task.name, str) or not task.name.isprintable():
+        raise ValueError(_check.message(f"the name of the task {name}", task.name, "one line of text"))
     _read.append((found, task))
     return task  # type: ignore[no-any-return]
 
@@ -86,14 +110,13 @@ def _from_file(path: Path) -> ModuleType:
         raise ValueError(_check.message("task", str(path), "a Python file"))
     module = importlib.util.module_from_spec(spec)
     folder = str(path.parent.resolve())
-    sys.path.insert(0, folder)  # so that the file finds its neighbours, as when it is run
+    if folder not in sys.path:
+        sys.path.insert(0, folder)  # so that the file finds its neighbours, as when it is run, also while it trains
     sys.modules.setdefault(path.stem, module)
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         raise TaskFileError(str(path)) from error
-    finally:
-        sys.path.remove(folder)
     return module
 
 

@@ -20,6 +20,7 @@ from stepsize.task._distributed import device_here, leads, ranks, the_firsts
 from stepsize.task._given import batches_of, figures, measured, model_of, next_of, number
 from stepsize.task._joint import Joint, Wants, placed, random_of, stream, who
 from stepsize.task._part import check_same, check_size, part
+from stepsize.task._saved import by_name, check_state, loaded
 from stepsize.task._settings import optimizers_of_trial, plan_of
 from stepsize.task._whole import model_parts, optimizer_parts, whole
 
@@ -199,27 +200,26 @@ class SupervisedRun:
         return found if len(found) > 1 else next(iter(found.values()))
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        missing = {"model", "optimizer", "control", "random", "batches", "done"} - set(state)
-        if missing:
-            raise ValueError(f"state is not of a run of {self.task.name!r}: it lacks {', '.join(sorted(missing))}")
-        # first what may refuse and changes nothing
+        unfit = f"state does not fit the task {self.task.name!r} as it is now"
+        loaded(unfit, lambda: check_state(state, self.trial.steps, self.model, self.optimizers))
         random = random_of(state)
         self.control.load_state_dict(state["control"])
-        try:
-            self.model.load_state_dict(model_parts(state["model"], self.model))
-            # load_state_dict keeps the tensors it is given, and training changes them
-            saved = copy.deepcopy(state["optimizer"])
-            by_name = saved if len(self.optimizers) > 1 else {"": saved}
-            self._of_each(lambda name, each: each.load_state_dict(optimizer_parts(by_name[name], each)))
-        except (RuntimeError, ValueError, KeyError) as error:
-            why = " ".join(str(error).split())[:200]
-            raise ValueError(f"state does not fit the task {self.task.name!r} as it is now: {why}") from error
+        if self.control.position != state["done"]:
+            raise ValueError(f"position of control of state must be done, {state['done']}, got {self.control.position}")
+        loaded(unfit, lambda: self.model.load_state_dict(model_parts(state["model"], self.model)))
+        # load_state_dict keeps the tensors it is given, and training changes them
+        saved = by_name(copy.deepcopy(state["optimizer"]), self.optimizers)
+        parts = {name: optimizer_parts(saved[name], optimizer) for name, optimizer in self.optimizers.items()}
+        loaded(unfit, lambda: self._of_each(lambda name, each: each.load_state_dict(parts[name])))
         self._random = random
         self._done = int(state["done"])
         with own_randomness(RandomState.seeded(self.trial.seed)):
             self.batches = self._fresh_batches()
-        if state["batches"] is not None and isinstance(self.batches, Resumable):
-            self.batches.load_state_dict(state["batches"])
+        batches = self.batches
+        if state["batches"] is not None:
+            if not isinstance(batches, Resumable):
+                raise ValueError("batches of state are where they were, and those here cannot go on from there")
+            loaded("batches of state", lambda: batches.load_state_dict(state["batches"]))
         else:
             self._draw_again(self._done * self.task.accumulate)
         for event in self.control.log:  # what observers of a run that was stopped here may not have kept

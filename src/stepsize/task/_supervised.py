@@ -112,6 +112,8 @@ class Task:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise TypeError(_check.message("name", self.name, "a name"))
+        if not self.name.isprintable():
+            raise ValueError(_check.message("name", self.name, "one line of text"))
         check_functions(self)
         if not callable(self.batches):
             raise TypeError(_check.message("batches", self.batches, "a function"))

@@ -14,8 +14,9 @@ from stepsize import _check
 from stepsize.control import Observer, Plan
 from stepsize.task._checkpoint import Checkpoints, Progress
 from stepsize.task._contract import Run, Startable, Trial
-from stepsize.task._distributed import most
+from stepsize.task._distributed import locked_by_first, most
 from stepsize.task._pause import pause_of
+from stepsize.task._sources import optimizer_of_run, sources_of
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Trained:
         metrics: validation figures at the end, by name.
         losses: training loss of each step.
         history: validation figures along the way, each with its ``step``.
-        seconds: wall-clock time.
+        seconds: of training, those before it was resumed included.
         state: the run's state at the end.
         test: figures on data that nothing was chosen by, at the end, where the task has such.
     """
@@ -93,13 +94,14 @@ def train(
     weight_decay: float | None = None,
     folder: Path | str | None = None,
     resume: bool = False,
+    accept_changes: bool = False,
     save_every: float = 60.0,
 ) -> Trained:
     """Train a task to its end at a rate, under control.
 
     With a folder, ``last.pt`` is written at every validation, and ``best.pt`` when the validation loss is the lowest
     so far. Killed at any moment, ``train`` with ``resume=True`` goes on from the last one, and on a CPU the end is that
-    of a run never stopped, to the bit.
+    of a run never stopped, bit for bit.
 
     Args:
         task: a built-in task or your own.
@@ -118,11 +120,15 @@ def train(
         momentum: >= 0 (beta1 where the optimizer has betas); the task's when left out.
         weight_decay: >= 0, of the groups that decay; the task's when left out.
         folder: where checkpoints are kept; nowhere when left out.
-        resume: whether to go on from the folder's last checkpoint.
+        resume: whether to go on from the folder's last checkpoint. A task whose code or optimizer is no longer what
+            it was is refused; of the program that is run itself, only the task's functions are compared.
+        accept_changes: whether to go on with such a task as it is now, its optimizer's settings included, which is
+            said in a ``TaskChangedWarning``. Another class of optimizer is refused all the same.
         save_every: seconds after which ``last.pt`` is written also between validations, > 0.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid, the folder's checkpoint cannot be used, or another process
+            trains in the folder.
         TrainingInterrupted: Ctrl-C; it carries what was trained.
 
     Example:
@@ -152,9 +158,17 @@ def train(
         raise TypeError(_check.message("resume", resume, "True or False"))
     if resume and folder is None:
         raise ValueError("resume goes on from a folder's last checkpoint, and no folder was given; give folder=")
+    if not isinstance(accept_changes, bool):
+        raise TypeError(_check.message("accept_changes", accept_changes, "True or False"))
     save_every = _check.number("save_every", save_every, above=0)
-    checkpoints = None if folder is None else Checkpoints(folder, trial)
-    return _Training(task.start(trial, watch=watch), trial, pause, checkpoints, resume, save_every).to_end()
+    watch = list(watch) if isinstance(watch, Iterable) else watch  # looked through twice
+    if folder is None:
+        return _Training(task.start(trial, watch=watch), trial, pause, None, resume, save_every).to_end()
+    checkpoints = Checkpoints(folder, trial, watch, accept_changes)
+    with locked_by_first(folder):
+        run = task.start(trial, watch=watch)
+        checkpoints.made_of = {**sources_of(task), **optimizer_of_run(run)}
+        return _Training(run, trial, pause, checkpoints, resume, save_every).to_end()
 
 
 class _Training:
@@ -168,14 +182,15 @@ class _Training:
         self.progress = Progress()
         if checkpoints is not None and resume:
             self.progress = checkpoints.load(run)
-        self.began = self.saved = time.perf_counter()
+        self.saved = time.perf_counter()
+        self.began = self.saved - self.progress.seconds
         self.unsaved = 0.0
 
     def to_end(self) -> Trained:
         chunk, total = 1, self.trial.steps
         with _deferred_interrupt() as interrupted:
-            if self.checkpoints is not None and not self.done:
-                self.checkpoints.save(self.run, self.progress)
+            if self.checkpoints is not None and (not self.done or self.checkpoints.accepted):
+                self.save(self.checkpoints)
             self.look()
             stop, _ = self.agree(interrupted(), 0.0)
             while self.done < total and not stop and not self.diverged:
@@ -189,7 +204,7 @@ class _Training:
                 chunk = 2 * chunk if seconds < 0.05 else max(1, chunk // 2)
             # at a stop it was saved before the validation, which comes again and must not be observed twice
             if stop and self.checkpoints is not None and not self.diverged and not self.at_a_stop:
-                self.checkpoints.save(self.run, self.progress)
+                self.save(self.checkpoints)
             trained = self.result()
         if trained.steps < total and not self.diverged:
             raise TrainingInterrupted(trained)
@@ -216,8 +231,12 @@ class _Training:
         """Before the validation that belongs to a step, so that going on begins with it."""
         due = self.at_a_stop or self.unsaved > self.save_every
         if self.checkpoints is not None and due and not self.diverged:
-            self.checkpoints.save(self.run, self.progress)
+            self.save(self.checkpoints)
             self.saved, self.unsaved = time.perf_counter(), 0.0
+
+    def save(self, checkpoints: Checkpoints) -> None:
+        self.progress.seconds = time.perf_counter() - self.began
+        checkpoints.save(self.run, self.progress)
 
     def look(self) -> None:
         """Validate where it is time to."""

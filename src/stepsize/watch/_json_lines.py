@@ -2,14 +2,17 @@
 
 import json
 import math
+import os
+import warnings
 import weakref
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from stepsize import _check
 from stepsize.control import SIGNALS
-from stepsize.state import write_atomic
+from stepsize.state import AppendedFile, write_atomic
+from stepsize.watch._read import Lines, RecordWarning, read_lines
 
 
 class JsonLines:
@@ -26,12 +29,13 @@ class JsonLines:
         observed: another file for what is handed to ``Control.observe``, so that every line of each has the same
             names; the same file when left out.
         events: another file for events, made when the first comes; the same file when left out.
-        resume_at: the step from which a stopped run goes on: what the files say of it and of later ones is dropped
-            first, since it comes again.
+        resume_at: the step from which a stopped run goes on: what the files say of it and of later ones comes again,
+            and is dropped before the first new line. Damaged lines are dropped too, and said in a ``RecordWarning``; so
+            is a file that ends too early.
 
     Raises:
-        TypeError, ValueError: every is not a whole number >= 1.
-        OSError: the file cannot be written.
+        TypeError, ValueError: an argument is invalid; later, an observed value is called ``step``.
+        OSError: the file cannot be written; every line in it is then still whole.
 
     Example:
         >>> import pathlib, tempfile, torch
@@ -56,13 +60,30 @@ class JsonLines:
         resume_at: int | None = None,
     ) -> None:
         self.every = _check.whole("every", every, least=1)
-        if resume_at is not None:
-            resume_at = _check.whole("resume_at", resume_at, least=0)
-            for file in {str(file) for file in (path, observed, events) if file is not None}:
-                _keep_before(Path(file), resume_at)
-        self._file = _append(self, path)
-        self._observed = self._file if observed is None else _append(self, observed)
-        self._events = self._file if events is None else events
+        self._path, self._observed, self._events = map(str, (path, observed or path, events or path))
+        self._open: dict[str, AppendedFile] = {}
+        self._kept: dict[str, bytes] = {}
+        if resume_at is None:
+            self._file(self._path)
+            self._file(self._observed)
+            return
+        resume_at = _check.whole("resume_at", resume_at, least=0)
+        for name in dict.fromkeys((self._path, self._observed, self._events)):
+            kept = _before(read_lines(name), resume_at, self.every if name == self._path else None)
+            if os.path.lexists(name):
+                self._kept[name] = kept
+
+    def _file(self, name: str) -> AppendedFile:
+        for path, content in self._kept.items():  # not before a run that may yet be refused has begun to go on
+            write_atomic(path, content)
+        self._kept = {}
+        if name not in self._open:
+            self._open[name] = AppendedFile(name, lines=True)
+            weakref.finalize(self, self._open[name].close)
+        return self._open[name]
+
+    def _append(self, name: str, entry: Mapping[str, Any]) -> None:
+        self._file(name).write((to_json(entry) + "\n").encode())
 
     def wants(self, step: int) -> Collection[str]:
         """Every signal, each ``every`` steps."""
@@ -71,45 +92,49 @@ class JsonLines:
     def on_step(self, record: Mapping[str, float]) -> None:
         """Append a step's record, if it is one of this observer's."""
         if record["step"] % self.every == 0:
-            self._file.write(to_json(record) + "\n")
+            self._append(self._path, record)
 
     def on_observe(self, step: int, values: Mapping[str, float]) -> None:
-        """Append what was observed."""
-        self._observed.write(to_json({"step": step, **values}) + "\n")
+        """Append what was observed; ValueError if a value is called ``step``, as the step itself is."""
+        if "step" in values:
+            raise ValueError("an observed value must have another name than 'step', which is the step's own; rename it")
+        self._append(self._observed, {"step": step, **values})
 
     def on_event(self, step: int, event: Mapping[str, Any]) -> None:
         """Append what has happened."""
-        if isinstance(self._events, Path | str):
-            self._events = _append(self, self._events)
-        self._events.write(to_json({"step": step, **event}) + "\n")
+        self._append(self._events, {"step": step, **event})
+
+    def sync(self) -> None:
+        """Wait until every line would survive a power cut; a checkpoint that is written next is not ahead of them."""
+        for file in self._open.values():
+            file.sync()
 
     def close(self) -> None:
         """Close the files; done by itself when the observer is dropped or the program ends."""
-        for file in (self._file, self._observed, self._events):
-            if not isinstance(file, Path | str):
-                file.close()
+        for file in self._open.values():
+            file.close()
 
 
-def _keep_before(path: Path, step: int) -> None:
-    """Drop the lines of a step and later ones, and a last line that was cut off."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            before = json.loads(line)["step"] < step
-        except (ValueError, KeyError, TypeError):
-            break
-        if before:
-            kept.append(line + "\n")
-    write_atomic(path, "".join(kept).encode())
+def _before(lines: Lines, step: int, every: int | None) -> bytes:
+    """The whole lines before a step; it says which are damaged, and whether those of ``every`` step end before it."""
+    kept = [place for place, entry in enumerate(lines.entries) if entry["step"] < step]
+    steps = [lines.entries[place]["step"] for place in kept]
+    behind = every is not None and _next(steps, every) < step
+    last = lines.numbers[kept[-1]] if kept else 0
+    lost = [number for number in lines.damaged if number < last or behind]  # what stood behind them comes again
+    ends = f"ends at step {steps[-1]}" if steps else "has no line"
+    gap = f"{lines.path} {ends}, behind the checkpoint at step {step}: the curves have a gap" if behind else ""
+    for problem in (lines.complaint(lost), gap):
+        if problem:
+            warnings.warn(problem, RecordWarning, stacklevel=3)
+    return b"".join(lines.texts[place] + b"\n" for place in kept)
 
 
-def _append(owner: JsonLines, path: Path | str) -> TextIO:
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    file = Path(path).open("a", encoding="utf-8", buffering=1)  # noqa: SIM115 - closed with its owner
-    weakref.finalize(owner, file.close)
-    return file
+def _next(steps: list[int], every: int) -> int:
+    """The step at which the next line is due; what was written at longer intervals goes on so."""
+    if not steps:
+        return 0
+    return steps[-1] + max(every, steps[-1] - steps[-2] if len(steps) > 1 else 0)
 
 
 def event_line(event: Mapping[str, Any]) -> str:

@@ -11,8 +11,12 @@ import torch
 
 from stepsize import _check
 from stepsize._version import __version__
-from stepsize.state import write_atomic
+from stepsize.state import write_atomic, write_status
+from stepsize.watch._facts import FACTS, FORMAT, check_fields, check_resumable, read_facts
 from stepsize.watch._json_lines import to_json
+from stepsize.watch._signature import is_mine, signature
+
+LONGEST_NAME = 200  # bytes; file systems take 255, and a number follows
 
 
 class RunFolder:
@@ -39,6 +43,7 @@ class RunFolder:
         self.path = Path(path)
         self._file = _file_of(self.path)
         self._facts: dict[str, Any] = {}
+        self._found = b""
         if self.path.is_dir():  # what a process left that was killed while it began a run here
             for partial in self.path.glob(".run.json.*.partial"):
                 partial.unlink(missing_ok=True)
@@ -60,17 +65,13 @@ class RunFolder:
             path: the folder.
 
         Raises:
-            ValueError: it holds no run.
+            ValueError: it holds no run, or its ``run.json`` is damaged or of a newer stepsize.
         """
         folder = RunFolder.__new__(RunFolder)
         folder.path = Path(path)
         folder._file = _file_of(folder.path)
-        try:
-            folder._facts = folder.facts()
-        except (OSError, ValueError):
-            raise ValueError(
-                f"{path} holds no run: there is no readable run.json in it; look in the folder runs"
-            ) from None
+        folder._facts = folder.facts()
+        folder._found = folder._file.read_bytes()
         return folder
 
     @staticmethod
@@ -78,9 +79,13 @@ class RunFolder:
         """The next free folder ``root/name-0001``, ``root/name-0002`` …; two processes never get the same.
 
         Args:
-            name: what the folders are called.
+            name: what the folders are called; a single part of a path.
             root: where they are; made if missing.
+
+        Raises:
+            ValueError: the name is more than a part of a path, or no text.
         """
+        _check_name(name)
         Path(root).mkdir(parents=True, exist_ok=True)
         number = 1
         while True:
@@ -95,21 +100,61 @@ class RunFolder:
     def write(self, **facts: Any) -> None:
         """Add facts to ``run.json``, or change them; the file is whole at every moment.
 
+        On a full disk it is written over the old one, so that the status is true there as well.
+
         Args:
             facts: plain data by name.
+
+        Raises:
+            ValueError: one that stepsize reads itself, such as ``rate`` or ``steps``, is of another kind.
+            OSError: the file cannot be written.
         """
-        self._facts |= facts
-        write_atomic(self._file, (to_json(self._facts, indent=2) + "\n").encode())
+        plain = json.loads(to_json(facts))
+        check_fields(self._shown, plain, FACTS, remedy="")  # what is written can be read again
+        self._facts = {**self._facts, **plain, "format": FORMAT}
+        if "said" in self._facts:
+            self._facts["signature"] = signature(self._facts)
+        write_status(self._file, (to_json(self._facts, indent=2) + "\n").encode())
+
+    def put_back(self) -> None:
+        """Leave ``run.json`` as it was when ``existing`` opened the folder."""
+        if self._found:
+            write_atomic(self._file, self._found)
+            self._facts = json.loads(self._found)
 
     def facts(self) -> dict[str, Any]:
-        """What ``run.json`` says."""
-        read: dict[str, Any] = json.loads(self._file.read_text(encoding="utf-8"))
-        return read
+        """What ``run.json`` says.
+
+        Raises:
+            ValueError: it is missing, damaged or of a newer stepsize.
+        """
+        return read_facts(self._file, self._shown)
+
+    def check_resumable(self) -> None:
+        """Raise ValueError unless ``run.json`` says everything that a run is resumed with."""
+        check_resumable(self._shown, self._facts)
+
+    @property
+    def _shown(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether this user made the folder, or has trusted it: ``run.json`` is signed with the user's key."""
+        return is_mine(self._file, self._facts)
 
 
 def _file_of(folder: Path) -> Path:
     """Its ``run.json``, in whatever folder the program works later; a folder moved as a whole keeps its run."""
     return folder.absolute() / "run.json"
+
+
+def _check_name(name: str) -> None:
+    """Raise unless a name can be the beginning of a folder's."""
+    plain = isinstance(name, str) and name.isprintable() and not set(name) & set('/\\:*?"<>|')
+    if not plain or not name.strip(". ") or len(name.encode()) > LONGEST_NAME:
+        rule = f"usable in a folder's name: at most {LONGEST_NAME} bytes, and none of / \\ : * ? \" < > |"
+        raise ValueError(_check.message("name", name, rule, "choose the folder yourself, with --out"))
 
 
 def environment() -> dict[str, Any]:

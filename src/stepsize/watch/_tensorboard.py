@@ -1,9 +1,10 @@
-"""TensorBoard curves, through torch's own SummaryWriter."""
+"""TensorBoard curves, as torch's own SummaryWriter makes them."""
 
 import warnings
 import weakref
 from collections.abc import Collection, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,9 @@ class TensorBoard:
             shows the new ones only.
 
     Raises:
-        TypeError, ValueError: every is not a whole number >= 1.
+        TypeError, ValueError: an argument is invalid.
         ImportError: TensorBoard is not installed.
+        OSError: a point cannot be written, such as on a full disk; the file is then as it was before it.
 
     Example:
         >>> import pathlib, tempfile, torch
@@ -50,9 +52,18 @@ class TensorBoard:
             resume_at = _check.whole("resume_at", resume_at, least=0)
         self.every = _check.whole("every", every, least=1)
         _extras.load("tensorboard", "tensorboard", "TensorBoard(...)")
-        writer_type = _extras.load("torch.utils.tensorboard", "tensorboard", "TensorBoard(...)").SummaryWriter
-        self._writer = writer_type(str(folder), purge_step=resume_at)
-        weakref.finalize(self, _close, self._writer)
+        writer_type = _extras.load("stepsize.watch._event_file", "tensorboard", "TensorBoard(...)").Writer
+        self._make = partial(writer_type, str(folder), purge_step=resume_at)
+        self._made: Any = None
+        if resume_at is None:  # else not before a run that may yet be refused has begun to go on
+            _ = self._writer
+
+    @property
+    def _writer(self) -> Any:
+        if self._made is None:
+            self._made = self._make()
+            weakref.finalize(self, _close, self._made)
+        return self._made
 
     def wants(self, step: int) -> Collection[str]:
         """Every signal, each ``every`` steps."""
@@ -84,9 +95,15 @@ class TensorBoard:
             warnings.simplefilter("ignore", DeprecationWarning)
             self._writer.add_graph(model, example)
 
+    def sync(self) -> None:
+        """Wait until every point would survive a power cut."""
+        if self._made is not None:
+            self._made.sync()
+
     def close(self) -> None:
-        """Write out what is pending and close the file; further points open a new one."""
-        self._writer.close()
+        """Close the file; further points open a new one."""
+        if self._made is not None:
+            self._made.close()
 
 
 def _close(writer: Any) -> None:

@@ -90,7 +90,7 @@ digits = Task(
     metrics=metrics,
     steps=400,
     batch_size=BATCH,
-    examples=lambda: IMAGES,
+    examples=lambda: len(data()[0]),
     example=lambda: data()[0][:1],
     about="handwritten digits, 1,437 images of 8x8, a small CNN with batch norm, SGD with momentum, 400 steps",
 )

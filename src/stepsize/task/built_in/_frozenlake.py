@@ -75,6 +75,14 @@ class FrozenLake:
         if max(course(Schedule.parse(self.epsilon), self.steps)) > 1:
             raise ValueError(_check.message("epsilon", self.epsilon, "a schedule of values 0 to 1", "scale it down"))
 
+    def prepare(self) -> None:
+        """Load what every run needs.
+
+        Raises:
+            ImportError: Gymnasium is not installed.
+        """
+        world()
+
     def start(self, trial: Trial, watch: Iterable[Observer] = ()) -> Run:
         """A run before its first episode.
 

@@ -98,7 +98,7 @@ linear_regression = Task(
     metrics=metrics,
     steps=300,
     batch_size=32,
-    examples=lambda: PATIENTS,
+    examples=lambda: len(diabetes()[0]),
     example=lambda: diabetes()[0][:1],
     about="diabetes progression of 353 patients from ten features, a line, SGD, 300 steps; batch_size 353 takes all",
 )

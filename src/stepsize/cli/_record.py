@@ -1,0 +1,56 @@
+"""The record of a run that was stopped: where it goes on from, and saying what of it is damaged."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stepsize.cli._screen import Screen
+from stepsize.state import read_regular
+from stepsize.task import CheckpointError, steps_done
+from stepsize.watch import RecordWarning, read_lines
+
+
+def going_on(folder: Path) -> int:
+    """How many steps a stopped run has done, from which it goes on; 0 before its first checkpoint.
+
+    Args:
+        folder: of the run.
+
+    Raises:
+        CheckpointError: it is missing though the run has curves, or it cannot be used.
+        ValueError: one of the files with curves is no file.
+    """
+    for name in ("metrics.jsonl", "validation.jsonl", "events.jsonl"):
+        if os.path.lexists(folder / name) and not (folder / name).is_file():
+            read_regular(folder / name)  # says what it is instead
+    if os.path.lexists(folder / "last.pt"):
+        return steps_done(folder)
+    steps = [entry["step"] for entry in read_lines(folder / "metrics.jsonl").entries]
+    if steps or (folder / "best.pt").exists():
+        reached = f"its curves reach step {max(steps)}" if steps else "it has a best.pt"
+        raise CheckpointError(
+            f"{folder} has no last.pt to go on from, though {reached}; put it back, or begin anew in another folder"
+        )
+    return 0
+
+
+@contextmanager
+def said_of_record(screen: Screen) -> Iterator[None]:
+    """Say on the screen, in a line each, what a block finds damaged in a run's record.
+
+    Args:
+        screen: where to.
+    """
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always", RecordWarning)
+        try:
+            yield
+        finally:
+            for warning in found:
+                if issubclass(warning.category, RecordWarning):
+                    screen.note(str(warning.message))
+    for warning in found:
+        if not issubclass(warning.category, RecordWarning):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)

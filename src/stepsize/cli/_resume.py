@@ -1,0 +1,147 @@
+"""From the folder of a run that was stopped to a job that goes on with it, without following it blindly."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from stepsize.cli._begin import job
+from stepsize.cli._folder import written_by_first
+from stepsize.cli._job import Job
+from stepsize.cli._record import going_on
+from stepsize.task import BUILT_IN, Task, changes, led, named_sources, sources_of
+from stepsize.watch import RunFolder, environment, to_json
+
+WHERE = ("task", "data", "device")  # what leads out of a folder; the command line may say it instead
+BESIDE = ("resume", "trust", "accept_changes", "as_json")  # what else may stand beside --resume
+COMPARED = ("torch", "stepsize", "python", "numpy")  # versions that may change figures
+
+
+def resumed(folder: Path, context: typer.Context, trust: bool, accept_changes: bool) -> tuple[Job, float]:
+    """The job of a run that was stopped, and its rate; it goes on from the last checkpoint.
+
+    Args:
+        folder: of the run.
+        context: of the command, which knows what was said.
+        trust: whether to follow what a folder says that others may have written.
+        accept_changes: whether to go on with a task that is no longer what it was.
+
+    Raises:
+        ValueError: the folder holds no run that can be resumed, leads to code or files that nobody vouches for, or
+            its task has changed. Nothing was written.
+    """
+    given, place = _given(context), folder.absolute()  # reading the task's file may change the working directory
+    run = RunFolder.existing(folder)
+    run.check_resumable()
+    facts = run.facts()
+    led(lambda: _check_trust(run, facts["said"], given, trust))
+    said = {"schedule": None, "clip": None, "batch_size": None, "epochs": None, "processes": 1, **facts["said"]}
+    said |= given
+    _check_place(run, said["task"], given)
+    _check_sources(run, facts, named_sources(said["task"]), accept_changes)  # before any code of it runs
+    work = job(facts["command"], {**said, "as_json": context.params["as_json"]})
+    if work.task.name != facts["task"]:
+        raise ValueError(f"{folder} is a run of the task {facts['task']!r}, and {said['task']} is {work.task.name!r}")
+    _check_settings(run, facts["rate"], work)
+    work.made_of = sources_of(work.task, said["task"])
+    differ = _differences(facts, work)
+    if not accept_changes:
+        _refuse(run, differ)
+    # one that was stopped before its first checkpoint goes on from its beginning
+    work.folder, work.resume_at = written_by_first(run), going_on(place)
+    work.accept_changes = accept_changes
+    for note in _notes(facts, given, differ):
+        work.screen.say(f"note     {note}")
+    return work, facts["rate"]
+
+
+def _given(context: typer.Context) -> dict[str, Any]:
+    """The words that were said beside ``--resume``, of which only a few make sense there."""
+    words = context.params
+    said = [name for name in words if _is_said(context, name)]
+    for name in said:
+        if name not in (*WHERE, *BESIDE):
+            option = "--" + name.replace("_", "-")
+            raise ValueError(f"--resume goes on with what its run was begun with; leave {option} out")
+    given = {name: words[name] for name in said if name in WHERE}
+    return given | ({"data": str(Path(given["data"]).resolve())} if "data" in given else {})
+
+
+def _is_said(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT", "PROMPT")
+
+
+def _check_trust(run: RunFolder, said: Mapping[str, Any], given: Mapping[str, Any], trust: bool) -> None:
+    """Raise if a folder that others may have written leads to code, files or a device."""
+    harmless = {"task": said["task"] in BUILT_IN, "data": "data" not in said, "device": said.get("device") == "cpu"}
+    harmless["device"] |= "device" not in said
+    followed = [name for name in WHERE if name not in given and not harmless[name]]
+    if followed and not trust and not run.is_mine:
+        names = ", ".join(f"{name} {said[name]!r}" for name in followed)
+        code = ", and a task's code runs as you" if "task" in followed else ""
+        yourself = " ".join({"task": "TASK", "data": "--data", "device": "--device"}[name] for name in followed)
+        raise ValueError(
+            f"{run.path} leads to {names}, and it was not written by you on this machine{code}; say {yourself} "
+            "yourself beside --resume, or look at it and add --trust"
+        )
+
+
+def _check_settings(run: RunFolder, rate: float, work: Job) -> None:
+    try:
+        work.check(rate)
+    except (TypeError, ValueError) as error:  # of a schedule's text it has several lines
+        raise ValueError(f"{run.path / 'run.json'}: {' '.join(str(error).split())}") from None
+
+
+def _check_place(run: RunFolder, task: str, given: Mapping[str, Any]) -> None:
+    place = Path(task.rpartition(":")[0])
+    if "task" not in given and place.suffix == ".py" and not place.is_file():
+        raise ValueError(
+            f"the task of {run.path} was in {place}, which is not there; say where it is now, as in "
+            f"stepsize train {place.name}:{task.rpartition(':')[2]} --resume {run.path}"
+        )
+
+
+def _check_sources(run: RunFolder, facts: Mapping[str, Any], now: Mapping[str, str], accept_changes: bool) -> None:
+    before = facts.get("made_of")
+    if before is not None and not accept_changes:
+        _refuse(run, changes({name: before[name] for name in now if name in before}, now))
+
+
+def _differences(facts: Mapping[str, Any], work: Job) -> list[str]:
+    """The same once the task is there: also its facts, and files that only its functions lead to."""
+    differ = changes(facts["made_of"], work.made_of) if "made_of" in facts else []
+    about = work.task.facts if isinstance(work.task, Task) else {}
+    return [*differ, "its facts have changed"] if to_json(about) != to_json(facts["about_task"]) else differ
+
+
+def _refuse(run: RunFolder, differ: list[str]) -> None:
+    if differ:
+        raise ValueError(
+            f"the task of {run.path} is not what it was: {_some(differ)}; put it back, or add --accept-changes to go "
+            "on with the task as it is now"
+        )
+
+
+def _some(texts: list[str]) -> str:
+    return ", ".join(texts[:5]) + (f" and {len(texts) - 5} more" if len(texts) > 5 else "")
+
+
+def _notes(facts: Mapping[str, Any], given: Mapping[str, Any], differ: list[str]) -> list[str]:
+    """What is other than it was and may change figures."""
+    before, now = facts["versions"], environment()["versions"]
+    notes = [
+        f"begun with {name} {before[name]}, and this is {now[name]}: figures may be other than without the stop"
+        for name in COMPARED
+        if name in before and before[name] != now[name]
+    ]
+    if differ:
+        notes.append(f"goes on although {_some(differ)}")
+    said = facts["said"]
+    return notes + [
+        f"begun with {name} {said.get(name, 'left out')}, and goes on with {given[name]}"
+        for name in ("data", "device")
+        if name in given and given[name] != said.get(name, "cpu" if name == "device" else None)
+    ]

@@ -1,0 +1,163 @@
+"""What the saved state of a supervised run must look like to be loaded into this one: checked before anything is."""
+
+from collections.abc import Callable, Mapping
+from numbers import Real
+from typing import Any, TypeVar
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from stepsize import _check, _schema
+
+# what optimizers keep of each parameter in its own shape
+MOMENTS = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "square_avg", "grad_avg", "acc_delta", "sum"}
+# what optimizers never change by themselves; others, such as the distance that Prodigy estimates, may move
+FIXED = {"adapt", "alpha", "amsgrad", "betas", "capturable", "centered", "dampening", "decoupled_weight_decay"}
+FIXED |= {"differentiable", "eps", "foreach", "fused", "maximize", "momentum", "nesterov", "trust_coefficient"}
+FIXED |= {"weight_decay"}
+Loaded = TypeVar("Loaded")
+
+
+def by_name(saved: Any, optimizers: Mapping[str, Optimizer]) -> Mapping[str, Any]:
+    """What is saved of each optimizer: one is saved by itself, several by name.
+
+    Args:
+        saved: the field of a state.
+        optimizers: of the run.
+    """
+    return saved if len(optimizers) > 1 else dict.fromkeys(optimizers, saved)
+
+
+def check_state(state: Any, steps: int, model: nn.Module, optimizers: Mapping[str, Optimizer]) -> None:
+    """Raise ValueError, naming the field, unless a state fits.
+
+    Args:
+        state: of a run.
+        steps: of the trial.
+        model: it is loaded into.
+        optimizers: it is loaded into, by name.
+    """
+    several = _schema.record(dict.fromkeys(optimizers, OPTIMIZER))
+    fields = {
+        "model": _schema.table(_schema.anything),
+        "optimizer": several if len(optimizers) > 1 else OPTIMIZER,
+        "control": _schema.of_type(Mapping, "a mapping"),
+        "random": _schema.of_type(Mapping, "a mapping"),
+        "batches": _schema.anything,
+        "done": _schema.whole(0, steps),
+    }
+    _schema.record(fields, {"processes": PROCESSES})("state", state)
+    _check_model(state["model"], model.state_dict())
+    for name, saved in by_name(state["optimizer"], optimizers).items():
+        _check_groups(saved["param_groups"], optimizers[name], _driven(state["control"]))
+        _check_moments(saved, optimizers[name])
+
+
+GROUPS = _schema.every(_schema.record({"params": _schema.every(_schema.whole())}))
+OPTIMIZER = _schema.record({"state": _schema.of_type(Mapping, "a mapping"), "param_groups": GROUPS})
+PROCESSES = _schema.record(
+    {
+        "size": _schema.whole(1),
+        "shard": _schema.of_type(bool, "True or False"),
+        "random": _schema.every(_schema.of_type(Mapping, "a mapping")),
+    }
+)
+
+
+def _check_model(saved: Mapping[str, Any], model: Mapping[str, Any]) -> None:
+    for name, mine in model.items():
+        if name in saved and isinstance(mine, Tensor) and not nn.parameter.is_lazy(mine):
+            _check_like(f"{name} of model of state", saved[name], mine)
+
+
+def _check_like(name: str, saved: Any, mine: Tensor) -> None:
+    if not isinstance(saved, Tensor):
+        raise ValueError(_check.message(name, saved, "a tensor"))
+    if saved.shape != mine.shape or saved.dtype != mine.dtype or saved.layout != mine.layout:
+        rule = f"{mine.dtype} of shape {tuple(mine.shape)}, as here"
+        raise ValueError(f"{name} must be {rule}, got {saved.dtype} of shape {tuple(saved.shape)}")
+
+
+def _driven(control: Mapping[str, Any]) -> set[str]:
+    """The settings of a group that schedules change."""
+    lines = control.get("shares")
+    return {"lr", *(lines if isinstance(lines, Mapping) else ())}
+
+
+def _check_groups(saved: list[Mapping[str, Any]], optimizer: Optimizer, driven: set[str]) -> None:
+    """Each group has the settings that this optimizer reads, of the same kind, and those that stay are the same."""
+    stay = FIXED - driven - ({"betas"} if "momentum" in driven else set())
+    for number, (theirs, mine) in enumerate(zip(saved, optimizer.param_groups, strict=False)):
+        for setting, value in mine.items():
+            name = f"{setting} of group {number} of optimizer of state"
+            if setting == "params":
+                continue
+            if setting not in theirs:
+                raise ValueError(f"{name} is missing: it was saved by another optimizer")
+            _check_kind(name, theirs[setting], value)
+            if setting in stay and not isinstance(value, Tensor) and not _same(theirs[setting], value):
+                raise ValueError(f"{name} was {theirs[setting]!r} when it was saved, and is {value!r} now")
+
+
+def _same(saved: Any, mine: Any) -> bool:
+    if isinstance(mine, tuple | list):
+        return all(_same(theirs, own) for theirs, own in zip(saved, mine, strict=True))
+    return isinstance(mine, Tensor) or bool(saved == mine)
+
+
+def _check_kind(name: str, saved: Any, mine: Any) -> None:
+    if isinstance(mine, tuple | list):
+        _schema.row(*(lambda each, value, own=own: _check_kind(each, value, own) for own in mine))(name, saved)
+    elif isinstance(mine, Tensor):
+        _check_like(name, saved, mine)
+    elif isinstance(mine, bool | str):
+        _schema.of_type(type(mine), f"of the kind of {mine!r}, as here")(name, saved)
+    elif isinstance(mine, Real):
+        _schema.finite()(name, saved)
+    elif mine is None and saved is not None and not isinstance(saved, Real):
+        raise ValueError(_check.message(name, saved, "None, as here, or a number"))
+
+
+def _check_moments(saved: Mapping[str, Any], optimizer: Optimizer) -> None:
+    """Each parameter's state belongs to it, and those of a group keep the same things."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    numbers = [number for group in saved["param_groups"] for number in group["params"]]
+    by_number = dict(zip(numbers, parameters, strict=False))
+    for number, entries in saved["state"].items():
+        name = f"state of parameter {number} of optimizer of state"
+        if number not in by_number:
+            raise ValueError(f"{name} is of none that is here")
+        _schema.table(_schema.anything)(name, entries)
+        for what, value in entries.items():
+            if what in MOMENTS and not (value is None and what == "momentum_buffer"):  # SGD's before its first step
+                _check_shape(f"{what} of {name}", value, by_number[number])
+            elif what == "step":
+                number_of_steps = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
+                _schema.finite(least=0)(f"{what} of {name}", number_of_steps)
+    for group in saved["param_groups"]:
+        kept = {number: set(saved["state"][number]) for number in group["params"] if number in saved["state"]}
+        most = set().union(*kept.values()) & (MOMENTS | {"step"})
+        for number, there in kept.items():
+            if most - there:
+                lacking = ", ".join(sorted(most - there))
+                raise ValueError(f"state of parameter {number} of optimizer of state lacks {lacking}")
+
+
+def _check_shape(name: str, saved: Any, parameter: Tensor) -> None:
+    if not isinstance(saved, Tensor) or saved.shape != parameter.shape or saved.is_complex() != parameter.is_complex():
+        shown = f"{saved.dtype} of shape {tuple(saved.shape)}" if isinstance(saved, Tensor) else saved
+        raise ValueError(_check.message(name, shown, f"a tensor of shape {tuple(parameter.shape)}"))
+
+
+def loaded(what: str, load: Callable[[], Loaded]) -> Loaded:
+    """What a loading gives; whatever it raises is said of the state in one line.
+
+    Args:
+        what: is loaded, for the message.
+        load: does it.
+    """
+    try:
+        return load()
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        why = " ".join(str(error).split())[:200]
+        raise ValueError(f"{what}: {why or type(error).__name__}") from error

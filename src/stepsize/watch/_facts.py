@@ -1,0 +1,234 @@
+"""What ``run.json`` may say: one table of fields and rules, checked whenever such a file is read."""
+
+import json
+import math
+import os
+import stat
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from stepsize import _check
+
+FORMAT = 2  # of run.json; one without a format is of stepsize 0.1
+LONGEST = 16 * 2**20  # bytes of a run.json
+DEEPEST = 32  # mappings and lists in one another
+TRAINING = ("find", "train", "tune")  # the commands whose runs can be resumed
+DAMAGED = "the file was damaged or edited; put a copy back, or begin the run anew"
+
+
+class Rule(NamedTuple):
+    """What a value must be, in words and as a test."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+def _whole(least: int, most: int = 2**53) -> Rule:
+    return Rule(
+        f"a whole number from {least:,} to {most:,}", lambda value: type(value) is int and least <= value <= most
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and not any(each == "\0" or "\ud800" <= each <= "\udfff" for each in value)
+
+
+def _or_null(rule: Rule) -> Rule:
+    return Rule(f"{rule.words}, or null", lambda value: value is None or rule.holds(value))
+
+
+def _mapping_to(rule: Rule) -> Rule:
+    def holds(value: Any) -> bool:
+        return isinstance(value, dict) and all(map(rule.holds, value.values()))
+
+    return Rule(f"a mapping, each value {rule.words}", holds)
+
+
+TEXT = Rule("a text", _is_text)
+STATUS = Rule("a text", lambda value: isinstance(value, str))  # may hold whatever an error said
+TRUTH = Rule("true or false", lambda value: isinstance(value, bool))
+NUMBER = Rule("a number", _is_number)
+POSITIVE = Rule("a number > 0 and at most 1e30", lambda value: _is_number(value) and 0 < value <= 1e30)
+FROM_ZERO = Rule("a number >= 0", lambda value: _is_number(value) and value >= 0)
+MAPPING = Rule("a mapping", lambda value: isinstance(value, dict))
+LENGTH = Rule("a number >= 0 or a text", lambda value: TEXT.holds(value) or FROM_ZERO.holds(value))
+CLIP = Rule("a number > 0 or a text", lambda value: TEXT.holds(value) or POSITIVE.holds(value))
+THREADS, SEED, STEPS = _whole(1, 4096), _whole(0, 2**32 - 1), _whole(1)
+
+# of every run.json that has the field
+FACTS: Mapping[str, Rule] = {
+    "format": _whole(1),
+    "command": TEXT,
+    "task": TEXT,
+    "plan": TEXT,
+    "rate": _or_null(POSITIVE),
+    "seed": SEED,
+    "steps": STEPS,
+    "said": MAPPING,
+    "made_of": _mapping_to(TEXT),
+    "about_task": MAPPING,
+    "done": _whole(0),
+    "started": TEXT,
+    "status": STATUS,
+    "versions": _mapping_to(TEXT),
+    "threads": _whole(1),
+    "git": _or_null(MAPPING),
+    "resumed_at": _or_null(_whole(0)),
+    "trial": TEXT,
+    "metrics": _mapping_to(_or_null(NUMBER)),
+    "seconds": FROM_ZERO,
+    "signature": _or_null(TEXT),
+}
+# what a run cannot be resumed without; of stepsize 0.1 all but what it is made of
+NEEDED = (
+    *("command", "task", "plan", "rate", "seed", "steps", "said", "about_task", "done", "started", "status"),
+    *("versions", "threads", "git"),
+)
+# the words of a command line that a run is resumed with
+SAID: Mapping[str, Rule] = {
+    "task": TEXT,
+    "threads": THREADS,
+    "seed": SEED,
+    "steps": STEPS,
+    "schedule": TEXT,
+    "optimizer": TEXT,
+    "clip": CLIP,
+    "batch_size": _whole(1),
+    "warmup": LENGTH,
+    "momentum": FROM_ZERO,
+    "weight_decay": FROM_ZERO,
+    "data": TEXT,
+    "device": TEXT,
+    "amp": TRUTH,
+    "accumulate": _whole(1),
+    "deterministic": TRUTH,
+    "shard": TRUTH,
+    "processes": _whole(1),
+}
+NEEDED_WORDS = ("task", "threads", "seed", "steps")
+
+
+def read_facts(file: Path, path: Path) -> dict[str, Any]:
+    """What a ``run.json`` says, checked.
+
+    Args:
+        file: to read.
+        path: of the same, as it is called in an error.
+
+    Raises:
+        ValueError: it is not there, no file, not readable, not JSON, of a newer format, or a field breaks its rule.
+    """
+    facts = _parsed(path, _text_of(file, path))
+    if not isinstance(facts, dict):
+        raise ValueError(_check.message(f"the content of {path}", facts, "a JSON object", DAMAGED))
+    written = facts.get("format", 1)
+    if type(written) is int and written > FORMAT:
+        raise ValueError(
+            f"{path} was written by a newer stepsize (format {written}, this one knows {FORMAT}); update stepsize"
+        )
+    check_fields(path, facts, FACTS)
+    if facts.get("done", 0) > facts.get("steps", math.inf):
+        raise ValueError(_check.message(f"done in {path}", facts["done"], f"at most steps, {facts['steps']}", DAMAGED))
+    return facts
+
+
+def check_resumable(path: Path, facts: Mapping[str, Any]) -> None:
+    """Raise unless a ``run.json`` says all that a run is resumed with, and nothing else.
+
+    Args:
+        path: the file.
+        facts: what it says, from ``read_facts``.
+
+    Raises:
+        ValueError: it is no run that was trained, lacks something, or says a word that this stepsize does not know.
+    """
+    if facts.get("command", TRAINING[0]) not in TRAINING or facts.get("rate", 0) is None:
+        raise ValueError(f"{path.parent} is no run that has begun to train; begin it anew")
+    needed = NEEDED if facts.get("format", 1) == 1 else ("made_of", *NEEDED)
+    missing = [name for name in needed if name not in facts]
+    missing += [f"said.{name}" for name in NEEDED_WORDS if "said" in facts and name not in facts["said"]]
+    if missing:
+        raise ValueError(f"{path} lacks {', '.join(missing)}; {DAMAGED}")
+    unknown = sorted(set(facts["said"]) - set(SAID))
+    if unknown:
+        what = ", ".join(map(repr, unknown))[:80]
+        raise ValueError(f"said in {path} has {what}, which this stepsize does not know; {DAMAGED}")
+    check_fields(path, facts["said"], SAID, "said.")
+
+
+def check_fields(
+    path: Path, fields: Mapping[str, Any], rules: Mapping[str, Rule], prefix: str = "", remedy: str = DAMAGED
+) -> None:
+    """Raise unless each field that is there keeps its rule.
+
+    Args:
+        path: the file they are of.
+        fields: by name.
+        rules: by name.
+        prefix: of the names in an error.
+        remedy: what to do then.
+
+    Raises:
+        ValueError: one does not.
+    """
+    for name, rule in rules.items():
+        if name in fields and not rule.holds(fields[name]):
+            raise ValueError(_check.message(f"{prefix}{name} in {path}", fields[name], rule.words, remedy))
+
+
+def _text_of(file: Path, path: Path) -> str:
+    try:
+        # a pipe or a device would be waited for without an end
+        handle = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except (FileNotFoundError, NotADirectoryError):
+        raise ValueError(
+            f"{path.parent} holds no run: there is no {path.name} in it; look in the folder runs"
+        ) from None
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    try:
+        about = os.fstat(handle)
+        if not stat.S_ISREG(about.st_mode):
+            raise ValueError(f"{path} is no regular file, but a pipe, a device or a folder; choose another run")
+        if about.st_size > LONGEST:
+            raise ValueError(f"{path} is larger than {LONGEST:,} bytes, which no run.json is; choose another run")
+        with os.fdopen(handle, "rb", closefd=False) as opened:
+            content = opened.read()
+    finally:
+        os.close(handle)
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 (byte {error.start}); {DAMAGED}") from None
+
+
+def _parsed(path: Path, text: str) -> Any:
+    try:
+        facts = json.loads(text, parse_constant=_no_number)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path} is not JSON (line {error.lineno}: {error.msg}); {DAMAGED}") from None
+    except RecursionError:
+        raise ValueError(f"{path} is nested more than {DEEPEST} deep; {DAMAGED}") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON ({error}); {DAMAGED}") from None
+    _check_depth(path, facts)
+    return facts
+
+
+def _check_depth(path: Path, facts: Any) -> None:
+    level = [facts]
+    for _ in range(DEEPEST):
+        inner = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
+        level = [value for values in inner for value in values]
+    if level:
+        raise ValueError(f"{path} is nested more than {DEEPEST} deep; {DAMAGED}")
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no number of JSON")
