@@ -5,7 +5,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from stepsize.optim import parameters, read_value
 from stepsize.state import on_loan, optimizers_in
 
+Listener = TypeVar("Listener", bound=Callable[..., None])
 TWICE = 2  # updates beside Control.step, each followed by it, that are no accident
 FORGOTTEN = 20  # updates without any Control.step that are no warm-up
 OURS = {"stepsize", "torch"}
@@ -137,6 +138,12 @@ def _is_running(wanted: FrameType) -> bool:
     return frame is not None
 
 
+def _only_listens(hook: Listener) -> Listener:
+    """Mark a hook that an engine may leave out where it does the steps itself."""
+    hook.only_listens = True  # type: ignore[attr-defined]
+    return hook
+
+
 class Beside:
     """Hears the steps of Control's optimizers: whether wrappers really stepped, and steps that were not Control's.
 
@@ -176,6 +183,7 @@ class Beside:
             clip, self.clip = self.clip, None
             clip()
 
+    @_only_listens
     def _leave(self, optimizer: Optimizer, *_: Any) -> None:
         if self.inside:
             if self.wraps:
