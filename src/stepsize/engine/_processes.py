@@ -30,7 +30,7 @@ ATTEMPTS = 3  # times that a trial is begun whose worker dies
 class Processes:
     """Train trials in worker processes, as many at once as there are workers; results come as they finish.
 
-    The figures are those of ``serial`` with as many threads, to the bit. A worker that is killed is replaced and its
+    The figures are those of ``serial`` with as many threads, bit for bit. A worker that is killed is replaced and its
     trial begun again. A script that uses this must keep what it does under ``if __name__ == "__main__":``.
 
     Args:
