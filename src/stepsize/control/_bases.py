@@ -95,8 +95,9 @@ def earlier(optimizer: Any, hyperparameter: str) -> dict[int, float]:
     for held in holds:
         line = held.lines.get(hyperparameter)
         for index, place in enumerate(line.members if line is not None else ()):
-            if line is not None and line.cells.foreign(index) is None:
-                found[id(held.groups[place])] = line.shares[index].base
+            group = held.groups[place]
+            if line is not None and math.isclose(read_value(group, hyperparameter), line.values[index], rel_tol=1e-6):
+                found[id(group)] = line.shares[index].base
     return found
 
 

@@ -236,7 +236,7 @@ class Control(Governed):
             self._settle()
         driver.check()
         position, way, steering = driver.position, driver.plan.clip, self._governor.steering
-        names, values = driver.rated, driver.rates_now()
+        names, values = driver.rated, driver.rates_now() if driver.leaves_alone else driver.lines["lr"].values
         if not self._observers and way is None and steering is None and closure is None and updater.is_plain:
             # nothing to be looked at: what follows, in short
             beside = updater.beside

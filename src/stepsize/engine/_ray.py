@@ -27,9 +27,9 @@ START = "ray start --head"
 class Ray:
     """Train trials as Ray tasks, as many at once as the cluster has room for; results come as they finish.
 
-    The figures are those of ``serial`` with as many threads, bit for bit on processors of one kind. A trial whose worker
-    or machine dies is begun again elsewhere. Ray stays connected until the program ends; if it is connected already,
-    that cluster is used. On other machines stepsize must be installed, and a task's file at the same place.
+    The figures are those of ``serial`` with as many threads, bit for bit on processors of one kind. A trial whose
+    worker or machine dies is begun again elsewhere. Ray stays connected until the program ends; if it is connected
+    already, that cluster is used. On other machines stepsize must be installed, and a task's file at the same place.
 
     Args:
         address: of a cluster, such as ``"10.0.0.1:6379"`` or ``"auto"``; Ray is started on this machine when left out.
