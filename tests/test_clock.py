@@ -321,6 +321,24 @@ def test_hooks_of_a_dropped_scheduler_or_control_go_away():
         assert not optimizer._optimizer_state_dict_post_hooks
 
 
+def test_a_control_that_is_refused_leaves_nothing_behind():
+    optimizer = sgd()
+    for arguments in (
+        {"lr": "cosine()"},
+        {"lr": {"no": linear()}, "total": 9},
+        {"lr": linear(), "total": 9, "foreign": "?"},
+    ):
+        with pytest.raises(ValueError):
+            Control(optimizer, **arguments)
+        with pytest.raises(ValueError):
+            Scheduler(optimizer, **arguments)
+    assert not optimizer._optimizer_step_pre_hooks
+    assert not optimizer._optimizer_step_post_hooks
+    assert not optimizer._optimizer_state_dict_post_hooks
+    assert set(optimizer.param_groups[0]) == set(sgd().param_groups[0])
+    Control(optimizer, lr=linear(), total=9)
+
+
 def test_where_nothing_moves_the_clock_it_is_said_once():
 
     optimizer, another = sgd(), sgd()

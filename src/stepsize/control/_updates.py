@@ -165,9 +165,12 @@ class Beside:
         self._place = ("", 0)
         leaves = [(each, leaf) for each in optimizers for leaf in inner(each)]
         self.wraps = any(leaf is not each for each, leaf in leaves)
-        self._first = leaves[0][1]
+        self._leaves = [leaf for _, leaf in leaves]
+
+    def listen(self) -> list[Any]:
+        """Begin; the handles that end it."""
         before = self._enter if self.wraps else None
-        self.handles = [handle for _, leaf in leaves for handle in hook(leaf, before, self._leave)]
+        return [handle for leaf in self._leaves for handle in hook(leaf, before, self._leave)]
 
     def begin(self) -> None:
         """``Control.step`` is called after a step that was not its own."""
@@ -189,7 +192,7 @@ class Beside:
             if self.wraps:
                 self.seen.append(was_done(optimizer))
             return
-        if self._said or torch.compiler.is_compiling() or optimizer is not self._first:
+        if self._said or torch.compiler.is_compiling() or optimizer is not self._leaves[0]:
             return
         if on_loan(optimizer) or moves_nothing(optimizer):
             return
