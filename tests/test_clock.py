@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.distributed import checkpoint
 from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
 from torch.optim.lr_scheduler import ChainedScheduler, SequentialLR, StepLR
 
@@ -255,6 +256,26 @@ def test_the_step_by_which_torch_fills_an_optimizers_state_is_no_update(make, ra
         plain.step()
         assert torch.equal(model.weight, twin.weight)
         assert scheduler.get_last_lr() == plain.get_last_lr()
+
+
+@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+@pytest.mark.parametrize("saved", [True, False])
+@pytest.mark.parametrize("loaded", [True, False])
+def test_a_distributed_checkpoint_has_the_same_keys_with_a_control_and_without(tmp_path, saved, loaded):
+    def begin(driven):
+        model = torch.nn.Linear(2, 1)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+        return model, optimizer, Control(optimizer, lr=linear(), total=9, position=1) if driven else None
+
+    model, optimizer, control = begin(saved)
+    model(torch.ones(1, 2)).sum().backward()
+    (optimizer if control is None else control).step()
+    checkpoint.save({"optimizer": get_optimizer_state_dict(model, optimizer)}, checkpoint_id=tmp_path)
+    model, optimizer, control = begin(loaded)
+    state = {"optimizer": get_optimizer_state_dict(model, optimizer)}
+    checkpoint.load(state, checkpoint_id=tmp_path)
+    set_optimizer_state_dict(model, optimizer, state["optimizer"])
+    assert len(optimizer.state) == 2
 
 
 @pytest.mark.parametrize("at", [0, 4])

@@ -162,7 +162,7 @@ class Driver:
         """Put the bases into an optimizer's state dict."""
         for each, places in self.roster.ranges():
             if optimizer in inner(each):
-                _bases.mark(saved, self.roster.groups, places, self._lines)
+                _bases.mark(saved, places, self._lines)
 
     def check(self) -> None:
         """Before an update: take over new groups, and deal with what something else has written."""

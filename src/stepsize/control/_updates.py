@@ -211,6 +211,14 @@ class Beside:
             warnings.warn_explicit(f"optimizer.step() in line {line} {what} (said once)", UserWarning, file, line)
 
 
+def is_called_by(package: str) -> bool:
+    """Whether a module of a package is among the callers."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and not f"{frame.f_globals.get('__name__', '')}.".startswith(f"{package}."):
+        frame = frame.f_back
+    return frame is not None
+
+
 def caller() -> tuple[str, int]:
     """File and line, outside torch and this package, of the call that is running."""
     frame: FrameType = sys._getframe()
