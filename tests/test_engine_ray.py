@@ -2,8 +2,10 @@
 
 import gc
 import os
+import socket
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 
@@ -13,7 +15,7 @@ from test_engine import TRIALS, figures, task_file
 
 from stepsize import Trial, sweep
 from stepsize.cli import run
-from stepsize.engine import Ray, engine_named, serial
+from stepsize.engine import Ray, _ray, engine_named, serial
 from stepsize.task import task_named
 
 pytestmark = pytest.mark.xdist_group("ray")  # one cluster at a time: two starve each other
@@ -145,3 +147,28 @@ def _not_connected():
     ray = pytest.importorskip("ray")
     if ray.is_initialized():
         ended(ray)
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+@pytest.mark.parametrize("kind", ["", "ray://"])
+def test_where_something_listens_that_is_no_ray_there_is_a_time_limit(answer, kind, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    _not_connected()
+    monkeypatch.setattr(_ray, "LIMIT", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"{kind}127.0.0.1:{server.getsockname()[1]}"
+        threading.Thread(target=_answering, args=(server, answer), daemon=True).start()
+        assert run(["sweep", "quadratic", "--lr", "0.1", "--engine", "ray", "--address", address]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert f"no Ray cluster answers at the address '{address}'" in said
+    assert "has not answered as Ray does within 1 s" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def _answering(server, answer):
+    while True:
+        try:
+            connection, _ = server.accept()
+        except OSError:  # the test is over
+            return
+        connection.sendall(answer)
