@@ -1,5 +1,6 @@
 """Ray: the bits of serial, whatever dies; what is missing or cannot be reached is said at once."""
 
+import contextlib
 import gc
 import os
 import socket
@@ -155,10 +156,16 @@ def test_where_something_listens_that_is_no_ray_there_is_a_time_limit(answer, ki
     monkeypatch.chdir(tmp_path)
     _not_connected()
     monkeypatch.setattr(_ray, "LIMIT", 1.0)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = f"{kind}127.0.0.1:{server.getsockname()[1]}"
-        threading.Thread(target=_answering, args=(server, answer), daemon=True).start()
+    server = socket.create_server(("127.0.0.1", 0))
+    address = f"{kind}127.0.0.1:{server.getsockname()[1]}"
+    answering = threading.Thread(target=_answering, args=(server, answer))
+    answering.start()
+    try:
         assert run(["sweep", "quadratic", "--lr", "0.1", "--engine", "ray", "--address", address]) == 2
+    finally:
+        server.shutdown(socket.SHUT_RDWR)  # wakes the thread
+        answering.join()
+        server.close()
     (said,) = capsys.readouterr().err.splitlines()
     assert f"no Ray cluster answers at the address '{address}'" in said
     assert "has not answered as Ray does within 1 s" in said
@@ -166,9 +173,12 @@ def test_where_something_listens_that_is_no_ray_there_is_a_time_limit(answer, ki
 
 
 def _answering(server, answer):
-    while True:
-        try:
-            connection, _ = server.accept()
-        except OSError:  # the test is over
-            return
-        connection.sendall(answer)
+    with contextlib.ExitStack() as connections:
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:  # the test is over
+                return
+            connections.enter_context(connection)
+            with contextlib.suppress(OSError):
+                connection.sendall(answer)
