@@ -39,9 +39,11 @@ CASES = [(command, package) for command, needed in COMMANDS.items() for package 
 
 @pytest.fixture
 def absent(monkeypatch):
-    """Hides a package, and what was made with it before."""
+    """Hides a package, and what was made with it before; what is half imported meanwhile goes away again."""
+    before, touched = set(sys.modules), set()
 
     def hide(package):
+        touched.update((package, "sklearn", "matplotlib"))
         for name in [each for each in sys.modules if each.partition(".")[0] == package]:
             monkeypatch.delitem(sys.modules, name)
         monkeypatch.setitem(sys.modules, package, None)
@@ -51,7 +53,9 @@ def absent(monkeypatch):
         for kept in (_digits.data, _small.diabetes, _frozenlake_world.world):
             kept.cache_clear()
 
-    return hide
+    yield hide
+    for name in [each for each in sys.modules if each not in before and each.partition(".")[0] in touched]:
+        del sys.modules[name]
 
 
 @pytest.mark.parametrize(("command", "package"), CASES)

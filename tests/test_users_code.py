@@ -255,7 +255,7 @@ def test_settings_of_torch_in_a_file_are_taken_as_they_are_and_hold_on_resume(to
     assert run([*TRAIN[:-1], "again"]) == 1
     written(top=top)
     sys.modules.pop("mine")
-    assert run(["train", "--resume", "again"]) == 0
+    assert run(["train", "--resume", "again", "--accept-changes"]) == 0  # it no longer stops
     assert Path("again", "metrics.jsonl").read_text() == whole
 
 
