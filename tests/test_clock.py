@@ -376,6 +376,32 @@ def test_where_nothing_moves_the_clock_it_is_said_once():
     assert said[0].filename == __file__
 
 
+def test_a_scheduler_stepped_while_gradients_accumulate_is_no_mistake():
+    optimizer = sgd()
+    scheduler = Scheduler(optimizer, SCHEDULE, TOTAL)
+    for call in range(16 * TOTAL):
+        if call % 16 == 0:
+            optimizer.step()
+        scheduler.step()
+    assert scheduler.position == TOTAL
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_optimizers_own_state_loaded_again_at_any_moment_is_nothing_foreign(late):
+    w = weight()
+    optimizer = torch.optim.SGD([w], lr=0.1, momentum=0.9)
+    scheduler = Scheduler(optimizer, SCHEDULE, TOTAL, foreign="raise")
+    for step in range(TOTAL):
+        assert optimizer.param_groups[0]["lr"] == pytest.approx(expected(step))
+        w.grad = torch.ones(2)
+        optimizer.step()
+        if not late:
+            optimizer.load_state_dict(optimizer.state_dict())
+        scheduler.step()
+        if late:
+            optimizer.load_state_dict(optimizer.state_dict())
+
+
 def test_an_optimizer_step_left_beside_control_is_said_at_the_second_time_with_its_line():
     w = weight()
     optimizer = torch.optim.SGD([w], lr=0.1)

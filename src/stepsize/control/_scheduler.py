@@ -17,7 +17,8 @@ from stepsize.control._updates import Updates, moves_nothing, remove
 from stepsize.control.feedback import Feedback, Steering
 from stepsize.control.feedback._steering import processes
 
-IDLE = 8  # calls of step in a row without an update, for each process, that are no warm-up of a gradient scaler
+IDLE = 8  # calls of step in a row without a first update, for each process: no warm-up of a gradient scaler
+MANY = 1_000  # the same once there were updates: more than accumulate gradients
 SPARSE = 3  # calls of step after several updates, as once an epoch, by which feedback should have seen something
 
 
@@ -118,6 +119,7 @@ class Scheduler(Governed, LRScheduler):
         self._since = 0  # updates since step was called
         self._seldom = False  # whether step is called less than once an update, so that nobody else writes what comes
         self._calls = [0, 0]  # calls of step without an update in a row; with several, while feedback saw nothing
+        self._idle_said, self._begun = False, self._driver.steps
         self._told = False  # whether the log has it that there were calls without an update
 
     @property
@@ -221,7 +223,9 @@ class Scheduler(Governed, LRScheduler):
         if self._driver.steps > 0 and not self._told:
             self._told = True
             self._driver.say("idle", reason="step was called more often than the optimizer was updated, moving nothing")
-        if self._calls[0] == IDLE * processes():
+        few, many = IDLE * processes(), MANY * processes()
+        if not self._idle_said and self._calls[0] >= (many if self._driver.steps > self._begun else few):
+            self._idle_said = True
             name, count = type(self._optimizer).__name__, self._calls[0]
             warnings.warn(
                 f"scheduler.step() was called {count} times in a row without an update of {name}, and it is updates "
@@ -265,12 +269,11 @@ class Scheduler(Governed, LRScheduler):
 
     def _before(self, optimizer: Any) -> bool:
         """Just before an update: the rates of its own position. Whether it is an update at all."""
+        if self._driver.is_touched() and moves_nothing(optimizer):
+            return False
         self._settle()
         self._seldom = self._seldom or self._since > 0
-        if self._driver.is_touched():
-            if moves_nothing(optimizer):
-                return False
-            self._driver.check()
+        self._driver.check()
         return True
 
     def _after(self) -> None:
@@ -281,6 +284,8 @@ class Scheduler(Governed, LRScheduler):
     def _settle(self) -> None:
         """Move the clock by the updates heard since."""
         done = self._updates.take()
+        if done:
+            self._driver.check()  # what was written or loaded meanwhile was so beside the values of the old position
         self._since += done
         for _ in range(done):
             self._driver.advance(1.0)
