@@ -103,13 +103,13 @@ class Job:
             self._ended("interrupted")
             raise StoppedError(f"stopped; what there is is in {self.folder.path}") from None
         except BaseException as error:
-            self._ended(f"failed: {type(error).__name__}: {error}")
+            self._ended(f"failed: {type(error).__name__}: {error}", can_be_refusal=not isinstance(error, OSError))
             raise
 
-    def _ended(self, status: str) -> None:
+    def _ended(self, status: str, can_be_refusal: bool = True) -> None:
         """Write down how the run ended; one that had finished stays finished, and one that was refused what it was."""
         with suppress(OSError, ValueError):  # the folder may be gone
-            if self._again and self._is_where_it_was():
+            if can_be_refusal and self._again and self._is_where_it_was():
                 self.folder.put_back()
             elif self.folder.facts().get("status") == "running":
                 self.folder.write(status=_one_line(status))

@@ -185,7 +185,8 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     ]
     files_before, files_now = ({name for name in each if name.endswith(".py")} for each in (before, now))
     said += [f"{name} is no longer part of it" for name in sorted(files_before - files_now)]
-    return said + [f"{name} is new" for name in sorted(files_now - files_before)]
+    said += [f"{name} is new" for name in sorted(files_now - files_before)]
+    return [" ".join(each.split()) for each in said]  # names and settings come from a file
 
 
 def _rank(name: str) -> tuple[bool, str]:

@@ -11,7 +11,7 @@ import torch
 
 from stepsize import _check
 from stepsize._version import __version__
-from stepsize.state import write_atomic, write_status
+from stepsize.state import write_status
 from stepsize.watch._facts import FACTS, FORMAT, check_fields, check_resumable, read_facts
 from stepsize.watch._json_lines import to_json
 from stepsize.watch._signature import is_mine, signature
@@ -119,7 +119,7 @@ class RunFolder:
     def put_back(self) -> None:
         """Leave ``run.json`` as it was when ``existing`` opened the folder."""
         if self._found:
-            write_atomic(self._file, self._found)
+            write_status(self._file, self._found)
             self._facts = json.loads(self._found)
 
     def facts(self) -> dict[str, Any]:
