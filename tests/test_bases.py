@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stepsize import Control, Plan, Scheduler, constant, cosine, linear, warmup
+from stepsize import Control, JsonLines, Plan, Scheduler, constant, cosine, linear, plateau, position_of, warmup
 
 SCHEDULE = warmup(2) >> cosine()
 
@@ -113,6 +113,54 @@ def test_another_rate_in_the_script_than_in_the_loaded_state_is_a_choice(kind, s
     with pytest.warns(UserWarning, match="something else has set lr"):
         control.step()
     assert control.rates == {"group0": 0.2}
+
+
+@STOPPED
+def test_a_rate_that_a_class_of_optimizers_has_by_itself_is_said_by_the_script_too():
+    first = torch.optim.AdamW([parameter()], lr=0.1)
+    kept = Control(first, lr=linear(), total=4)
+    kept.step()
+    second = torch.optim.AdamW([parameter()], lr=1e-3)
+    second.load_state_dict(first.state_dict())
+    with pytest.raises(ValueError, match=r"built with a lr of 0.001, .* a base of 0.1"):
+        Control(second, lr=linear(), total=4)
+
+
+@STOPPED
+@pytest.mark.parametrize("foreign", ["raise", "adopt"])
+def test_what_a_loaded_state_brings_is_no_write_by_hand(foreign):
+    optimizer = build()
+    control = Control(optimizer, lr=linear(), total=10, foreign=foreign, remind=False)
+    for step in range(8):
+        if step == 2:
+            best = optimizer.state_dict()
+        if step == 5:
+            optimizer.load_state_dict(best)
+        control.step()
+        assert control.rates == {"group0": pytest.approx(0.1 * (1 - (step + 1) / 10))}
+
+
+@STOPPED
+def test_the_state_of_a_torch_scheduler_in_step_with_control_is_nothing_foreign():
+    old = build()
+    theirs = torch.optim.lr_scheduler.LinearLR(old, 1, 0, 10)
+    for _ in range(5):
+        old.step()
+        theirs.step()
+    new = build()
+    control = Control(new, lr=linear(), total=10, position=position_of(theirs.state_dict()), foreign="raise")
+    new.load_state_dict(old.state_dict())
+    control.step()
+    assert control.rates == {"group0": pytest.approx(0.04)}
+
+
+@STOPPED
+def test_what_a_dropped_control_decayed_and_the_next_leaves_alone_gets_its_base_back():
+    optimizer = torch.optim.AdamW([parameter()], lr=0.1, weight_decay=0.2)
+    train(optimizer, 6, weight_decay=linear(), momentum=linear(start=0.5, end=1))
+    Control(optimizer, lr=linear(), total=5)
+    group = optimizer.param_groups[0]
+    assert (group["weight_decay"], group["betas"]) == (pytest.approx(0.2), pytest.approx((0.9, 0.999)))
 
 
 def test_a_live_optimizers_groups_hold_nothing_of_ours():
@@ -234,7 +282,7 @@ class Rateless(torch.optim.Optimizer):
 
 
 @pytest.mark.parametrize("defaults", [{}, {"lr": None}])
-def test_an_optimizer_without_a_rate_can_be_clipped_and_decayed_and_resumed(defaults):
+def test_an_optimizer_without_a_rate_can_be_clipped_and_decayed_and_resumed(defaults, tmp_path):
     def begin():
         w = parameter()
         return w, Control(Rateless([w], weight_decay=0.1, **defaults), clip=0.5, weight_decay=linear(), total=4)
@@ -250,6 +298,13 @@ def test_an_optimizer_without_a_rate_can_be_clipped_and_decayed_and_resumed(defa
     _, again = begin()
     again.load_state_dict(control.state_dict())
     assert again.position == 4
+    for name, value in (("floor", 0.1), ("cap", 1), ("feedback", plateau())):
+        with pytest.raises(ValueError, match=f"{name} is for the learning rate, and this optimizer has none"):
+            Control(Rateless([parameter()], **defaults), **{name: value})
+    watched = Control(Rateless([w], **defaults), watch=JsonLines(tmp_path / "m.jsonl"), total=1)
+    w.grad = torch.ones(1)
+    watched.step(1.0)
+    assert "rate" not in (tmp_path / "m.jsonl").read_text()
     with pytest.raises(ValueError, match="no 'lr' in its parameter groups"):
         Control(Rateless([parameter()], **defaults), lr=linear(), total=4)
 

@@ -226,6 +226,45 @@ def test_a_wrapper_that_leaves_steps_out_moves_no_clock_and_keeps_its_gradients(
     assert control.log == []
 
 
+def test_a_clock_in_samples_counts_those_of_every_call_that_a_wrapper_waits_in():
+    by_amount, by_hand = (Control(Accumulating(sgd(), 3), total=60, remind=False) for _ in range(2))
+    for call in range(12):
+        by_amount.step(advance=5)
+        by_hand.step(to=5 * (call + 1))
+        if call % 3 == 2:
+            assert by_amount.position == by_hand.position == 5 * (call + 1)
+
+
+def test_gradients_that_are_not_finite_are_judged_once_an_update_where_a_wrapper_accumulates():
+    accelerate = pytest.importorskip("accelerate")
+    accelerator = accelerate.Accelerator(cpu=True, gradient_accumulation_steps=2)
+    model, optimizer = accelerator.prepare(torch.nn.Linear(2, 1), torch.optim.SGD([weight()], lr=0.1))
+    w = optimizer.param_groups[0]["params"][0]
+    control = Control(optimizer, total=5, nonfinite="skip", remind=False)
+    for call in range(10):
+        with accelerator.accumulate(model):
+            (w.sum() * (float("nan") if call == 4 else 1.0)).backward()
+            control.step()
+    assert (control.skipped, control.position) == (1, 4)
+
+
+class PlainHooks(Lookahead):
+    """Its tables of hooks are plain dictionaries, in which torch can put none."""
+
+    def __init__(self, base):
+        super().__init__(base)
+        self._optimizer_step_pre_hooks, self._optimizer_step_post_hooks = {}, {}
+
+
+def test_a_wrapper_that_cannot_be_hooked_is_scheduled_by_what_is_inside():
+    w = weight()
+    optimizer = PlainHooks(torch.optim.SGD([w], lr=0.1))
+    scheduler = Scheduler(optimizer, SCHEDULE, TOTAL)
+    for step in range(TOTAL):
+        assert moved(w, optimizer.step) == pytest.approx(expected(step), abs=1e-6)
+        scheduler.step()
+
+
 @pytest.mark.parametrize("make", [torch.optim.SGD, torch.optim.AdamW])
 @pytest.mark.parametrize("rate", [0.1, torch.tensor(0.1)])
 def test_the_step_by_which_torch_fills_an_optimizers_state_is_no_update(make, rate):
@@ -370,7 +409,7 @@ def test_where_nothing_moves_the_clock_it_is_said_once():
             another.step()
             scheduler.step()
 
-    with pytest.warns(UserWarning, match="scheduler.step.. was called 8 times in a row without an update") as said:
+    with pytest.warns(UserWarning, match="scheduler.step.. was called 10 times in a row without an update") as said:
         go()
     assert len(said) == 1
     assert said[0].filename == __file__

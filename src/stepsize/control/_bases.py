@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from stepsize import _check
 from stepsize.control._line import Line
 from stepsize.control._updates import inner
-from stepsize.optim import read_value
+from stepsize.optim import read_value, write_value
 from stepsize.schedule import Schedule
 
 BASE, WRITTEN = "stepsize_base_", "stepsize_written_"
@@ -76,11 +76,14 @@ def mark(saved: Mapping[str, Any], places: range, lines: Iterable[Line]) -> None
                 group[WRITTEN + line.name] = line.values[index]
 
 
-def clear_marks(groups: Iterable[MutableMapping[str, Any]]) -> None:
-    """Take the marks out of groups that were loaded, once their meaning is known."""
+def clear_marks(groups: Iterable[MutableMapping[str, Any]]) -> bool:
+    """Take the marks out of groups that were loaded, once their meaning is known; whether there were any."""
+    found = False
     for group in groups:
         for key in [key for key in group if str(key).startswith((BASE, WRITTEN))]:
             del group[key]
+            found = True
+    return found
 
 
 def earlier(optimizer: Any, hyperparameter: str) -> dict[int, float]:
@@ -94,6 +97,22 @@ def earlier(optimizer: Any, hyperparameter: str) -> dict[int, float]:
             if line is not None and math.isclose(read_value(group, hyperparameter), line.values[index], rel_tol=1e-6):
                 found[id(group)] = line.shares[index].base
     return found
+
+
+def put_back(optimizer: Any, driven: Iterable[str]) -> None:
+    """Give groups the bases of what a driver let fall at another value, unless it is driven again.
+
+    Args:
+        optimizer: whose groups they are.
+        driven: the hyperparameters that are taken over now.
+    """
+    driven = set(driven)
+    for held in [_HELD[leaf] for leaf in inner(optimizer) if leaf in _HELD]:
+        for name in held.lines.keys() - driven:
+            bases = earlier(optimizer, name)
+            for group in optimizer.param_groups:
+                if id(group) in bases:
+                    write_value(group, name, bases[id(group)])
 
 
 def base_of(
@@ -142,7 +161,8 @@ def check_stated(optimizer: Any, hyperparameter: str, bases: Sequence[float]) ->
     stated, usual = (
         _number(of, hyperparameter) for of in (getattr(optimizer, "defaults", {}), _usual(type(optimizer)))
     )
-    if stated is None or stated == usual or len(set(bases)) != 1 or math.isclose(stated, bases[0], rel_tol=1e-6):
+    may_be_groups = hyperparameter != "lr" and stated == usual  # given group by group, and not as a default
+    if stated is None or may_be_groups or len(set(bases)) != 1 or math.isclose(stated, bases[0], rel_tol=1e-6):
         return
     raise ValueError(
         f"the optimizer was built with a {hyperparameter} of {stated:g}, and the state it has loaded is of a run with "

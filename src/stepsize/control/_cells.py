@@ -89,7 +89,7 @@ class NumberCells:
 
     def foreign(self, index: int) -> float | None:
         found = read_value(self.groups[index], self.key)
-        return None if found == self.written[index] else found
+        return None if math.isclose(found, self.written[index], rel_tol=1e-9) else found
 
 
 class PairCells:
@@ -120,7 +120,7 @@ class PairCells:
 
     def foreign(self, index: int) -> float | None:
         found = read_value(self.groups[index], self.name)
-        return None if found == self.written[index] else found
+        return None if math.isclose(found, self.written[index], rel_tol=1e-9) else found
 
 
 class TensorCells:

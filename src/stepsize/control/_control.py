@@ -141,6 +141,7 @@ class Control(Governed):
         self._driver = self._governor.driver
         self._end_hooks = weakref.finalize(self, remove, self._updater.beside.listen())
         self._zero = zero
+        self._waited = 0.0  # what calls that a wrapper left out have said of the clock
         self._window: list[Any] = [0, None, None]  # of an update that is not complete: calls, advance, loss
         self._unsettled: tuple[Tensor, float] | None = None  # an update of which only the device knows whether it was
 
@@ -196,7 +197,7 @@ class Control(Governed):
         if advance is not None:
             advance = _check.number("advance", advance, above=0)
         if to is not None:
-            advance = self._up_to(to, advance)
+            advance, self._waited = self._up_to(to, advance), 0.0
         if self._accumulate > 1:
             if closure is not None:
                 raise ValueError(_check.message("loss", closure, "a loss, since a closure cannot be accumulated"))
@@ -210,7 +211,7 @@ class Control(Governed):
                 return Step(self._driver.position, None, None, False, None, loss)
             _, advance, loss = window
             self._window = [0, None, None]
-        return self._update(loss, closure, 1.0 if advance is None else advance)
+        return self._update(loss, closure, advance)
 
     def _up_to(self, to: Any, advance: float | None) -> float:
         if advance is not None:
@@ -229,10 +230,11 @@ class Control(Governed):
         if not calls:
             return None
         self._window = [0, None, None]
-        return self._update(loss, None, 1.0 if advance is None else advance)
+        return self._update(loss, None, advance)
 
-    def _update(self, loss: Any, closure: Closure | None, advance: float) -> Step:
+    def _update(self, loss: Any, closure: Closure | None, given: float | None) -> Step:
         driver, updater = self._driver, self._updater
+        advance = 1.0 if given is None else given + self._waited
         if self._unsettled is not None:
             self._settle()
         driver.check()
@@ -268,6 +270,7 @@ class Control(Governed):
             facts = record(driver.steps, wanted, loss, rates, updated.norm, weights)
         if self._zero:
             updater.zero_grad()
+        self._waited = advance if updated.waits and given is not None else 0.0
         if not updated.waits:
             self._move(updated.done, advance)
         if steering is not None and not updated.waits:  # a loss whose gradients were not finite says nothing

@@ -57,9 +57,12 @@ class Driver:
         self.feedback = 1.0
         self.settling = False  # a state has just been loaded: what the optimizer's own brings is no foreign write
         self._initial = initial
+        self._loaded = False
         self._warned: set[str] = set()
         self.roster = Roster(self.optimizers)
         self.lines: dict[str, Line] = {}
+        for optimizer in self.optimizers.values():
+            _bases.put_back(optimizer, plan.courses)
         self.adopt()
         self.write()
 
@@ -84,7 +87,7 @@ class Driver:
         with_rate = [index for index, group in enumerate(self.roster.groups) if _has(group, "lr")]
         self.leaves_alone = sorted(set(with_rate) - set(members))
         self.rated = [self.names[index] for index in sorted({*members, *self.leaves_alone})]
-        _bases.clear_marks(self.roster.groups)
+        self._loaded = _bases.clear_marks(self.roster.groups) and not first
         _bases.hold(self, self.roster.groups, self.lines)
 
     def _check_stated(self) -> None:
@@ -179,7 +182,7 @@ class Driver:
         for line in self.lines.values():
             self._resolve(line)
         self.write()
-        self.settling = False
+        self.settling = self._loaded = False
 
     def write(self) -> None:
         """Derive everything at the present position and write it."""
@@ -239,7 +242,8 @@ class Driver:
 
     def _resolve(self, line: Line) -> None:
         """Answer foreign writes to one hyperparameter as ``foreign`` says."""
-        if self.settling or line.cells.untouched():
+        brought = self._loaded and self.foreign != "warn"  # by an optimizer's state, which nobody meant as a change
+        if self.settling or brought or line.cells.untouched():
             return
         for index, (member, share, plan) in enumerate(zip(line.members, line.shares, line.values, strict=True)):
             name = self.names[member]

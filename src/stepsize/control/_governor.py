@@ -57,6 +57,10 @@ class Governor:
         self.log = Log(observers)
         begin = 0.0 if position is None else _check.number("position", position, least=0)
         self.driver = Driver(optimizers, self.given.laid(), foreign, self.log, begin, initial)
+        if not self.driver.lines["lr"].members:
+            for name in ("floor", "cap", "feedback"):
+                if getattr(self.driver.plan, name) is not None:
+                    raise ValueError(f"{name} is for the learning rate, and this optimizer has none; leave it out")
         self.driver.total = total
         feedback = self.driver.plan.feedback
         self.steering = None if feedback is None else Steering(feedback)
@@ -126,7 +130,7 @@ class Governor:
         if self._reminds and self.steering is not None and self.steering.is_blind:
             self.steering.is_blind = False
             self.driver.say("idle", reason="feedback was given nothing to look at")
-            warnings.warn(_blind(self.driver, self._began), stacklevel=4)
+            warnings.warn_explicit(_blind(self.driver, self._began), UserWarning, *caller())
 
     def scale(self, factor: float, group: str, of: str, reason: str) -> None:
         """``manual <- manual * factor``."""

@@ -84,7 +84,7 @@ def record(
     facts: dict[str, float] = {"step": step}
     if "loss" in wanted and loss is not None:
         facts["loss"] = read(loss)
-    if "rate" in wanted:
+    if "rate" in wanted and rates:
         facts["rate"] = next(iter(rates.values()))
         if len(rates) > 1:
             facts |= {f"rate/{name}": rate for name, rate in rates.items()}

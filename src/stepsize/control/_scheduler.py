@@ -13,13 +13,13 @@ from stepsize.control._governed import Governed
 from stepsize.control._governor import Governor
 from stepsize.control._plan import Plan
 from stepsize.control._resume import Choice
-from stepsize.control._updates import Updates, moves_nothing, remove
+from stepsize.control._updates import Updates, accumulates, moves_nothing, remove
 from stepsize.control.feedback import Feedback, Steering
 from stepsize.control.feedback._steering import processes
 
-IDLE = 8  # calls of step in a row without a first update, for each process: no warm-up of a gradient scaler
+IDLE = 10  # calls of step in a row without a first update, for each process: no warm-up of a gradient scaler
 MANY = 1_000  # the same once there were updates: more than accumulate gradients
-SPARSE = 3  # calls of step after several updates, as once an epoch, by which feedback should have seen something
+SPARSE = 5  # calls of step after several updates, as once an epoch, by which feedback should have seen something
 
 
 class Scheduler(Governed, LRScheduler):
@@ -215,7 +215,8 @@ class Scheduler(Governed, LRScheduler):
     def _notice(self, done: int, measured: bool) -> None:
         """Say what goes on without any effect: calls between which nothing was updated, feedback without a measure."""
         idle, sparse = self._calls
-        self._calls = [0 if done or measured else idle + 1, sparse + 1 if done > 1 and not measured else 0]
+        waits = accumulates(self._optimizer)
+        self._calls = [0 if done or measured or waits else idle + 1, sparse + 1 if done > 1 and not measured else 0]
         if self._calls[1] >= SPARSE:
             self._governor.say_blind()
         if done or measured:

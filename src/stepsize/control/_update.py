@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from stepsize import _check
-from stepsize.control._updates import Beside, was_done
+from stepsize.control._updates import Beside, accumulates, was_done
 from stepsize.optim import Clipped, gradient_norm, group_names, needs_closure
 
 Closure = Callable[[], Any]
@@ -96,9 +96,10 @@ class Updater:
         if self.scaler is not None:
             return self._scaled(self.scaler, clip, want_norm)
         norm = factor = None
-        if clip is not None or want_norm or self.nonfinite is not None:
-            norm, factor = self._clipped(None if self.beside.wraps else clip)
-            if self.nonfinite == "skip" and not bool(torch.isfinite(norm)):
+        judges = self.nonfinite is not None and not any(map(accumulates, self.optimizers))
+        if clip is not None or want_norm or judges:
+            norm, factor = self._clipped(None if self.beside.wraps else clip, judges)
+            if judges and self.nonfinite == "skip" and not bool(torch.isfinite(norm)):
                 return Updated(False, norm, factor)
         if self.beside.wraps and clip is not None:
             return self._within(clip)
@@ -117,11 +118,11 @@ class Updater:
             self.beside.clip = None
         return Updated(True, *clipped[0]) if clipped else Updated()
 
-    def _clipped(self, clip: Clip | None) -> tuple[Tensor, Tensor | None]:
+    def _clipped(self, clip: Clip | None, judges: bool = True) -> tuple[Tensor, Tensor | None]:
         """The norm, which is computed here and once, and the factor of clipping."""
         parameters = self.parameters()
         norm = gradient_norm(parameters)
-        if self.nonfinite == "raise" and not bool(torch.isfinite(norm)):
+        if judges and self.nonfinite == "raise" and not bool(torch.isfinite(norm)):
             raise FloatingPointError(_not_finite(self.optimizers, norm))
         return norm, None if clip is None else clip(parameters, norm).factor
 

@@ -3,6 +3,7 @@
 import sys
 import warnings
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any, TypeVar
@@ -38,11 +39,17 @@ def inner(optimizer: Any) -> list[Any]:
 
 def hook(optimizer: Any, before: Callable[..., None] | None, after: Callable[..., None] | None) -> list[Any]:
     """Call back before and after each step of an optimizer; the handles that end it, none where torch has no hooks."""
-    if not hasattr(optimizer, "_optimizer_step_post_hooks"):
+    kept = [getattr(optimizer, f"_optimizer_step_{when}_hooks", None) for when in ("pre", "post")]
+    if not all(isinstance(each, OrderedDict) for each in kept):  # as where Optimizer.__init__ was never called
         return []
     optimizer._patch_step_function()  # a copy, or an optimizer without Optimizer.__init__, may not have it
     handles = [] if before is None else [optimizer.register_step_pre_hook(before)]
     return handles if after is None else [*handles, optimizer.register_step_post_hook(after)]
+
+
+def accumulates(optimizer: Any) -> bool:
+    """Whether a wrapper waits for more gradients now and says so, as Accelerate's does."""
+    return getattr(getattr(optimizer, "gradient_state", None), "sync_gradients", True) is False
 
 
 def was_done(optimizer: Optimizer) -> bool | Tensor:
