@@ -59,6 +59,8 @@ def known_tasks() -> list[tuple[str, Startable]]:
 
 def _of_ones_own(name: str) -> Startable:
     place, _, attribute = name.rpartition(":")
+    if place.endswith(".py") and not Path(place).is_file():
+        raise ValueError(_check.message("task", place, "a Python file that is there"))
     # said before the file is read, which may change the working directory
     found = f"{Path(place).resolve() if place.endswith('.py') else place}:{attribute}"
     module = _from_file(Path(place)) if place.endswith(".py") else _from_module(place)
@@ -79,8 +81,6 @@ def _is_task(value: object) -> bool:
 
 
 def _from_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise ValueError(_check.message("task", str(path), "a Python file that is there"))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise ValueError(_check.message("task", str(path), "a Python file"))
