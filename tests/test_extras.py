@@ -37,25 +37,28 @@ SHOWS = {"matplotlib", "PIL", "tensorboard"}  # without which a command does its
 CASES = [(command, package) for command, needed in COMMANDS.items() for package in sorted(needed)]
 
 
-@pytest.fixture
-def absent(monkeypatch):
-    """Hides a package, and what was made with it before; what is half imported meanwhile goes away again."""
-    before, touched = set(sys.modules), set()
+BUILT_ON = {"scipy": {"sklearn"}, "PIL": {"matplotlib"}}  # what cannot be imported without it
 
-    def hide(package):
-        touched.update((package, "sklearn", "matplotlib"))
-        for name in [each for each in sys.modules if each.partition(".")[0] == package]:
-            monkeypatch.delitem(sys.modules, name)
-        monkeypatch.setitem(sys.modules, package, None)
-        built = {"scipy": ("scipy", "sklearn"), "PIL": ("PIL", "matplotlib")}.get(package, ())
-        for name in [each for each in sys.modules if each.partition(".")[0] in built[1:]]:
-            monkeypatch.delitem(sys.modules, name)
+
+@pytest.fixture
+def absent():
+    """Hides a package, and what was made with it before; what is imported meanwhile may be half of a package."""
+    before, hidden = dict(sys.modules), set()
+
+    def forget():
+        for name in [each for each in sys.modules if each.partition(".")[0] in hidden]:
+            del sys.modules[name]
         for kept in (_digits.data, _small.diabetes, _frozenlake_world.world):
             kept.cache_clear()
 
+    def hide(package):
+        hidden.update({package}, BUILT_ON.get(package, ()))
+        forget()
+        sys.modules[package] = None
+
     yield hide
-    for name in [each for each in sys.modules if each not in before and each.partition(".")[0] in touched]:
-        del sys.modules[name]
+    forget()
+    sys.modules.update({name: module for name, module in before.items() if name.partition(".")[0] in hidden})
 
 
 @pytest.mark.parametrize(("command", "package"), CASES)

@@ -628,6 +628,22 @@ def test_a_full_disk_is_one_line_and_a_true_status_and_with_room_again_the_run_g
     assert rest.rstrip().endswith("code 0")
 
 
+@pytest.mark.parametrize("left", [[], [0], [0, 2]])
+def test_validations_that_the_record_has_lost_are_said(here, capsys, monkeypatch, left):
+    monkeypatch.setenv("STOP", "9")
+    assert run(["train", "train.py:task", "--lr", "0.01", "--out", "w"]) in (1, 130)
+    monkeypatch.delenv("STOP")
+    record = Path("w/validation.jsonl")
+    lines = record.read_text().splitlines(keepends=True)
+    assert len(lines) > 3
+    record.write_text("".join(lines[place] for place in left))
+    capsys.readouterr()
+    assert run(["train", "--resume", "w"]) == 0
+    assert capsys.readouterr().err.count("lacks the validations of step ") == 1
+    assert run(["train", "train.py:task", "--lr", "0.01", "--out", "v"]) == 0
+    assert "lacks" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("fate", ["os.rename('w', 'moved')", "__import__('shutil').rmtree('w')"])
 def test_a_run_folder_that_goes_away_is_one_line(here, capsys, monkeypatch, fate):
     text = Path("train.py").read_text().replace("raise KeyboardInterrupt", fate)

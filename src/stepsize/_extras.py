@@ -15,15 +15,21 @@ def load(module: str, extra: str, feature: str) -> Any:
     drawn = random.getstate()  # importing scikit-learn draws from Python's generator, which is part of a run's state
     try:
         return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        missing = package if error.name is None else error.name.partition(".")[0]
-        what = f"{feature} needs {package}, which is not here"
-        if missing != package:  # the package is here, and something that it needs itself is not
-            what = f"{feature} needs {package}, which needs {missing}, which is not here"
-        raise MissingExtraError(f"{what}; pip install 'stepsize[{extra}]'") from error
-    except Exception as error:  # what a package raises that is damaged, or set up in a way it does not take
-        why = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        remedy = "unset MPLBACKEND" if "backend" in why else f"pip install --upgrade 'stepsize[{extra}]'"
-        raise MissingExtraError(f"{feature} needs {package}, which cannot be loaded ({why}); {remedy}") from error
+    except Exception as error:
+        is_absent = isinstance(error, ModuleNotFoundError) or (isinstance(error, ImportError) and error.name is None)
+        what = _absent(package, getattr(error, "name", None)) if is_absent else _damaged(error)
+        remedy = f"pip install 'stepsize[{extra}]'"
+        if not is_absent:  # it was set up in a way that it does not take, or has to be installed again
+            remedy = "unset MPLBACKEND" if "backend" in what else remedy.replace("install", "install --upgrade")
+        raise MissingExtraError(f"{feature} needs {package}, {what}; {remedy}") from error
     finally:
         random.setstate(drawn)
+
+
+def _absent(package: str, name: str | None) -> str:
+    missing = package if name is None else name.partition(".")[0]
+    return "which is not here" if missing == package else f"which needs {missing}, which is not here"
+
+
+def _damaged(error: Exception) -> str:
+    return f"which cannot be loaded ({' '.join(f'{type(error).__name__}: {error}'.split())[:200]})"

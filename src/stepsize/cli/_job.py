@@ -15,7 +15,7 @@ from stepsize.cli._folder import Folder, new_folder
 from stepsize.cli._interrupts import uninterrupted
 from stepsize.cli._over import plan_table
 from stepsize.cli._picture import drawn
-from stepsize.cli._record import going_on, said_of_record
+from stepsize.cli._record import going_on, said_of_record, say_lost_validations
 from stepsize.cli._screen import Screen
 from stepsize.cli._start import from_start
 from stepsize.control import Plan
@@ -87,6 +87,8 @@ class Job:
         with locked_by_first(self.place):
             self.resume_at = going_on(self.place)  # another process may have trained until a moment ago
             # what was said in its place is what it goes on with, and is signed by who has said it
+            with said_of_record(self.screen):
+                say_lost_validations(self.place)
             said = {"said": self._said(), "made_of": self.made_of, "about_task": self._about_task()}
             self.folder.write(status="running", resumed_at=self.resume_at, **said)
             with self._written_down():

@@ -89,5 +89,5 @@ def _named(arguments: Sequence[str]) -> Iterator[Path]:
         file = getattr(package, "__file__", None)
         if file is not None and not Path(file).resolve().is_relative_to(_origin.HERE):
             yield Path(file).resolve().parent if Path(file).name == "__init__.py" else Path(file).resolve()
-        elif place.endswith(".py"):
+        elif place.endswith(".py") and Path(place).is_file():
             yield Path(place).resolve()

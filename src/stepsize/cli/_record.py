@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stepsize.cli._screen import Screen
 from stepsize.state import read_regular
-from stepsize.task import CheckpointError, steps_done
+from stepsize.task import CheckpointError, read_state, steps_done
 from stepsize.watch import RecordWarning, read_lines
 
 
@@ -34,6 +34,24 @@ def going_on(folder: Path) -> int:
             f"{folder} has no last.pt to go on from, though {reached}; put it back, or begin anew in another folder"
         )
     return 0
+
+
+def say_lost_validations(folder: Path) -> None:
+    """Say, in a ``RecordWarning``, which validations the checkpoint has and the record has not: they do not come again.
+
+    Args:
+        folder: of a run that was stopped.
+    """
+    if not (folder / "last.pt").is_file():
+        return
+    there = {entry["step"] for entry in read_lines(folder / "validation.jsonl").entries}
+    lost = [figures["step"] for figures in read_state(folder / "last.pt")["history"] if figures["step"] not in there]
+    if lost:
+        steps = ", ".join(f"{step:g}" for step in lost[:5]) + (" and others" if len(lost) > 5 else "")
+        name = folder / "validation.jsonl"
+        warnings.warn(
+            f"{name} lacks the validations of step {steps}: the curves have a gap", RecordWarning, stacklevel=2
+        )
 
 
 @contextmanager

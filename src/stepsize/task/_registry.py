@@ -82,6 +82,8 @@ def _of_ones_own(name: str) -> Startable:
     is_module = all(part.isidentifier() for part in place.split("."))
     if not attribute.isidentifier() or not name.isprintable() or not (is_module or place.endswith(".py")):
         raise ValueError(_check.message("task", name, '"path/to/train.py:task" or "package.module:task"'))
+    if place.endswith(".py") and not Path(place).is_file():
+        raise ValueError(_check.message("task", place, "a Python file that is there"))
     found = full_name(name)  # before the file is read, which may change the working directory
     module = _from_file(Path(place)) if place.endswith(".py") else _from_module(place)
     if not hasattr(module, attribute):
@@ -103,8 +105,6 @@ def _is_task(value: object) -> bool:
 
 
 def _from_file(path: Path) -> ModuleType:
-    if not path.is_file():
-        raise ValueError(_check.message("task", str(path), "a Python file that is there"))
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise ValueError(_check.message("task", str(path), "a Python file"))
