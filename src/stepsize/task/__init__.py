@@ -11,6 +11,7 @@ from stepsize.task._contract import Startable as Startable
 from stepsize.task._contract import Trial as Trial
 from stepsize.task._contract import canonical as canonical
 from stepsize.task._contract import key_of as key_of
+from stepsize.task._contract import seed_of as seed_of
 from stepsize.task._distributed import Ranks as Ranks
 from stepsize.task._distributed import leads as leads
 from stepsize.task._distributed import led as led
@@ -69,6 +70,7 @@ __all__ = [
     "ranks",
     "read_state",
     "save_state",
+    "seed_of",
     "sources_of",
     "squeezed",
     "steps_done",

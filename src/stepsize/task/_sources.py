@@ -199,11 +199,12 @@ def _parts(task: Startable) -> Iterator[tuple[str, Any]]:
         return
     for each in fields(task):
         value = getattr(task, each.name)
-        while isinstance(value, partial):
-            value = value.func
-        if callable(value) and each.name != "feedback":
-            plain = inspect.isroutine(value) or inspect.isclass(value)
-            yield each.name, inspect.unwrap(value) if plain else type(value)
+        for one in getattr(value, "theirs", (value,)):  # of what wraps a model, a loader or a loss function
+            while isinstance(one, partial):
+                one = one.func
+            if (callable(one) or one is not value) and each.name != "feedback":
+                plain = inspect.isroutine(one) or inspect.isclass(one)
+                yield each.name, inspect.unwrap(one) if plain else type(one)
 
 
 def _file_of(part: Any) -> Path | None:
