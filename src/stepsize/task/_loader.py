@@ -123,13 +123,13 @@ class Epochs:
 
     def __init__(self, source: Batches, generator: torch.Generator, scored: bool = False) -> None:
         self._source, self._scored = source, scored
-        self._seed = int(torch.randint(2**62, (), generator=generator))
+        self._seed = int(torch.randint(2**48, (), generator=generator))
         self._begin(0)
 
     def _begin(self, epoch: int) -> None:
         self._epoch, self._position = epoch, 0
         self._batches: Iterator[Any] | None = None  # made when it is needed: workers may be costly
-        seed = int(np.random.SeedSequence([self._seed, epoch]).generate_state(1)[0])
+        seed = int(np.random.SeedSequence([self._seed, epoch, self._scored]).generate_state(1)[0])
         self._epoch_seed, self._random = seed, RandomState.seeded(seed)
 
     def __iter__(self) -> "Epochs":
