@@ -255,7 +255,7 @@ def test_an_optimizer_without_a_rate_can_be_clipped_and_decayed_and_resumed(defa
 
 
 def test_a_rate_of_whole_numbers_is_refused():
-    with pytest.raises(ValueError, match=r"must be a tensor of floating point.*write lr=torch.tensor\(0.1\)"):
+    with pytest.raises(TypeError, match=r"must be a tensor of floating-point numbers.*write lr=torch.tensor\(1.0\)"):
         Control(build(torch.tensor(1)), lr=linear(), total=4)
 
 

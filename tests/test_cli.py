@@ -244,7 +244,7 @@ def test_ctrl_c_leaves_a_readable_run_and_says_how_far_it_came(words, tmp_path):
 
 
 def test_without_the_extra_the_command_says_what_to_install(tmp_path):
-    (tmp_path / "typer.py").write_text("raise ImportError('not here')")
+    (tmp_path / "typer.py").write_text("raise ModuleNotFoundError('not here', name='typer')")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run([sys.executable, "-m", "stepsize", "tasks"], capture_output=True, text=True, env=environment)
     assert done.returncode == 2

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.distributed import checkpoint
 from torch.distributed.checkpoint.state_dict import get_optimizer_state_dict, set_optimizer_state_dict
 from torch.optim.lr_scheduler import ChainedScheduler, SequentialLR, StepLR
 
@@ -257,6 +258,26 @@ def test_the_step_by_which_torch_fills_an_optimizers_state_is_no_update(make, ra
         assert scheduler.get_last_lr() == plain.get_last_lr()
 
 
+@pytest.mark.filterwarnings("ignore:torch.distributed is disabled")
+@pytest.mark.parametrize("saved", [True, False])
+@pytest.mark.parametrize("loaded", [True, False])
+def test_a_distributed_checkpoint_has_the_same_keys_with_a_control_and_without(tmp_path, saved, loaded):
+    def begin(driven):
+        model = torch.nn.Linear(2, 1)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+        return model, optimizer, Control(optimizer, lr=linear(), total=9, position=1) if driven else None
+
+    model, optimizer, control = begin(saved)
+    model(torch.ones(1, 2)).sum().backward()
+    (optimizer if control is None else control).step()
+    checkpoint.save({"optimizer": get_optimizer_state_dict(model, optimizer)}, checkpoint_id=tmp_path)
+    model, optimizer, control = begin(loaded)
+    state = {"optimizer": get_optimizer_state_dict(model, optimizer)}
+    checkpoint.load(state, checkpoint_id=tmp_path)
+    set_optimizer_state_dict(model, optimizer, state["optimizer"])
+    assert len(optimizer.state) == 2
+
+
 @pytest.mark.parametrize("at", [0, 4])
 @pytest.mark.parametrize("stops", [None, "break", "raise"])
 def test_a_range_test_in_mid_run_moves_no_clock(at, stops):
@@ -319,6 +340,24 @@ def test_hooks_of_a_dropped_scheduler_or_control_go_away():
         assert not optimizer._optimizer_step_pre_hooks
         assert not optimizer._optimizer_step_post_hooks
         assert not optimizer._optimizer_state_dict_post_hooks
+
+
+def test_a_control_that_is_refused_leaves_nothing_behind():
+    optimizer = sgd()
+    for arguments in (
+        {"lr": "cosine()"},
+        {"lr": {"no": linear()}, "total": 9},
+        {"lr": linear(), "total": 9, "foreign": "?"},
+    ):
+        with pytest.raises(ValueError):
+            Control(optimizer, **arguments)
+        with pytest.raises(ValueError):
+            Scheduler(optimizer, **arguments)
+    assert not optimizer._optimizer_step_pre_hooks
+    assert not optimizer._optimizer_step_post_hooks
+    assert not optimizer._optimizer_state_dict_post_hooks
+    assert set(optimizer.param_groups[0]) == set(sgd().param_groups[0])
+    Control(optimizer, lr=linear(), total=9)
 
 
 def test_where_nothing_moves_the_clock_it_is_said_once():

@@ -1,9 +1,12 @@
 """Ray: the bits of serial, whatever dies; what is missing or cannot be reached is said at once."""
 
+import contextlib
 import gc
 import os
+import socket
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 
@@ -13,7 +16,7 @@ from test_engine import TRIALS, figures, task_file
 
 from stepsize import Trial, sweep
 from stepsize.cli import run
-from stepsize.engine import Ray, engine_named, serial
+from stepsize.engine import Ray, _ray, engine_named, serial
 from stepsize.task import task_named
 
 pytestmark = pytest.mark.xdist_group("ray")  # one cluster at a time: two starve each other
@@ -145,3 +148,37 @@ def _not_connected():
     ray = pytest.importorskip("ray")
     if ray.is_initialized():
         ended(ray)
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
+@pytest.mark.parametrize("kind", ["", "ray://"])
+def test_where_something_listens_that_is_no_ray_there_is_a_time_limit(answer, kind, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    _not_connected()
+    monkeypatch.setattr(_ray, "LIMIT", 1.0)
+    server = socket.create_server(("127.0.0.1", 0))
+    address = f"{kind}127.0.0.1:{server.getsockname()[1]}"
+    answering = threading.Thread(target=_answering, args=(server, answer))
+    answering.start()
+    try:
+        assert run(["sweep", "quadratic", "--lr", "0.1", "--engine", "ray", "--address", address]) == 2
+    finally:
+        server.shutdown(socket.SHUT_RDWR)  # wakes the thread
+        answering.join()
+        server.close()
+    (said,) = capsys.readouterr().err.splitlines()
+    assert f"no Ray cluster answers at the address '{address}'" in said
+    assert "has not answered as Ray does within 1 s" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def _answering(server, answer):
+    with contextlib.ExitStack() as connections:
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:  # the test is over
+                return
+            connections.enter_context(connection)
+            with contextlib.suppress(OSError):
+                connection.sendall(answer)

@@ -1,5 +1,6 @@
 """The command ``stepsize``, also as ``python -m stepsize``."""
 
+import atexit
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ from types import FrameType
 def main() -> None:
     """Run the command line; without its packages, say which extra brings them."""
     leave_on_interrupt(130, "stepsize: stopped\n")  # importing takes seconds, and must not end in a traceback
+    atexit.register(hold_interrupts)  # the first that is registered comes last
     from stepsize import _extras
 
     try:
@@ -34,6 +36,12 @@ def leave_on_interrupt(code: int, said: str = "") -> None:
 
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # in the background of a shell it stays ignored
         signal.signal(signal.SIGINT, leave)
+
+
+def hold_interrupts() -> None:
+    """Let Ctrl-C no more change the exit code, while Python takes itself apart and answers no signals."""
+    if hasattr(signal, "pthread_sigmask"):  # not on every system
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 def settle_streams() -> None:

@@ -75,7 +75,7 @@ def closest(word: str, options: Iterable[str]) -> str:
     """``did you mean 'cosine'?`` for a near miss, or the list of what there is."""
     known = sorted(options)
     by_letters = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(word.lower(), by_letters, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(word.lower(), by_letters, n=3, cutoff=0.55)
     if near:
         likeness = [difflib.SequenceMatcher(None, name, word.lower()).ratio() for name in near]
         best = [name for name, alike in zip(near, likeness, strict=True) if alike > likeness[0] - 0.15]

@@ -28,6 +28,7 @@ WORDS = ("accumulate", "amp", "data", "deterministic", "device", "shard")  # of 
 
 def job(command: str, words: Mapping[str, Any]) -> Job:
     """A job from the words of a command line, by the names of its options."""
+    found = full_name(words["task"])  # before the file is read, which may change the working directory
     task, said = settled_task(words)
     size = words.get("batch_size")
     steps = steps_of(task, words, size)
@@ -44,7 +45,7 @@ def job(command: str, words: Mapping[str, Any]) -> Job:
         length_of(words.get("warmup")),
         words.get("momentum"),
         words.get("weight_decay"),
-        {"task": full_name(words["task"]), "threads": words["threads"], **said},
+        {"task": found, "threads": words["threads"], **said},
         engine_said(words) or serial,
     )
 

@@ -23,6 +23,7 @@ from stepsize.state import write_atomic
 from stepsize.task import Trial
 from stepsize.task.built_in._bowl_sweep import HIGHEST, measured_threshold, rate_sweep
 from stepsize.task.built_in._frozenlake_curves import learning_curves, prepared
+from stepsize.task.built_in._frozenlake_world import world
 from stepsize.task.built_in._quadratic import bowl, stable_below
 from stepsize.watch import environment, to_json
 
@@ -110,6 +111,7 @@ def frozenlake(
     texts = {text: text for text in alphas or ALPHAS}
     chosen = range(_check.whole("seed", seed, least=0), seed + seeds)
     prepared(texts, chosen, episodes)
+    world()  # its package is asked for before there is a folder
     screen, began = Screen(as_json), time.perf_counter()
     with _results("frozenlake", out, alphas=list(texts), seeds=list(chosen), episodes=episodes) as folder:
         with screen.progress("course frozenlake", episodes * seeds * len(texts)) as bar:

@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from contextvars import ContextVar
 from typing import Any, TextIO
 
@@ -16,6 +16,8 @@ from stepsize.task import leads
 from stepsize.watch import event_line, to_json
 
 SHARE, PAUSE, LEAST = 0.1, 60.0, 1.0  # of the work, or seconds, from one line to the next; never more than one a second
+
+OUTPUT, ERRORS = 1, 2  # descriptors, which child processes inherit
 
 _answers: ContextVar[TextIO | None] = ContextVar("standard output of a command that answers with one JSON object")
 
@@ -30,21 +32,37 @@ def answering(as_json: bool) -> Iterator[None]:
     if not as_json:
         yield
         return
-    output, number = sys.stdout, _descriptor(sys.stdout)
-    kept = None if number is None or _descriptor(sys.stderr) is None else os.dup(number)
-    if kept is None or number is None:  # it is no file, as in a notebook
+    output, kept = sys.stdout, _duplicate(OUTPUT)
+    if kept is None or _duplicate(ERRORS, close=True) is None:  # one of them is closed
         with _answers_on(output):
             yield
         return
-    output.flush()
-    os.dup2(sys.stderr.fileno(), number)
-    with os.fdopen(kept, "w", encoding=output.encoding, errors="backslashreplace") as answers:
+    with os.fdopen(kept, "w", encoding=output.encoding, errors="backslashreplace") as standard:
+        _flush(output)
+        os.dup2(ERRORS, OUTPUT)
         try:
-            with _answers_on(answers):
+            with _answers_on(standard if _descriptor(output) == OUTPUT else output):
                 yield
         finally:
-            output.flush()
-            os.dup2(answers.fileno(), number)
+            _flush(output)
+            os.dup2(standard.fileno(), OUTPUT)
+
+
+def _duplicate(descriptor: int, *, close: bool = False) -> int | None:
+    """Another descriptor of the same file, None where it is closed."""
+    try:
+        found = os.dup(descriptor)
+    except OSError:
+        return None
+    if close:
+        os.close(found)
+    return found
+
+
+def _flush(output: TextIO) -> None:
+    for stream in (output, sys.__stdout__):
+        with suppress(AttributeError, OSError, ValueError):  # it is closed, or none
+            stream.flush()  # type: ignore[union-attr]
 
 
 @contextmanager

@@ -66,14 +66,9 @@ def let_go(optimizers: Iterable[Any]) -> None:
             _HELD.pop(leaf, None)
 
 
-def mark(saved: Mapping[str, Any], groups: Sequence[Mapping[str, Any]], places: range, lines: Iterable[Line]) -> None:
-    """Put bases and the values written last into an optimizer's state dict, beside what torch keeps of its groups.
-
-    Groups of sharded parameters stay as they are: their checkpoints are read key by key.
-    """
+def mark(saved: Mapping[str, Any], places: range, lines: Iterable[Line]) -> None:
+    """Put bases and the values written last into an optimizer's state dict, beside what torch keeps of its groups."""
     for place, group in zip(places, saved.get("param_groups", ()), strict=False):
-        if any(hasattr(parameter, "placements") for parameter in groups[place]["params"]):
-            continue
         for line in lines:
             if place in line.members:
                 index = line.members.index(place)
@@ -95,8 +90,9 @@ def earlier(optimizer: Any, hyperparameter: str) -> dict[int, float]:
     for held in holds:
         line = held.lines.get(hyperparameter)
         for index, place in enumerate(line.members if line is not None else ()):
-            if line is not None and line.cells.foreign(index) is None:
-                found[id(held.groups[place])] = line.shares[index].base
+            group = held.groups[place]
+            if line is not None and math.isclose(read_value(group, hyperparameter), line.values[index], rel_tol=1e-6):
+                found[id(group)] = line.shares[index].base
     return found
 
 

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from stepsize import _check
 from stepsize.optim import pair_index, read_value
 
 Groups = Sequence[MutableMapping[str, Any]]
@@ -51,12 +50,6 @@ def cells(groups: Groups, hyperparameter: str) -> "Cells":
         for group, key, place in zip(groups, keys, places, strict=True)
     ]
     tensors = [isinstance(holder, Tensor) for holder in holders]
-    for holder in holders:
-        if isinstance(holder, Tensor) and not holder.is_floating_point():
-            rule = "a tensor of floating point, which whole numbers would be cut in"
-            raise ValueError(
-                _check.message(f"{hyperparameter} of the optimizer", holder, rule, "write lr=torch.tensor(0.1)")
-            )
     if all(tensors):
         return TensorCells(groups, keys, places, holders)
     if any(tensors):

@@ -11,15 +11,16 @@ from torch.optim import Optimizer
 
 from stepsize import _check
 from stepsize.control._course import BoundLike, CourseLike
+from stepsize.control._given import clipping_at, observers_of, optimizers_of, plan_of
 from stepsize.control._governed import Governed
 from stepsize.control._governor import Governor
-from stepsize.control._observer import SIGNALS, Observer
+from stepsize.control._observer import Observer
 from stepsize.control._plan import Plan
 from stepsize.control._records import Step, read, record
-from stepsize.control._update import Clip, Closure, Updater
+from stepsize.control._update import Closure, Updater
 from stepsize.control._updates import remove
 from stepsize.control.feedback import Feedback
-from stepsize.optim import Clipped, Clipper, clip_by_norm
+from stepsize.optim import Clipper
 from stepsize.schedule import Schedule
 
 new_step = tuple.__new__  # twice as fast as the named tuple's own
@@ -113,13 +114,13 @@ class Control(Governed):
         remind: bool = True,
         **others: CourseLike,
     ) -> None:
-        optimizers = _optimizers(optimizer)
+        optimizers = optimizers_of(optimizer)
         if not isinstance(zero, bool):
             raise TypeError(_check.message("zero", zero, "True or False"))
         if scaler is not None and not isinstance(scaler, torch.amp.GradScaler):
             raise TypeError(_check.message("scaler", scaler, "a torch.amp.GradScaler"))
         self._accumulate = _check.whole("accumulate", accumulate, least=1)
-        self._observers = _observers(watch)
+        self._observers = observers_of(watch)
         self._updater = Updater(optimizers, scaler, nonfinite)
         parts = {
             "lr": lr,
@@ -135,10 +136,10 @@ class Control(Governed):
             if not isinstance(part, Schedule | str | Iterable):
                 known = [key for key in inspect.signature(type(self)).parameters if key != "others"]
                 raise TypeError(f"Control has no parameter {name!r}; {_check.closest(name, known)}")
-        plan = _plan(plan, {name: part for name, part in parts.items() if part is not None})
+        plan = plan_of(plan, {name: part for name, part in parts.items() if part is not None})
         self._governor = Governor(optimizers, plan, total, per_epoch, foreign, self._observers, remind, position)
         self._driver = self._governor.driver
-        weakref.finalize(self, remove, self._updater.beside.handles)
+        self._end_hooks = weakref.finalize(self, remove, self._updater.beside.listen())
         self._zero = zero
         self._window: list[Any] = [0, None, None]  # of an update that is not complete: calls, advance, loss
         self._unsettled: tuple[Tensor, float] | None = None  # an update of which only the device knows whether it was
@@ -236,7 +237,7 @@ class Control(Governed):
             self._settle()
         driver.check()
         position, way, steering = driver.position, driver.plan.clip, self._governor.steering
-        names, values = driver.rated, driver.rates_now()
+        names, values = driver.rated, driver.rates_now() if driver.leaves_alone else driver.lines["lr"].values
         if not self._observers and way is None and steering is None and closure is None and updater.is_plain:
             # nothing to be looked at: what follows, in short
             beside = updater.beside
@@ -255,7 +256,7 @@ class Control(Governed):
         wanted: set[str] = set()
         for observer in self._observers:
             wanted.update(observer.wants(driver.steps))
-        threshold, clip = _clipping(way, position)
+        threshold, clip = clipping_at(way, position)
         before = [p.detach().clone() for p in updater.parameters()] if "update_ratio" in wanted else None
         updated = updater(closure, clip, "gradient_norm" in wanted)
         if closure is not None:
@@ -356,56 +357,4 @@ class Control(Governed):
     def detach(self) -> None:
         """End control: the groups get their bases back, and another Control may take the optimizer over."""
         super().detach()
-        remove(self._updater.beside.handles)
-
-
-def _optimizers(given: Any) -> dict[str, Optimizer]:
-    if isinstance(given, Optimizer):
-        return {"": given}
-    named = given if isinstance(given, Mapping) else None
-    if named is None and isinstance(given, Iterable) and not isinstance(given, str):
-        named = {f"optimizer{index}": each for index, each in enumerate(given)}
-    if not named or not all(isinstance(each, Optimizer) for each in named.values()):
-        rule = "a torch.optim.Optimizer, a list of them, or a mapping by name"
-        raise TypeError(_check.message("optimizer", given, rule))
-    if len(set(map(id, named.values()))) < len(named):
-        raise ValueError("optimizer stands twice in the list; give each once")
-    return {str(name): each for name, each in named.items()}
-
-
-def _clipping(way: float | Schedule | Clipper | None, position: float) -> tuple[float | None, Clip | None]:
-    """The threshold at a position, and what clips by it."""
-    if way is None:
-        return None, None
-    threshold = way.at(position) if isinstance(way, Clipper) else way(position) if isinstance(way, Schedule) else way
-    call = way.clip if isinstance(way, Clipper) else clip_by_norm
-
-    def clip(parameters: list[Tensor], norm: Tensor) -> Clipped:
-        return call(parameters, threshold, norm)
-
-    return threshold, clip
-
-
-def _plan(plan: Any, parts: dict[str, Any]) -> Plan:
-    if plan is None:
-        return Plan(**parts)
-    if parts:
-        raise ValueError(f"plan is the whole of it, and {', '.join(parts)} came beside it; put it into the plan")
-    if not isinstance(plan, Plan | str):
-        raise TypeError(_check.message("plan", plan, "a Plan or its text"))
-    return Plan.parse(plan) if isinstance(plan, str) else plan
-
-
-def _observers(watch: Observer | Iterable[Observer] | None) -> list[Observer]:
-    if watch is None:
-        return []
-    observers = list(watch) if isinstance(watch, Iterable) else [watch]
-    for observer in observers:
-        if not isinstance(observer, Observer):
-            rule = "an observer or several: objects with wants, on_step, on_observe and on_event"
-            raise TypeError(_check.message("watch", observer, rule, 'write for example watch=TensorBoard("runs/a")'))
-        unknown = set(observer.wants(0)) - SIGNALS
-        if unknown:
-            name = sorted(unknown)[0]
-            raise ValueError(f"watch wants {name!r}, which is no signal; {_check.closest(name, SIGNALS)}")
-    return observers
+        self._end_hooks()

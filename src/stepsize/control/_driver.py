@@ -78,10 +78,12 @@ class Driver:
             self._check_stated()
         self.lines = {name: self._line(name, course, before) for name, course in self.plan.courses.items()}
         self._lines = list(self.lines.values())
+        # where every group's rate is looked at in the optimizer's own list, a group that is another is noticed there
+        self._knows_all = len(self.optimizers) == 1 and len(self.lines["lr"].members) == len(self.names)
         members = self.lines["lr"].members
         with_rate = [index for index, group in enumerate(self.roster.groups) if _has(group, "lr")]
-        self._alone = sorted(set(with_rate) - set(members))
-        self.rated = [self.names[index] for index in sorted({*members, *self._alone})]
+        self.leaves_alone = sorted(set(with_rate) - set(members))
+        self.rated = [self.names[index] for index in sorted({*members, *self.leaves_alone})]
         _bases.clear_marks(self.roster.groups)
         _bases.hold(self, self.roster.groups, self.lines)
 
@@ -115,7 +117,9 @@ class Driver:
             base = _bases.base_of(hyperparameter, group, names[index], schedule, known, self._initial)
             shares.append(Share(base, base))
             values.append(read_value(group, hyperparameter))
-        mine = cells([groups[index] for index in members], hyperparameter)
+        alone = len(members) == len(groups) and len(self.optimizers) == 1
+        own = next(iter(self.optimizers.values())).param_groups if alone else [groups[index] for index in members]
+        mine = cells(own, hyperparameter)
         mine.expect(values)
         sides = [
             None if bound is None or not driven else schedules_for("floor or cap", bound, names, places)
@@ -138,10 +142,10 @@ class Driver:
     def rates_now(self) -> list[float]:
         """The rates of the groups that are named in ``rated``; reads back only tensor rates that are left alone."""
         line = self.lines["lr"]
-        if not self._alone:
+        if not self.leaves_alone:
             return line.values
         driven = dict(zip(line.members, line.values, strict=True))
-        others = {index: read_value(self.roster.groups[index]) for index in self._alone}
+        others = {index: read_value(self.roster.groups[index]) for index in self.leaves_alone}
         return [value for _, value in sorted((driven | others).items())]
 
     @property
@@ -158,19 +162,20 @@ class Driver:
         """Put the bases into an optimizer's state dict."""
         for each, places in self.roster.ranges():
             if optimizer in inner(each):
-                _bases.mark(saved, self.roster.groups, places, self._lines)
+                _bases.mark(saved, places, self._lines)
 
     def check(self) -> None:
         """Before an update: take over new groups, and deal with what something else has written."""
-        if self.roster.is_changed():
-            self.adopt()
-        else:
+        changed = self.roster.is_changed(self._knows_all)
+        if not changed:
             for line in self._lines:
                 if not line.cells.untouched():
                     break
             else:
                 self.settling = False
                 return
+        if changed or self.roster.is_changed():
+            self.adopt()
         for line in self.lines.values():
             self._resolve(line)
         self.write()

@@ -21,7 +21,7 @@ from stepsize.control._observer import Observer
 from stepsize.control._plan import Plan
 from stepsize.control._records import Preview
 from stepsize.control._resume import Choice, Given, load, state_of
-from stepsize.control._updates import caller, inner, remove
+from stepsize.control._updates import caller, inner, is_called_by, remove
 from stepsize.control.feedback import Steering
 from stepsize.schedule import Schedule
 
@@ -225,14 +225,17 @@ class _Began:
 
 
 class Marks:
-    """Puts the bases into each state dict that an optimizer makes, as a hook that keeps no driver alive."""
+    """Puts the bases into each state dict that an optimizer makes, as a hook that keeps no driver alive.
+
+    What ``torch.distributed`` asks for stays as it is: it reads checkpoints key by key, and refuses other keys.
+    """
 
     def __init__(self, driver: Driver) -> None:
         self._driver = weakref.ref(driver)
 
     def __call__(self, optimizer: Any, saved: Any) -> None:
         driver = self._driver()
-        if driver is not None:
+        if driver is not None and not is_called_by("torch.distributed"):
             driver.mark(optimizer, saved)
 
 

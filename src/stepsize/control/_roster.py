@@ -1,6 +1,7 @@
 """The parameter groups of optimizers, known by identity whatever is added, taken out, replaced or loaded."""
 
 from collections.abc import Mapping, Sequence
+from operator import is_not
 from typing import Any
 
 from torch.optim import Optimizer
@@ -33,14 +34,13 @@ class Roster:
         self._layout = [(o, o.param_groups, list(o.param_groups)) for o in self.optimizers.values()]
         return before
 
-    def is_changed(self) -> bool:
-        """Whether groups were added, taken out or replaced since."""
+    def is_changed(self, count_only: bool = False) -> bool:
+        """Whether groups were added, taken out or replaced since; or only whether the lists are as long."""
         for optimizer, groups, known in self._layout:
             if optimizer.param_groups is not groups or len(groups) != len(known):
                 return True
-            for group, mine in zip(groups, known):  # noqa: B905 - a step's time
-                if group is not mine:
-                    return True
+            if not count_only and any(map(is_not, groups, known)):
+                return True
         return False
 
     def ranges(self) -> list[tuple[Optimizer, range]]:

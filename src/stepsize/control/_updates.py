@@ -5,7 +5,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from stepsize.optim import parameters, read_value
 from stepsize.state import on_loan, optimizers_in
 
+Listener = TypeVar("Listener", bound=Callable[..., None])
 TWICE = 2  # updates beside Control.step, each followed by it, that are no accident
 FORGOTTEN = 20  # updates without any Control.step that are no warm-up
 OURS = {"stepsize", "torch"}
@@ -137,6 +138,12 @@ def _is_running(wanted: FrameType) -> bool:
     return frame is not None
 
 
+def _only_listens(hook: Listener) -> Listener:
+    """Mark a hook that an engine may leave out where it does the steps itself."""
+    hook.only_listens = True  # type: ignore[attr-defined]
+    return hook
+
+
 class Beside:
     """Hears the steps of Control's optimizers: whether wrappers really stepped, and steps that were not Control's.
 
@@ -158,9 +165,12 @@ class Beside:
         self._place = ("", 0)
         leaves = [(each, leaf) for each in optimizers for leaf in inner(each)]
         self.wraps = any(leaf is not each for each, leaf in leaves)
-        self._first = leaves[0][1]
+        self._leaves = [leaf for _, leaf in leaves]
+
+    def listen(self) -> list[Any]:
+        """Begin; the handles that end it."""
         before = self._enter if self.wraps else None
-        self.handles = [handle for _, leaf in leaves for handle in hook(leaf, before, self._leave)]
+        return [handle for leaf in self._leaves for handle in hook(leaf, before, self._leave)]
 
     def begin(self) -> None:
         """``Control.step`` is called after a step that was not its own."""
@@ -176,12 +186,13 @@ class Beside:
             clip, self.clip = self.clip, None
             clip()
 
+    @_only_listens
     def _leave(self, optimizer: Optimizer, *_: Any) -> None:
         if self.inside:
             if self.wraps:
                 self.seen.append(was_done(optimizer))
             return
-        if self._said or torch.compiler.is_compiling() or optimizer is not self._first:
+        if self._said or torch.compiler.is_compiling() or optimizer is not self._leaves[0]:
             return
         if on_loan(optimizer) or moves_nothing(optimizer):
             return
@@ -198,6 +209,14 @@ class Beside:
             self._said = True
             file, line = self._place
             warnings.warn_explicit(f"optimizer.step() in line {line} {what} (said once)", UserWarning, file, line)
+
+
+def is_called_by(package: str) -> bool:
+    """Whether a module of a package is among the callers."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and not f"{frame.f_globals.get('__name__', '')}.".startswith(f"{package}."):
+        frame = frame.f_back
+    return frame is not None
 
 
 def caller() -> tuple[str, int]:

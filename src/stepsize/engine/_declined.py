@@ -57,7 +57,8 @@ def check_run(run: Any) -> SupervisedRun:
         raise DeclinedError(name, f"it has {len(run.optimizers)} optimizers")
     if needs_closure(run.optimizer):
         raise DeclinedError(name, f"its optimizer {type(run.optimizer).__name__} steps with a closure")
-    hooks = [getattr(run.optimizer, f"_optimizer_step_{when}_hooks", None) for when in ("pre", "post")]
-    if any(hooks):
+    kept = [getattr(run.optimizer, f"_optimizer_step_{when}_hooks", None) or {} for when in ("pre", "post")]
+    hooks = [hook for each in kept for hook in each.values()]
+    if not all(getattr(hook, "only_listens", False) for hook in hooks):  # as Control's do
         raise DeclinedError(name, f"its optimizer {type(run.optimizer).__name__} has hooks on its steps")
     return run

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -30,7 +31,7 @@ ATTEMPTS = 3  # times that a trial is begun whose worker dies
 class Processes:
     """Train trials in worker processes, as many at once as there are workers; results come as they finish.
 
-    The figures are those of ``serial`` with as many threads, to the bit. A worker that is killed is replaced and its
+    The figures are those of ``serial`` with as many threads, bit for bit. A worker that is killed is replaced and its
     trial begun again. A script that uses this must keep what it does under ``if __name__ == "__main__":``.
 
     Args:
@@ -243,6 +244,7 @@ def _interrupts_held_back() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # not on this system
         yield
         return
+    resource_tracker.ensure_running()  # begun with the first process otherwise, it would let Ctrl-C through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

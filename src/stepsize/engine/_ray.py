@@ -3,6 +3,8 @@
 import os
 import pickle
 import socket
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +20,9 @@ from stepsize.engine._work import Leg, Result, done
 from stepsize.task import Parcel, Startable, Trial, packed, unpacked
 
 RETRIES = 4 * ATTEMPTS  # of a trial whose worker or machine dies; machines of a cluster go more often than processes
-PATIENCE = 5.0  # seconds for a cluster to answer
+PATIENCE = 5.0  # seconds for anything to listen at an address
+LIMIT = 30.0  # seconds for what listens there to answer as Ray does
+CONNECT = "import sys, ray; ray.init(sys.argv[1], log_to_driver=False, logging_level='ERROR')"
 STORE = 80 * 2**20  # bytes of shared memory where Ray is started here; results are small
 START = "ray start --head"
 
@@ -27,9 +31,9 @@ START = "ray start --head"
 class Ray:
     """Train trials as Ray tasks, as many at once as the cluster has room for; results come as they finish.
 
-    The figures are those of ``serial`` with as many threads, to the bit on processors of one kind. A trial whose worker
-    or machine dies is begun again elsewhere. Ray stays connected until the program ends; if it is connected already,
-    that cluster is used. On other machines stepsize must be installed, and a task's file at the same place.
+    The figures are those of ``serial`` with as many threads, bit for bit on processors of one kind. A trial whose
+    worker or machine dies is begun again elsewhere. Ray stays connected until the program ends; if it is connected
+    already, that cluster is used. On other machines stepsize must be installed, and a task's file at the same place.
 
     Args:
         address: of a cluster, such as ``"10.0.0.1:6379"`` or ``"auto"``; Ray is started on this machine when left out.
@@ -146,7 +150,10 @@ def _is_address(text: str) -> bool:
 
 
 def _check_answers(address: str) -> None:
-    """Raise ConnectionError if nothing listens there: Ray itself would wait much longer."""
+    """Raise ConnectionError if nothing listens there, or something that is no Ray: Ray itself would wait for minutes.
+
+    Ray takes no time limit and may end the process that waits, so that another one tries to connect first.
+    """
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not host:
         return
@@ -154,6 +161,14 @@ def _check_answers(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
     except OSError as error:
         raise ConnectionError(_unreachable(address, str(error.strerror or error))) from None
+    try:
+        tried = subprocess.run([sys.executable, "-c", CONNECT, address], capture_output=True, text=True, timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        why = f"something listens there, and has not answered as Ray does within {LIMIT:g} s"
+        raise ConnectionError(_unreachable(address, why)) from None
+    if tried.returncode:
+        said = [line for line in tried.stderr.splitlines() if line and not line[0].isspace()]
+        raise ConnectionError(_unreachable(address, " ".join(said[-1:])[:200] or f"exit code {tried.returncode}"))
 
 
 def _unreachable(address: str, why: str) -> str:

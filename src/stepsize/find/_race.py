@@ -116,8 +116,9 @@ class Race:
         return [each for each in exponents if each not in new[:dropped]]
 
     def price(self, length: int) -> float:
-        """Steps that a run takes with its score."""
-        return length + FORWARD * self.probe(length)
+        """Steps that a run takes with its score, which costs nothing where runs score themselves."""
+        probes = not self.results or any(result.probed for result in self.results)
+        return length + FORWARD * self.probe(length) * probes
 
     def closer(self, rung: Rung) -> list[Rung]:
         """The first rung in which something was learnt, and those after it: longer runs at rates closer together."""

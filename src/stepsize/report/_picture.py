@@ -2,6 +2,7 @@
 
 import math
 import textwrap
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from stepsize import _check
 from stepsize.draw import figure, plain, save
 from stepsize.report._bowl import BLUE, GREY, RED
 from stepsize.report._panels import ORANGE, Bowl, Lines, Panel, is_noisy, moving_mean, success
-from stepsize.report._record import Record, read_record, title
+from stepsize.report._record import Record, read_facts, read_record
 
 COLUMNS = {1: 1, 2: 2, 4: 2}  # by the number of panels; else three
 LONGEST = 400  # characters of a picture's title
@@ -53,14 +54,14 @@ def picture(folder: Path | str) -> Path:
         'picture.png'
     """
     folder = Path(folder)
-    record = read_record(folder)
-    panels = _panels(record)
+    facts = read_facts(folder)
+    panels = _panels(folder, facts)
     if not panels:
         raise ValueError(_check.message("folder", str(folder), "a run folder with something to draw"))
     columns = COLUMNS.get(len(panels), 3)
     rows = math.ceil(len(panels) / columns)
     sheet = figure(5.6 * columns, 3.6 * rows + 0.4)
-    sheet.suptitle(plain(textwrap.fill(title(record.facts)[:LONGEST], 46 * columns)), fontsize=12)
+    sheet.suptitle(plain(textwrap.fill(_title(facts)[:LONGEST], 46 * columns)), fontsize=12)
     for number, panel in enumerate(panels, 1):
         ax = sheet.add_subplot(rows, columns, number)
         panel(ax)
@@ -71,8 +72,9 @@ def picture(folder: Path | str) -> Path:
     return path
 
 
-def _panels(record: Record) -> list[Panel]:
-    bowl, lines = Bowl.of(record.facts), record.lines
+def _panels(folder: Path, facts: dict[str, Any]) -> list[Panel]:
+    record = read_record(folder, facts)
+    bowl, lines = Bowl.of(facts), record.lines
     panels: list[Panel] = [] if bowl is None else bowl.panels(lines)
     if any(line.get("success") is not None for line in lines):
         panels.append(lambda ax: success(ax, lines))
@@ -80,7 +82,7 @@ def _panels(record: Record) -> list[Panel]:
     if finding is not None:
         panels.append(lambda ax: _evidence(ax, finding, bowl))
     if any(line.get("rate") is not None for line in record.steps):
-        panels.append(lambda ax: _rates(ax, record.steps, record.facts, bowl))
+        panels.append(lambda ax: _rates(ax, record.steps, facts, bowl))
     if any(line.get("loss") is not None for line in record.steps):
         panels.append(lambda ax: _losses(ax, record))
     names = {name: None for line in record.seen for name, value in line.items() if _is_figure(name, value)}
@@ -91,6 +93,20 @@ def _panels(record: Record) -> list[Panel]:
 
 def _is_figure(name: str, value: Any) -> bool:
     return name not in SHOWN and isinstance(value, int | float)
+
+
+def _title(facts: Mapping[str, Any]) -> str:
+    parts = [str(facts.get("task", "run"))]
+    if facts.get("rate"):
+        parts.append(f"rate {facts['rate']:.3g}")
+    metrics = {name: value for name, value in (facts.get("metrics") or {}).items() if value is not None}
+    if math.isfinite(metrics.get("accuracy", math.nan)):
+        parts.append(f"validation accuracy {metrics['accuracy']:.2%}")
+    if {"success", "optimum"} <= set(metrics):
+        parts.append(f"success {metrics['success']:.3f} of {metrics['optimum']:.3f}")
+    if facts.get("status", "finished") != "finished":
+        parts.append(facts["status"])
+    return "  ·  ".join([*parts, f"seed {facts['seed']}"] if "seed" in facts else parts)
 
 
 def _evidence(ax: Any, finding: dict[str, Any], bowl: Bowl | None) -> None:

@@ -1,8 +1,7 @@
 """What is whole in a run's folder, for its picture; what is left out is said."""
 
-import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,18 +81,31 @@ class Record:
         return self.steps if self.seen is self.steps else [*self.steps, *self.seen]
 
 
-def read_record(folder: Path) -> Record:
+def read_facts(folder: Path) -> dict[str, Any]:
+    """What run.json says, as far as it is whole; a ``RecordWarning`` says what is left out.
+
+    Args:
+        folder: of a run.
+
+    Raises:
+        ValueError: it holds no run, or run.json is no file.
+    """
+    if not (folder / "run.json").exists():
+        raise ValueError(_check.message("folder", str(folder), "a run folder", "one with a run.json"))
+    return _facts(folder / "run.json")
+
+
+def read_record(folder: Path, facts: dict[str, Any] | None = None) -> Record:
     """The record in a run's folder; a ``RecordWarning`` says what is left out.
 
     Args:
         folder: with run.json.
+        facts: of run.json; read when left out.
 
     Raises:
         ValueError: it holds no run, or one of its files is no file.
     """
-    if not (folder / "run.json").exists():
-        raise ValueError(_check.message("folder", str(folder), "a run folder", "one with a run.json"))
-    facts = _facts(folder / "run.json")
+    facts = read_facts(folder) if facts is None else facts
     steps, validation = _figures(folder / "metrics.jsonl"), _figures(folder / "validation.jsonl")
     events = _lines(folder / "events.jsonl").entries
     finding = _finding(folder / "finding.json")
@@ -166,22 +178,3 @@ def _drawable(value: float | None) -> float | None:
     if value is None or not abs(value) <= LARGEST:
         return None
     return 0.0 if abs(value) < 1 / LARGEST else value
-
-
-def title(facts: Mapping[str, Any]) -> str:
-    """What a run is, in one line.
-
-    Args:
-        facts: of its record.
-    """
-    parts = [str(facts.get("task", "run"))]
-    if facts.get("rate"):
-        parts.append(f"rate {facts['rate']:.3g}")
-    metrics = {name: value for name, value in (facts.get("metrics") or {}).items() if value is not None}
-    if math.isfinite(metrics.get("accuracy", math.nan)):
-        parts.append(f"validation accuracy {metrics['accuracy']:.2%}")
-    if {"success", "optimum"} <= set(metrics):
-        parts.append(f"success {metrics['success']:.3f} of {metrics['optimum']:.3f}")
-    if facts.get("status", "finished") != "finished":
-        parts.append(facts["status"])
-    return "  ·  ".join([*parts, f"seed {facts['seed']}"] if "seed" in facts else parts)

@@ -1,6 +1,5 @@
 """Doing a sweep: what is missing is trained, and written down as it comes."""
 
-import json
 import shutil
 import tempfile
 import time
@@ -170,7 +169,7 @@ def facts_of(task: Startable, steps: int) -> dict[str, Any]:
 def _warn_of_change(store: Store, task: Startable) -> None:
     """Say when the task's own code is not what it was when the sweep was begun."""
     now = sources_of(task)
-    differ = changes(json.loads(store.first("made_of", json.dumps(now))), now)
+    differ = changes(store.first("made_of", now), now)
     if differ:
         warnings.warn(
             f"{', '.join(differ[:5])} since the sweep in {store.folder} was begun, so that its trials may be of "

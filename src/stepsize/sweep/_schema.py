@@ -123,6 +123,10 @@ def misbuilt(db: sqlite3.Connection) -> str:
     return "" if foreign is None else f"{foreign!r} was added to it"
 
 
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
+
+
 def facts_in(db: sqlite3.Connection) -> tuple[dict[str, Any], str]:
     """What all trials share, and what is wrong with it, or an empty text; nothing where there are no trials either.
 
@@ -134,7 +138,12 @@ def facts_in(db: sqlite3.Connection) -> tuple[dict[str, Any], str]:
     fault = next((fault for _, fault in found if fault), "")
     begun = facts or db.execute("SELECT count(*) FROM trials").fetchone()[0]
     if begun and not fault:
-        for name, rule in (("task", TEXT), ("steps", _whole(1))):
+        hashes = Rule("texts by name", _are_texts)
+        for name, rule in (
+            ("task", TEXT),
+            ("steps", _whole(1)),
+            *((("made_of", hashes),) if "made_of" in facts else ()),
+        ):
             if not rule.holds(facts.get(name)):
                 return facts, _check.message(f"{name} in sweep", facts.get(name), rule.words)
     return facts, fault

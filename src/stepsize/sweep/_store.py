@@ -162,12 +162,11 @@ class Store:
         with told(self.path), writing(self._db):
             self._db.executemany(stopped, [(key,) for key in keys])
 
-    def first(self, name: str, value: str) -> str:
-        """What was first said under a name: the value, unless there was one before."""
+    def first(self, name: str, value: Any) -> Any:
+        """What was first said under a name, as plain data: the value, unless there was one before."""
         with told(self.path), writing(self._db):
             self._db.execute("INSERT OR IGNORE INTO sweep VALUES (?, ?)", (name, json.dumps(value)))
-            held: str = json.loads(self._db.execute("SELECT value FROM sweep WHERE name = ?", (name,)).fetchone()[0])
-        return held
+            return json.loads(self._db.execute("SELECT value FROM sweep WHERE name = ?", (name,)).fetchone()[0])
 
     def starts(self) -> dict[int, float]:
         """The score before any training, by seed."""

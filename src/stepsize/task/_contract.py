@@ -188,7 +188,7 @@ class Resumable(Protocol):
         """Where they are, as plain data and tensors."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there, to the bit."""
+        """Go on from there, bit for bit."""
 
 
 def seed_of(task: Any, seed: int | None) -> int:

@@ -75,7 +75,7 @@ def _check_like(name: str, saved: Any, mine: Tensor) -> None:
         raise ValueError(_check.message(name, saved, "a tensor"))
     if saved.shape != mine.shape or saved.dtype != mine.dtype or saved.layout != mine.layout:
         rule = f"{mine.dtype} of shape {tuple(mine.shape)}, as here"
-        raise ValueError(f"{name} must be {rule}, got {saved.dtype} of shape {tuple(saved.shape)}")
+        raise ValueError(f"mismatch: {name} must be {rule}, got {saved.dtype} of shape {tuple(saved.shape)}")
 
 
 def _driven(control: Mapping[str, Any]) -> set[str]:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from stepsize import _check
+from stepsize import _check, _schema
 from stepsize.control import Observer
 from stepsize.schedule import Schedule
 from stepsize.task._contract import Run, Trial
@@ -200,8 +200,9 @@ class _LakeRun:
         shape, needed = tuple(state["q"].shape), self.world.reward.shape[:2]
         if shape != needed:
             raise ValueError(_check.message("shape of q", shape, f"{needed}"))
+        _schema.whole(0, len(self.alpha))("episode", state["episode"])
         self.generator.bit_generator.state = copy.deepcopy(state["generator"])
-        self.q, self.episode = state["q"].tolist(), _check.whole("episode", state["episode"], least=0)
+        self.q, self.episode = state["q"].tolist(), int(state["episode"])
 
 
 frozenlake = FrozenLake()

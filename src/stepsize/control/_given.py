@@ -1,0 +1,69 @@
+"""What Control is handed, checked when it is given."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from stepsize import _check
+from stepsize.control._observer import SIGNALS, Observer
+from stepsize.control._plan import Plan
+from stepsize.control._update import Clip
+from stepsize.optim import Clipped, Clipper, clip_by_norm
+from stepsize.schedule import Schedule
+
+
+def optimizers_of(given: Any) -> dict[str, Optimizer]:
+    """Optimizers by name: one alone has none."""
+    if isinstance(given, Optimizer):
+        return {"": given}
+    named = given if isinstance(given, Mapping) else None
+    if named is None and isinstance(given, Iterable) and not isinstance(given, str):
+        named = {f"optimizer{index}": each for index, each in enumerate(given)}
+    if not named or not all(isinstance(each, Optimizer) for each in named.values()):
+        rule = "a torch.optim.Optimizer, a list of them, or a mapping by name"
+        raise TypeError(_check.message("optimizer", given, rule))
+    if len(set(map(id, named.values()))) < len(named):
+        raise ValueError("optimizer stands twice in the list; give each once")
+    return {str(name): each for name, each in named.items()}
+
+
+def clipping_at(way: float | Schedule | Clipper | None, position: float) -> tuple[float | None, Clip | None]:
+    """The threshold at a position, and what clips by it."""
+    if way is None:
+        return None, None
+    threshold = way.at(position) if isinstance(way, Clipper) else way(position) if isinstance(way, Schedule) else way
+    call = way.clip if isinstance(way, Clipper) else clip_by_norm
+
+    def clip(parameters: list[Tensor], norm: Tensor) -> Clipped:
+        return call(parameters, threshold, norm)
+
+    return threshold, clip
+
+
+def plan_of(plan: Any, parts: dict[str, Any]) -> Plan:
+    """A plan, its text, or what was given in parts."""
+    if plan is None:
+        return Plan(**parts)
+    if parts:
+        raise ValueError(f"plan is the whole of it, and {', '.join(parts)} came beside it; put it into the plan")
+    if not isinstance(plan, Plan | str):
+        raise TypeError(_check.message("plan", plan, "a Plan or its text"))
+    return Plan.parse(plan) if isinstance(plan, str) else plan
+
+
+def observers_of(watch: Observer | Iterable[Observer] | None) -> list[Observer]:
+    """One observer or several, each with the methods of one, and wanting signals that there are."""
+    if watch is None:
+        return []
+    observers = list(watch) if isinstance(watch, Iterable) else [watch]
+    for observer in observers:
+        if not isinstance(observer, Observer):
+            rule = "an observer or several: objects with wants, on_step, on_observe and on_event"
+            raise TypeError(_check.message("watch", observer, rule, 'write for example watch=TensorBoard("runs/a")'))
+        unknown = set(observer.wants(0)) - SIGNALS
+        if unknown:
+            name = sorted(unknown)[0]
+            raise ValueError(f"watch wants {name!r}, which is no signal; {_check.closest(name, SIGNALS)}")
+    return observers

@@ -1,0 +1,203 @@
+"""Ctrl-C at any moment: exit code 130 or the command's own, never a traceback, and a status that is true."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from stepsize.cli import _interrupts, _job, run
+from stepsize.cli._interrupts import interruptible, uninterrupted
+
+STOP = signal.SIGINT
+
+
+@pytest.fixture(autouse=True)
+def _default_handler(tmp_path, monkeypatch):
+    """As at a terminal, wherever the tests were begun: in the background of a shell Ctrl-C is ignored."""
+    monkeypatch.chdir(tmp_path)
+    before = signal.signal(STOP, signal.default_int_handler)
+    yield
+    signal.signal(STOP, before)
+
+
+def press():
+    os.kill(os.getpid(), STOP)
+
+
+def test_the_first_is_raised_and_those_that_follow_at_once_are_not(monkeypatch):
+    with interruptible():
+        with pytest.raises(KeyboardInterrupt):
+            press()
+        for _ in range(20):
+            press()
+        monkeypatch.setattr(_interrupts, "PATIENCE", 0.0)
+        with pytest.raises(KeyboardInterrupt):
+            press()
+    assert signal.getsignal(STOP) is signal.default_int_handler
+
+
+def test_where_it_is_ignored_it_stays_so():
+    signal.signal(STOP, signal.SIG_IGN)
+    with interruptible(), uninterrupted():
+        press()
+        assert signal.getsignal(STOP) is signal.SIG_IGN
+    assert run(["train", "quadratic", "--lr", "0.1", "--steps", "5", "--out", "o"]) == 0
+    assert signal.getsignal(STOP) is signal.SIG_IGN
+
+
+def pressed_in_a_short_block(done):
+    with interruptible(), uninterrupted():
+        press()
+        press()
+        done.append(1)
+
+
+def test_a_short_block_comes_to_its_end_first():
+    done = []
+    with pytest.raises(KeyboardInterrupt):
+        pressed_in_a_short_block(done)
+    assert done == [1]
+
+
+def test_other_threads_change_nothing():
+    seen = []
+
+    def work():
+        with interruptible(), uninterrupted():
+            seen.append(signal.getsignal(STOP))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [signal.default_int_handler]
+
+
+WORDS = ["train", "quadratic", "--lr", "0.1", "--steps", "60", "--out", "o"]
+
+
+def status():
+    with open("o/run.json") as file:  # noqa: PTH123
+        return json.loads(file.read())["status"]
+
+
+def test_while_the_picture_is_drawn_the_run_has_finished(monkeypatch, capsys):
+    def drawing(_):
+        press()
+        time.sleep(1)
+
+    monkeypatch.setattr(_job, "picture", drawing)
+    assert run(WORDS) == 0
+    assert status() == "finished"
+    assert "picture  none: stopped while it was drawn" in capsys.readouterr().out
+
+
+def test_while_the_end_is_written_down_the_run_has_finished(monkeypatch, capsys):
+    write = _job.Job._write_down
+
+    def pressed(self, trained, status):
+        press()
+        write(self, trained, status)
+
+    monkeypatch.setattr(_job.Job, "_write_down", pressed)
+    assert run(WORDS) == 130
+    assert status() == "finished"
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_several_while_a_run_stops_leave_a_status_that_is_true(monkeypatch, capsys):
+    write = _job.Job._write_down
+
+    def pressed(self, trained, status):
+        for _ in range(5):
+            press()
+        write(self, trained, status)
+
+    advance = _job.train
+
+    def stopped(task, **words):
+        press()
+        return advance(task, **words)
+
+    monkeypatch.setattr(_job.Job, "_write_down", pressed)
+    monkeypatch.setattr(_job, "train", stopped)
+    assert run(WORDS) == 130
+    assert status() == "interrupted"
+
+
+COMMANDS = ["tasks", "plot cosine() --total 9", "train quadratic --lr 0.01 --steps 1000000 --out o", "course quadratic"]
+SWEEP = "sweep quadratic --lr 0.01,0.02 --steps 1000000 --workers 2 --engine processes --out o"
+
+
+def stopped(command, seconds, times, folder, ready=None):
+    """A command that gets Ctrl-C after so many seconds, as its whole group does at a terminal."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "stepsize", *command.split()],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(STOP, signal.SIG_DFL),
+    )
+    try:
+        end = time.monotonic() + 60
+        while ready is not None and not ready.exists() and time.monotonic() < end:
+            time.sleep(0.05)
+        time.sleep(seconds)
+        for _ in range(times):
+            os.killpg(process.pid, STOP)
+            time.sleep(0.05)
+        out, err = process.communicate(timeout=90)
+    finally:
+        process.kill()
+        process.wait()
+    return process.returncode, out, err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [*COMMANDS, SWEEP])
+@pytest.mark.parametrize(("seconds", "times"), [(0.3, 1), (0.8, 3), (2.0, 2)])
+def test_from_the_first_moments_on_there_is_no_traceback(command, seconds, times, tmp_path):
+    code, _, err = stopped(command, seconds, times, tmp_path)
+    assert code in ((0, 130) if command.split()[0] in ("tasks", "plot", "course") else (130,))
+    assert "Traceback" not in err
+    assert "KeyboardInterrupt" not in err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("command", "sign"), [(COMMANDS[2], "metrics.jsonl"), (SWEEP, "sweep.db")])
+@pytest.mark.parametrize("seconds", [0.2, 3.0])
+def test_while_it_works_it_says_how_far_it_came(command, sign, seconds, tmp_path):
+    code, _, err = stopped(command, seconds, 3, tmp_path, tmp_path / "o" / sign)
+    assert code == 130
+    assert "Traceback" not in err
+    assert "stepsize: stopped" in err
+    if sign == "metrics.jsonl":
+        assert status().startswith("interrupted")
+
+
+@pytest.mark.slow
+def test_in_the_background_of_a_shell_it_is_ignored(tmp_path):
+    words = [sys.executable, "-m", "stepsize", "train", "quadratic", "--lr", "0.01", "--steps", "3000", "--out", "o"]
+    process = subprocess.Popen(
+        words,
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(STOP, signal.SIG_IGN),
+    )
+    try:
+        while process.poll() is None:
+            process.send_signal(STOP)
+            time.sleep(0.2)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0
+    assert status() == "finished"
