@@ -302,6 +302,7 @@ FREE = {
     ("JsonLines", "events"),
     ("train", "folder"),
     ("seed_of", "task"),
+    ("with_attribute", "name"),
     ("pair_index", "group"),
     ("pair_index", "hyperparameter"),
     ("has_value", "group"),

@@ -28,6 +28,7 @@ from stepsize.task._registry import TaskFileError as TaskFileError
 from stepsize.task._registry import full_name as full_name
 from stepsize.task._registry import known_tasks as known_tasks
 from stepsize.task._registry import task_named as task_named
+from stepsize.task._registry import with_attribute as with_attribute
 from stepsize.task._settings import axes_of as axes_of
 from stepsize.task._settings import squeezed as squeezed
 from stepsize.task._sources import TaskChangedWarning as TaskChangedWarning
@@ -78,4 +79,5 @@ __all__ = [
     "together",
     "train",
     "unpacked",
+    "with_attribute",
 ]

@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from stepsize import _check
 from stepsize.optim import read_value
 from stepsize.task._contract import Startable
+from stepsize.task._registry import with_attribute
 from stepsize.task._supervised import Task
 
 OPTIMIZER = "the optimizer"
@@ -104,7 +105,7 @@ def _place_of(name: str) -> Path | None:
     """The file that ``file.py:task`` or ``package.module:task`` names, found without running anything."""
     if not isinstance(name, str):
         raise TypeError(_check.message("name", name, "a task's name"))
-    place, colon, _ = name.rpartition(":")
+    place, colon, _ = with_attribute(name).rpartition(":")
     if not colon:
         return None
     if place.endswith(".py"):
