@@ -14,6 +14,7 @@ from stepsize._version import __version__
 from stepsize.cli._begin import job
 from stepsize.cli._courses import course
 from stepsize.cli._drawing import plot, schedules
+from stepsize.cli._init import init
 from stepsize.cli._job import Job
 from stepsize.cli._options import (
     Accumulate,
@@ -45,6 +46,7 @@ from stepsize.cli._options import (
 )
 from stepsize.cli._over import plans_of
 from stepsize.cli._resume import resumed
+from stepsize.cli._runs import runs
 from stepsize.cli._screen import Screen
 from stepsize.cli._sweep import sweep_command
 from stepsize.find import Finding, budget_of, check_range
@@ -74,6 +76,12 @@ app.command(
     epilog="Examples: stepsize sweep digits --lr 1e-3:10:9 --seeds 3 | stepsize sweep digits --lr 1e-4:1:13"
     " --optimizer 'sgd(momentum=0.9),adamw' | stepsize sweep digits --lr 1e-2:1:5 --batch-size 16,64,256 --out mine",
 )(sweep_command)
+app.command(
+    name="init",
+    epilog="Examples: stepsize init | stepsize init gpt.py --template language-model"
+    " | stepsize init --template lightning | stepsize init --template trainer",
+)(init)
+app.command(name="runs", epilog="Examples: stepsize runs | stepsize runs elsewhere --json")(runs)
 app.command(
     name="plot",
     epilog="Examples: stepsize plot 'warmup(5%) >> cosine()' --total 1000 -o schedule.png"

@@ -6,7 +6,10 @@ from typing import Annotated
 import typer
 
 TaskName = Annotated[
-    str, typer.Argument(metavar="TASK", help="A task's name (see `stepsize tasks`), or your own: train.py:task.")
+    str,
+    typer.Argument(
+        metavar="TASK", help="A task's name (see `stepsize tasks`), or your own: train.py, or train.py:name."
+    ),
 ]
 Seed = Annotated[int, typer.Option(help="Seed of weights, data order and everything drawn.")]
 Steps = Annotated[int | None, typer.Option(help="Length of the run in steps; the task's own when left out.")]

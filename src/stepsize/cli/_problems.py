@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from stepsize import _extras, _origin
-from stepsize.task import TaskFileError
+from stepsize.task import TaskFileError, with_attribute
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 OURS = "This is a fault of stepsize and not of what it was given; please report it with the lines above."
@@ -72,7 +72,7 @@ def _only(error: BaseException) -> str:
 
 
 def _task(arguments: Sequence[str]) -> str:
-    named = [word.rpartition(":")[0] for word in arguments if _is_task(word)]
+    named = [word.rpartition(":")[0] for word in map(with_attribute, arguments) if _is_task(word)]
     return named[0] if named else "the task"
 
 
@@ -83,7 +83,7 @@ def _is_task(word: str) -> bool:
 
 def _named(arguments: Sequence[str]) -> Iterator[Path]:
     """The folders of packages that the arguments name a task in: they are the user's, wherever they are installed."""
-    for word in arguments:
+    for word in map(with_attribute, arguments):
         place, _, _ = word.rpartition(":")
         package = sys.modules.get(place.partition(".")[0]) if _is_task(word) else None
         file = getattr(package, "__file__", None)

@@ -4,25 +4,33 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from stepsize import _check
 from stepsize.engine import Engine, Result, serial
 from stepsize.find._budget import budget_of
 from stepsize.find._finding import Finding
 from stepsize.find._race import Progress, Race
+from stepsize.find._words import Words
 from stepsize.state import RandomState, capture, own_randomness
-from stepsize.task import AXES, LARGEST, Startable, Task, Trial, axes_of
+from stepsize.task import AXES, LARGEST, Startable, Task, Trial, axes_of, seed_of
 from stepsize.task._given import model_of
 
 
 def find(
-    task: Startable,
+    task: Startable | None = None,
     *args: Any,
+    model: nn.Module | Callable[[], nn.Module] | None = None,
+    loader: Any = None,
+    loss: Callable[..., Tensor] | None = None,
+    optimizer: Callable[..., Any] | str | None = None,
+    epochs: float | None = None,
+    device: str | None = None,
+    schedule: Any = None,
     budget: str | int | None = None,
     low: float = 1e-6,
     high: float = 100.0,
-    seed: int = 0,
+    seed: int | None = None,
     steps: int | None = None,
     engine: Engine = serial,
     on_result: Callable[[Result], None] | None = None,
@@ -41,22 +49,31 @@ def find(
     verdict says so; then runs are trained one after the other.
 
     Args:
-        task: a built-in task or your own.
+        task: a built-in task or your own; or else model, loader, optimizer and steps or epochs, by name.
         args: nothing; what else there is to say is said by name.
+        model: to be trained, or a function without arguments that makes one; neither it nor the loader is changed. This
+            and the next words are those of ``Task.of``, and without a task.
+        loader: a DataLoader, a list of batches, or anything else that gives its batches anew each time.
+        loss: of (outputs, targets) or of (model, batch); none for a model that returns an output with a loss.
+        optimizer: (parameters, lr) -> the optimizer; with a task, the text of one instead of the task's.
+        epochs: length of the run in passes over the loader, > 0, instead of steps.
+        device: where to train; where the model is, when left out.
+        schedule: of the whole run, squeezed into the short ones; the task's when left out, which is
+            ``warmup(5%) >> cosine()`` unless it says another.
         budget: what to spend, about: ``"0.3x"``, ``"1x"``, ``"2x"`` of a training run, a number of steps >= 1, or a
             time (``"90s"``, ``"10min"``, ``"1h"``); one training run, but at most 600 steps, when left out. A task that
             learns nothing in its first steps takes more, but never more than four times as much, or 100 steps where
             that is more; a loss without its gradient counts as a third of a step.
         low: the lowest rate to try, > 0.
         high: the highest rate to try, > low.
-        seed: of weights and data order, 0 <= seed < 2**32.
+        seed: of weights and data order, 0 <= seed < 2**32; the task's, which is 0 unless it says another, when left
+            out.
         steps: length of the run the rate is for, >= 1; the task's when left out.
         engine: how trials get done.
         on_result: called with each result as it comes.
         progress: called with (steps done, steps expected, a note for people).
-        **axes: what else is said of every run, as settings of a ``Trial``: ``schedule``, ``optimizer``, ``clip``,
-            ``batch_size``, ``weight_decay``, ``momentum``, ``warmup``. A schedule is that of the whole run; it is
-            squeezed into the short ones.
+        **axes: what else is said of every run, as settings of a ``Trial``: ``clip``, ``batch_size``,
+            ``weight_decay``, ``momentum``, ``warmup``.
 
     Raises:
         TypeError, ValueError: an argument is invalid.
@@ -69,6 +86,25 @@ def find(
         True
     """
     check_task(task, args)
+    words = Words(model, loader, loss, optimizer, steps, epochs, schedule, device)
+    with words.lent():
+        task, own = words.task_or(task)
+        return _raced(task, seed_of(task, seed), steps, budget, low, high, engine, on_result, progress, {**own, **axes})
+
+
+def _raced(
+    task: Startable,
+    seed: int,
+    steps: int | None,
+    budget: str | int | None,
+    low: float,
+    high: float,
+    engine: Engine,
+    on_result: Callable[[Result], None] | None,
+    progress: Progress | None,
+    axes: dict[str, Any],
+) -> Finding:
+    """What a race of a task's rates comes to; all is checked before anything is trained."""
     settings, total = checked(task, seed, steps, engine, axes)
     low, high = check_range(low, high)
     allowed = budget_of(budget, total)
@@ -90,8 +126,8 @@ def check_task(task: object, args: tuple[object, ...]) -> None:
     if isinstance(task, nn.Module) or args:
         given = ", ".join(type(each).__name__ for each in (task, *args))
         raise TypeError(
-            f"find takes one task and options by name, got {given}; make a task: find(Task(name=..., model=..., "
-            "batches=..., loss=..., optimizer=..., ...)), or use range_test in your own loop"
+            f"find takes one task and options by name, got {given}; write find(model=..., loader=..., loss=..., "
+            "optimizer=..., steps=...), or find(Task(...)), or use range_test in your own loop"
         )
 
 

@@ -13,7 +13,7 @@ from stepsize.find._budget import budget_of
 from stepsize.find._find import check_range, check_task, checked, find
 from stepsize.find._finding import Cost, Finding
 from stepsize.find._race import Progress
-from stepsize.task import AXES, Startable, Trial, canonical, squeezed
+from stepsize.task import AXES, Startable, Trial, canonical, seed_of, squeezed
 
 CANDIDATES: dict[str, tuple[str | None, ...]] = {
     "optimizer": (None, "sgd(momentum=0.9)", "adamw"),
@@ -73,7 +73,7 @@ def find_plan(
     budget: str | int | None = "4x",
     low: float = 1e-6,
     high: float = 100.0,
-    seed: int = 0,
+    seed: int | None = None,
     steps: int | None = None,
     engine: Engine = serial,
     progress: Progress | None = None,
@@ -93,7 +93,7 @@ def find_plan(
             120 steps.
         low: the lowest rate to try, > 0.
         high: the highest rate to try, > low.
-        seed: of weights and data order, 0 <= seed < 2**32.
+        seed: of weights and data order, 0 <= seed < 2**32; the task's when left out.
         steps: length of the run the plan is for, >= 1; the task's when left out.
         engine: how trials get done.
         progress: called with (plans done, plans, a note for people).
@@ -113,6 +113,7 @@ def find_plan(
     if progress is not None and not callable(progress):
         raise TypeError(_check.message("progress", progress, "a function"))
     check_task(task, ())
+    seed = seed_of(task, seed)
     settings, total = checked(task, seed, steps, engine, axes)
     low, high = check_range(low, high)
     own = {"schedule": getattr(task, "schedule", None)}  # said or not, it is one plan

@@ -11,6 +11,7 @@ from stepsize.task._contract import Startable as Startable
 from stepsize.task._contract import Trial as Trial
 from stepsize.task._contract import canonical as canonical
 from stepsize.task._contract import key_of as key_of
+from stepsize.task._contract import seed_of as seed_of
 from stepsize.task._distributed import Ranks as Ranks
 from stepsize.task._distributed import leads as leads
 from stepsize.task._distributed import led as led
@@ -27,6 +28,7 @@ from stepsize.task._registry import TaskFileError as TaskFileError
 from stepsize.task._registry import full_name as full_name
 from stepsize.task._registry import known_tasks as known_tasks
 from stepsize.task._registry import task_named as task_named
+from stepsize.task._registry import with_attribute as with_attribute
 from stepsize.task._settings import axes_of as axes_of
 from stepsize.task._settings import squeezed as squeezed
 from stepsize.task._sources import TaskChangedWarning as TaskChangedWarning
@@ -69,6 +71,7 @@ __all__ = [
     "ranks",
     "read_state",
     "save_state",
+    "seed_of",
     "sources_of",
     "squeezed",
     "steps_done",
@@ -76,4 +79,5 @@ __all__ = [
     "together",
     "train",
     "unpacked",
+    "with_attribute",
 ]

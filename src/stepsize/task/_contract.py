@@ -56,10 +56,7 @@ class Trial:
                 raise ValueError(f"settings has {axis!r}, which is no axis; {_check.closest(str(axis), AXES)}")
         settings = {axis: canonical(axis, value) for axis, value in sorted(self.settings.items())}
         object.__setattr__(self, "settings", settings)
-        seed = _check.whole("seed", self.seed, least=0)
-        if seed >= 2**32:
-            raise ValueError(_check.message("seed", seed, "below 2**32"))
-        object.__setattr__(self, "seed", seed)
+        object.__setattr__(self, "seed", check_seed(self.seed))
         object.__setattr__(self, "steps", _check.whole("steps", self.steps, least=1))
 
     @property
@@ -69,6 +66,21 @@ class Trial:
 
     def __hash__(self) -> int:
         return hash(self.key)
+
+
+def check_seed(seed: Any) -> int:
+    """A seed as an int, or an error that says what it must be.
+
+    Args:
+        seed: 0 <= seed < 2**32.
+
+    Raises:
+        TypeError, ValueError: it is none.
+    """
+    number = _check.whole("seed", seed, least=0)
+    if number >= 2**32:
+        raise ValueError(_check.message("seed", seed, "below 2**32"))
+    return number
 
 
 def key_of(task: str, settings: Mapping[str, Any], seed: int, steps: int) -> str:
@@ -177,6 +189,21 @@ class Resumable(Protocol):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there, bit for bit."""
+
+
+def seed_of(task: Any, seed: int | None) -> int:
+    """A seed that was said, or the task's.
+
+    Args:
+        task: its attribute ``seed``, if it has one, is its own.
+        seed: None where nothing is said.
+
+    Example:
+        >>> from stepsize.task import seed_of, task_named
+        >>> seed_of(task_named("digits"), None), seed_of(task_named("digits"), 3)
+        (0, 3)
+    """
+    return check_seed(getattr(task, "seed", 0)) if seed is None else check_seed(seed)
 
 
 @runtime_checkable

@@ -26,6 +26,7 @@ CALLED_WITH = {
     "example": (),
     "examples": (),
 }
+MAY_BE_LEFT_OUT = ("example", "examples", "metrics", "score", "test")
 
 
 def check_functions(task: Any) -> None:
@@ -36,7 +37,7 @@ def check_functions(task: Any) -> None:
     """
     for name, arguments in CALLED_WITH.items():
         function, words = getattr(task, name), ", ".join(arguments)
-        if function is None and name in ("example", "examples", "test"):
+        if function is None and name in MAY_BE_LEFT_OUT:
             continue
         if not callable(function):
             raise TypeError(_check.message(name, function, "a function"))
@@ -133,6 +134,17 @@ def batches_of(task: Any, generator: torch.Generator, size: int | None) -> Itera
         rule = "an endless iterator, epoch after epoch"
         raise TypeError(_check.message(f"batches(...) of the task {task.name!r}", batches, rule))
     return iter(batches)
+
+
+def probe_of(task: Any, generator: torch.Generator, size: int | None, count: int) -> Iterator[Any]:
+    """Some of a task's batches to be scored on: drawn anew, or those that its loader sets aside for that."""
+    aside = getattr(task.batches, "set_aside", None)
+    if aside is not None:
+        yield from aside(generator, count)
+        return
+    drawn = batches_of(task, generator, size)
+    for _ in range(count):
+        yield next_of(task, drawn)
 
 
 def next_of(task: Any, batches: Iterator[Any]) -> Any:

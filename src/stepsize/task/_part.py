@@ -44,7 +44,7 @@ def part(batch: Any, size: int | None) -> Any:
     mine = ranks()
     if mine.size == 1:
         return batch
-    counts = {len(tensor) for tensor in _tensors(batch) if tensor.ndim}
+    counts = {len(tensor) for tensor in tensors_in(batch) if tensor.ndim}
     if size is not None and counts - {size}:
         rule = f"{size}, the batch size, since several processes share each batch"
         raise ValueError(_check.message("first dimension of a batch's tensors", _numbers(counts), rule))
@@ -67,19 +67,20 @@ def _part(batch: Any, mine: Ranks) -> Any:
     if isinstance(batch, Mapping):
         return {name: _part(each, mine) for name, each in batch.items()}
     if isinstance(batch, tuple | list):
-        return type(batch)(_part(each, mine) for each in batch)
+        each = [_part(each, mine) for each in batch]
+        return type(batch)(*each) if hasattr(batch, "_fields") else type(batch)(each)
     if isinstance(batch, PLAIN):
         return batch
     rule = "made of tensors with an example in each row, since several processes share each batch"
     raise TypeError(_check.message("batch", batch, rule))
 
 
-def _tensors(batch: Any) -> Iterator[Tensor]:
+def tensors_in(batch: Any) -> Iterator[Tensor]:
     if isinstance(batch, Tensor):
         yield batch
     elif isinstance(batch, Mapping | tuple | list):
         for each in batch.values() if isinstance(batch, Mapping) else batch:
-            yield from _tensors(each)
+            yield from tensors_in(each)
 
 
 def check_same(task: Any, batch: Any) -> None:
@@ -92,7 +93,7 @@ def check_same(task: Any, batch: Any) -> None:
     if ranks().size == 1:
         return
     digest = hashlib.sha256()
-    for tensor in _tensors(batch):
+    for tensor in tensors_in(batch):
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     if len(set(everyones(digest.digest()))) > 1:
         raise ValueError(

@@ -27,7 +27,7 @@ def task_named(name: str) -> Startable:
     """A task by name: a built-in one, ``path/to/train.py:task`` or ``package.module:task``.
 
     Args:
-        name: one of ``BUILT_IN``, or a file or module and the name of a task in it.
+        name: one of ``BUILT_IN``, or a file or module and the name of a task in it; ``train.py`` is ``train.py:task``.
 
     Raises:
         ValueError: there is none of that name; close names are offered.
@@ -38,12 +38,27 @@ def task_named(name: str) -> Startable:
         >>> task_named("digits").steps
         400
     """
+    name = with_attribute(name)
     if isinstance(name, str) and ":" in name:
         return _of_ones_own(name)
     if name not in BUILT_IN:
         hint = _check.closest(str(name), BUILT_IN)
         raise ValueError(f'there is no task {name!r}; a task of your own is "path/to/train.py:task"; {hint}')
     return BUILT_IN[name]  # type: ignore[no-any-return]
+
+
+def with_attribute(name: str) -> str:
+    """A task's name in which a file alone means its ``task``.
+
+    Args:
+        name: as a person says it.
+
+    Example:
+        >>> from stepsize.task import with_attribute
+        >>> with_attribute("train.py"), with_attribute("train.py:other"), with_attribute("digits")
+        ('train.py:task', 'train.py:other', 'digits')
+    """
+    return f"{name}:task" if isinstance(name, str) and name.endswith(".py") else name
 
 
 def full_name(name: str) -> str:
@@ -62,6 +77,7 @@ def full_name(name: str) -> str:
     """
     if not isinstance(name, str):
         raise TypeError(_check.message("name", name, "a task's name"))
+    name = with_attribute(name)
     place, _, attribute = name.rpartition(":")
     return f"{Path(place).resolve()}:{attribute}" if place.endswith(".py") else name
 

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ from stepsize.optim import needs_closure
 from stepsize.state import RandomState, evaluating, own_randomness
 from stepsize.task._contract import Resumable, Trial
 from stepsize.task._distributed import device_here, leads, ranks, the_firsts
-from stepsize.task._given import batches_of, figures, measured, model_of, next_of, number
+from stepsize.task._given import batches_of, figures, measured, model_of, next_of, number, probe_of
 from stepsize.task._joint import Joint, Wants, placed, random_of, stream, who
 from stepsize.task._part import check_same, check_size, part
 from stepsize.task._saved import by_name, check_state, loaded
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from stepsize.task._supervised import Task
 
 PROBE = 0x5EED  # makes the order of probe batches another one than that of training
+SCORED = 24  # batches that a run is scored on whose task has no score
 
 
 def check_device(device: Any) -> torch.device:
@@ -153,10 +154,14 @@ class SupervisedRun:
         return next_of(self.task, self.batches)
 
     def score(self) -> float:
+        if self.task.score is None:
+            losses = self._losses(SCORED, seed=PROBE)
+            return sum(losses) / len(losses)
         return the_firsts(number(self.task, "score(...)", self._measure(self.task.score)))
 
     def metrics(self) -> dict[str, float]:
-        return the_firsts(figures(self.task, "metrics(...)", self._measure(self.task.metrics)))
+        measure = self.task.metrics
+        return {} if measure is None else the_firsts(figures(self.task, "metrics(...)", self._measure(measure)))
 
     def test(self) -> dict[str, float]:
         """Figures on data that nothing is chosen by."""
@@ -168,13 +173,17 @@ class SupervisedRun:
 
         They are drawn anew, in an order of their own; cheaper than a score where the training set is large.
         """
-        generator = torch.Generator().manual_seed(self.trial.seed ^ PROBE)
+        return self._losses(batches, seed=self.trial.seed ^ PROBE)
+
+    def _losses(self, batches: int, seed: int) -> tuple[float, ...]:
+        """The loss on each of some batches that are drawn from a seed of their own, in eval mode."""
+        generator = torch.Generator().manual_seed(seed)
 
         def losses(model: nn.Module) -> tuple[float, ...]:
-            task, drawn = self.task, batches_of(self.task, generator, self.size)
+            task = self.task
+            drawn = probe_of(task, generator, self.size, batches)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=task.amp):
-                ready = (to_device(next_of(task, drawn), self.device) for _ in range(batches))
-                return tuple(float(measured(task, model, batch)) for batch in ready)
+                return tuple(float(measured(task, model, to_device(batch, self.device))) for batch in drawn)
 
         return the_firsts(self._measure(losses))
 
@@ -245,16 +254,28 @@ class SupervisedRun:
 
 
 def to_device(batch: Any, device: torch.device) -> Any:
-    """A batch with its tensors on a device: tensors, and lists, tuples and mappings of them.
+    """A batch with its tensors on a device, each thing in it of the class that it was; the batch itself stays.
 
     Args:
-        batch: what an iterator of batches gives.
+        batch: what an iterator of batches gives: tensors, lists, tuples and mappings of them, and what has a ``to``.
         device: where to.
     """
     if isinstance(batch, Tensor):
         return batch.to(device, non_blocking=True)
     if isinstance(batch, Mapping):
-        return {name: to_device(each, device) for name, each in batch.items()}
+        return _mapping(batch, {name: to_device(each, device) for name, each in batch.items()})
+    if hasattr(batch, "to") and callable(batch.to):
+        return copy.copy(batch).to(device)  # some change themselves
     if isinstance(batch, tuple | list):
-        return type(batch)(to_device(each, device) for each in batch)
+        each = [to_device(each, device) for each in batch]
+        return type(batch)(*each) if hasattr(batch, "_fields") else type(batch)(each)
     return batch
+
+
+def _mapping(batch: Mapping[Any, Any], moved: dict[Any, Any]) -> Any:
+    """A mapping of the class of a batch, such as a tokenizer's, with other values."""
+    if type(batch) is dict or not isinstance(batch, MutableMapping):
+        return moved
+    made = copy.copy(batch)
+    made.update(moved)
+    return made

@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from stepsize import _check
 from stepsize.optim import read_value
 from stepsize.task._contract import Startable
+from stepsize.task._registry import with_attribute
 from stepsize.task._supervised import Task
 
 OPTIMIZER = "the optimizer"
@@ -104,7 +105,7 @@ def _place_of(name: str) -> Path | None:
     """The file that ``file.py:task`` or ``package.module:task`` names, found without running anything."""
     if not isinstance(name, str):
         raise TypeError(_check.message("name", name, "a task's name"))
-    place, colon, _ = name.rpartition(":")
+    place, colon, _ = with_attribute(name).rpartition(":")
     if not colon:
         return None
     if place.endswith(".py"):
@@ -200,11 +201,12 @@ def _parts(task: Startable) -> Iterator[tuple[str, Any]]:
         return
     for each in fields(task):
         value = getattr(task, each.name)
-        while isinstance(value, partial):
-            value = value.func
-        if callable(value) and each.name != "feedback":
-            plain = inspect.isroutine(value) or inspect.isclass(value)
-            yield each.name, inspect.unwrap(value) if plain else type(value)
+        for one in getattr(value, "theirs", (value,)):  # of what wraps a model, a loader or a loss function
+            while isinstance(one, partial):
+                one = one.func
+            if (callable(one) or one is not value) and each.name != "feedback":
+                plain = inspect.isroutine(one) or inspect.isclass(one)
+                yield each.name, inspect.unwrap(one) if plain else type(one)
 
 
 def _file_of(part: Any) -> Path | None:

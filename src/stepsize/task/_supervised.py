@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,8 +11,10 @@ from torch.optim import Optimizer
 from stepsize import _check
 from stepsize.control import Feedback, Observer, Plan
 from stepsize.schedule import Length, Schedule
-from stepsize.task._contract import AXES, Run, Trial
+from stepsize.task._contract import AXES, Run, Trial, check_seed
 from stepsize.task._given import check_batches, check_functions
+from stepsize.task._loader import Loader
+from stepsize.task._of import check_words, parts_of
 from stepsize.task._pause import check_pause, pause_of
 from stepsize.task._run import SupervisedRun, check_device
 from stepsize.task._settings import plan_of
@@ -36,10 +38,12 @@ class Task:
             ratios; or several, in a list or a mapping by name, which are stepped together. One that steps with a
             closure (LBFGS) gets it.
         score: model in eval mode -> loss on a fixed large set of training data, lower is better. Sweeps
-            compare rates by it; ``find`` by ``loss`` on a few fresh batches, in eval mode too, which costs less.
-        metrics: model in eval mode -> validation figures by name, such as ``validation_loss`` and ``accuracy``.
-        steps: how many steps a whole run has, >= 1.
-        schedule: the text of the schedule of a whole run, unless a trial says otherwise; squeezed into shorter ones.
+            compare rates by it; ``find`` by ``loss`` on a few fresh batches, in eval mode too, which costs less. When
+            left out, it is the mean of ``loss`` on 24 such batches, the same ones for every run.
+        metrics: model in eval mode -> validation figures by name, such as ``validation_loss`` and ``accuracy``; none
+            when left out.
+        steps: how many steps a whole run has, >= 1; it cannot be left out.
+        schedule: of a whole run, or its text, unless a trial says otherwise; squeezed into shorter ones.
             ``warmup(5%) >> cosine()`` when left out.
         clip: the clipping threshold, unless a trial says otherwise.
         per_epoch: steps in an epoch, > 0, for lengths such as ``"3ep"``; from ``examples`` and ``batch_size`` when left
@@ -59,6 +63,7 @@ class Task:
             (``"1ep"``); a twentieth of the run, but at least 10, when left out.
         facts: plain data about the task, kept in ``run.json`` and known to the run's picture, such as a bowl's
             eigenvalues.
+        seed: of a run for which none is said, as by ``train`` and ``find``, 0 <= seed < 2**32.
         plan: all of schedule, clip and feedback as one ``Plan`` or its text, instead of them; it may drive momentum and
             weight decay too, as ``Plan(**one_cycle())`` does.
 
@@ -75,8 +80,6 @@ class Task:
         ...     batches=lambda generator: itertools.repeat((x, 3 * x)),
         ...     loss=lambda model, batch: (model(batch[0]) - batch[1]).square().mean(),
         ...     optimizer=lambda parameters, lr: torch.optim.SGD(parameters, lr=lr),
-        ...     score=lambda model: float((model(x) - 3 * x).square().mean()),
-        ...     metrics=lambda model: {},
         ...     steps=100,
         ... )
         >>> run = line.start(Trial("line", {"lr": 0.5}, seed=0, steps=100))
@@ -90,10 +93,10 @@ class Task:
     batches: Callable[..., Iterator[Any]]
     loss: Callable[[nn.Module, Any], Tensor]
     optimizer: Callable[[Iterable[Tensor], float], Optimizers]
-    score: Callable[[nn.Module], float]
-    metrics: Callable[[nn.Module], Mapping[str, float]]
-    steps: int
-    schedule: str | None = None
+    score: Callable[[nn.Module], float] | None = None
+    metrics: Callable[[nn.Module], Mapping[str, float]] | None = None
+    steps: int = None  # type: ignore[assignment]  # needed; it stands behind what may be left out
+    schedule: Schedule | str | None = None
     clip: float | None = None
     per_epoch: float | None = None
     example: Callable[[], Any] | None = None
@@ -108,6 +111,7 @@ class Task:
     evaluate_every: Length = None
     facts: Mapping[str, Any] = field(default_factory=dict, hash=False)
     plan: Plan | str | None = None
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -127,6 +131,7 @@ class Task:
         if not isinstance(self.about, str):
             raise TypeError(_check.message("about", self.about, "a line of text"))
         _check.whole("steps", self.steps, least=1)
+        check_seed(self.seed)
         if self.per_epoch is not None:
             _check.number("per_epoch", self.per_epoch, above=0)
         self._settle_plan()
@@ -153,6 +158,69 @@ class Task:
         if not isinstance(plan.lr, Schedule) or plan.lr.is_absolute:
             name, rule = "schedule" if self.plan is None else "lr of plan", "one schedule, a factor of the trial's lr"
             raise ValueError(_check.message(name, str(plan.lr), rule, "give groups rates of their own in optimizer"))
+
+    @staticmethod
+    def of(
+        *,
+        model: nn.Module | Callable[[], nn.Module],
+        loader: Loader,
+        optimizer: Callable[[Iterable[Tensor], float], Optimizers],
+        loss: Callable[..., Tensor] | None = None,
+        steps: int | None = None,
+        epochs: float | None = None,
+        schedule: Schedule | str | None = None,
+        name: str | None = None,
+        device: str | None = None,
+        accumulate: int = 1,
+        **more: Any,
+    ) -> "Task":
+        """A task from a model, a loader and a loss function as they are; none of them is changed.
+
+        Every run begins with the model's weights as they are now, and has the loader's batches epoch after epoch: in an
+        order that follows from the run's seed where the loader's sampler, data set or workers draw at random. Copies of
+        a DataLoader with a generator of their own give them. A loader in a fixed order that cannot be indexed, as over
+        an ``IterableDataset``, sets its first 16 batches aside to be scored on, but at most every 20th; they are not
+        trained on.
+
+        Args:
+            model: it is copied; or a function without arguments that makes one, called under the run's seed.
+            loader: a DataLoader, a list of batches, anything that gives its batches anew each time it is iterated, or a
+                function without arguments that makes one of these. A batch is a tensor, or a tuple, list or mapping.
+            optimizer: (parameters, lr) -> the optimizer, as in ``Task``.
+            loss: a function of (model, batch), if its first parameter is called model, net, network or module, or its
+                second is called batch; any other, such as ``torch.nn.CrossEntropyLoss()``, is called as
+                loss(model(inputs), targets) and needs batches that are pairs (inputs, targets). When left out, the
+                model must return an output with ``.loss`` or ``["loss"]`` for the batch, which it is given by name
+                where that is a mapping, one by one where it is a tuple or list.
+            steps: how many steps a whole run has, >= 1.
+            epochs: the same in passes over the loader, > 0, if that has a length; one of the two is needed.
+            schedule: of a whole run, ``warmup(5%) >> cosine()`` when left out.
+            name: the model's class when left out.
+            device: the model's, or the CPU for a function, when left out.
+            accumulate: batches to one step, >= 1.
+            **more: any other field of ``Task`` but ``batches``, such as ``metrics``, ``score`` and ``clip``.
+
+        Raises:
+            TypeError, ValueError: an argument is invalid.
+
+        Example:
+            >>> import torch
+            >>> from torch.utils.data import DataLoader, TensorDataset
+            >>> from stepsize import Task, train
+            >>> x = torch.linspace(-1, 1, 64).unsqueeze(1)
+            >>> task = Task.of(
+            ...     model=torch.nn.Linear(1, 1),
+            ...     loader=DataLoader(TensorDataset(x, 3 * x), batch_size=16, shuffle=True),
+            ...     loss=torch.nn.MSELoss(),
+            ...     optimizer=lambda parameters, lr: torch.optim.SGD(parameters, lr=lr),
+            ...     epochs=20,
+            ... )
+            >>> task.steps, train(task, lr=0.5).score < 1e-3
+            (80, True)
+        """
+        check_words(more, tuple(each.name for each in fields(Task) if each.name != "batches"))
+        parts = parts_of(model, loader, optimizer, loss, steps, epochs, name, device, accumulate)
+        return Task(**{**parts, "schedule": schedule, **more})
 
     @property
     def recipe(self) -> Plan:

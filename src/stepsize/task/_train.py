@@ -13,7 +13,7 @@ from typing import Any
 from stepsize import _check
 from stepsize.control import Observer, Plan
 from stepsize.task._checkpoint import Checkpoints, Progress
-from stepsize.task._contract import Run, Startable, Trial
+from stepsize.task._contract import Run, Startable, Trial, seed_of
 from stepsize.task._distributed import locked_by_first, most
 from stepsize.task._pause import pause_of
 from stepsize.task._sources import optimizer_of_run, sources_of
@@ -83,7 +83,7 @@ def train(
     lr: float,
     schedule: str | None = None,
     clip: float | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     steps: int | None = None,
     watch: Iterable[Observer] = (),
     evaluate_every: int | None = None,
@@ -108,7 +108,7 @@ def train(
         lr: the rate, > 0.
         schedule: a schedule's text; the task's when left out.
         clip: the largest global gradient norm let through, > 0; the task's when left out.
-        seed: of weights, data order and everything drawn, 0 <= seed < 2**32.
+        seed: of weights, data order and everything drawn, 0 <= seed < 2**32; the task's when left out.
         steps: length of the run, >= 1; the task's when left out.
         watch: observers; they see each step and each validation.
         evaluate_every: steps from one validation to the next, >= 1; the task's when left out, or else a twentieth
@@ -153,7 +153,7 @@ def train(
     settings |= {} if batch_size is None else {"batch_size": batch_size}
     more = {"optimizer": optimizer, "warmup": warmup, "momentum": momentum, "weight_decay": weight_decay}
     settings |= {axis: value for axis, value in more.items() if value is not None}
-    trial = Trial(task.name, settings, seed, total)
+    trial = Trial(task.name, settings, seed_of(task, seed), total)
     if not isinstance(resume, bool):
         raise TypeError(_check.message("resume", resume, "True or False"))
     if resume and folder is None:
