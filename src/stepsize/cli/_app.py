@@ -298,6 +298,8 @@ def _finish(work: Job, trained: Trained, finding: Finding | None = None) -> int:
     figures = "   ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in measured.items())
     if trained.complaint:
         work.screen.say(trained.complaint)
+    if trained.remark:
+        work.screen.say(f"note     {trained.remark}")
     work.screen.say(f"trained  {trained.steps} steps in {trained.seconds:.1f} s   {figures}")
     work.screen.say(f"run      {work.folder.path}")
     image = work.picture()
