@@ -16,7 +16,7 @@ SOURCE = Path(stepsize.__file__).parent
 FLOORS = [
     {"_check", "_extras", "_origin", "_schema", "_version", "schedule"},
     {"optim", "state"},
-    {"control", "probe"},
+    {"control", "probe", "search"},
     {"watch", "draw"},
     {"task"},
     {"engine"},
@@ -170,6 +170,7 @@ def has_example(value):
 
 
 RECORDS = {
+    "Ask",
     "Best",
     "Captured",
     "Clipped",
@@ -194,8 +195,9 @@ RECORDS = {
     "Step",
     "Suggestion",
     "Trained",
+    "Tried",
 }
-INTERFACES = {"Resumable", "Run", "Startable"}
+INTERFACES = {"Resumable", "Run", "ShortRun", "Startable"}
 WARNINGS = {
     "CheckpointError",
     "LockedError",
