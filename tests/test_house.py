@@ -25,7 +25,12 @@ FLOORS = [
     {"__main__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-MAY_USE_ITS_OWN_FLOOR = {"_schema": {"_check"}, "schedule": {"_check"}, "cli": {"report"}}
+MAY_USE_ITS_OWN_FLOOR = {
+    "_schema": {"_check"},
+    "schedule": {"_check"},
+    "cli": {"report"},
+    "probe": {"control", "search"},
+}
 ROOMS = sorted(path.name for path in SOURCE.iterdir() if path.is_dir() and path.name != "__pycache__")
 
 
@@ -181,6 +186,7 @@ RECORDS = {
     "Budget",
     "Finding",
     "Lines",
+    "LoopRun",
     "PlanEntry",
     "PlanFinding",
     "Stage",

@@ -8,11 +8,13 @@ from stepsize.search._finding import Finding as Finding
 from stepsize.search._finding import ShortRun as ShortRun
 from stepsize.search._finding import Stage as Stage
 from stepsize.search._finding import Tried as Tried
+from stepsize.search._race import FORWARD as FORWARD
 from stepsize.search._race import Ask as Ask
 from stepsize.search._race import Progress as Progress
 from stepsize.search._race import Race as Race
 
 __all__ = [
+    "FORWARD",
     "Ask",
     "Budget",
     "Cost",
