@@ -35,6 +35,9 @@ CASES = {
     "budget": BUDGETS,
     "over": [None, 3, {}, {"lr": [1]}, {"optimizer": "adamw"}, {"schedule": []}, {"colour": ["red"]}],
     "probe": {"range_test": [3, "f"], "default": [None, -1, 1.5, "a"]},
+    "clock": FUNCTIONS,
+    "forward": NOT_NEGATIVE,
+    "remark": [None, 3],
     "address": [3, "nowhere", "host:", ":6379", "host:port"],
     "gpus": optional(NOT_NEGATIVE),
     "shard": [None, 1, "yes", True],
@@ -71,7 +74,7 @@ CASES = {
     "group": [3, None],
     "least": [*NUMBERS, -1, 2],
     "mode": [None, 3, "minimum"],
-    "most": [*NUMBERS, 0.5],
+    "most": {"Race": optional(WHOLE), "default": [*NUMBERS, 0.5]},
     "of": [None, 3, "", " a", 'a"b'],
     "others": {"split_matrices": [3, ["nothing"]], "default": [0.1, True, [], [3]]},
     "patience": {"default": [*NUMBERS, -1, 1.5], "noisy_plateau": [*NUMBERS, -1, 1.5, 19]},
@@ -336,6 +339,7 @@ FREE = {
     *((name, "thing") for name in ("can_capture", "has_state", "is_loader", "is_optimizer", "optimizers_in")),
 }
 RECORDS = {
+    "Ask",
     "Best",
     "Captured",
     "Clipped",
@@ -356,8 +360,10 @@ RECORDS = {
     "RangeResult",
     "RangeTest",
     "Result",
+    "ShortRun",
     "Step",
     "Sweep",
+    "Tried",
 }
 NOT_CALLED = RECORDS | {
     "Decision",
@@ -426,6 +432,7 @@ GOOD = {
     "split_matrices": lambda: {"model": torch.nn.Linear(2, 2)},
     "draw": lambda: {"value": COSINE},
     "find": lambda: {"task": DIGITS},
+    "Race": lambda: {"total": 100, "low": 1e-3, "high": 1.0},
     "seed_of": lambda: {"task": DIGITS},
     "find_plan": lambda: {"task": DIGITS, "over": {"optimizer": ["adamw"]}},
     "budget_of": lambda: {"budget": "1x", "total": 100},
