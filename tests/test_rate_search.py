@@ -1,18 +1,13 @@
 """The search in a loop of one's own: the rate and the bits of ``find``, and everything put back."""
 
-import copy
 import itertools
-import random
 
-import numpy as np
 import pytest
 import torch
-from test_range_test import everything, same
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
 
-from stepsize import Control, RateSearch, Scheduler, Task, cosine, find, one_cycle, warmup
-from stepsize.state import RandomState, on_loan, own_randomness
+from stepsize import RateSearch, Task, find
+from stepsize.state import RandomState, own_randomness
 
 X = torch.randn(256, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 Y = 3 * X.sum(1, keepdim=True).sin() + 0.1 * torch.randn(256, 1, generator=torch.Generator().manual_seed(1))
