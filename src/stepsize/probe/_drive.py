@@ -1,7 +1,7 @@
 """The controls of a short run: one over all optimizers, or one for each where the loop steps them one by one."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from torch.optim import Optimizer
@@ -109,16 +109,3 @@ class Drive:
         """Let the optimizers go."""
         remove(self._handles)
         self._detach()
-
-
-@contextmanager
-def driving(drive: Drive) -> Iterator[Drive]:
-    """Use a drive for a block, and let the optimizers go at its end.
-
-    Args:
-        drive: of a short run.
-    """
-    try:
-        yield drive
-    finally:
-        drive.end()

@@ -13,8 +13,8 @@ from stepsize import _check
 from stepsize.control import Control, Plan
 from stepsize.control._bases import clear_marks, set_aside
 from stepsize.control._course import CourseLike
-from stepsize.optim import Clipper, parameters
-from stepsize.probe._drive import Drive, driving
+from stepsize.optim import Clipper, parameters, read_value
+from stepsize.probe._drive import Drive
 from stepsize.probe._given import also_of, optimizers_by_name
 from stepsize.probe._loan import Loan
 from stepsize.probe._loop_run import LoopRun, finite_mean
@@ -182,7 +182,6 @@ class RateSearch:
             stack.callback(kept.restore)
             stack.callback(self._scores.release)
             stack.enter_context(lent(filter(is_optimizer, self._things)))
-            stack.enter_context(set_aside(optimizers))
             self._loan = Loan(optimizers)
             self._scores.prepare()
             try:
@@ -201,8 +200,14 @@ class RateSearch:
         self._loan.lend(ask.rate)
         for optimizer in self._optimizers.values():
             clear_marks(optimizer.param_groups)
+            for group in optimizer.param_groups:
+                if "initial_lr" in group:  # of a scheduler, which has noted what it takes for the base
+                    group["initial_lr"] = read_value(group)
             optimizer.zero_grad()
-        with driving(Drive(self._optimizers, self._control(ask.steps), self._zero, self._apart)) as drive:
+        with ExitStack() as stack:
+            stack.enter_context(set_aside(self._optimizers.values()))
+            drive = Drive(self._optimizers, self._control(ask.steps), self._zero, self._apart)
+            stack.callback(drive.end)
             stream = self._source.batches(self._scores.aside)
             scored = self._scores.in_loop(ask.probe)
             modules = self._scores.modules

@@ -75,7 +75,8 @@ class Scores:
         return self._batches(count if self.looped else 0)
 
     def _batches(self, count: int) -> Iterator[Any]:
-        return itertools.islice(self._source.once(), count) if count else iter(())
+        if count:  # opened at the first batch, when the loader has been put back to its start
+            yield from itertools.islice(self._source.once(), count)
 
     def taken(self, count: int) -> list[float]:
         """The losses of the model as it is."""
