@@ -172,6 +172,19 @@ def test_every_way_to_score_a_run_finds_a_rate_nearby(way):
     assert str(finding).startswith(f"rate {finding.rate:.3g}, good between")
 
 
+def test_scores_of_the_loop_are_those_of_the_loss():
+    found = []
+    for options in ({}, {"loss": loss_of}):
+        search, model, _ = made(**options, budget=10_000)
+        found.append(looped(search, model))
+    assert found[0].rate == found[1].rate
+    assert [run.probed for run in found[0].results] == [run.probed for run in found[1].results]
+    assert [run.losses for run in found[0].results] == [run.losses for run in found[1].results]
+    assert found[0].cost.steps == found[1].cost.steps
+    whole, third = (each.cost.runs * 100 - each.cost.steps for each in found)
+    assert whole == pytest.approx(3 * third) == found[0].cost.forwards
+
+
 def test_the_batches_set_aside_are_trained_on_by_no_run_and_are_the_same_for_all():
     numbered = TensorDataset(torch.arange(64.0).unsqueeze(1))
     model = nn.Linear(1, 1)

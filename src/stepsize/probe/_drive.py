@@ -55,15 +55,20 @@ class Drive:
         for control in self._controls.values():
             control.zero_grad()
 
+    def check_name(self, of: Any) -> None:
+        """Raise ValueError unless an optimizer has this name, or none is said."""
+        if of is not None and (not isinstance(of, str) or of not in self.optimizers):
+            hint = (
+                _check.closest(str(of), filter(None, self.optimizers)) if len(self.optimizers) > 1 else "leave it out"
+            )
+            raise ValueError(_check.message("of", of, "the name of an optimizer", hint))
+
     def step(self, loss: Any, of: str | None, to: float) -> Step:
         """Step all, or the one of a name, which is then at a position of the run's clock.
 
         Raises:
             RuntimeError: this was done for this batch already, or the loop steps an optimizer itself.
-            ValueError: there is none of this name.
         """
-        if of is not None and of not in self.optimizers:
-            raise ValueError(_check.message("of", of, "the name of an optimizer", _check.closest(of, self.optimizers)))
         if (of is not None) is not self.apart:
             self._part(of)
         key = of or ""

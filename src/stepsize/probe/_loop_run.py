@@ -75,9 +75,9 @@ class LoopRun:
         return not self.losses or math.isfinite(self.losses[-1])
 
     @property
-    def given(self) -> int:
-        """Batches given for training."""
-        return self._given
+    def taken(self) -> int:
+        """Batches that the loop has taken."""
+        return self._given + len(self.probed)
 
     def _training(self) -> Iterator[Any]:
         updates = idle = 0
@@ -137,6 +137,7 @@ class LoopRun:
         """
         if not callable(loss):
             _check.one_number("loss", loss)
+        self._drive.check_name(of)
         if self.over or not (self._given or self._scoring):
             what = "this short run is over" if self.over else "no batch was taken yet"
             raise RuntimeError(f"run.step was called, and {what}; call it once for each batch of run.batches()")

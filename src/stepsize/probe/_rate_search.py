@@ -249,11 +249,11 @@ class RateSearch:
 
     def _check(self, run: LoopRun, before: list[Any]) -> None:
         """Raise where the loop has not done what a short run needs."""
-        if not run.over and not run.given and not run.probed:
+        if not run.over and not run.taken:
             raise RuntimeError("no batch of a short run was taken; train on those it gives: for batch in run.batches()")
         if not run.over:
             raise RuntimeError(
-                f"a short run was left after {run.given} batches, before its end; go through all of run.batches(), "
+                f"a short run was left after {run.taken} batches, before its end; go through all of run.batches(), "
                 "which ends by itself"
             )
         if self._shape() != before:
