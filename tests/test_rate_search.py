@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
-from stepsize import Control, RateSearch, Scheduler, Task, find, one_cycle
+from stepsize import Control, RateSearch, Scheduler, Task, draw, find, one_cycle
 from stepsize.state import RandomState, on_loan, own_randomness
 
 X = torch.randn(256, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -438,3 +438,16 @@ def test_nan_everywhere_is_no_usable_rate():
     finding = looped(search, model)
     assert finding.rate is None
     assert str(finding).startswith("no usable rate: the loss is nan before any training")
+
+
+def test_a_finding_is_drawn_whoever_found_it():
+    search, model, _ = made()
+    for finding in (looped(search, model), find(task(sgd, steps=60))):
+        ax = draw(finding)
+        lengths = {run.steps for run in finding.results}
+        drawn = [line for line in ax.lines if line.get_label().startswith("after")]
+        assert [line.get_label() for line in drawn] == [f"after {steps} steps" for steps in sorted(lengths)]
+        assert sum(len(line.get_xdata()) for line in drawn) == len(finding.results)
+        assert ax.lines[-1].get_xdata()[0] == finding.rate
+    nothing = draw(find(task(sgd, steps=60, loss=lambda model, batch: 0 * loss_of(model, batch))))
+    assert "nothing was learnt" in nothing.get_title()

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
 
+import torch
 from torch import nn
 from torch.optim import Optimizer
 
@@ -95,7 +96,7 @@ class RateSearch:
         loader: Any,
         probe: Any = None,
         loss: Callable[..., Any] | None = None,
-        scaler: Any = None,
+        scaler: torch.amp.GradScaler | None = None,
         also: Iterable[Any] = (),
         clip: float | Schedule | Clipper | str | None = None,
         accumulate: int = 1,
@@ -118,7 +119,7 @@ class RateSearch:
         if not isinstance(zero, bool):
             raise TypeError(_check.message("zero", zero, "True or False"))
         self._zero, self._scaler = zero, scaler
-        if scaler is not None and not can_capture(scaler):
+        if scaler is not None and not isinstance(scaler, torch.amp.GradScaler):
             raise TypeError(_check.message("scaler", scaler, "a torch.amp.GradScaler"))
         self._source, self._model = Source(loader, "loader"), model
         self._also = also_of(also)
