@@ -268,3 +268,13 @@ def test_warm_up_momentum_and_decay_are_said_kept_and_gone_on_with(capsys, tmp_p
     raced = [json.loads(line) for line in Path("b/trials.jsonl").read_text().splitlines()]
     assert all(each["momentum"] == 0.5 and each["warmup"] == each["steps"] / 4 for each in raced)
     capsys.readouterr()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["2>&1 | head -1", "2> /dev/full", "| true", "--json | true", "> /dev/full"])
+def test_output_that_nobody_can_read_stops_no_work(tmp_path, ending):
+    command = f"{sys.executable} -m stepsize train quadratic --lr 0.1 --steps 2000 --out a {ending}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0
+    assert "Traceback" not in done.stdout + done.stderr
+    assert json.loads((tmp_path / "a/run.json").read_text())["status"] == "finished"

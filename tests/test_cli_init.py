@@ -137,6 +137,17 @@ def test_a_run_of_a_file_that_is_named_alone_goes_on(capsys, tmp_path):
     assert "onward.py has changed" in err
 
 
+def test_the_seed_of_a_task_is_that_of_its_runs_unless_another_is_said(capsys, tmp_path):
+    assert said(capsys, "init", "seeded.py")[0] == 0
+    text = (tmp_path / "seeded.py").read_text()
+    (tmp_path / "seeded.py").write_text(text.replace('    name="spirals",', '    name="spirals",\n    seed=7,'))
+    for number, more in enumerate([(), ("--seed", "0")]):
+        assert (
+            said(capsys, "train", "seeded.py", "--lr", "0.01", "--steps", "2", "--out", f"run{number}", *more)[0] == 0
+        )
+    assert [json.loads((tmp_path / f"run{n}" / "run.json").read_text())["seed"] for n in (0, 1)] == [7, 0]
+
+
 # runs
 
 

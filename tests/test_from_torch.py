@@ -289,7 +289,7 @@ def test_rates_and_momentum_are_torchs_with_its_defaults_left_as_they_are(build,
     control = Scheduler(ours, result) if by_scheduler else Control(ours, lr=result, remind=False)
     left_alone = momenta(ours) if isinstance(result, list) else None
     for _ in range(min(begin, last), min(begin + 60, last) + 1):
-        assert written(ours) == pytest.approx(written(theirs), rel=1e-9, abs=1e-9 * max(written(theirs)))
+        assert written(ours) == pytest.approx(written(theirs), rel=1e-9, abs=1e-12)
         assert momenta(ours) == pytest.approx(left_alone or momenta(theirs), rel=1e-9)
         theirs.step()
         if by_scheduler:
@@ -534,3 +534,12 @@ def test_what_is_put_around_a_scheduler_is_told_to_be_taken_off(read):
 
     with pytest.raises(TypeError, match=r"scheduler must be .*; give the torch scheduler inside, its \.scheduler"):
         read(Prepared())
+
+
+@pytest.mark.parametrize(
+    "make", [lambda o: torch_schedulers.StepLR(o, 3, 1.5), lambda o: torch_schedulers.ExponentialLR(o, 1.01)]
+)
+def test_a_scheduler_that_grows_without_end_is_refused_by_its_name(make):
+    scheduler = make(torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1))
+    with pytest.raises(ValueError, match=f"{type(scheduler).__name__} with gamma=.* grows without end.*from_function"):
+        from_torch(scheduler)

@@ -299,6 +299,7 @@ def test_a_training_that_was_stopped_ends_with_the_bits_of_one_that_was_not(sour
     assert bits(resumed.state["model"]) == bits(whole.state["model"])
 
 
+@pytest.mark.slow
 def test_engines_give_the_same_bits():
     made = task(steps=6)
     trials = [Trial(made.name, {"lr": lr}, 0, 6) for lr in (0.01, 0.1)]
@@ -539,6 +540,7 @@ def test_a_saved_state_of_another_loader_is_refused():
         one.load_state_dict({name: each for name, each in one.state_dict().items() if name != "epoch"})
 
 
+@pytest.mark.slow
 def test_a_class_of_a_loss_is_known_by_its_code(tmp_path):
     (tmp_path / "parts.py").write_text("def loss(outputs, targets):\n    return (outputs - targets).square().mean()\n")
     (tmp_path / "net.py").write_text("import torch\n\nclass Net(torch.nn.Linear):\n    pass\n")

@@ -131,7 +131,7 @@ def tune(
             " own: 'optimizer=adamw|sgd(momentum=0.9)'. The budget is then 4x when left out."
         ),
     ] = None,
-    seed: Seed = 0,
+    seed: Seed = None,
     steps: Steps = None,
     out: Out = None,
     batch_size: BatchSize = None,
@@ -181,7 +181,7 @@ def find_command(
     low: Low = 1e-6,
     high: High = 100.0,
     budget: Budget = None,
-    seed: Seed = 0,
+    seed: Seed = None,
     steps: Steps = None,
     out: Out = None,
     batch_size: BatchSize = None,
@@ -228,7 +228,7 @@ def train(
     warmup: Warmup = None,
     momentum: Momentum = None,
     weight_decay: WeightDecay = None,
-    seed: Seed = 0,
+    seed: Seed = None,
     steps: Steps = None,
     out: Out = None,
     batch_size: BatchSize = None,
@@ -298,6 +298,8 @@ def _finish(work: Job, trained: Trained, finding: Finding | None = None) -> int:
     figures = "   ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in measured.items())
     if trained.complaint:
         work.screen.say(trained.complaint)
+    if trained.remark:
+        work.screen.say(f"note     {trained.remark}")
     work.screen.say(f"trained  {trained.steps} steps in {trained.seconds:.1f} s   {figures}")
     work.screen.say(f"run      {work.folder.path}")
     image = work.picture()

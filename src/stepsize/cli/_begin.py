@@ -18,6 +18,7 @@ from stepsize.task import (
     Task,
     full_name,
     ranks,
+    seed_of,
     task_named,
     together,
 )
@@ -36,7 +37,7 @@ def job(command: str, words: Mapping[str, Any]) -> Job:
         command,
         task,
         Screen(words["as_json"]),
-        words["seed"],
+        seed_of(task, words["seed"]),
         steps,
         words["schedule"],
         words["clip"],

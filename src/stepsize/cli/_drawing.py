@@ -24,6 +24,7 @@ from stepsize.schedule import Schedule, part
 from stepsize.state import write_atomic
 from stepsize.sweep import NAME, Sweep
 
+ROWS = 1_000_000  # of a table
 FORMATS = (".png", ".svg", ".pdf", ".csv")
 
 
@@ -105,6 +106,8 @@ def _plot_runs(folders: list[Path], out: Path | None, as_json: bool) -> int:
 
 
 def _write_table(out: Path, laid: dict[str, Schedule], total: float) -> None:
+    if total > ROWS:
+        raise ValueError(_check.message("total", total, f"at most {ROWS:,} for a table", "draw a picture instead"))
     steps = np.arange(math.ceil(total))
     columns = [schedule(steps) for schedule in laid.values()]
     file = io.StringIO(newline="")

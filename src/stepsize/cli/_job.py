@@ -276,6 +276,7 @@ class Job:
                     folder=root,
                     resume=os.path.lexists(root / "last.pt"),
                     accept_changes=self.accept_changes,
+                    progress=bar,
                 )
             with uninterrupted():
                 self._write_down(trained, "diverged" if trained.diverged else "finished")

@@ -11,7 +11,9 @@ TaskName = Annotated[
         metavar="TASK", help="A task's name (see `stepsize tasks`), or your own: train.py, or train.py:name."
     ),
 ]
-Seed = Annotated[int, typer.Option(help="Seed of weights, data order and everything drawn.")]
+Seed = Annotated[
+    int | None, typer.Option(help="Seed of weights, data order and everything drawn; the task's, or 0, when left out.")
+]
 Steps = Annotated[int | None, typer.Option(help="Length of the run in steps; the task's own when left out.")]
 Out = Annotated[Path | None, typer.Option(help="New folder for the run; runs/TASK-0001, -0002 ... when left out.")]
 ScheduleText = Annotated[

@@ -85,6 +85,8 @@ def _named(arguments: Sequence[str]) -> Iterator[Path]:
     """The folders of packages that the arguments name a task in: they are the user's, wherever they are installed."""
     for word in map(with_attribute, arguments):
         place, _, _ = word.rpartition(":")
+        if "\0" in place:
+            continue
         package = sys.modules.get(place.partition(".")[0]) if _is_task(word) else None
         file = getattr(package, "__file__", None)
         if file is not None and not Path(file).resolve().is_relative_to(_origin.HERE):

@@ -98,6 +98,31 @@ def quiet_threads() -> Iterator[None]:
         threading.excepthook = before
 
 
+def _silence(stream: Any) -> None:
+    """Let what is left in a stream go nowhere, so that its flush at the end does not fail once more."""
+    with suppress(OSError, ValueError, AttributeError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, stream.fileno())
+        os.close(nothing)
+
+
+class Mild(Console):
+    """A console whose reader may go away, or whose disk may be full: what cannot be shown stops no work."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print, as long as somebody can read it."""
+        if not self.quiet:
+            try:
+                super().print(*objects, **options)
+            except OSError:
+                self.on_broken_pipe()
+
+    def on_broken_pipe(self) -> None:
+        """Print nothing any more; Python's own flush at the end must not complain either."""
+        self.quiet = True
+        _silence(self.file)
+
+
 class Screen:
     """Prints for people, or one JSON object for programs; then everything for people goes to standard error.
 
@@ -108,8 +133,8 @@ class Screen:
         self.as_json = as_json
         # names are a user's own, and no markup or emoji is meant by what is in them
         plain = {"highlight": False, "markup": False, "emoji": False, "quiet": not leads()}
-        self.errors = Console(stderr=True, **plain)  # type: ignore[arg-type]
-        self.people = self.errors if as_json else Console(**plain)  # type: ignore[arg-type]
+        self.errors = Mild(stderr=True, **plain)  # type: ignore[arg-type]
+        self.people = self.errors if as_json else Mild(**plain)  # type: ignore[arg-type]
 
     def say(self, text: Any = "") -> None:
         """A line or a table for people; paths and texts are never wrapped."""
@@ -122,7 +147,13 @@ class Screen:
     def answer(self, **result: Any) -> None:
         """The one JSON object, if it was asked for."""
         if self.as_json and leads():
-            print(to_json(result), file=_answers.get(None), flush=True)
+            output = _answers.get(None) or sys.stdout
+            try:
+                print(to_json(result), file=output, flush=True)
+            except OSError as error:
+                _silence(output)
+                if not isinstance(error, BrokenPipeError):  # nobody reads any more
+                    raise OSError(error.errno, error.strerror, "standard output") from None
 
     @contextmanager
     def progress(self, title: str, total: int) -> Iterator["Bar"]:

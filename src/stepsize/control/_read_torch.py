@@ -167,15 +167,25 @@ def _phases(s: Any, group: int, what: str) -> Schedule:
     return course
 
 
+def _falling(scheduler: Any) -> float:
+    """The gamma of a scheduler that has no end."""
+    if scheduler.gamma > 1:
+        raise ValueError(
+            f"{type(scheduler).__name__} with gamma={scheduler.gamma:g} grows without end, and a schedule has a bound; "
+            "hand its formula to from_function(...)"
+        )
+    return float(scheduler.gamma)
+
+
 # Those whose value is the base times a factor, so that chained ones multiply.
 MULTIPLYING: dict[type, Reader] = {
     torch_schedulers.ConstantLR: _constant,
-    torch_schedulers.ExponentialLR: lambda s, _: exponential(gamma=s.gamma, every=1),
+    torch_schedulers.ExponentialLR: lambda s, _: exponential(gamma=_falling(s), every=1),
     torch_schedulers.LinearLR: lambda s, _: linear(s.total_iters, start=s.start_factor, end=s.end_factor),
     torch_schedulers.MultiStepLR: _multi_step,
     torch_schedulers.MultiplicativeLR: product_of,
     torch_schedulers.PolynomialLR: lambda s, _: polynomial(s.total_iters, power=s.power),
-    torch_schedulers.StepLR: lambda s, _: step_decay(gamma=s.gamma, every=s.step_size),
+    torch_schedulers.StepLR: lambda s, _: step_decay(gamma=_falling(s), every=s.step_size),
 }
 
 

@@ -36,9 +36,9 @@ from stepsize.task._sources import changes as changes
 from stepsize.task._sources import named_sources as named_sources
 from stepsize.task._sources import sources_of as sources_of
 from stepsize.task._supervised import Task as Task
-from stepsize.task._train import Trained as Trained
-from stepsize.task._train import TrainingInterrupted as TrainingInterrupted
 from stepsize.task._train import train as train
+from stepsize.task._trained import Trained as Trained
+from stepsize.task._trained import TrainingInterrupted as TrainingInterrupted
 
 __all__ = [
     "AXES",

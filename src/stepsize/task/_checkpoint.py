@@ -33,12 +33,16 @@ class Progress:
         history: validation figures along the way, each with its ``step``.
         best: the lowest validation loss so far.
         seconds: of training.
+        validation: seconds that the first validation took; 0 where there was none.
+        pause: steps from one validation to the next, once that is settled.
     """
 
     losses: list[float] = field(default_factory=list)
     history: list[dict[str, float]] = field(default_factory=list)
     best: float | None = None
     seconds: float = 0.0
+    validation: float = 0.0
+    pause: int | None = None
 
 
 class Checkpoints:
@@ -86,6 +90,8 @@ class Checkpoints:
             "history": progress.history,
             "best": progress.best,
             "seconds": progress.seconds,
+            "validation": progress.validation,
+            "pause": progress.pause,
             "made_of": self.made_of,
         }
 
@@ -119,7 +125,8 @@ class Checkpoints:
         best = saved["best"]
         known = None if best is None or math.isnan(best) else best
         history = [dict(figures) for figures in saved["history"]]
-        return Progress(saved["losses"].tolist(), history, known, saved.get("seconds", 0.0))
+        known_of = {name: saved[name] for name in ("seconds", "validation", "pause") if name in saved}
+        return Progress(saved["losses"].tolist(), history, known, **known_of)
 
     def _check_task(self, saved: Mapping[str, Any], run: Run) -> None:
         before = saved.get("made_of", {})
@@ -179,7 +186,12 @@ CHECKPOINT = _schema.record(
         "history": _schema.every(_schema.table(_schema.real)),
         "best": _schema.maybe(_schema.real),
     },
-    {"seconds": _schema.finite(least=0), "made_of": _schema.table(_schema.text)},
+    {
+        "seconds": _schema.finite(least=0),
+        "validation": _schema.finite(least=0),
+        "pause": _schema.maybe(_schema.whole(1)),
+        "made_of": _schema.table(_schema.text),
+    },
 )
 
 

@@ -189,7 +189,7 @@ def number(task: Any, name: str, value: Any) -> float:
     """A task's figure as a float."""
     try:
         return float(value)
-    except (TypeError, ValueError, RuntimeError):
+    except (TypeError, ValueError, RuntimeError, OverflowError):
         if isinstance(value, Tensor):
             rule = "of one element"
             shape = f"shape of {name} of the task {task.name!r}"

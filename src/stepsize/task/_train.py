@@ -6,9 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from stepsize import _check
 from stepsize.control import Observer, Plan
@@ -16,65 +15,9 @@ from stepsize.task._checkpoint import Checkpoints, Progress
 from stepsize.task._contract import Run, Startable, Trial, seed_of
 from stepsize.task._distributed import locked_by_first, most
 from stepsize.task._pause import pause_of
+from stepsize.task._seldom import has_feedback, is_open, settled
 from stepsize.task._sources import optimizer_of_run, sources_of
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A trial trained to its end, or as far as it came.
-
-    Attributes:
-        trial: what was trained.
-        steps: how many steps were done.
-        score: loss on the fixed set of training data at the end; infinite when the training loss was not finite.
-        metrics: validation figures at the end, by name.
-        losses: training loss of each step.
-        history: validation figures along the way, each with its ``step``.
-        seconds: of training, those before it was resumed included.
-        state: the run's state at the end.
-        test: figures on data that nothing was chosen by, at the end, where the task has such.
-    """
-
-    trial: Trial
-    steps: int
-    score: float
-    metrics: dict[str, float]
-    losses: tuple[float, ...]
-    history: tuple[dict[str, float], ...]
-    seconds: float
-    state: dict[str, Any] = field(repr=False, default_factory=dict)
-    test: dict[str, float] = field(default_factory=dict)
-
-    @property
-    def diverged(self) -> bool:
-        """Whether the training loss stopped being finite."""
-        return not math.isfinite(self.score)
-
-    @property
-    def complaint(self) -> str:
-        """What is wrong with its figures and where to look, in one line; empty when nothing is."""
-        if self.losses and not math.isfinite(self.losses[0]):
-            place = "at the first step, before anything was changed"
-            return f"the training loss is {self.losses[0]} {place}: look at the data and the model, not at the rate"
-        if self.diverged and self.losses and not math.isfinite(self.losses[-1]):
-            return f"diverged: the training loss was not finite at step {self.steps}; try a lower rate"
-        if self.diverged:
-            remedy = "look at the data it is measured on, or try a lower rate"
-            return f"the score is not finite, though the training loss is; {remedy}"
-        broken = [name for name, value in {**self.metrics, **self.test}.items() if not math.isfinite(value)]
-        if broken:
-            are = "is" if len(broken) == 1 else "are"
-            words = f"{', '.join(broken)} {are} not finite, though the training loss is"
-            return f"{words}; look at the data they are measured on"
-        return ""
-
-
-class TrainingInterrupted(KeyboardInterrupt):
-    """Ctrl-C in training; ``trained`` holds everything up to the last whole step."""
-
-    def __init__(self, trained: Trained) -> None:
-        super().__init__(f"stopped at step {trained.steps} of {trained.trial.steps}")
-        self.trained = trained
+from stepsize.task._trained import Trained, TrainingInterrupted
 
 
 def train(
@@ -96,6 +39,7 @@ def train(
     resume: bool = False,
     accept_changes: bool = False,
     save_every: float = 60.0,
+    progress: Callable[[int, int, str], None] | None = None,
 ) -> Trained:
     """Train a task to its end at a rate, under control.
 
@@ -112,7 +56,9 @@ def train(
         steps: length of the run, >= 1; the task's when left out.
         watch: observers; they see each step and each validation.
         evaluate_every: steps from one validation to the next, >= 1; the task's when left out, or else a twentieth
-            of the run, but at least 10.
+            of the run, but at least 10, or more where validations on the way would take more than a fifth of the time
+            (and more than two seconds), which is settled at the first and said in ``remark``. What is validated does
+            not change what is trained; where feedback looks at something, nothing is left out.
         batch_size: examples in a batch, >= 1; the task's when left out.
         optimizer: the text of an optimizer, such as ``"sgd(momentum=0.9)"``; the task's when left out.
         warmup: length of a warm-up in front of the schedule, instead of one that it begins with: steps, a share or
@@ -125,6 +71,7 @@ def train(
         accept_changes: whether to go on with such a task as it is now, its optimizer's settings included, which is
             said in a ``TaskChangedWarning``. Another class of optimizer is refused all the same.
         save_every: seconds after which ``last.pt`` is written also between validations, > 0.
+        progress: called with (steps done, steps, a note for people) where something else than a step takes time.
 
     Raises:
         TypeError, ValueError: an argument is invalid, the folder's checkpoint cannot be used, or another process
@@ -161,23 +108,41 @@ def train(
     if not isinstance(accept_changes, bool):
         raise TypeError(_check.message("accept_changes", accept_changes, "True or False"))
     save_every = _check.number("save_every", save_every, above=0)
+    if progress is not None and not callable(progress):
+        raise TypeError(_check.message("progress", progress, "a function"))
     watch = list(watch) if isinstance(watch, Iterable) else watch  # looked through twice
+    often = Often(pause, is_open(task, evaluate_every), progress)
     if folder is None:
-        return _Training(task.start(trial, watch=watch), trial, pause, None, resume, save_every).to_end()
+        return _Training(task.start(trial, watch=watch), trial, often, None, resume, save_every).to_end()
     checkpoints = Checkpoints(folder, trial, watch, accept_changes)
     with locked_by_first(folder):
         run = task.start(trial, watch=watch)
         checkpoints.made_of = {**sources_of(task), **optimizer_of_run(run)}
-        return _Training(run, trial, pause, checkpoints, resume, save_every).to_end()
+        return _Training(run, trial, often, checkpoints, resume, save_every).to_end()
+
+
+class Often(NamedTuple):
+    """How often a run is validated, and who is told of it.
+
+    Attributes:
+        pause: steps from one validation to the next.
+        is_open: whether it may be more, if validations are slow.
+        progress: is told.
+    """
+
+    pause: int
+    is_open: bool
+    progress: Callable[[int, int, str], None] | None
 
 
 class _Training:
     """The loop of ``train``: chunks of steps between looks at the clock, the signal and the validation set."""
 
     def __init__(
-        self, run: Run, trial: Trial, pause: int, checkpoints: Checkpoints | None, resume: bool, save_every: float
+        self, run: Run, trial: Trial, often: Often, checkpoints: Checkpoints | None, resume: bool, save_every: float
     ) -> None:
-        self.trial, self.run, self.pause = trial, run, pause
+        self.trial, self.run, self.often = trial, run, often
+        self.may_be_seldom = often.is_open and not has_feedback(run)
         self.checkpoints, self.save_every = checkpoints, save_every
         self.progress = Progress()
         if checkpoints is not None and resume:
@@ -185,6 +150,7 @@ class _Training:
         self.saved = time.perf_counter()
         self.began = self.saved - self.progress.seconds
         self.unsaved = 0.0
+        self.stepped, self.stepping = 0, 0.0  # steps in this session, and the seconds that they took
 
     def to_end(self) -> Trained:
         chunk, total = 1, self.trial.steps
@@ -197,6 +163,8 @@ class _Training:
                 started, done = time.perf_counter(), self.done
                 until = min(done + chunk, total, (done // self.pause + 1) * self.pause)
                 self.progress.losses += self.run.advance(until - done)
+                self.stepped, self.stepping = self.stepped + self.done - done, self.stepping + _since(started)
+                self.settle()
                 self.save_when_due()
                 self.look()
                 # a tenth of a second between looks: quick to answer Ctrl-C, few interruptions of the training
@@ -218,6 +186,33 @@ class _Training:
     @property
     def done(self) -> int:
         return len(self.progress.losses)
+
+    @property
+    def pause(self) -> int:
+        """Steps from one validation to the next."""
+        return self.progress.pause if self.may_be_seldom and self.progress.pause else self.often.pause
+
+    def settle(self) -> None:
+        """When the first is due after steps, settle how often there is one; it is kept, so resuming changes nothing."""
+        if self.may_be_seldom and self.progress.pause is None and self.at_a_stop and self.stepped:
+            pace = self.stepping / self.stepped
+            pause, meant = self.often.pause, self.trial.steps
+            self.progress.pause = settled(pause, meant, self.progress.validation, pace * pause)
+
+    @property
+    def remark(self) -> str:
+        """What is said of a run that was validated less often than was meant."""
+        if self.pause == self.often.pause:
+            return ""
+        only = self.pause >= self.trial.steps
+        found = "at the beginning and the end" if only else f"every {self.pause} steps"
+        share = f"instead of every {self.often.pause} steps, so that it takes at most a fifth of the time"
+        return f"validated {found} {share}; evaluate_every of the task says otherwise"
+
+    def tell(self, note: str) -> None:
+        """Say what is done now."""
+        if self.often.progress is not None:
+            self.often.progress(self.done, self.trial.steps, note)
 
     @property
     def at_a_stop(self) -> bool:
@@ -246,7 +241,10 @@ class _Training:
                 self.checkpoints.save_if_best(self.run, self.progress)
 
     def measure(self) -> None:
+        self.tell("validating")
+        began = time.perf_counter()
         values = self.run.metrics()
+        self.progress.validation = self.progress.validation or _since(began)
         self.run.observe(**values)
         self.progress.history.append({"step": self.done, **values})
 
@@ -255,6 +253,7 @@ class _Training:
         if not history or history[-1]["step"] != self.done:
             self.measure()
         metrics = {name: value for name, value in history[-1].items() if name != "step"}
+        self.tell("scoring")
         return Trained(
             trial=self.trial,
             steps=self.done,
@@ -265,7 +264,12 @@ class _Training:
             seconds=time.perf_counter() - self.began,
             state=self.run.state(),
             test=self.run.test() if self.done == self.trial.steps and not self.diverged else {},
+            remark=self.remark,
         )
+
+
+def _since(began: float) -> float:
+    return time.perf_counter() - began
 
 
 @contextmanager

@@ -160,6 +160,10 @@ def check_resumable(path: Path, facts: Mapping[str, Any]) -> None:
         what = ", ".join(map(repr, unknown))[:80]
         raise ValueError(f"said in {path} has {what}, which this stepsize does not know; {DAMAGED}")
     check_fields(path, facts["said"], SAID, "said.")
+    for name in ("seed", "steps"):
+        stated = facts["said"].get(name, facts.get(name))
+        if facts.get(name, stated) != stated:
+            raise ValueError(f"{name} in {path} is {facts[name]!r}, and said.{name} is {stated!r}; {DAMAGED}")
 
 
 def check_fields(
