@@ -212,8 +212,9 @@ def test_the_batches_set_aside_are_trained_on_by_no_run_and_are_the_same_for_all
     assert not aside & {value for runs in trained.values() for seen in runs for batch in seen[:24] for value in batch}
 
 
+@pytest.mark.parametrize("listed", [False, True])
 @pytest.mark.parametrize("momentum", [False, True])
-def test_mid_training_takes_what_is_left_of_the_schedule_from_a_warm_start(momentum):
+def test_mid_training_takes_what_is_left_of_the_schedule_from_a_warm_start(momentum, listed):
     torch.manual_seed(0)
     model = network(dropout=0.0)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.3, momentum=0.9)
@@ -225,7 +226,7 @@ def test_mid_training_takes_what_is_left_of_the_schedule_from_a_warm_start(momen
         control.step()
     before = control.rates, [p.detach().clone() for p in model.parameters()]
     lent, factors = [], {}
-    search = RateSearch(optimizer, model, **plan, total=100, position=60, loader=loader(), also=[control])
+    search = RateSearch(optimizer, model, **plan, total=100, position=60, loader=loader(), also=[control] * listed)
     for run in search:
         for place, batch in enumerate(run.batches()):
             if place < run.steps:

@@ -126,7 +126,7 @@ def check_task(task: object, args: tuple[object, ...]) -> None:
         given = ", ".join(type(each).__name__ for each in (task, *args))
         raise TypeError(
             f"find takes one task and options by name, got {given}; write find(model=..., loader=..., loss=..., "
-            "optimizer=..., steps=...), or find(Task(...)), or use range_test in your own loop"
+            "optimizer=..., steps=...), or find(Task(...)), or use RateSearch in your own loop"
         )
 
 

@@ -142,7 +142,7 @@ class RateSearch:
         self._began = False
         self._runs = 0
         self._first: list[Any] | None = None
-        self._captured: Captured | None = None
+        self._unrestored: tuple[str, ...] = ()
         self._why = "the search has not been run; iterate over it: for run in search"
         self._finding: Finding | None = None
 
@@ -160,7 +160,7 @@ class RateSearch:
     @property
     def unrestored(self) -> tuple[str, ...]:
         """Names of what could not be put back, such as a stream's position; empty where all is as before."""
-        return () if self._captured is None else self._captured.unrestored
+        return self._unrestored
 
     def __iter__(self) -> Iterator[LoopRun]:
         """The short runs; all is put back when the loop over them ends, however it does.
@@ -178,22 +178,23 @@ class RateSearch:
     def _lent(self) -> Generator[LoopRun, None, None]:
         optimizers = list(self._optimizers.values())
         self._why = "its loop has not ended yet"
-        with ExitStack() as stack:
-            kept = self._captured = capture(*self._things)
-            stack.callback(kept.restore)
-            stack.callback(self._scores.release)
-            stack.enter_context(lent(filter(is_optimizer, self._things)))
-            self._loan = Loan(optimizers)
-            self._scores.prepare()
-            try:
+        kept = capture(*self._things)
+        try:
+            with ExitStack() as stack:
+                stack.callback(kept.restore)
+                stack.callback(self._scores.release)
+                stack.enter_context(lent(filter(is_optimizer, self._things)))
+                self._loan = Loan(optimizers)
+                self._scores.prepare()
                 while asks := self._race.ask():
                     for ask in asks:
                         tried = yield from self._tried(ask, kept)
                         self._race.tell(ask, tried)
                 self._finding = self._race.finding
-            finally:
-                if self._finding is None:
-                    self._why = f"the loop was left in short run {self._runs}, by break or an error; all is put back"
+        finally:
+            self._unrestored = kept.unrestored
+            if self._finding is None:
+                self._why = f"the loop was left in short run {self._runs}, by break or an error; all is put back"
 
     def _tried(self, ask: Ask, kept: Captured) -> Generator[LoopRun, None, Tried]:
         """Train a run that the race wants, and say how it went."""
