@@ -154,6 +154,7 @@ def held_out(model):
 
 @pytest.mark.parametrize("way", ["loop", "loss", "function", "batches in the loop", "batches", "loader"])
 def test_every_way_to_score_a_run_finds_a_rate_nearby(way):
+    torch.manual_seed(0)
     model = network()
     batches = [(X[at : at + 16], Y[at : at + 16]) for at in range(128, 256, 16)]
     options = {
@@ -168,7 +169,7 @@ def test_every_way_to_score_a_run_finds_a_rate_nearby(way):
     finding = looped(search, model)
     assert 0.003 < finding.low < finding.rate < finding.high < 3
     assert finding.cost.runs < 2
-    assert len({len(run.probed) for run in finding.results}) >= 1
+    assert all(run.probed for run in finding.results)
     assert str(finding).startswith(f"rate {finding.rate:.3g}, good between")
 
 
