@@ -3,7 +3,7 @@
 Both machines are on this one: a raylet with one CPU each. A sweep of 12 trials runs on both; at a moment drawn
 uniformly over the time that an undisturbed one takes, the second raylet and its workers get SIGKILL, and the sweep has
 to end on the first. Then a new second machine joins, and the next sweep begins. Every sweep is compared with one by the
-serial engine in this process: each trial once, every loss, score and figure the same to the bit. How many trials were
+serial engine in this process: each trial once, every loss, score and figure bit for bit the same. How many trials were
 begun again is counted by the task itself.
 
 Prediction, written before the first run: all complete and identical; about one trial begun again for each kill, since

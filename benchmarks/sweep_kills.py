@@ -2,7 +2,7 @@
 
 A sweep of 200 trials with two workers is killed, the same command is given again, killed again and so on until it has
 ended by itself; then the next begins. Every ended sweep is compared with one that was never disturbed: each trial there
-once, status, score, validation figures and every training loss the same to the bit. Workers whose leader was killed
+once, status, score, validation figures and every training loss bit for bit the same. Workers whose leader was killed
 must go by themselves. Moments are uniform over the time of an undisturbed sweep, or between the statements of a
 transaction, or during its commit.
 

@@ -1,4 +1,4 @@
-"""A training stopped at any moment goes on and ends as if it had never been stopped, to the bit."""
+"""A training stopped at any moment goes on and ends as if it had never been stopped, bit for bit."""
 
 import errno
 import itertools
@@ -20,7 +20,7 @@ from stepsize.task import steps_done, task_named
 
 
 def same(first, second):
-    """Whether two nested states are equal, tensors to the bit."""
+    """Whether two nested states are equal, tensors bit for bit."""
     if isinstance(first, torch.Tensor):
         return torch.equal(first, second)
     if isinstance(first, dict):

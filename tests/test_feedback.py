@@ -1,4 +1,4 @@
-"""Feedback: torch's and Transformers' decisions to the bit, pure, saved, the same on every rank."""
+"""Feedback: torch's and Transformers' decisions bit for bit, pure, saved, the same on every rank."""
 
 import json
 import math

@@ -44,7 +44,7 @@ class Governed(ABC):
             reason: for the log.
 
         Raises:
-            TypeError, ValueError: an argument is not what is said above.
+            TypeError, ValueError: an argument is invalid.
         """
         self._settle()
         self._governor.scale(factor, group, of, reason)
@@ -59,7 +59,7 @@ class Governed(ABC):
             reason: for the log.
 
         Raises:
-            TypeError, ValueError: an argument is not what is said above.
+            TypeError, ValueError: an argument is invalid.
         """
         self._settle()
         self._governor.hold(_check.number("lr", lr, least=0), group, of, reason)
@@ -73,7 +73,7 @@ class Governed(ABC):
             reason: for the log.
 
         Raises:
-            TypeError, ValueError: an argument is not what is said above.
+            TypeError, ValueError: an argument is invalid.
         """
         self._settle()
         self._governor.hold(None, group, of, reason)
@@ -88,7 +88,7 @@ class Governed(ABC):
             reason: for the log.
 
         Raises:
-            TypeError, ValueError: an argument is not what is said above, or a schedule gives values itself.
+            TypeError, ValueError: an argument is invalid, or a schedule gives values itself.
         """
         self._settle()
         self._governor.rebase(lr, group, of, reason)
@@ -103,7 +103,7 @@ class Governed(ABC):
                 end; or a schedule by which it goes on, as a factor of the rate now.
 
         Raises:
-            TypeError, ValueError: an argument is not what is said above.
+            TypeError, ValueError: an argument is invalid.
 
         Example:
             >>> import torch

@@ -57,7 +57,7 @@ class Scheduler(Governed, LRScheduler):
         others: any other number in the groups, such as ``beta2`` or ``eps``, as for lr.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above, or the optimizer is under control already.
+        TypeError, ValueError: an argument is invalid, or the optimizer is under control already.
 
     Example:
         >>> import torch

@@ -34,7 +34,7 @@ class Auto:
         keep: the file of the choice: obeyed if it is there, written otherwise; none when left out.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid.
 
     Example:
         >>> from stepsize import Trial

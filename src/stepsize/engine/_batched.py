@@ -41,7 +41,7 @@ class Batched:
         compiled: whether whole steps are compiled (``torch.compile``), which takes seconds and pays for long sweeps.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above, or there is no C++ compiler to compile with.
+        TypeError, ValueError: an argument is invalid, or there is no C++ compiler to compile with.
 
     Example:
         >>> from stepsize import Trial

@@ -31,7 +31,7 @@ def engine_named(name: str, workers: int | None = None, address: str | None = No
         address: of a Ray cluster, with ``"ray"``; this machine when left out.
 
     Raises:
-        TypeError, ValueError: there is none of that name, or an argument is not what is said above.
+        TypeError, ValueError: there is none of that name, or an argument is invalid.
 
     Example:
         >>> from stepsize.engine import engine_named

@@ -39,7 +39,7 @@ class Processes:
         threads: CPU threads of each, >= 1.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid.
 
     Example:
         >>> from stepsize import Trial

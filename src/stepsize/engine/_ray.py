@@ -43,7 +43,7 @@ class Ray:
             when left out.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid.
 
     Example:
         >>> from stepsize.engine import Ray

@@ -28,7 +28,7 @@ class Leg:
             on the task's set; 0 for that. Runs that have no ``probe`` score as ever.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid.
 
     Example:
         >>> from stepsize import Trial

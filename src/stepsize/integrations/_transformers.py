@@ -28,7 +28,7 @@ def drive_trainer(
             the trainer's own ``max_grad_norm``.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above, the trainer has a scheduler already, or it never
+        TypeError, ValueError: an argument is invalid, the trainer has a scheduler already, or it never
             evaluates what feedback looks at.
         ImportError: Transformers is not installed.
 

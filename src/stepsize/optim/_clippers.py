@@ -126,7 +126,7 @@ class adaptive_clipping(Clipper):  # noqa: N801
         eps: what the weights' norm is at least taken for, > 0.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid.
 
     Example:
         >>> import torch

@@ -36,7 +36,7 @@ class LAMB(Rule):
         weight_decay: >= 0; decoupled, and part of what the ratio is taken of.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above, or a group is empty or has a tensor twice.
+        TypeError, ValueError: an argument is invalid, or a group is empty or has a tensor twice.
 
     Example:
         >>> import torch

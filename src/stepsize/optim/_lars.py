@@ -38,7 +38,7 @@ class LARS(Rule):
             ``v <- momentum v + ratio (...)``, ``w <- w - lr v``. The same while the rate is constant.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above, or a group is empty or has a tensor twice.
+        TypeError, ValueError: an argument is invalid, or a group is empty or has a tensor twice.
 
     Example:
         >>> import torch

@@ -32,7 +32,7 @@ def layerwise(
         Groups for any torch optimizer, from the input on, called as their layers.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above, or a parameter is in no layer or in two.
+        TypeError, ValueError: an argument is invalid, or a parameter is in no layer or in two.
 
     Example:
         >>> import torch

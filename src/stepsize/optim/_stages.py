@@ -23,7 +23,7 @@ class Stages:
             parameters, or patterns such as ``"layer[34]"``, one or several; ``"*"`` for all.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above, or a pattern fits nothing.
+        TypeError, ValueError: an argument is invalid, or a pattern fits nothing.
 
     Example:
         >>> import torch

@@ -68,7 +68,7 @@ def _taken(path: Path) -> int:
         except BaseException:
             os.close(descriptor)
             raise
-        os.close(descriptor)  # whoever had it has removed it meanwhile: take the new one
+        os.close(descriptor)  # its holder has removed it meanwhile: take the new one
 
 
 def _lock(descriptor: int, path: Path) -> None:

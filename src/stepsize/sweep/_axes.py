@@ -23,7 +23,7 @@ def logspace(low: float, high: float, count: int) -> list[float]:
         count: how many, from 2 to 100,000.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid.
 
     Example:
         >>> from stepsize.sweep import logspace
@@ -144,7 +144,7 @@ def trials_of(task: Startable, axes: Mapping[str, Any], seeds: int | Iterable[in
         steps: length of a trial, >= 1.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above, or there would be more than 100,000 trials.
+        TypeError, ValueError: an argument is invalid, or there would be more than 100,000 trials.
 
     Example:
         >>> from stepsize.sweep import trials_of

@@ -20,7 +20,7 @@ class Halving:
         keep: the share of the rates that goes on, above 0 and below 1; at least one does.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid.
 
     Example:
         >>> from stepsize.sweep import Halving

@@ -63,7 +63,7 @@ def sweep(
         What is known, of this call and earlier ones on the same folder.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above; nothing was trained.
+        TypeError, ValueError: an argument is invalid; nothing was trained.
         SweepFileError: the folder holds something else, or cannot be written.
 
     Example:

@@ -26,7 +26,7 @@ class Shuffled:
         lengths: of each example, int64 [examples]; for batches of like length.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid.
 
     Example:
         >>> import torch

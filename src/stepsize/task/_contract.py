@@ -30,7 +30,7 @@ class Trial:
         steps: length of the whole run, >= 1; relative lengths of the schedule are shares of it.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid.
 
     Example:
         >>> from stepsize import Trial

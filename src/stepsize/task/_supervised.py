@@ -68,7 +68,7 @@ class Task:
             weight decay too, as ``Plan(**one_cycle())`` does.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid.
 
     Example:
         >>> import itertools, torch

@@ -33,7 +33,7 @@ class greedy(Controller):
         restart: cuts at ``least`` after which it starts anew, >= 1.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid.
 
     Example:
         >>> from stepsize.control import Observation, greedy

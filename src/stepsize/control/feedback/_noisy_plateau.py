@@ -47,7 +47,7 @@ class noisy_plateau(Controller):
         threshold: the share of the level that a fall over ``patience`` observations must have to count, >= 0.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid.
 
     Example:
         >>> import random

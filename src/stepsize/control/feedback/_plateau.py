@@ -30,7 +30,7 @@ class plateau(Controller):
         cooldown: observations after a cut in which nothing is counted, >= 0.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid.
 
     Example:
         >>> from stepsize.control import Observation, plateau

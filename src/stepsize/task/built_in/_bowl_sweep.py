@@ -38,7 +38,7 @@ def rate_sweep(
         The descents at the rates of ``paths``, and all others in the order of their rates.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid.
 
     Example:
         >>> from stepsize.task.built_in._bowl_sweep import measured_threshold, rate_sweep

@@ -65,7 +65,7 @@ def learning_curves(
         progress: called with (episodes played by all, episodes in all, a note for people).
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above, or a schedule leaves 0 to 1.
+        TypeError, ValueError: an argument is invalid, or a schedule leaves 0 to 1.
         ImportError: Gymnasium is not installed.
 
     Example:

@@ -77,7 +77,7 @@ def trajectory(
         momentum: 0 or more and below 1.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid.
 
     Example:
         >>> from stepsize.task.built_in._quadratic import trajectory
@@ -114,7 +114,7 @@ def stable_below(eigenvalues: Sequence[float], momentum: float = 0.0) -> float:
         momentum: 0 or more and below 1.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid.
 
     Example:
         >>> from stepsize.task.built_in._quadratic import stable_below
@@ -145,7 +145,7 @@ def bowl(
         steps: of a whole run, >= 1.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said above.
+        TypeError, ValueError: an argument is invalid.
 
     Example:
         >>> from stepsize import train
