@@ -10,7 +10,7 @@ from types import FrameType
 def main() -> None:
     """Run the command line; without its packages, say which extra brings them."""
     leave_on_interrupt(130, "stepsize: stopped\n")  # importing takes seconds, and must not end in a traceback
-    atexit.register(hold_interrupts)  # the first that is registered comes last
+    atexit.register(ignore_interrupts)  # the first that is registered comes last
     from stepsize import _extras
 
     try:
@@ -38,10 +38,12 @@ def leave_on_interrupt(code: int, said: str = "") -> None:
         signal.signal(signal.SIGINT, leave)
 
 
-def hold_interrupts() -> None:
-    """Let Ctrl-C no more change the exit code, while Python takes itself apart and answers no signals."""
-    if hasattr(signal, "pthread_sigmask"):  # not on every system
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def ignore_interrupts() -> None:
+    """Let Ctrl-C no more change the exit code, while Python takes itself apart and gives handlers of its own back.
+
+    Ignored, not blocked: a mask is one thread's, and the signal would go to any of the others.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def settle_streams() -> None:
