@@ -16,7 +16,7 @@ SOURCE = Path(stepsize.__file__).parent
 FLOORS = [
     {"_check", "_extras", "_origin", "_schema", "_version", "schedule"},
     {"optim", "state"},
-    {"control", "probe"},
+    {"control", "probe", "search"},
     {"watch", "draw"},
     {"task"},
     {"engine"},
@@ -25,7 +25,12 @@ FLOORS = [
     {"__main__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-MAY_USE_ITS_OWN_FLOOR = {"_schema": {"_check"}, "schedule": {"_check"}, "cli": {"report"}}
+MAY_USE_ITS_OWN_FLOOR = {
+    "_schema": {"_check"},
+    "schedule": {"_check"},
+    "cli": {"report"},
+    "probe": {"control", "search"},
+}
 ROOMS = sorted(path.name for path in SOURCE.iterdir() if path.is_dir() and path.name != "__pycache__")
 
 
@@ -170,6 +175,7 @@ def has_example(value):
 
 
 RECORDS = {
+    "Ask",
     "Best",
     "Captured",
     "Clipped",
@@ -180,6 +186,7 @@ RECORDS = {
     "Budget",
     "Finding",
     "Lines",
+    "LoopRun",
     "PlanEntry",
     "PlanFinding",
     "Stage",
@@ -194,8 +201,9 @@ RECORDS = {
     "Step",
     "Suggestion",
     "Trained",
+    "Tried",
 }
-INTERFACES = {"Resumable", "Run", "Startable"}
+INTERFACES = {"Resumable", "Run", "ShortRun", "Startable"}
 WARNINGS = {
     "CheckpointError",
     "LockedError",

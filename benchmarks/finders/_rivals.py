@@ -24,7 +24,8 @@ from torch.nn.utils import clip_grad_norm_
 
 from stepsize.engine import serial
 from stepsize.find import find
-from stepsize.probe import minimum_tenth, probe_minimum_third, range_test, steepest_by_log_rate, valley
+from stepsize.probe import RateSearch, minimum_tenth, probe_minimum_third, range_test, steepest_by_log_rate, valley
+from stepsize.state import RandomState, own_randomness
 from stepsize.task import Task, Trial
 
 RANGE = (1e-6, 100.0)  # for searches that need one; that of our own finder
@@ -71,6 +72,33 @@ def ours(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:
     task, count = counted(entry)
     finding = find(task, seed=seed, **options)
     return Suggestion(finding.rate, finding.cost.steps, count.forwards)
+
+
+def our_search(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:
+    """``stepsize.RateSearch`` in a loop, with options; without any it scores in the loop, so that all are gradients."""
+    task = entry.task
+    with own_randomness(RandomState.seeded(seed)):
+        model = task.model()
+        optimizer = entry.recipe.make(model.parameters(), 0.01)
+        largest = max(group["lr"] for group in optimizer.param_groups)
+        search = RateSearch(
+            optimizer,
+            model,
+            lr=task.schedule,
+            clip=task.clip,
+            total=task.steps,
+            loader=lambda: task.batches(torch.Generator().manual_seed(seed), task.batch_size),
+            **({"loss": task.loss} if options.pop("loss", False) else {}),
+            **options,
+        )
+        for run in search:
+            for batch in run.batches():
+                loss = task.loss(model, batch)
+                loss.backward()
+                run.step(loss)
+    finding = search.finding
+    rate = None if finding.rate is None else finding.rate * 0.01 / largest
+    return Suggestion(rate, finding.cost.steps + finding.cost.forwards, 0)
 
 
 def default_rate(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:  # noqa: ARG001
@@ -250,6 +278,7 @@ def other_seeds(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:
 
 FINDERS: dict[str, tuple[Finder, str]] = {  # and the module it needs
     "stepsize": (ours, "stepsize"),
+    "search": (our_search, "stepsize"),
     "default": (default_rate, "torch"),
     "range-steepest": (partial(our_range_test, rule=steepest_by_log_rate), "stepsize"),
     "range-valley": (partial(our_range_test, rule=valley), "stepsize"),

@@ -98,7 +98,7 @@ class Store:
             scores[f"{row['rate']:g}"] = row["score"]
             self.finals[f"{name} {seed}"] = {"facts": said, "scores": dict(sorted(scores.items()))}
             write(FINALS, self.finals)
-        if not row["finder"].startswith(("stepsize", "range-", "other-")):
+        if not row["finder"].startswith(("stepsize", "search", "range-", "other-")):
             self.rivals = {**read(RIVALS), f"{row['finder']} {name} {seed}": {**row, "facts": said}}
             write(RIVALS, self.rivals)
 

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from stepsize.optim import norm_clipping as norm_clipping
     from stepsize.optim import split_matrices as split_matrices
     from stepsize.optim import value_clipping as value_clipping
+    from stepsize.probe import RateSearch as RateSearch
     from stepsize.probe import minimum_tenth as minimum_tenth
     from stepsize.probe import probe_minimum_third as probe_minimum_third
     from stepsize.probe import range_test as range_test
@@ -104,7 +105,7 @@ _ROOMS = {
         "LAMB LARS Stages adaptive_clipping clip_adaptively clip_by_norm clip_by_value combine groups "
         "layerwise no_decay norm_clipping split_matrices value_clipping"
     ),
-    "probe": "minimum_tenth probe_minimum_third range_test steepest_by_log_rate valley",
+    "probe": "RateSearch minimum_tenth probe_minimum_third range_test steepest_by_log_rate valley",
     "report": "",
     "schedule": (
         "Schedule ScheduleTextError absolute clip constant cosine cosine_restarts cosine_wave exp_range "
@@ -112,6 +113,7 @@ _ROOMS = {
         "piecewise_constant piecewise_linear polynomial repeat stairs step_decay triangular triangular2 "
         "warmup wsd"
     ),
+    "search": "",
     "state": "",
     "sweep": "Sweep logspace sweep",
     "task": "Task Trial task_named train",
@@ -130,6 +132,7 @@ __all__ = [
     "Observer",
     "Plan",
     "Processes",
+    "RateSearch",
     "Ray",
     "RunFolder",
     "Schedule",

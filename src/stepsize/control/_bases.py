@@ -7,7 +7,8 @@ that was in this process, or from two marks in the optimizer's state dict: the b
 import inspect
 import math
 import weakref
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,23 @@ def check_free(optimizers: Iterable[Any]) -> None:
                     "optimizer is under control already, and one rate has one driver; call detach() of the first, "
                     "which puts the bases back, or make a new optimizer"
                 )
+
+
+@contextmanager
+def set_aside(optimizers: Iterable[Any]) -> Iterator[None]:
+    """Let others drive optimizers for a block, at whose end all is put back as it was, by whoever lends them.
+
+    Args:
+        optimizers: that may be driven already.
+    """
+    leaves = [leaf for optimizer in optimizers for leaf in inner(optimizer)]
+    held = {leaf: _HELD.pop(leaf) for leaf in leaves if leaf in _HELD}
+    try:
+        yield
+    finally:
+        for leaf in leaves:
+            _HELD.pop(leaf, None)
+        _HELD.update(held)
 
 
 def hold(driver: Any, groups: Sequence[Mapping[str, Any]], lines: Mapping[str, Line]) -> None:

@@ -1,4 +1,4 @@
-"""One function that draws schedules, previews and range tests on matplotlib axes."""
+"""One function that draws schedules, previews, range tests and findings on matplotlib axes."""
 
 import io
 from collections.abc import Mapping
@@ -12,19 +12,21 @@ from stepsize.control import Control, Preview, Scheduler
 from stepsize.draw._save import plain
 from stepsize.probe import RangeResult
 from stepsize.schedule import Schedule
+from stepsize.search import Finding
 
 POINTS = 1_001
 
 
-Drawn = Schedule | Mapping[str, Schedule] | Control | Scheduler | Preview | RangeResult
+Drawn = Schedule | Mapping[str, Schedule] | Control | Scheduler | Preview | RangeResult | Finding
 
 
 def draw(value: Drawn, ax: Any = None) -> Any:
-    """Draw a schedule, several by name, the rates of a control, or the result of a range test.
+    """Draw a schedule, several by name, the rates of a control, a finding, or the result of a range test.
 
     Args:
         value: what is drawn. Schedules need numbers for their lengths: ``draw(schedule.over(total))``; of a ``Control``
-            or ``Scheduler`` that has a total, the rates of every group over the whole run.
+            or ``Scheduler`` that has a total, the rates of every group over the whole run; of a finding the score of
+            each short run by its rate, the rate found and its interval.
         ax: matplotlib axes; a picture of its own when left out.
 
     Returns:
@@ -84,7 +86,7 @@ def figure(width: float = 7.0, height: float = 4.0) -> Any:
 
 @singledispatch
 def _draw(value: Any, _: Any) -> None:
-    rule = "a schedule, schedules by name, a Control, a preview or the result of a range test"
+    rule = "a schedule, schedules by name, a Control, a preview, a finding or the result of a range test"
     remedy = "read a text by Schedule.parse(text).over(total)" if isinstance(value, str) else ""
     raise TypeError(_check.message("value", value, rule, remedy))
 
@@ -151,6 +153,29 @@ def _range_result(value: RangeResult, ax: Any) -> None:
         ax.set_title(suggestion.reason)
     ax.set(xlabel="learning rate", ylabel="loss on the probe" if value.probed else "loss", xscale="log")
     ax.grid(alpha=0.25)
+
+
+@_draw.register
+def _finding(value: Finding, ax: Any) -> None:
+    by_steps: dict[int, list[tuple[float, float]]] = {}
+    for run in value.results:
+        by_steps.setdefault(run.steps, []).append((run.rate, run.score))
+    for steps, runs in sorted(by_steps.items()):
+        rates, scores = zip(*sorted(runs), strict=True)
+        ax.plot(rates, scores, marker="o", linewidth=1.5, label=f"after {steps} steps")
+    finite = [run.score for run in value.results if np.isfinite(run.score)]
+    if finite:  # the runs that broke must not flatten the others
+        low, gained = min(finite), max(value.initial - min(finite), abs(value.initial) * 0.1)
+        ax.set_ylim(low - 0.15 * gained - 1e-9, value.initial + 0.6 * gained + 1e-9)
+    if value.rate is not None:
+        ax.axvspan(value.low, value.high, color="tab:red", alpha=0.12, linewidth=0)
+        ax.axvline(value.rate, color="tab:red", label=f"rate {value.rate:.3g}")
+    else:
+        ax.set_title(plain(value.verdict), fontsize=9, wrap=True)
+    ax.set(xlabel="learning rate", ylabel="loss of the short runs", xscale="log")
+    ax.grid(alpha=0.25)
+    if value.results:
+        ax.legend(fontsize=8)
 
 
 def png(value: Schedule) -> bytes:

@@ -2,7 +2,6 @@
 
 from stepsize.engine._auto import Auto as Auto
 from stepsize.engine._batched import Batched as Batched
-from stepsize.engine._broken import is_broken as is_broken
 from stepsize.engine._named import engine_named as engine_named
 from stepsize.engine._processes import Processes as Processes
 from stepsize.engine._processes import cores as cores
@@ -11,6 +10,7 @@ from stepsize.engine._serial import serial as serial
 from stepsize.engine._work import Engine as Engine
 from stepsize.engine._work import Leg as Leg
 from stepsize.engine._work import Result as Result
+from stepsize.search import is_broken as is_broken
 
 __all__ = [
     "Auto",

@@ -81,6 +81,16 @@ class Result:
     probed: tuple[float, ...] = ()
 
     @property
+    def rate(self) -> float | None:
+        """The rate it was trained at; None where the trial has none."""
+        return self.trial.settings.get("lr")
+
+    @property
+    def steps(self) -> int:
+        """Of the whole trial."""
+        return self.trial.steps
+
+    @property
     def diverged(self) -> bool:
         """Whether the training loss or the score was not finite."""
         return not math.isfinite(self.score)

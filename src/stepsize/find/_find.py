@@ -8,10 +8,9 @@ from torch import Tensor, nn
 
 from stepsize import _check
 from stepsize.engine import Engine, Result, serial
-from stepsize.find._budget import budget_of
-from stepsize.find._finding import Finding
-from stepsize.find._race import Progress, Race
+from stepsize.find._race import LIVE, Trials, seconds
 from stepsize.find._words import Words
+from stepsize.search import Finding, Progress, Race
 from stepsize.state import RandomState, capture, own_randomness
 from stepsize.task import AXES, LARGEST, Startable, Task, Trial, axes_of, seed_of
 from stepsize.task._given import model_of
@@ -107,13 +106,13 @@ def _raced(
     """What a race of a task's rates comes to; all is checked before anything is trained."""
     settings, total = checked(task, seed, steps, engine, axes)
     low, high = check_range(low, high)
-    allowed = budget_of(budget, total)
-    for name, function in (("on_result", on_result), ("progress", progress)):
-        if function is not None and not callable(function):
-            raise TypeError(_check.message(name, function, "a function"))
+    race = Race(total, low, high, budget, clock=seconds, progress=progress)
+    if on_result is not None and not callable(on_result):
+        raise TypeError(_check.message("on_result", on_result, "a function"))
     live = live_model(task)
     kept = None if live is None else capture(live)
-    return Race(task, settings, seed, total, low, high, allowed, engine, kept, on_result, progress).run()
+    race.remark = "" if kept is None else LIVE
+    return Trials(task, settings, seed, engine, kept, on_result).run(race)
 
 
 def check_task(task: object, args: tuple[object, ...]) -> None:
@@ -127,7 +126,7 @@ def check_task(task: object, args: tuple[object, ...]) -> None:
         given = ", ".join(type(each).__name__ for each in (task, *args))
         raise TypeError(
             f"find takes one task and options by name, got {given}; write find(model=..., loader=..., loss=..., "
-            "optimizer=..., steps=...), or find(Task(...)), or use range_test in your own loop"
+            "optimizer=..., steps=...), or find(Task(...)), or use RateSearch in your own loop"
         )
 
 

@@ -9,10 +9,8 @@ from typing import Any
 
 from stepsize import _check
 from stepsize.engine import Engine, Leg, serial
-from stepsize.find._budget import budget_of
 from stepsize.find._find import check_range, check_task, checked, find
-from stepsize.find._finding import Cost, Finding
-from stepsize.find._race import Progress
+from stepsize.search import Cost, Finding, Progress, budget_of
 from stepsize.task import AXES, Startable, Trial, canonical, seed_of, squeezed
 
 CANDIDATES: dict[str, tuple[str | None, ...]] = {

@@ -10,8 +10,9 @@ from torch.optim import Optimizer
 
 from stepsize import _check
 from stepsize.probe._fixed_probe import Probe
+from stepsize.probe._given import also_of
 from stepsize.probe._under_way import RangeTest
-from stepsize.state import can_capture, has_state, is_loader, is_optimizer
+from stepsize.state import has_state, is_loader, is_optimizer
 
 
 def range_test(
@@ -98,7 +99,7 @@ def range_test(
     high = _check.number("high", high, above=low, remedy="rates rise from low to high")
     steps = _check.whole("steps", steps, least=2)
     given = [each for each in (_loader(loader), scaler) if each is not None]
-    things = [*optimizers, model, *given, *_also(also)]
+    things = [*optimizers, model, *given, *also_of(also)]
     rates = [float(rate) for rate in np.geomspace(low, high, steps)]
     return RangeTest(optimizers, things, rates, scaled=scaler is not None, probe=probe)
 
@@ -120,14 +121,3 @@ def _loader(value: Any) -> Any:
         rule = "a data loader: something with a generator, a sampler or a state dict"
         raise TypeError(_check.message("loader", value, rule, "leave out what always gives the same batches"))
     return value
-
-
-def _also(value: Any) -> list[Any]:
-    if not isinstance(value, Iterable):
-        raise TypeError(_check.message("also", value, "a list of what the loop changes besides"))
-    things = list(value)
-    for thing in things:
-        if not can_capture(thing):
-            rule = "a list of modules, optimizers, generators, loaders or stateful objects"
-            raise TypeError(_check.message("also", thing, rule))
-    return things

@@ -1,8 +1,10 @@
 """What happened at a rate, and what all processes that train together make of it: one mean, one decision."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -63,3 +65,22 @@ def _finite(values: tuple[float, ...]) -> bool:
 def _worst(values: tuple[float, ...], there: tuple[float, ...]) -> float | None:
     """The first value that is not finite; None where a process has none."""
     return next((value for value in values if not math.isfinite(value)), None) if all(there) else None
+
+
+def mean_of_each(values: Sequence[float]) -> list[float]:
+    """The mean over all processes of each value, the same on each of them; every one must call.
+
+    Where a process has a value that is not finite, that one. Of rows of different lengths, as far as the shortest goes.
+
+    Args:
+        values: of this process.
+    """
+    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+        return list(values)
+    rows: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(rows, list(values))
+    return [math.fsum(column) / len(column) if _finite(column) else _odd(column) for column in zip(*rows, strict=False)]
+
+
+def _odd(values: tuple[float, ...]) -> float:
+    return next(value for value in values if not math.isfinite(value))

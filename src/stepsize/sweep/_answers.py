@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from stepsize import _check
-from stepsize.engine import is_broken
+from stepsize.search import is_broken
 
 SAMPLES, SURE = 2_000, 0.95
 Array = np.ndarray[Any, np.dtype[np.float64]]

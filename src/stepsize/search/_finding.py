@@ -1,8 +1,46 @@
 """What a search for a rate answers: a rate, an interval, the evidence and the price, or plainly none."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
-from stepsize.engine import Result
+
+class ShortRun(Protocol):
+    """How a short run went, as a race looks at it.
+
+    Attributes:
+        losses: training loss of each step done; the last is not finite where the run ended early.
+        score: the loss at its end, lower is better; infinite where it diverged.
+        probed: the loss on each batch whose mean is the score; empty where there are none.
+    """
+
+    @property
+    def losses(self) -> Sequence[float]: ...
+
+    @property
+    def score(self) -> float: ...
+
+    @property
+    def probed(self) -> Sequence[float]: ...
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A short run that is over.
+
+    Attributes:
+        rate: that was tried.
+        steps: of the run, had it not diverged.
+        score: the loss at its end, lower is better; infinite where it diverged.
+        losses: training loss of each step done.
+        probed: the loss on each batch whose mean is the score.
+    """
+
+    rate: float
+    steps: int
+    score: float
+    losses: tuple[float, ...] = ()
+    probed: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -12,7 +50,7 @@ class Cost:
     Attributes:
         steps: gradients computed, over all trials.
         forwards: batches of which only the loss was computed.
-        runs: both in whole training runs of the task, a loss without its gradient as a third of a step.
+        runs: both in whole training runs, a loss without its gradient as a third of a step.
         seconds: wall-clock time.
     """
 
@@ -39,7 +77,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Finding:
-    """The answer of ``find``.
+    """The answer of ``find`` and of ``RateSearch``.
 
     Attributes:
         rate: the rate to train with; None where there is no usable one.
@@ -49,7 +87,8 @@ class Finding:
             tuning tasks.
         verdict: one sentence: what was concluded and why.
         initial: the score before any training.
-        results: every trial that was trained, in order, with its curve.
+        results: every run that was trained, in order, each with its ``rate``, ``steps``, ``losses``, ``score`` and
+            ``probed``: of ``find`` the engine's results, of ``RateSearch`` its own.
         cost: what it took.
         stages: what was tried and concluded at each length of runs.
     """
@@ -59,7 +98,7 @@ class Finding:
     high: float | None
     verdict: str
     initial: float
-    results: tuple[Result, ...]
+    results: tuple[Any, ...]
     cost: Cost
     stages: tuple[Stage, ...] = ()
 

@@ -37,7 +37,7 @@ def budget_of(budget: str | int | None, total: int) -> Budget:
         TypeError, ValueError: it is none of these.
 
     Example:
-        >>> from stepsize.find import budget_of
+        >>> from stepsize.search import budget_of
         >>> budget_of("0.3x", 1000).steps, budget_of(None, 1000).steps, budget_of("2min", 1000).seconds
         (300.0, 600.0, 120.0)
     """

@@ -15,7 +15,7 @@ def is_broken(score: float, best: float, initial: float) -> bool:
         initial: before any training.
 
     Example:
-        >>> from stepsize.engine import is_broken
+        >>> from stepsize.search import is_broken
         >>> is_broken(2.29, best=0.1, initial=2.3), is_broken(0.3, best=0.1, initial=2.3)
         (True, False)
     """

@@ -1,0 +1,36 @@
+"""What a range test and a search are handed, checked when it is given."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from stepsize import _check
+from stepsize.state import can_capture, is_optimizer
+
+
+def optimizers_by_name(value: Any) -> dict[str, Any]:
+    """Optimizers by name: one alone has none, those of a list are numbered."""
+    if isinstance(value, Mapping):
+        named = {str(name): each for name, each in value.items()}
+    elif is_optimizer(value):
+        named = {"": value}
+    else:
+        listed = value if isinstance(value, list | tuple) else []
+        named = {f"optimizer{index}": each for index, each in enumerate(listed)}
+    if not named or not all(map(is_optimizer, named.values())):
+        rule = "a torch.optim.Optimizer, a list of them or a mapping by name"
+        raise TypeError(_check.message("optimizer", value, rule))
+    if len({id(each) for each in named.values()}) < len(named):
+        raise ValueError(_check.message("optimizer", value, "several in which each is there once"))
+    return named
+
+
+def also_of(value: Any) -> list[Any]:
+    """Things that are captured besides."""
+    if not isinstance(value, Iterable):
+        raise TypeError(_check.message("also", value, "a list of what the loop changes besides"))
+    things = list(value)
+    for thing in things:
+        if not can_capture(thing):
+            rule = "a list of modules, optimizers, generators, loaders or stateful objects"
+            raise TypeError(_check.message("also", thing, rule))
+    return things

@@ -1,0 +1,29 @@
+"""The race for a rate as ask and tell: which short runs come next, and what they come to. Numbers in, numbers out."""
+
+from stepsize.search._broken import is_broken as is_broken
+from stepsize.search._budget import Budget as Budget
+from stepsize.search._budget import budget_of as budget_of
+from stepsize.search._finding import Cost as Cost
+from stepsize.search._finding import Finding as Finding
+from stepsize.search._finding import ShortRun as ShortRun
+from stepsize.search._finding import Stage as Stage
+from stepsize.search._finding import Tried as Tried
+from stepsize.search._race import FORWARD as FORWARD
+from stepsize.search._race import Ask as Ask
+from stepsize.search._race import Progress as Progress
+from stepsize.search._race import Race as Race
+
+__all__ = [
+    "FORWARD",
+    "Ask",
+    "Budget",
+    "Cost",
+    "Finding",
+    "Progress",
+    "Race",
+    "ShortRun",
+    "Stage",
+    "Tried",
+    "budget_of",
+    "is_broken",
+]
