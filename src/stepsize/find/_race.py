@@ -7,7 +7,6 @@ from typing import Any
 
 from stepsize.engine import Engine, Leg, Result
 from stepsize.search import Ask, Finding, Race
-from stepsize.search._answer import DRIFT as DRIFT
 from stepsize.state import Captured
 from stepsize.task import Startable, Trial, led, squeezed
 
