@@ -21,6 +21,7 @@ from _entry import ONE_CYCLE, WARM, Entry
 from oracle import Oracle
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
+from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 
 from stepsize.engine import serial
 from stepsize.find import find
@@ -74,6 +75,27 @@ def ours(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:
     return Suggestion(finding.rate, finding.cost.steps, count.forwards)
 
 
+class Examples(Dataset[tuple[Tensor, ...]]):
+    """Tensors of equal length, from which whole batches are picked at once."""
+
+    def __init__(self, tensors: tuple[Tensor, ...]) -> None:
+        self.tensors = tensors
+
+    def __len__(self) -> int:
+        return len(self.tensors[0])
+
+    def __getitem__(self, picked: list[int]) -> tuple[Tensor, ...]:
+        return tuple(each[picked] for each in self.tensors)
+
+
+def loader_of(entry: Entry, seed: int) -> DataLoader[tuple[Tensor, ...]]:
+    """The examples as people hand them over: a loader that shuffles."""
+    examples = Examples(entry.examples())
+    order = RandomSampler(examples, generator=torch.Generator().manual_seed(seed))
+    size = entry.task.batch_size or len(examples)
+    return DataLoader(examples, sampler=BatchSampler(order, size, drop_last=True), batch_size=None)
+
+
 def our_search(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:
     """``stepsize.RateSearch`` in a loop, with options; without any it scores in the loop, so that all are gradients."""
     task = entry.task
@@ -87,7 +109,7 @@ def our_search(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:
             lr=task.schedule,
             clip=task.clip,
             total=task.steps,
-            loader=lambda: task.batches(torch.Generator().manual_seed(seed), task.batch_size),
+            loader=loader_of(entry, seed),
             **({"loss": task.loss} if options.pop("loss", False) else {}),
             **options,
         )

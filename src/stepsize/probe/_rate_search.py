@@ -48,7 +48,8 @@ class RateSearch:
             within a run it begins again, as the next epoch would.
         probe: what runs are scored on: a function that returns the loss on fixed held-out data, called in eval mode and
             without gradients; or batches, of which the loss is taken by ``loss``, or else in the loop itself. When left
-            out, up to 24 batches from the loader's start are set aside for it, at most a quarter of an epoch.
+            out, another shuffle of a loader that shuffles; of any other, the first batches are set aside, up to
+            24 and at most a quarter of an epoch.
         loss: (model, batch) -> the loss, for scores. Without it, and without a function as ``probe``, the loop gets
             batches at the end of a run that ``run.step`` only takes the loss of, which costs three times as much.
         scaler: the ``torch.amp.GradScaler`` that scales the loss.
@@ -186,6 +187,7 @@ class RateSearch:
                 stack.enter_context(lent(filter(is_optimizer, self._things)))
                 self._loan = Loan(optimizers)
                 self._scores.prepare()
+                self._race.most = self._scores.most
                 while asks := self._race.ask():
                     for ask in asks:
                         tried = yield from self._tried(ask, kept)

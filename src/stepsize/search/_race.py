@@ -101,7 +101,7 @@ class Race:
         self.scope = Scope(low, _check.number("high", high, above=low, remedy="rates are tried from low to high"))
         self.budget = budget_of(budget, self.total)
         self._forward = _check.number("forward", forward, least=0)
-        self._most = None if most is None else _check.whole("most", most, least=1)
+        self.most = None if most is None else _check.whole("most", most, least=1)
         for name, function in (("clock", clock), ("progress", progress)):
             if not callable(function) and (name == "clock" or function is not None):
                 raise TypeError(_check.message(name, function, "a function"))
@@ -279,7 +279,7 @@ class Race:
     def _probe(self, length: int) -> int:
         """Batches that a run of so many steps is scored on."""
         wanted = max(3, min(24, math.ceil(PROBE * length)), min(length // 2, self._needed))
-        return wanted if self._most is None else min(wanted, self._most)
+        return wanted if self.most is None else min(wanted, self.most)
 
     def _explore(self, rung: Rung, exponents: list[float], walk: float = 0.0) -> Asking:
         """Train the rates of a rung, and walk on while the best is at a border, by a share of its progress."""
