@@ -36,6 +36,7 @@ from stepsize.cli._options import (
     Out,
     ScheduleText,
     Seed,
+    Settle,
     Shard,
     Steps,
     TaskName,
@@ -124,6 +125,7 @@ def tune(
     low: Low = 1e-6,
     high: High = 100.0,
     budget: Budget = None,
+    settle: Settle = False,
     over: Annotated[
         str | None,
         typer.Option(
@@ -151,6 +153,8 @@ def tune(
     """Find a rate, train with it under control, and show the evidence."""
     work = job("tune", locals())
     check_range(low, high)
+    if settle and over is not None:
+        raise ValueError("--settle and --over do not go together; settle the rate of the plan that won: --settle alone")
     budget_of(budget, max(1, work.steps))  # refused before there is a folder
     plans = None if over is None else plans_of(over, work.task)
     with work.opened(out):
@@ -159,7 +163,7 @@ def tune(
             if found.best is None:
                 _answer(work)
                 return 1
-        finding = work.find(low, high, budget) if plans is None or found.best is None else found.best.finding
+        finding = work.find(low, high, budget, settle) if plans is None or found.best is None else found.best.finding
         if finding.rate is None:
             _answer(work, finding=finding)
             return 1
@@ -181,6 +185,7 @@ def find_command(
     low: Low = 1e-6,
     high: High = 100.0,
     budget: Budget = None,
+    settle: Settle = False,
     seed: Seed = None,
     steps: Steps = None,
     out: Out = None,
@@ -203,7 +208,7 @@ def find_command(
     check_range(low, high)
     budget_of(budget, max(1, work.steps))  # refused before there is a folder
     with work.opened(out):
-        finding = work.find(low, high, budget)
+        finding = work.find(low, high, budget, settle)
         if finding.rate is not None:
             work.folder.write(status="finished")
         image = work.picture()
@@ -326,7 +331,7 @@ def _answer(
     steps = seconds = 0.0
     if finding is not None:
         steps, seconds = finding.cost.steps, finding.cost.seconds
-        answer |= {"low": finding.low, "high": finding.high, "verdict": finding.verdict}
+        answer |= {"low": finding.low, "high": finding.high, "verdict": finding.verdict, "doubts": finding.doubts}
         answer["metrics"] = {"loss": min((result.score for result in finding.results), default=None)}
     if trained is not None:
         steps, seconds = steps + trained.steps, seconds + trained.seconds

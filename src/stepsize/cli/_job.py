@@ -178,7 +178,7 @@ class Job:
         axes = ("schedule", "clip", "batch_size", "optimizer", "warmup", "momentum", "weight_decay")
         return {axis: getattr(self, axis) for axis in axes if getattr(self, axis) is not None}
 
-    def find(self, low: float, high: float, budget: str | None = None) -> Finding:
+    def find(self, low: float, high: float, budget: str | None = None, settle: bool = False) -> Finding:
         """Find a rate; every trial is written as it comes."""
         trials = [JsonLines(self.place / "trials.jsonl")] if leads() else []
 
@@ -189,7 +189,7 @@ class Job:
         try:
             with self.screen.progress(f"find {self.task.name}", self.steps) as bar:
                 asked = self._asked(low, high, budget)
-                finding = find(self.task, on_result=written, progress=bar, **asked)
+                finding = find(self.task, on_result=written, progress=bar, settle=settle, **asked)
                 bar(finding.cost.steps, finding.cost.steps, "done")
         except KeyboardInterrupt:
             self.folder.write(status="interrupted while finding a rate")
@@ -224,6 +224,8 @@ class Job:
             "low": finding.low,
             "high": finding.high,
             "verdict": finding.verdict,
+            "doubts": finding.doubts,
+            "remedy": finding.remedy,
             "initial": finding.initial,
             **({"scored": self.task.scored} if hasattr(self.task, "scored") else {}),
             "cost": vars(finding.cost),

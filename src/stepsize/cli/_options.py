@@ -31,6 +31,12 @@ Budget = Annotated[
         " at most 600 steps, when left out."
     ),
 ]
+Settle = Annotated[
+    bool,
+    typer.Option(
+        "--settle", help="Go on with longer runs where the rate is not to be trusted: three or six whole ones."
+    ),
+]
 Clip = Annotated[float | None, typer.Option(help="Largest global gradient norm let through; the task's when left out.")]
 Warmup = Annotated[
     str | None,

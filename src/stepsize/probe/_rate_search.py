@@ -63,6 +63,7 @@ class RateSearch:
         budget: what to spend, about, as for ``find``.
         low: the lowest rate to try, > 0.
         high: the highest rate to try, > low.
+        settle: whether longer runs follow where the answer is not to be trusted, as for ``find``.
         progress: called with (steps done, steps expected, a note for people).
         others: schedules of momentum, weight decay and any other number in the groups, as for ``Control``.
 
@@ -107,6 +108,7 @@ class RateSearch:
         budget: str | int | None = None,
         low: float = 1e-6,
         high: float = 100.0,
+        settle: bool = False,
         progress: Progress | None = None,
         **others: CourseLike,
     ) -> None:
@@ -134,6 +136,7 @@ class RateSearch:
             clock=_agreed_time,
             forward=self._scores.price,
             most=self._scores.most,
+            settle=settle,
             progress=progress,
         )
         given = [each for each in (loader, probe, scaler) if each is not None and can_capture(each)]

@@ -60,8 +60,8 @@ class Scores:
     def prepare(self) -> None:
         """Note where generators and loaders are, from which every score starts.
 
-        A loader that shuffles gives batches of another shuffle, in which also shows what is learnt by heart. Of any other
-        loader the first batches are set aside.
+        A loader that shuffles gives batches of another shuffle, in which also shows what is learnt by heart. Of any
+        other loader the first batches are set aside.
         """
         self._kept = capture(*self._data)
         if self._own:
