@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
+from itertools import islice
 from typing import Any
 
 import torch
@@ -21,7 +22,6 @@ from _entry import ONE_CYCLE, WARM, Entry
 from oracle import Oracle
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
-from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 
 from stepsize.engine import serial
 from stepsize.find import find
@@ -75,25 +75,18 @@ def ours(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:
     return Suggestion(finding.rate, finding.cost.steps, count.forwards)
 
 
-class Examples(Dataset[tuple[Tensor, ...]]):
-    """Tensors of equal length, from which whole batches are picked at once."""
+class Loader:
+    """A task's batches as people hand them over: a loader that shuffles, and begins with those of the whole run."""
 
-    def __init__(self, tensors: tuple[Tensor, ...]) -> None:
-        self.tensors = tensors
+    def __init__(self, entry: Entry, seed: int) -> None:
+        self.task, self.generator = entry.task, torch.Generator().manual_seed(seed)
+        self.length = len(entry.examples()[0]) // entry.task.batch_size if entry.task.batch_size else 1
 
     def __len__(self) -> int:
-        return len(self.tensors[0])
+        return self.length
 
-    def __getitem__(self, picked: list[int]) -> tuple[Tensor, ...]:
-        return tuple(each[picked] for each in self.tensors)
-
-
-def loader_of(entry: Entry, seed: int) -> DataLoader[tuple[Tensor, ...]]:
-    """The examples as people hand them over: a loader that shuffles."""
-    examples = Examples(entry.examples())
-    order = RandomSampler(examples, generator=torch.Generator().manual_seed(seed))
-    size = entry.task.batch_size or len(examples)
-    return DataLoader(examples, sampler=BatchSampler(order, size, drop_last=True), batch_size=None)
+    def __iter__(self) -> Iterator[Any]:
+        return islice(self.task.batches(self.generator, self.task.batch_size), self.length)
 
 
 def our_search(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:
@@ -109,7 +102,7 @@ def our_search(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:
             lr=task.schedule,
             clip=task.clip,
             total=task.steps,
-            loader=loader_of(entry, seed),
+            loader=Loader(entry, seed),
             **({"loss": task.loss} if options.pop("loss", False) else {}),
             **options,
         )
