@@ -176,11 +176,9 @@ class Race:
             return self._nothing(f"the loss is {loss} before any training; look at the data and the model")
         yield from self._take_time(decades[0])
         rung = yield from self._explore(self._rung(self._length(RUNGS[0][0]), RUNGS[0][1]), decades)
-        runs = [run for _, run in self._told]
-        if not any(math.isfinite(run.losses[0]) for run in runs if run.losses):
-            return self._nothing(
-                f"the training loss is {runs[0].losses[0]} at the first step; look at the data and the model"
-            )
+        first = [run.losses[0] for _, run in self._told if run.losses]
+        if first and not any(map(math.isfinite, first)):
+            return self._nothing(f"the training loss is {first[0]} at the first step; look at the data and the model")
         while not rung.learnt and (longer := self._longer(rung)) > rung.length:
             # a flat start may only need more steps: the highest rates that hold are the ones to ask
             self._conclude(rung, "nothing learnt yet: longer")
@@ -200,8 +198,8 @@ class Race:
 
     @property
     def _steps(self) -> int:
-        """Steps taken."""
-        return sum(len(run.losses) for _, run in self._told)
+        """Steps taken; by a run that does not know its losses, all that were asked for."""
+        return sum(len(run.losses) or ask.steps for ask, run in self._told)
 
     @property
     def _spent(self) -> float:
