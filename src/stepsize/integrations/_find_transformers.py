@@ -90,8 +90,9 @@ def find_in_trainer(
         raise _OverError
 
     try:
-        hooks = type("Search", (package.TrainerCallback,), {"on_train_begin": lambda *_, **__: search()})()
-        trainer.callback_handler = _alone(trainer.callback_handler, hooks)
+        trainer.callback_handler.callbacks = [
+            type("Search", (package.TrainerCallback,), {"on_train_begin": lambda *_, **__: search()})()
+        ]
         trainer.train()
     except _OverError:
         pass
@@ -103,12 +104,6 @@ def find_in_trainer(
         if given is not None:
             put([given], finding.rate)
     return finding
-
-
-def _alone(handler: Any, callback: Any) -> Any:
-    """A handler as the trainer's, that calls one callback."""
-    attributes = ("model", "processing_class", "optimizer", "lr_scheduler")
-    return type(handler)([callback], *(getattr(handler, name, None) for name in attributes))
 
 
 def inner_of(trainer: Any) -> Any:
