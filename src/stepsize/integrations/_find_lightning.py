@@ -39,10 +39,10 @@ def find_in_module(
 ) -> Finding:
     """Find the learning rate of a Lightning module, with automatic or manual optimization.
 
-    ``trainer.fit(module, data)`` is begun, and where its first batch would be trained on, ``RateSearch`` trains the short
-    runs by Lightning's own loop: the module's ``training_step`` and hooks, the trainer's device, precision, accumulation
-    and clipping. Then all is as it was before, but for the rate. Callbacks and loggers see nothing of it. Several
-    optimizers keep their ratio; an update is then a batch in which any was stepped.
+    ``trainer.fit(module, data)`` is begun, and where its first batch would be trained on, ``RateSearch`` trains the
+    short runs by Lightning's own loop: the module's ``training_step`` and hooks, the trainer's device, precision,
+    accumulation and clipping. Then all is as it was before, but for the rate. Callbacks and loggers see nothing of it.
+    Several optimizers keep their ratio; an update is then a batch in which any was stepped.
 
     Under manual optimization runs are scored on the loss that ``training_step`` returns, in eval mode, while the steps
     in it do nothing; or by ``probe``.
@@ -170,7 +170,7 @@ def find_now(trainer: Any, plan: Mapping[str, Any], total: float | None, options
         plan = {**plan, "lr": _schedules(trainer, len(loop.windows))}
     try:
         trainer.callbacks, trainer.loggers, trainer.strategy.lr_scheduler_configs = [loop.listener], [], []
-        started = Kept(trainer)
+        loop.started = Kept(trainer)
         return searched(
             {f"optimizer{place}": each for place, each in enumerate(optimizers)},
             trainer.lightning_module,
@@ -180,7 +180,7 @@ def find_now(trainer: Any, plan: Mapping[str, Any], total: float | None, options
             plan=plan,
             total=round(total),
             also=[*loop.loaders, getattr(trainer.precision_plugin, "scaler", None)],
-            begin=lambda: (started.restore_trainer(), loop.begin())[1],
+            begin=loop.begin,
             options=options,
         )
     finally:
@@ -220,9 +220,10 @@ class _Loop:
         self._combined.flattened = self.loaders
         most = trainer.num_training_batches
         self.windows = Windows(math.ceil(most / self._size) if most < math.inf else None, partial(self._windows, most))
+        self.started: Kept | None = None
         self._needs_loss = self.automatic or not probed
         self._outputs: Any = None
-        noted = {"on_train_batch_end": lambda _, trainer, module, outputs, *__: self._note(outputs)}
+        noted = {"on_train_batch_end": lambda *given: self._note(given[3])}
         self.listener = type("Losses", (package.Callback,), noted)()
         self._batch: tuple[Any, int, int] = (None, 0, 0)
         self.done = False
@@ -246,7 +247,12 @@ class _Loop:
             window = following
 
     def begin(self) -> None:
-        """Begin an epoch."""
+        """Begin a short run."""
+        if self.started is not None:
+            self.started.restore_trainer()
+        self._begin_epoch()
+
+    def _begin_epoch(self) -> None:
         self.loop.batch_progress.reset_on_run()
         self.loop.batch_progress.is_last_batch = False
 
@@ -265,7 +271,7 @@ class _Loop:
                 ) from None
             losses.append(self._loss_in(self._outputs))
         if is_last:
-            self.begin()
+            self._begin_epoch()
         return sum(losses)
 
     def loss(self, _: nn.Module, window: Any) -> Any:

@@ -1,7 +1,8 @@
-"""What a trainer, its module and all that belongs to them hold, noted and put back: nothing of a search stays behind."""
+"""What a trainer, its module and all that belongs to them hold, noted and put back: nothing of a search is left."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,9 +16,11 @@ MANY = 1_000  # elements of a container from which on these are data, and not lo
 
 
 class Kept:
-    """Objects of a trainer's house, and of classes derived from its own: attributes, lists, dictionaries, sets, by
-    identity. Of parameters the place in memory and the gradient, of loaders what draws their order, and the global
-    random generators. The numbers in weights and optimizer states are the search's own to put back.
+    """What was noted of a trainer and all that belongs to it; ``restore()`` puts it back.
+
+    Of objects of a trainer's house, and of classes derived from its own: attributes, lists, dictionaries and sets, by
+    identity. Of parameters their place in memory and gradient, of loaders what draws their order; and the global random
+    generators. The numbers in weights and optimizer states are the search's own to put back.
 
     Args:
         things: from which all others are reached.
@@ -47,13 +50,10 @@ class Kept:
             self._tensors.append((thing, thing.data, thing.grad))
         if isinstance(thing, dict):
             yield from _noted(thing, undos)
-        elif isinstance(thing, list | deque):
+        elif isinstance(thing, list | deque | set):
             items = list(thing)
-            undos.append(lambda: (thing.clear(), thing.extend(items)))
+            undos.append(partial(_refill, thing, thing.update if isinstance(thing, set) else thing.extend, items))
             yield from items if len(items) < MANY else ()
-        elif isinstance(thing, set):
-            members = set(thing)
-            undos.append(lambda: (thing.clear(), thing.update(members)))
         elif isinstance(thing, tuple):
             yield from thing
         if _belongs(thing) and isinstance(getattr(thing, "__dict__", None), dict):
@@ -78,8 +78,13 @@ class Kept:
 def _noted(mapping: dict[Any, Any], undos: list[Undo]) -> Iterator[Any]:
     """Note a dictionary, and give its values."""
     items = dict(mapping)
-    undos.append(lambda: (mapping.clear(), mapping.update(items)))
+    undos.append(partial(_refill, mapping, mapping.update, items))
     return iter(items.values() if len(items) < MANY else ())
+
+
+def _refill(container: Any, add: Callable[[Any], object], items: Any) -> None:
+    container.clear()
+    add(items)
 
 
 def _belongs(thing: Any) -> bool:

@@ -103,18 +103,19 @@ def checked(**options: Any) -> dict[str, Any]:
         if name not in OPTIONS:
             raise TypeError(f"there is no option {name!r} of the search; {_check.closest(name, OPTIONS)}")
     given = {name: value for name, value in options.items() if value is not None}
-    weight = torch.zeros(1, requires_grad=True)
-    RateSearch(
-        torch.optim.SGD([weight], lr=1.0),
-        nn.Identity(),
-        lr=Plan(),
-        total=1,
-        loader=[0],
-        own_steps=True,
-        **{"probe": lambda: 0.0, **given},
-        **({} if callable(given.get("probe", min)) else {"loss": min}),
-    )
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+    scored: dict[str, Any] = {"probe": given.get("probe", min)}
+    if not callable(scored["probe"]):
+        raise TypeError(_check.message("probe", scored["probe"], "a function that returns the loss on held-out data"))
+    RateSearch(optimizer, nn.Identity(), lr=Plan(), total=1, loader=[0], own_steps=True, **{**given, **scored})
     return given
+
+
+def found_or_raise(finding: Finding) -> float:
+    """The rate that was found, for a run that is about to begin with it."""
+    if finding.rate is None:
+        raise RuntimeError(f"{finding}; look at data and model, or train at the rate as it is with find=False")
+    return finding.rate
 
 
 def largest_rate(optimizers: Iterable[Optimizer]) -> float:

@@ -72,8 +72,8 @@ def loader_part_undos(part: Any) -> Iterator[Undo]:
     """What puts a loader, or one of its samplers or data sets, back."""
     if has_state(part):
         yield by_state_dict(part)
-    # the epoch is a DistributedSampler's, the iteration that of Accelerate's loaders; the iterator is there when workers
-    # persist, and part of a state dict
+    # the epoch is a DistributedSampler's, the iteration Accelerate's; the iterator is there when workers persist, and
+    # part of a state dict
     names = ("epoch", "iteration") if has_state(part) else ("epoch", "iteration", "_iterator")
     items = {name: vars(part)[name] for name in names if name in getattr(part, "__dict__", {})}
     if items:
