@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from stepsize import _check
 from stepsize.control import Step
 from stepsize.probe._drive import Drive
+from stepsize.probe._own_steps import OwnSteps
 from stepsize.probe._ranks import mean_of_each
 from stepsize.state import evaluating
 
@@ -30,7 +31,7 @@ class LoopRun:
         self,
         rate: float,
         steps: int,
-        drive: Drive,
+        drive: Drive | OwnSteps,
         batches: Iterator[Any],
         accumulate: int,
         scored: Iterable[Any],
