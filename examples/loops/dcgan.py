@@ -79,6 +79,7 @@ def main(steps):
         lr="constant()",
         total=epochs * len(dataloader),
         loader=dataloader,
+        own_steps=True,
         probe=distance,
         also=[netD],
     )

@@ -8,6 +8,7 @@ from loop_data import asked_steps, digits, loaders
 from torch import nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from transformers import get_cosine_schedule_with_warmup
 
 from stepsize import RateSearch  # +
 
@@ -48,9 +49,12 @@ def main(steps):
     model = UNet()
     ema_model = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.95))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.95, 0.999), weight_decay=1e-6)
-    model, optimizer, train_dataloader = accelerator.prepare(model, optimizer, train_dataloader)
     updates = len(train_dataloader) // accelerator.gradient_accumulation_steps
     epochs = math.ceil(steps / updates)
+    lr_scheduler = get_cosine_schedule_with_warmup(optimizer, epochs * updates // 20, epochs * updates)
+    model, optimizer, train_dataloader, lr_scheduler = accelerator.prepare(
+        model, optimizer, train_dataloader, lr_scheduler
+    )
 
     @torch.no_grad()
     def evaluate(model):
@@ -58,7 +62,7 @@ def main(steps):
             torch.manual_seed(1)
             return sum(loss_of(model, images).item() for images, _ in held_out for _ in range(8)) / 8
 
-    def train(dataloader, lr_scheduler=None):
+    def train(dataloader):
         model.train()
         for clean_images, _ in dataloader:
             with accelerator.accumulate(model):
@@ -67,8 +71,7 @@ def main(steps):
                 if accelerator.sync_gradients:
                     accelerator.clip_grad_norm_(model.parameters(), 1.0)
                 optimizer.step()
-                if lr_scheduler is not None:
-                    lr_scheduler.step()
+                lr_scheduler.step()
                 optimizer.zero_grad()
             if accelerator.sync_gradients:
                 ema_model.update_parameters(model)
@@ -80,15 +83,16 @@ def main(steps):
         lr="warmup(5%) >> cosine()",
         total=epochs * updates,
         loader=train_dataloader,
+        own_steps=True,
         probe=lambda: evaluate(model),
-        also=[ema_model],
+        also=[ema_model, lr_scheduler],
         accumulate=2,
     )
     for run in search:  # +
         train(run.batches())  # +
     search.apply()  # +
-    print(f"learning rate {optimizer.param_groups[0]['lr']:.3g}")
-    for epoch in range(epochs):
+    print(f"learning rate {lr_scheduler.scheduler.base_lrs[0]:.3g}")
+    for _ in range(epochs):
         train(train_dataloader)
     print(f"loss {before:.4g}, after training {evaluate(ema_model):.4g}")
 

@@ -1,4 +1,4 @@
-"""What the loops train on: real data that ship with scikit-learn or Python, and Shakespeare where STEPSIZE_DATA has it."""
+"""What the loops train on: digits that ship with scikit-learn, and Shakespeare where STEPSIZE_DATA has it."""
 
 import argparse
 import os

@@ -66,6 +66,7 @@ def main(steps):
         lr=f"step_decay(gamma=0.7, every={len(train_loader)})",
         total=epochs * len(train_loader),
         loader=train_loader,
+        own_steps=True,
         probe=lambda: test(model, device, test_loader),
     )
     for run in search:  # +

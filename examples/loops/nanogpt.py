@@ -94,6 +94,7 @@ def main(max_iters):
         lr=f"warmup({warmup_iters}) >> cosine(end=0.1)",
         total=max_iters,
         loader=range(max_iters),
+        own_steps=True,
         probe=estimate_loss,
     )
     for run in search:  # +

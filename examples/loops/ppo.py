@@ -9,7 +9,7 @@ from torch.distributions import Categorical
 
 from stepsize import RateSearch  # +
 
-ENVS, STEPS, PASSES, MINIBATCHES = 8, 64, 4, 4
+ENVS, STEPS, PASSES, MINIBATCHES = 8, 32, 4, 2
 GAMMA, LAMBDA, CLIP, ENTROPY, VALUE, NORM = 0.99, 0.95, 0.2, 0.01, 0.5, 0.5
 
 
@@ -107,7 +107,13 @@ def main(num_iterations):
 
     before = fallen()
     search = RateSearch(  # +
-        optimizer, agent, lr="linear()", total=num_iterations, loader=range(1, num_iterations + 1), probe=fallen
+        optimizer,
+        agent,
+        lr="linear()",
+        total=num_iterations,
+        loader=range(1, num_iterations + 1),
+        own_steps=True,
+        probe=fallen,
     )
     for run in search:  # +
         train(run.batches())  # +
@@ -118,4 +124,4 @@ def main(num_iterations):
 
 
 if __name__ == "__main__":
-    main(asked_steps(__doc__, 40))
+    main(asked_steps(__doc__, 80))

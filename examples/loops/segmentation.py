@@ -86,6 +86,7 @@ def main(steps):
         lr="polynomial(power=0.9)",
         total=total,
         loader=data_loader,
+        own_steps=True,
         probe=lambda: evaluate(model, data_loader_test),
         also=[lr_scheduler],
     )

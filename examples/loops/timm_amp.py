@@ -17,6 +17,7 @@ class NativeScaler:
         self.scaler = torch.amp.GradScaler("cpu")
 
     def __call__(self, loss, optimizer, clip_grad, parameters, need_update):
+        """Backward, and where an update is due, the step."""
         self.scaler.scale(loss).backward()
         if need_update:
             self.scaler.unscale_(optimizer)
@@ -47,7 +48,7 @@ def train_one_epoch(model, loader, optimizer, loss_fn, amp_autocast, loss_scaler
     last_idx = len(loader) - 1
     last_accum = len(loader) % accum_steps
     optimizer.zero_grad()
-    for batch_idx, (input, target) in enumerate(loader):  # noqa: A001 - their name
+    for batch_idx, (input, target) in enumerate(loader):
         need_update = batch_idx == last_idx or (batch_idx + 1) % accum_steps == 0
         with amp_autocast():
             loss = loss_fn(model(input), target)
@@ -83,6 +84,7 @@ def main(steps):
         lr="cosine()",
         total=epochs * updates_per_epoch,
         loader=loader_train,
+        own_steps=True,
         probe=lambda: validate(model, loader_eval, loss_fn),
         also=[model_ema, loss_scaler],
         accumulate=accum_steps,

@@ -70,7 +70,7 @@ def main(steps):
     before = best = evaluate()
     epochs = max(1, round(steps / len(starts)))
     search = RateSearch(  # +
-        optimizer, model, lr="constant()", total=epochs * len(starts), loader=starts, probe=evaluate
+        optimizer, model, lr="constant()", total=epochs * len(starts), loader=starts, own_steps=True, probe=evaluate
     )
     for run in search:  # +
         train(run.batches())  # +

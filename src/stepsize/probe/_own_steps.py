@@ -16,6 +16,8 @@ REMEDY = "in a loop with own_steps"
 class OwnSteps:
     """Hears the steps of optimizers, and moves the schedule on by one for each batch with any; as ``Drive`` otherwise.
 
+    The rates are written just before each step, over whatever a scheduler of the loop has written.
+
     Args:
         optimizers: by name.
         plan: of the short run.
@@ -29,7 +31,10 @@ class OwnSteps:
         self._driver = Governor(optimizers, plan, total, per_epoch, "raise", remind=False).driver
         self._heard: list[bool | Tensor] = []
         leaves = [leaf for each in optimizers.values() for leaf in inner(each)]
-        self._handles = [handle for leaf in leaves for handle in hook(leaf, None, self._hear)]
+        self._handles = [handle for leaf in leaves for handle in hook(leaf, self._lend, self._hear)]
+
+    def _lend(self, *_: Any) -> None:
+        self._driver.write()
 
     def _hear(self, optimizer: Optimizer, *_: Any) -> None:
         self._heard.append(was_done(optimizer))
@@ -50,16 +55,19 @@ class OwnSteps:
 
         Raises:
             TypeError: there is a closure instead of a loss.
-            RuntimeError: something else has written a rate.
         """
         if callable(loss):
             raise TypeError(f"loss must be one number {REMEDY}, got a function; hand it to your own optimizer.step")
-        position, heard, self._heard = self._driver.position, self._heard, []
+        position = self._driver.position
+        return Step(position, done=self.settle(), loss=loss.detach() if isinstance(loss, Tensor) else loss)
+
+    def settle(self) -> bool:
+        """Move the schedule on, if an optimizer was stepped since; whether that is so."""
+        heard, self._heard = self._heard, []
         done = any(map(bool, heard))
-        self._driver.check()
         if done:
             self._driver.advance(1.0)
-        return Step(position, done=done, loss=loss.detach() if isinstance(loss, Tensor) else loss)
+        return done
 
     @property
     def position(self) -> float:
@@ -67,8 +75,7 @@ class OwnSteps:
         return self._driver.position
 
     def check(self) -> None:
-        """Raise RuntimeError where something else has written a rate."""
-        self._driver.check()
+        """Rates that something else has written were written over."""
 
     def end(self) -> None:
         """Let the optimizers go; whoever lends them puts their rates back."""

@@ -17,7 +17,7 @@ from stepsize.control._course import CourseLike
 from stepsize.optim import Clipper, parameters, read_value
 from stepsize.probe._drive import Drive
 from stepsize.probe._given import also_of, optimizers_by_name
-from stepsize.probe._loan import Loan
+from stepsize.probe._loan import Loan, rebase
 from stepsize.probe._loop_run import LoopRun, finite_mean
 from stepsize.probe._own_steps import OwnSteps
 from stepsize.probe._ranks import mean_of_each
@@ -35,7 +35,7 @@ class RateSearch:
     """Find a learning rate in a loop of your own: the race of ``find``, and everything it was handed is put back.
 
     The loop trains a handful of short runs, each from the same start on the same batches, with the whole schedule
-    squeezed into it; ``finding`` says what they come to. At the end, and also when the loop raises or is left by
+    squeezed into it; ``finding`` says what they come to, and ``apply`` sets it. At the end, and also when the loop raises or is left by
     ``break``, all is put back bit for bit: weights, gradients, buffers, modes, optimizers with all that they hold,
     scaler, loader, the random generators. Every group keeps the ratio of its rate to the largest, which gets the rate
     that is tried.
@@ -58,8 +58,10 @@ class RateSearch:
         clip: as for ``Control``.
         accumulate: batches, and calls of ``run.step``, to one update, >= 1.
         zero: whether ``run.step`` also zeroes the gradients.
-        own_steps: whether the loop steps its optimizers itself, as a trainer does, and clips, scales, accumulates and
-            zeroes the gradients; ``run.step(loss)`` comes after that, once for each batch, and moves the schedule on.
+        own_steps: whether the loop steps its optimizers itself, as a trainer or a function of yours does, and clips,
+            scales, accumulates and zeroes the gradients. It may stay as it is: the schedule moves on by one for each
+            batch with a step, and rates that the loop writes are written over just before. ``run.step(loss)`` may come
+            once after each batch: then a run ends early where its loss is not finite.
         per_epoch: updates in an epoch, > 0, for lengths such as ``"3ep"``.
         position: updates done already, >= 0, in mid-training: the rate is found for what is left of the schedule.
         budget: what to spend, about, as for ``find``.
@@ -129,7 +131,7 @@ class RateSearch:
             raise TypeError(_check.message("own_steps", own_steps, "True or False"))
         self._own_steps = own_steps
         if own_steps:
-            _check_own(probe, loss, clip=clip, scaler=scaler, accumulate=None if accumulate == 1 else accumulate)
+            _check_own(probe, loss, clip=clip, scaler=scaler)
         self._source, self._model = Source(loader, "loader"), model
         self._also = also_of(also)
         left = self._squeeze.left
@@ -165,6 +167,21 @@ class RateSearch:
         if self._finding is None:
             raise RuntimeError(f"there is no finding: {self._why}")
         return self._finding
+
+    def apply(self) -> None:
+        """Give every group the rate found, the ratios of the groups kept, for the training itself.
+
+        Where a scheduler of torch has noted the groups' rates it is these that change, and what it has made of them
+        changes in proportion; a scheduler in ``also`` takes them as its bases.
+
+        Raises:
+            RuntimeError: there is no finding, or no usable rate.
+        """
+        if self.finding.rate is None:
+            raise RuntimeError(f"there is no rate to apply: {self.finding.verdict}")
+        self._loan.give(self.finding.rate)
+        for thing in self._also:
+            rebase(thing)
 
     @property
     def unrestored(self) -> tuple[str, ...]:
@@ -222,7 +239,17 @@ class RateSearch:
             stream = self._source.batches(self._scores.aside)
             scored = self._scores.in_loop(ask.probe)
             modules = self._scores.modules
-            run = LoopRun(ask.rate, ask.steps, drive, stream, self._accumulate, scored, modules, self._scores.rewind)
+            run = LoopRun(
+                ask.rate,
+                ask.steps,
+                drive,
+                stream,
+                self._accumulate,
+                scored,
+                modules,
+                self._scores.rewind,
+                self._source.loader,
+            )
             if ask.steps or self._scores.looped:
                 before = self._shape()
                 self._runs += 1
