@@ -93,7 +93,7 @@ def main(steps):
     for run in search:  # +
         train_one_epoch(model, criterion, optimizer, run.batches(), lr_scheduler)  # +
     search.apply()  # +
-    print(f"learning rate {optimizer.param_groups[0]['lr']:.3g}")
+    print(f"learning rate {max(group['lr'] for group in optimizer.param_groups):.3g}")
     for _ in range(epochs):
         train_one_epoch(model, criterion, optimizer, data_loader, lr_scheduler)
     print(f"loss {before:.4g}, after training {evaluate(model, data_loader_test):.4g}")

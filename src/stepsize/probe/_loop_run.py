@@ -106,8 +106,8 @@ class LoopRun:
         if idle == PATIENCE:
             if isinstance(self._drive, OwnSteps) and not updates:
                 raise RuntimeError(
-                    f"no optimizer was stepped in {self._given} batches of a short run, and with own_steps the loop does "
-                    "that; call the step of the optimizer that the search was given, or leave own_steps out"
+                    f"no optimizer was stepped in {self._given} batches of a short run, and with own_steps the loop "
+                    "does that; call the step of the optimizer that the search was given, or leave own_steps out"
                 )
             self.losses.append(math.nan)
 

@@ -35,10 +35,10 @@ class RateSearch:
     """Find a learning rate in a loop of your own: the race of ``find``, and everything it was handed is put back.
 
     The loop trains a handful of short runs, each from the same start on the same batches, with the whole schedule
-    squeezed into it; ``finding`` says what they come to, and ``apply`` sets it. At the end, and also when the loop raises or is left by
-    ``break``, all is put back bit for bit: weights, gradients, buffers, modes, optimizers with all that they hold,
-    scaler, loader, the random generators. Every group keeps the ratio of its rate to the largest, which gets the rate
-    that is tried.
+    squeezed into it; ``finding`` says what they come to, and ``apply`` sets it. At the end, and also when the loop
+    raises or is left by ``break``, all is put back bit for bit: weights, gradients, buffers, modes, optimizers with all
+    that they hold, scaler, loader, the random generators. Every group keeps the ratio of its rate to the largest, which
+    gets the rate that is tried.
 
     Args:
         optimizer: the optimizer that ``run.step`` steps, or several, in a list or a mapping by name.
