@@ -13,7 +13,7 @@ from stepsize import _check
 from stepsize.control import Plan, from_torch
 from stepsize.optim import read_value, write_value
 from stepsize.probe import RateSearch
-from stepsize.schedule import Schedule, from_function
+from stepsize.schedule import Schedule, constant, from_function
 from stepsize.search import Finding
 from stepsize.state import can_capture
 
@@ -158,21 +158,20 @@ def factors(scheduler: Any, stretch: float = 1.0) -> Schedule | list[Schedule]:
         stretch: updates to one of its steps.
     """
     if isinstance(scheduler, lr_scheduler.ReduceLROnPlateau):
-        return from_function(lambda _: 1.0, name="plateau")
+        return constant()
+    bases = [float(base) for base in scheduler.base_lrs]
+    if isinstance(scheduler, lr_scheduler.LambdaLR):  # its functions are the factors, to the bit
+        return [_factor(call, 1.0, stretch, index) for index, call in enumerate(scheduler.lr_lambdas)]
     read = from_torch(scheduler)
     lines: Any = read.lr if isinstance(read, Plan) else read
     every = lines if isinstance(lines, list | tuple) else [lines]
-    bases = scheduler.base_lrs
-    made: list[Schedule] = []
-    for index, (line, base) in enumerate(zip(every, bases, strict=True)):
-        made.append(_factor(line, float(base), stretch, index))
-    return made
+    return [_factor(*each, stretch, index) for index, each in enumerate(zip(every, bases, strict=True))]
 
 
-def _factor(line: Schedule, base: float, stretch: float, index: int) -> Schedule:
-    """One group's values over its base."""
+def _factor(value: Callable[[Any], Any], base: float, stretch: float, index: int) -> Schedule:
+    """One group's values, by the scheduler's own steps, over its base."""
 
     def factor(position: float) -> float:
-        return float(line(math.floor(position / stretch))) / base if base > 0 else 0.0
+        return float(value(math.floor(position / stretch))) / base if base > 0 else 0.0
 
     return from_function(factor, name=f"scheduler_of_group_{index}")

@@ -70,7 +70,8 @@ def drive_trainer(
         problem = f"trainer has a scheduler already, {name}, and one rate has one driver"
         raise ValueError(f"{problem}; build it with optimizers=(optimizer, None), or none, and drive it once")
     given = check(plan, "use TrainingArguments(max_grad_norm=...)", per_epoch=per_epoch)
-    choices, options = check_resume(resume), check_options(find)
+    options = check_options(find)
+    choices = check_resume(resume, found=options is not None)
     if given["feedback"] is not None:
         _check_feedback(given["feedback"], trainer.args.eval_strategy)
     hooks = type("RateCallback", (_Hooks, package.TrainerCallback), {})(trainer, given, choices, options)
