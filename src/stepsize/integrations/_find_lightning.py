@@ -160,7 +160,7 @@ def find_now(trainer: Any, plan: Mapping[str, Any], total: float | None, options
         options: of the search.
     """
     optimizers = trainer.optimizers
-    if not optimizers or not all(isinstance(each, torch.optim.Optimizer) for each in optimizers):
+    if not any(each.param_groups for each in optimizers):
         raise ValueError("the module has no optimizer, so there is no rate; return one from configure_optimizers")
     total = trainer.estimated_stepping_batches if total is None else total
     if not 0 < total < math.inf:

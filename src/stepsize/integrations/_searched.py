@@ -17,6 +17,7 @@ from stepsize.schedule import Schedule, constant, from_function
 from stepsize.search import Finding
 from stepsize.state import can_capture
 
+NEARLY = 1e-9  # of a step, which rounding may have taken
 OPTIONS = ("budget", "high", "low", "probe", "progress")
 
 
@@ -172,6 +173,6 @@ def _factor(value: Callable[[Any], Any], base: float, stretch: float, index: int
     """One group's values, by the scheduler's own steps, over its base."""
 
     def factor(position: float) -> float:
-        return float(value(math.floor(position / stretch))) / base if base > 0 else 0.0
+        return float(value(math.floor(position / stretch + NEARLY))) / base if base > 0 else 0.0
 
     return from_function(factor, name=f"scheduler_of_group_{index}")
