@@ -99,9 +99,7 @@ def differences(before, after):
 
     names = before.keys() | after.keys()
     return [
-        name
-        for name in sorted(names)
-        if name not in before or name not in after or not same(before[name], after[name])
+        name for name in sorted(names) if name not in before or name not in after or not same(before[name], after[name])
     ]
 
 
@@ -163,9 +161,9 @@ def test_a_transformers_trainer_is_as_before_also_when_a_step_raises(tmp_path, b
     before = everything(trainer, given)
     if broken_at < math.inf:
         with pytest.raises(RuntimeError, match="broken"):
-            find_in_trainer(trainer, "cosine()", keep=False, **QUICK)
+            find_in_trainer(trainer, "cosine()", put=False, **QUICK)
     else:
-        assert find_in_trainer(trainer, "cosine()", keep=False, **QUICK).rate > 0
+        assert find_in_trainer(trainer, "cosine()", put=False, **QUICK).rate > 0
     assert differences(before, everything(trainer, given)) == []
 
 
@@ -230,7 +228,7 @@ def test_the_items_of_a_whole_update_are_counted_as_in_training_and_compute_loss
     seen = [int(items) for _, items in trainer.model.items]  # a list of the model's own is put back too
     assert seen == []
     trainer.model.items = seen = Endless()
-    find_in_trainer(trainer, keep=False, **QUICK)
+    find_in_trainer(trainer, put=False, **QUICK)
     assert {items for _, items in seen.all} == {8, 16, 24}  # one batch in scores, whole and ragged windows in training
 
 
@@ -247,7 +245,9 @@ class Endless:
 def test_a_trainer_that_cannot_be_searched_says_why(tmp_path):
     trainer = trainer_of(tmp_path, max_steps=2)
     trainer.train()
-    with pytest.raises(ValueError, match=r"trainer has begun to train, it is at step 2; find the rate before train\(\)"):
+    with pytest.raises(
+        ValueError, match=r"trainer has begun to train, it is at step 2; find the rate before train\(\)"
+    ):
         find_in_trainer(trainer)
     trainer = trainer_of(tmp_path)
     trainer.train_dataset = None
@@ -255,7 +255,9 @@ def test_a_trainer_that_cannot_be_searched_says_why(tmp_path):
         find_in_trainer(trainer)
     optimizer = torch.optim.SGD(Model().parameters(), lr=0.1)
     trainer = trainer_of(tmp_path, optimizers=(optimizer, torch.optim.lr_scheduler.StepLR(optimizer, 3)))
-    with pytest.raises(ValueError, match="trainer has a scheduler of its own, StepLR, which goes on from its own rates"):
+    with pytest.raises(
+        ValueError, match="trainer has a scheduler of its own, StepLR, which goes on from its own rates"
+    ):
         find_in_trainer(trainer)
     with pytest.raises(TypeError, match="there is no option 'budgt' of the search; did you mean 'budget'"):
         drive_trainer(trainer_of(tmp_path), lr=linear(), find={"budgt": 60})
@@ -376,9 +378,9 @@ def test_a_lightning_module_and_its_trainer_are_as_before_also_when_a_step_raise
     before, state = everything(module, trainer), generator.get_state()
     if broken_at < math.inf:
         with pytest.raises(RuntimeError, match="broken"):
-            find_in_module(module, trainer, loader, keep=False, **QUICK)
+            find_in_module(module, trainer, loader, put=False, **QUICK)
     else:
-        assert find_in_module(module, trainer, loader, keep=False, **QUICK).rate > 0
+        assert find_in_module(module, trainer, loader, put=False, **QUICK).rate > 0
     assert differences(before, everything(module, trainer)) == []
     assert torch.equal(generator.get_state(), state)
 
@@ -393,7 +395,7 @@ def test_the_rate_is_put_where_the_module_reads_it_and_training_begins_with_it(t
     assert module.rates == [finding.rate] * 64
     module = Module()
     module.speed = 0.5
-    assert find_in_module(module, fitting(tmp_path), attr="speed", keep=True, **QUICK).rate > 0
+    assert find_in_module(module, fitting(tmp_path), attr="speed", put=True, **QUICK).rate > 0
     assert module.hparams.lr == 0.001
     assert module.speed == pytest.approx(finding.rate * 0.5 / 0.001)  # its ratio to the optimizer's rate is kept
 
@@ -440,7 +442,7 @@ SEEN = set()
 def test_two_optimizers_of_a_module_keep_their_ratio(tmp_path):
     SEEN.clear()
     module = Two()
-    finding = find_in_module(module, fitting(tmp_path), lr=cosine(), keep=False, probe=module.score, **QUICK)
+    finding = find_in_module(module, fitting(tmp_path), lr=cosine(), put=False, probe=module.score, **QUICK)
     assert finding.rate > 0
     assert all(4 * first == pytest.approx(second) for first, second in SEEN)
     assert max(second for _, second in SEEN) == max(run.rate for run in finding.results)
@@ -450,8 +452,10 @@ def test_two_optimizers_of_a_module_keep_their_ratio(tmp_path):
     assert callback.finding.rate == finding.rate
     rates = [[0.25 * finding.rate, finding.rate]]
     assert [scheduler.base_lrs[0] for scheduler in callback.schedulers] == pytest.approx(rates[0])
-    with pytest.raises(ValueError, match=r"training_step returned no loss, .*; return it, or under manual optimization"):
-        find_in_module(Two(), fitting(tmp_path), keep=False, **QUICK)
+    with pytest.raises(
+        ValueError, match=r"training_step returned no loss, .*; return it, or under manual optimization"
+    ):
+        find_in_module(Two(), fitting(tmp_path), put=False, **QUICK)
 
 
 def test_lightnings_callback_finds_the_rate_before_training_and_not_when_it_goes_on(tmp_path):
@@ -525,7 +529,7 @@ def test_trls_trainer_finds_its_rate_and_its_metrics_are_as_before(tmp_path):
     trainer = trl.SFTTrainer(model, settings, train_dataset=data, processing_class=fast)
     trainer.remove_callback(transformers.PrinterCallback)
     before = everything(trainer)
-    assert find_in_trainer(trainer, keep=False, **QUICK).rate > 0
+    assert find_in_trainer(trainer, put=False, **QUICK).rate > 0
     assert differences(before, everything(trainer)) == []
     finding = find_in_trainer(trainer, **QUICK)
     trainer.train()

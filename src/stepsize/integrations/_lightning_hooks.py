@@ -11,7 +11,7 @@ from stepsize.control import Scheduler
 from stepsize.control._bases import loaded
 from stepsize.integrations._find_lightning import attribute_of, find_now, put_attribute
 from stepsize.integrations._given import go_on
-from stepsize.integrations._searched import found_or_raise, largest_rate, put
+from stepsize.integrations._searched import found_or_raise, largest_rate, write_rates
 from stepsize.search import Finding
 
 
@@ -74,7 +74,8 @@ class Hooks:
             )
         self.given.check(len(trainer.optimizers))
         for optimizer in trainer.optimizers if self.find is not None else ():
-            optimizer.defaults.update({"lr": base for base in loaded(optimizer, "lr")})  # found then, and it holds
+            for base in loaded(optimizer, "lr"):  # of the checkpoint: found then, and it holds
+                optimizer.defaults["lr"] = base
         self._drive(trainer)
         self._go_on(trainer.global_step)
         self._searches = self.find is not None and not trainer.global_step
@@ -107,7 +108,7 @@ class Hooks:
         self._let_go()
         self.finding = find_now(trainer, plan, lengths["total"], self.find or {})
         rate, largest = found_or_raise(self.finding), largest_rate(trainer.optimizers)
-        put(trainer.optimizers, rate)
+        write_rates(trainer.optimizers, rate)
         attribute = attribute_of(pl_module, None)
         if attribute is not None:
             put_attribute(pl_module, attribute, rate, largest)

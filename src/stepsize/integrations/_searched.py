@@ -99,17 +99,16 @@ def check_options(find: Any) -> dict[str, Any] | None:
 
 
 def checked(**options: Any) -> dict[str, Any]:
-    """Options of the search, checked as far as that goes without a model; those left out are left out."""
+    """Options of the search, checked as far as that goes without a model."""
     for name in options:
         if name not in OPTIONS:
             raise TypeError(f"there is no option {name!r} of the search; {_check.closest(name, OPTIONS)}")
-    given = {name: value for name, value in options.items() if value is not None}
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-    scored: dict[str, Any] = {"probe": given.get("probe", min)}
-    if not callable(scored["probe"]):
-        raise TypeError(_check.message("probe", scored["probe"], "a function that returns the loss on held-out data"))
-    RateSearch(optimizer, nn.Identity(), lr=Plan(), total=1, loader=[0], own_steps=True, **{**given, **scored})
-    return given
+    probe = min if options.get("probe") is None else options["probe"]
+    if not callable(probe):
+        raise TypeError(_check.message("probe", probe, "a function that returns the loss on held-out data"))
+    RateSearch(optimizer, nn.Identity(), lr=Plan(), total=1, loader=[0], own_steps=True, **{**options, "probe": probe})
+    return options
 
 
 def found_or_raise(finding: Finding) -> float:
@@ -130,7 +129,7 @@ def _base(group: Mapping[str, Any]) -> float:
     return read_value(group, "initial_lr" if "initial_lr" in group else "lr")
 
 
-def put(optimizers: Iterable[Optimizer], rate: float) -> None:
+def write_rates(optimizers: Iterable[Optimizer], rate: float) -> None:
     """Give the largest group a rate, and the others theirs; what schedulers have noted goes.
 
     Args:

@@ -10,7 +10,7 @@ from stepsize.control import Scheduler
 from stepsize.control.feedback import Feedback
 from stepsize.integrations._find_transformers import find_now, inner_of
 from stepsize.integrations._given import check, check_resume, go_on
-from stepsize.integrations._searched import check_options, found_or_raise, largest_rate, put, scaled
+from stepsize.integrations._searched import check_options, found_or_raise, largest_rate, scaled, write_rates
 from stepsize.search import Finding
 
 
@@ -125,7 +125,7 @@ class _Hooks:
             self.scheduler.detach()
         optimizer = inner_of(trainer)
         args.learning_rate = scaled(args.learning_rate, rate, largest_rate([optimizer]))
-        put([optimizer], rate)
+        write_rates([optimizer], rate)
         trainer.lr_scheduler = self.scheduler = None
         trainer.callback_handler.lr_scheduler = self.create_scheduler(state.max_steps)
         logging.getLogger("transformers.trainer").info("%s", found)
