@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from stepsize import _check, _extras
+from stepsize.control import Plan
 from stepsize.control._course import CourseLike
 from stepsize.integrations._kept import Kept
 from stepsize.integrations._searched import Windows, checked, factors, largest_rate, scaled, searched
@@ -30,7 +31,7 @@ def find_in_module(
     *,
     total: int | None = None,
     attr: str | None = None,
-    keep: bool = True,
+    put: bool = True,
     budget: str | int | None = None,
     low: float = 1e-6,
     high: float = 100.0,
@@ -56,7 +57,7 @@ def find_in_module(
         total: updates of the whole run, >= 1; the trainer's own estimate when left out.
         attr: the name of the module's attribute, or of its ``hparams``, that has the rate; ``lr`` or ``learning_rate``
             when left out.
-        keep: whether the rate is put into that attribute.
+        put: whether the rate is put into that attribute.
         budget: what to spend, about, as for ``find``.
         low: the lowest rate to try, > 0.
         high: the highest rate to try, > low.
@@ -96,19 +97,20 @@ def find_in_module(
         raise TypeError(_check.message("module", module, "a LightningModule"))
     if not isinstance(trainer, package.Trainer):
         raise TypeError(_check.message("trainer", trainer, "a lightning.pytorch.Trainer"))
-    if not isinstance(keep, bool):
-        raise TypeError(_check.message("keep", keep, "True or False"))
+    if not isinstance(put, bool):
+        raise TypeError(_check.message("put", put, "True or False"))
     if total is not None:
         _check.whole("total", total, least=1)
+    Plan(lr)
     options = checked(budget=budget, low=low, high=high, probe=probe, progress=progress)
     if trainer.global_step or trainer.training:
         problem = f"trainer has begun to fit, it is at step {trainer.global_step}"
         raise ValueError(f"{problem}; find the rate with a new one, or by lightning_callback(find=True, ...)")
-    name = attribute_of(module, attr) if keep else None
-    if keep and name is None:
+    name = attribute_of(module, attr) if put else None
+    if put and name is None:
         raise ValueError(
             f"module has none of the attributes {', '.join(ATTRIBUTES)}, nor have its hparams, to put the rate into; "
-            "name another with attr=, or give keep=False and train with lightning_callback(find=True, ...)"
+            "name another with attr=, or give put=False and train with lightning_callback(find=True, ...)"
         )
     kept = Kept(trainer, module, data)
     found: list[tuple[Finding, float]] = []
@@ -160,7 +162,7 @@ def find_now(trainer: Any, plan: Mapping[str, Any], total: float | None, options
         options: of the search.
     """
     optimizers = trainer.optimizers
-    if not optimizers or not all(isinstance(each, torch.optim.Optimizer) for each in optimizers):
+    if not any(each.param_groups for each in optimizers):
         raise ValueError("the module has no optimizer, so there is no rate; return one from configure_optimizers")
     total = trainer.estimated_stepping_batches if total is None else total
     if not 0 < total < math.inf:

@@ -6,9 +6,10 @@ from functools import partial
 from typing import Any
 
 from stepsize import _check, _extras
+from stepsize.control import Plan
 from stepsize.control._course import CourseLike
 from stepsize.integrations._kept import Kept
-from stepsize.integrations._searched import Windows, checked, factors, largest_rate, put, scaled, searched
+from stepsize.integrations._searched import Windows, checked, factors, largest_rate, scaled, searched, write_rates
 from stepsize.search import Finding, Progress
 
 
@@ -20,7 +21,7 @@ def find_in_trainer(
     trainer: Any,
     lr: CourseLike | None = None,
     *,
-    keep: bool = True,
+    put: bool = True,
     budget: str | int | None = None,
     low: float = 1e-6,
     high: float = 100.0,
@@ -37,7 +38,7 @@ def find_in_trainer(
         trainer: a ``transformers.Trainer`` that has not begun to train.
         lr: the schedule of the whole run or its text, a factor of the rate; that of the trainer's ``lr_scheduler_type``
             and warm-up when left out.
-        keep: whether the rate is put into ``trainer.args.learning_rate``, and into an optimizer that was handed over.
+        put: whether the rate is put into ``trainer.args.learning_rate``, and into an optimizer that was handed over.
         budget: what to spend, about, as for ``find``.
         low: the lowest rate to try, > 0.
         high: the highest rate to try, > low.
@@ -70,8 +71,9 @@ def find_in_trainer(
     package = _extras.load("transformers", "transformers", "find_in_trainer(...)")
     if not isinstance(trainer, package.Trainer):
         raise TypeError(_check.message("trainer", trainer, "a transformers.Trainer"))
-    if not isinstance(keep, bool):
-        raise TypeError(_check.message("keep", keep, "True or False"))
+    if not isinstance(put, bool):
+        raise TypeError(_check.message("put", put, "True or False"))
+    Plan(lr)
     options = checked(budget=budget, low=low, high=high, probe=probe, progress=progress)
     if trainer.is_in_train or trainer.state.global_step:
         problem = f"trainer has begun to train, it is at step {trainer.state.global_step}"
@@ -99,10 +101,10 @@ def find_in_trainer(
     finally:
         kept.restore()
     finding, largest = found[0]
-    if keep and finding.rate is not None:
+    if put and finding.rate is not None:
         trainer.args.learning_rate = scaled(trainer.args.learning_rate, finding.rate, largest)
         if given is not None:
-            put([given], finding.rate)
+            write_rates([given], finding.rate)
     return finding
 
 

@@ -70,7 +70,8 @@ def lightning_callback(
 
     Source: ``lightning.pytorch.callbacks.Callback``.
     """
-    choices, options = check_resume(resume), check_options(find)
+    options = check_options(find)
+    choices = check_resume(resume, found=options is not None)
     lengths = {"total": _lengths("total", total), "per_epoch": _lengths("per_epoch", per_epoch)}
     if plans is None:
         return _make(Given({None: check(plan, CLIPPING)}, lengths), choices, options)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from stepsize.control import Scheduler
+from stepsize.control._bases import loaded
 from stepsize.integrations._find_lightning import attribute_of, find_now, put_attribute
 from stepsize.integrations._given import go_on
-from stepsize.integrations._searched import found_or_raise, largest_rate, put
+from stepsize.integrations._searched import found_or_raise, largest_rate, write_rates
 from stepsize.search import Finding
 
 
@@ -72,17 +73,16 @@ class Hooks:
                 "alone from configure_optimizers, or leave the callback out"
             )
         self.given.check(len(trainer.optimizers))
+        for optimizer in trainer.optimizers if self.find is not None else ():
+            for base in loaded(optimizer, "lr"):  # of the checkpoint: found then, and it holds
+                optimizer.defaults["lr"] = base
         self._drive(trainer)
         self._go_on(trainer.global_step)
         self._searches = self.find is not None and not trainer.global_step
 
     def _drive(self, trainer: Any) -> None:
-        """Let go of what was driven, and drive the trainer's optimizers from the rates they have."""
-        for handle in self._handles:
-            handle.remove()
-        for scheduler in filter(None, self.schedulers):
-            scheduler.detach()
-        self._handles, self.schedulers = [], []
+        """Drive the trainer's optimizers from the rates they have."""
+        self._let_go()
         length = trainer.estimated_stepping_batches
         for place, optimizer in enumerate(trainer.optimizers):
             given = self.given.of(place, length if 0 < length < math.inf else None)
@@ -91,21 +91,24 @@ class Hooks:
             if mine is not None:
                 self._handles.append(optimizer.register_step_post_hook(lambda *_, scheduler=mine: scheduler.step()))
 
+    def _let_go(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        for scheduler in filter(None, self.schedulers):
+            scheduler.detach()
+        self._handles, self.schedulers = [], []
+
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Find the rate before the first batch, where that is wanted, and begin the schedule from it."""
         if not self._searches:
             return
         self._searches = False
-        for name, by in self.given.lengths.items():
-            if set(by) - {None}:
-                raise ValueError(f"{name} has a length for each optimizer, and find one for all; give one number")
-        given: Any = self.given.of(0, None)
-        plan = {name: each for name, each in given.items() if name != "total"}
-        self.finding = find_now(trainer, plan, given["total"], self.find or {})
+        lengths = {name: by.get(None) for name, by in self.given.lengths.items()}  # the search's clock is batches
+        plan = {**self.given.plans[None], "per_epoch": lengths["per_epoch"]}
+        self._let_go()
+        self.finding = find_now(trainer, plan, lengths["total"], self.find or {})
         rate, largest = found_or_raise(self.finding), largest_rate(trainer.optimizers)
-        for scheduler in filter(None, self.schedulers):
-            scheduler.detach()
-        put(trainer.optimizers, rate)
+        write_rates(trainer.optimizers, rate)
         attribute = attribute_of(pl_module, None)
         if attribute is not None:
             put_attribute(pl_module, attribute, rate, largest)

@@ -13,10 +13,11 @@ from stepsize import _check
 from stepsize.control import Plan, from_torch
 from stepsize.optim import read_value, write_value
 from stepsize.probe import RateSearch
-from stepsize.schedule import Schedule, from_function
+from stepsize.schedule import Schedule, constant, from_function
 from stepsize.search import Finding
 from stepsize.state import can_capture
 
+NEARLY = 1e-9  # of a step, which rounding may have taken
 OPTIONS = ("budget", "high", "low", "probe", "progress")
 
 
@@ -98,17 +99,16 @@ def check_options(find: Any) -> dict[str, Any] | None:
 
 
 def checked(**options: Any) -> dict[str, Any]:
-    """Options of the search, checked as far as that goes without a model; those left out are left out."""
+    """Options of the search, checked as far as that goes without a model."""
     for name in options:
         if name not in OPTIONS:
             raise TypeError(f"there is no option {name!r} of the search; {_check.closest(name, OPTIONS)}")
-    given = {name: value for name, value in options.items() if value is not None}
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-    scored: dict[str, Any] = {"probe": given.get("probe", min)}
-    if not callable(scored["probe"]):
-        raise TypeError(_check.message("probe", scored["probe"], "a function that returns the loss on held-out data"))
-    RateSearch(optimizer, nn.Identity(), lr=Plan(), total=1, loader=[0], own_steps=True, **{**given, **scored})
-    return given
+    probe = min if options.get("probe") is None else options["probe"]
+    if not callable(probe):
+        raise TypeError(_check.message("probe", probe, "a function that returns the loss on held-out data"))
+    RateSearch(optimizer, nn.Identity(), lr=Plan(), total=1, loader=[0], own_steps=True, **{**options, "probe": probe})
+    return options
 
 
 def found_or_raise(finding: Finding) -> float:
@@ -129,7 +129,7 @@ def _base(group: Mapping[str, Any]) -> float:
     return read_value(group, "initial_lr" if "initial_lr" in group else "lr")
 
 
-def put(optimizers: Iterable[Optimizer], rate: float) -> None:
+def write_rates(optimizers: Iterable[Optimizer], rate: float) -> None:
     """Give the largest group a rate, and the others theirs; what schedulers have noted goes.
 
     Args:
@@ -158,21 +158,20 @@ def factors(scheduler: Any, stretch: float = 1.0) -> Schedule | list[Schedule]:
         stretch: updates to one of its steps.
     """
     if isinstance(scheduler, lr_scheduler.ReduceLROnPlateau):
-        return from_function(lambda _: 1.0, name="plateau")
+        return constant()
+    bases = [float(base) for base in scheduler.base_lrs]
+    if isinstance(scheduler, lr_scheduler.LambdaLR):  # its functions are the factors, to the bit
+        return [_factor(call, 1.0, stretch, index) for index, call in enumerate(scheduler.lr_lambdas)]
     read = from_torch(scheduler)
     lines: Any = read.lr if isinstance(read, Plan) else read
     every = lines if isinstance(lines, list | tuple) else [lines]
-    bases = scheduler.base_lrs
-    made: list[Schedule] = []
-    for index, (line, base) in enumerate(zip(every, bases, strict=True)):
-        made.append(_factor(line, float(base), stretch, index))
-    return made
+    return [_factor(*each, stretch, index) for index, each in enumerate(zip(every, bases, strict=True))]
 
 
-def _factor(line: Schedule, base: float, stretch: float, index: int) -> Schedule:
-    """One group's values over its base."""
+def _factor(value: Callable[[Any], Any], base: float, stretch: float, index: int) -> Schedule:
+    """One group's values, by the scheduler's own steps, over its base."""
 
     def factor(position: float) -> float:
-        return float(line(math.floor(position / stretch))) / base if base > 0 else 0.0
+        return float(value(math.floor(position / stretch + NEARLY))) / base if base > 0 else 0.0
 
     return from_function(factor, name=f"scheduler_of_group_{index}")

@@ -10,7 +10,7 @@ from stepsize.control import Scheduler
 from stepsize.control.feedback import Feedback
 from stepsize.integrations._find_transformers import find_now, inner_of
 from stepsize.integrations._given import check, check_resume, go_on
-from stepsize.integrations._searched import check_options, found_or_raise, largest_rate, put, scaled
+from stepsize.integrations._searched import check_options, found_or_raise, largest_rate, scaled, write_rates
 from stepsize.search import Finding
 
 
@@ -70,7 +70,8 @@ def drive_trainer(
         problem = f"trainer has a scheduler already, {name}, and one rate has one driver"
         raise ValueError(f"{problem}; build it with optimizers=(optimizer, None), or none, and drive it once")
     given = check(plan, "use TrainingArguments(max_grad_norm=...)", per_epoch=per_epoch)
-    choices, options = check_resume(resume), check_options(find)
+    options = check_options(find)
+    choices = check_resume(resume, found=options is not None)
     if given["feedback"] is not None:
         _check_feedback(given["feedback"], trainer.args.eval_strategy)
     hooks = type("RateCallback", (_Hooks, package.TrainerCallback), {})(trainer, given, choices, options)
@@ -124,7 +125,7 @@ class _Hooks:
             self.scheduler.detach()
         optimizer = inner_of(trainer)
         args.learning_rate = scaled(args.learning_rate, rate, largest_rate([optimizer]))
-        put([optimizer], rate)
+        write_rates([optimizer], rate)
         trainer.lr_scheduler = self.scheduler = None
         trainer.callback_handler.lr_scheduler = self.create_scheduler(state.max_steps)
         logging.getLogger("transformers.trainer").info("%s", found)
