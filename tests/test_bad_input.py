@@ -2,6 +2,8 @@
 
 import inspect
 import math
+import tempfile
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -30,11 +32,23 @@ def optional(cases):
 SCALAR_LENGTHS = [case for case in POSITIVE if case is not None and not isinstance(case, list)]
 BUDGETS = [True, 0, -1, 1.5, math.nan, "much", "0x", "-1x", [1]]
 
+FINDERS = partial(dict.fromkeys, ["find_in_module", "find_in_trainer"])
+
 CASES = {
     # by parameter name: what must be refused wherever a parameter of that name occurs
     "budget": BUDGETS,
+    "find": [None, 3, "yes", {"budgt": 60}, {"budget": "a"}],
+    "put": [None, 1, "yes"],
+    "own_steps": [None, 1, "yes", True],
+    "attr": [3, "speed"],
+    "module": [None, 3, torch.nn.Linear(1, 1)],
     "over": [None, 3, {}, {"lr": [1]}, {"optimizer": "adamw"}, {"schedule": []}, {"colour": ["red"]}],
-    "probe": {"range_test": [3, "f"], "RateSearch": [3, "f", iter([1]), []], "default": [None, -1, 1.5, "a"]},
+    "probe": {
+        "range_test": [3, "f"],
+        "RateSearch": [3, "f", iter([1]), []],
+        "default": [None, -1, 1.5, "a"],
+        **FINDERS([3, [1]]),
+    },
     "clock": FUNCTIONS,
     "forward": NOT_NEGATIVE,
     "remark": [None, 3],
@@ -172,6 +186,7 @@ CASES = {
     "lr": {
         **dict.fromkeys(["Control", "Plan", "Scheduler"], SCHEDULES),
         "RateSearch": [*SCHEDULES, "absolute(cosine())", "warmup(11)"],
+        **FINDERS(SCHEDULES),
         **dict.fromkeys(["LAMB", "LARS", "layerwise", "optimizer"], NOT_NEGATIVE),
         "train": POSITIVE,
     },
@@ -184,6 +199,7 @@ CASES = {
         **dict.fromkeys(["RateSearch", "budget_of"], WHOLE),
         **dict.fromkeys(["Control", "Scheduler"], optional(POSITIVE)),
         "lightning_callback": [*SCALAR_LENGTHS, [-1], {0: 0}, {-1: 3}],
+        "find_in_module": optional(WHOLE),
     },
     "per_epoch": {"default": optional(POSITIVE), "lightning_callback": [*SCALAR_LENGTHS, ["3"], {"a": 3}]},
     "watch": [3, "a", [3], object()],
@@ -304,6 +320,7 @@ FREE = {
     ("event_line", "event"),
     ("lightning_callback", "plan"),
     ("drive_trainer", "plan"),
+    ("find_in_module", "data"),
     ("drive_trainer", "per_epoch"),
     ("JsonLines", "events"),
     ("train", "folder"),
@@ -391,6 +408,24 @@ def sgd():
     return torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
 
 
+@cache
+def transformers_trainer():
+    from transformers import Trainer, TrainingArguments
+
+    settings = TrainingArguments(tempfile.gettempdir(), use_cpu=True, report_to="none", save_strategy="no")
+    return Trainer(torch.nn.Linear(1, 1), settings, train_dataset=[{"input": torch.ones(1)}])
+
+
+@cache
+def lightning_pair():
+    from lightning.pytorch import Trainer
+    from lightning.pytorch.demos.boring_classes import BoringModel
+
+    module = BoringModel()
+    module.lr = 0.1
+    return module, Trainer(accelerator="cpu", barebones=True, max_steps=3)
+
+
 DIGITS = task_named("digits")
 COSINE = cosine(3)
 GOOD = {
@@ -436,6 +471,8 @@ GOOD = {
     "split_matrices": lambda: {"model": torch.nn.Linear(2, 2)},
     "draw": lambda: {"value": COSINE},
     "find": lambda: {"task": DIGITS},
+    **dict.fromkeys(["drive_trainer", "find_in_trainer"], lambda: {"trainer": transformers_trainer()}),
+    "find_in_module": lambda: {"module": lightning_pair()[0], "trainer": lightning_pair()[1]},
     "RateSearch": lambda: {
         "optimizer": sgd(),
         "model": torch.nn.Linear(1, 1),
@@ -512,6 +549,7 @@ def test_bad_input_is_refused_where_it_is_given_naming_argument_and_value(target
         "settings",
         "clip",
         "feedback",
+        "find",
         "floor",
         "cap",
         "plan",

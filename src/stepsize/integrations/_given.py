@@ -43,12 +43,12 @@ def by_optimizer(name: str, value: Any, rule: str) -> dict[int, Any]:
     raise TypeError(_check.message(name, value, rule))
 
 
-def check_resume(resume: Mapping[str, str] | None) -> dict[str, str]:
-    """Choices for ``load_state_dict``."""
+def check_resume(resume: Mapping[str, str] | None, found: bool) -> dict[str, str]:
+    """Choices for ``load_state_dict``; where the rate was found, that of the checkpoint holds unless told otherwise."""
     if not isinstance(resume, Mapping | None):
         raise TypeError(_check.message("resume", resume, "a mapping", 'write for example resume={"extend": "stretch"}'))
     Choice.of(resume or {})
-    return dict(resume or {})
+    return ({"base": "saved"} if found else {}) | dict(resume or {})
 
 
 def go_on(scheduler: Scheduler, state: Mapping[str, Any], resume: Mapping[str, str], hook: str) -> None:
