@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from functools import cache
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stepsize import _check, _extras
 from stepsize.control import Plan
 from stepsize.integrations._given import by_optimizer, check, check_resume, parts_of
 from stepsize.integrations._lightning_hooks import Given, Hooks
+
+if TYPE_CHECKING:  # whoever reads the annotations, as LightningCLI does, has it
+    from lightning.pytorch import Callback
 
 CLIPPING = "use Trainer(gradient_clip_val=...)"
 Numbers = float | Sequence[float | None] | Mapping[int, float]
@@ -21,7 +24,7 @@ def lightning_callback(
     resume: Mapping[str, str] | None = None,
     plans: Plans | None = None,
     **plan: Any,
-) -> Any:
+) -> "Callback":
     """A Lightning callback that drives the rates of the trainer's optimizers: ``Trainer(callbacks=[...])``.
 
     The module's ``configure_optimizers`` gives optimizers only, no schedulers. The clock is each optimizer's real

@@ -57,13 +57,19 @@ def drive_trainer(
         name = "a plan" if trainer.lr_scheduler is None else type(trainer.lr_scheduler).__name__
         problem = f"trainer has a scheduler already, {name}, and one rate has one driver"
         raise ValueError(f"{problem}; build it with optimizers=(optimizer, None), or none, and drive it once")
-    given = check(plan, "use TrainingArguments(max_grad_norm=...)", per_epoch=per_epoch)
-    choices = check_resume(resume)
+    given, choices = check_plan(per_epoch, resume, **plan)
     if given["feedback"] is not None:
         _check_feedback(given["feedback"], trainer.args.eval_strategy)
     hooks = type("RateCallback", (_Hooks, package.TrainerCallback), {})(trainer, given, choices)
     trainer.create_scheduler = hooks.create_scheduler
     trainer.add_callback(hooks)
+
+
+def check_plan(
+    per_epoch: float | None = None, resume: Mapping[str, str] | None = None, **plan: Any
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """The arguments of the scheduler to come, and the choices for a checkpoint."""
+    return check(plan, "use TrainingArguments(max_grad_norm=...)", per_epoch=per_epoch), check_resume(resume)
 
 
 def _check_feedback(feedback: Feedback, strategy: str) -> None:
