@@ -53,5 +53,7 @@ class _Hooks:
 
 def __getattr__(name: str) -> Any:
     if name == "Arguments":  # by its path, from axolotl, which has pydantic
-        return _extras.load("pydantic", "axolotl", "axolotl_plugin()").create_model(name, stepsize=(dict[str, Any], ...))
+        return _extras.load("pydantic", "axolotl", "axolotl_plugin()").create_model(
+            name, stepsize=(dict[str, Any], ...)
+        )
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

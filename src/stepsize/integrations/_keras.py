@@ -42,7 +42,9 @@ def _schedule_type() -> Any:
     """The class, made and made known to Keras when it is there."""
     keras = _extras.load("keras", "keras", "keras_schedule(...)")
     if keras.backend.backend() != "torch":
-        raise ValueError(_check.message("Keras' backend", keras.backend.backend(), "'torch'", "set KERAS_BACKEND=torch"))
+        raise ValueError(
+            _check.message("Keras' backend", keras.backend.backend(), "'torch'", "set KERAS_BACKEND=torch")
+        )
 
     def begin(rate: Any, schedule: Schedule | str, lr: float) -> None:
         rate.schedule, rate.lr = as_schedule("schedule", schedule), lr

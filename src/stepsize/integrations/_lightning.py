@@ -101,8 +101,9 @@ def _lengths(name: str, value: Any) -> dict[int | None, float]:
     return {place: _check.number(name, number, above=0) for place, number in each.items() if number is not None}
 
 
-def _make(given: Given, resume: dict[str, str]) -> Any:
-    return _callback_type()(given, resume)
+def _make(given: Given, resume: dict[str, str]) -> "Callback":
+    callback: Callback = _callback_type()(given, resume)
+    return callback
 
 
 @cache
