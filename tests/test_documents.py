@@ -70,6 +70,8 @@ QUIET = (  # of others, about what is meant so
     "ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning",
     "ignore:.isinstance.treespec, LeafSpec:FutureWarning",
     "ignore:.torch.jit.(script|interface). is deprecated:DeprecationWarning",
+    "ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning",  # LightningCLI's calls
+    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning",
 )
 
 
