@@ -6,6 +6,7 @@ from typing import Any
 from stepsize import _check
 from stepsize.control import Plan, Scheduler
 from stepsize.control._resume import Choice, DiffersError
+from stepsize.schedule import Schedule
 
 DRIVEN = ("lr", "momentum", "weight_decay", "feedback", "floor", "cap")
 
@@ -30,6 +31,15 @@ def parts_of(plan: Plan, clipping: str) -> dict[str, Any]:
     if plan.clip is not None:
         raise ValueError(_check.message("clip", plan.clip, "left out: clipping is the trainer's", clipping))
     return {name: getattr(plan, name) for name in DRIVEN} | dict(plan.others)
+
+
+def as_schedule(name: str, value: Any) -> Schedule:
+    """A schedule or what its text says."""
+    given = Schedule.parse(value) if isinstance(value, str) else value
+    if not isinstance(given, Schedule):
+        remedy = f'write for example {name}="warmup(5%) >> cosine()"'
+        raise TypeError(_check.message(name, value, "a schedule or its text", remedy))
+    return given
 
 
 def by_optimizer(name: str, value: Any, rule: str) -> dict[int, Any]:

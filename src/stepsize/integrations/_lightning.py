@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from functools import cache
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stepsize import _check, _extras
 from stepsize.control import Plan
 from stepsize.integrations._given import by_optimizer, check, check_resume, parts_of
 from stepsize.integrations._lightning_hooks import Given, Hooks
 from stepsize.integrations._searched import check_options
+
+if TYPE_CHECKING:  # whoever reads the annotations, as LightningCLI does, has it
+    from lightning.pytorch import Callback
 
 CLIPPING = "use Trainer(gradient_clip_val=...)"
 Numbers = float | Sequence[float | None] | Mapping[int, float]
@@ -23,7 +26,7 @@ def lightning_callback(
     plans: Plans | None = None,
     find: bool | Mapping[str, Any] = False,
     **plan: Any,
-) -> Any:
+) -> "Callback":
     """A Lightning callback that drives the rates of the trainer's optimizers: ``Trainer(callbacks=[...])``.
 
     The module's ``configure_optimizers`` gives optimizers only, no schedulers. The clock is each optimizer's real
@@ -107,8 +110,9 @@ def _lengths(name: str, value: Any) -> dict[int | None, float]:
     return {place: _check.number(name, number, above=0) for place, number in each.items() if number is not None}
 
 
-def _make(given: Given, resume: dict[str, str], find: dict[str, Any] | None) -> Any:
-    return _callback_type()(given, resume, find)
+def _make(given: Given, resume: dict[str, str], find: dict[str, Any] | None) -> "Callback":
+    callback: Callback = _callback_type()(given, resume, find)
+    return callback
 
 
 @cache

@@ -69,14 +69,24 @@ def drive_trainer(
         name = "a plan" if trainer.lr_scheduler is None else type(trainer.lr_scheduler).__name__
         problem = f"trainer has a scheduler already, {name}, and one rate has one driver"
         raise ValueError(f"{problem}; build it with optimizers=(optimizer, None), or none, and drive it once")
-    given = check(plan, "use TrainingArguments(max_grad_norm=...)", per_epoch=per_epoch)
-    options = check_options(find)
-    choices = check_resume(resume, found=options is not None)
+    given, choices, options = check_plan(per_epoch, resume, find, **plan)
     if given["feedback"] is not None:
         _check_feedback(given["feedback"], trainer.args.eval_strategy)
     hooks = type("RateCallback", (_Hooks, package.TrainerCallback), {})(trainer, given, choices, options)
     trainer.create_scheduler = hooks.create_scheduler
     trainer.add_callback(hooks)
+
+
+def check_plan(
+    per_epoch: float | None = None,
+    resume: Mapping[str, str] | None = None,
+    find: bool | Mapping[str, Any] = False,
+    **plan: Any,
+) -> tuple[dict[str, Any], dict[str, str], dict[str, Any] | None]:
+    """The arguments of the scheduler to come, the choices for a checkpoint, and what the search is told, if any."""
+    given = check(plan, "use TrainingArguments(max_grad_norm=...)", per_epoch=per_epoch)
+    options = check_options(find)
+    return given, check_resume(resume, found=options is not None), options
 
 
 def _check_feedback(feedback: Feedback, strategy: str) -> None:
