@@ -201,6 +201,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--jobs", type=int, default=1, help="processes at once")
     parser.add_argument("--worst", type=int, default=5, help="how many bad pairs are told of each finder")
+    parser.add_argument("--log", metavar="NAME", help="of the log; the name of the set when left out")
     parser.add_argument("--no-log", action="store_true", help="keep scores, but write no log")
     return parser.parse_args()
 
@@ -218,8 +219,8 @@ def main() -> None:
     lines += [f"{missing} pairs are not in oracle.json: run oracle.py"] * bool(missing)
     lines += [f"{name} is not installed: skipped" for name in chosen if not installed(name.partition(":")[0])]
     finders = [name for name in chosen if installed(name.partition(":")[0])]
-    packages = dict.fromkeys(PACKAGES[kind] for name in finders if (kind := name.partition(":")[0]) in PACKAGES)
-    rivals = [f"{name} {version(name)}" for name in packages]
+    kinds = dict.fromkeys(name.partition(":")[0] for name in finders)
+    rivals = [f"{PACKAGES[kind]} {version(PACKAGES[kind])}" for kind in kinds if kind in PACKAGES]
     lines += [f"rivals: {', '.join(rivals)}"] * bool(rivals)
     store, rows = Store(oracle, not options.quick), []
     with ProcessPoolExecutor(options.jobs, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
@@ -242,7 +243,8 @@ def main() -> None:
         for finder in finders
         for row in sorted(by_finder[finder], key=lambda each: (each["task"], each["seed"]))
     ]
-    conclude(f"finders/{options.set}", lines, {"rows": kept}, options.quick or options.no_log or bool(options.only))
+    log, unkept = options.log or options.set, options.quick or options.no_log or bool(options.only)
+    conclude(f"finders/{log}", lines, {"rows": kept}, unkept)
 
 
 if __name__ == "__main__":
