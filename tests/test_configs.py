@@ -91,14 +91,13 @@ def test_keras_follows_the_schedule_and_saves_it(tmp_path):
     assert keras.models.load_model(tmp_path / "model.keras").optimizer.learning_rate == 3
 
 
-@pytest.mark.parametrize("changed", [{}, {"lr_scheduler": "linear", "warmup_steps": 3}])
 @pytest.mark.slow
-def test_axolotl_trains_a_tiny_model_by_its_configuration(tmp_path, changed):
+def test_axolotl_trains_a_tiny_model_by_its_configuration(tmp_path):
     pytest.importorskip("axolotl.train")
     program = tmp_path / "program.py"
     program.write_text(AXOLOTL)
-    lines = [FILES["axolotl.yaml"], "output_dir: ./out", *(f"{key}: {value}" for key, value in changed.items())]
-    (tmp_path / "axolotl.yaml").write_text("\n".join(lines))
+    more = "output_dir: ./out\nbf16: false\nfp16: false\ntf32: false\nlr_scheduler: linear\nwarmup_steps: 3\n"
+    (tmp_path / "axolotl.yaml").write_text(FILES["axolotl.yaml"] + more)
     done = subprocess.run([sys.executable, program], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "rates.json").read_text()) == WANTED

@@ -3,10 +3,12 @@
 import contextlib
 import io
 import math
+import os
 import re
 import shlex
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -44,7 +46,7 @@ def matches(wanted, got, tolerance):
 @contextlib.contextmanager
 def in_folder_with(files, folder):
     """In a folder with the files of a document, of which programs are imported anew."""
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, mock.patch.dict(os.environ):
         patch.chdir(folder)
         patch.syspath_prepend(folder)
         patch.setattr(sys, "argv", ["program"])
@@ -72,6 +74,7 @@ QUIET = (  # of others, about what is meant so
     "ignore:.torch.jit.(script|interface). is deprecated:DeprecationWarning",
     "ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning",  # LightningCLI's calls
     "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning",
+    "ignore:The 'mode.chained_assignment' option is deprecated",  # fastai's
 )
 
 
