@@ -385,6 +385,7 @@ def test_batches_may_come_from_a_function():
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])
 def test_a_loop_that_steps_its_optimizer_itself_finds_what_run_step_finds_to_the_bit(kind):
     def found(own):
+        torch.manual_seed(0)
         model = network()
         optimizer = kind(model.parameters(), lr=0.1)
         settings = {"lr": PLAN, "total": 40, "loader": loader(), "loss": loss_of, "own_steps": own}
@@ -438,14 +439,15 @@ def test_what_a_loop_with_own_steps_does_itself_is_left_out(given, said):
     model = network()
     settings = {"lr": PLAN, "total": 40, "loader": loader(), "loss": loss_of, "own_steps": True, **given}
     with pytest.raises(ValueError, match=said):
-        RateSearch(sgd(model), model, **settings)
+        RateSearch(sgd(model.parameters(), 0.1), model, **settings)
 
 
 def test_a_function_of_the_position_is_squeezed_into_each_run():
     def found(schedule):
+        torch.manual_seed(0)
         model = network()
         settings = {"lr": schedule, "total": 40, "loader": loader(), "loss": loss_of}
-        search = RateSearch(sgd(model), model, **settings)
+        search = RateSearch(sgd(model.parameters(), 0.1), model, **settings)
         for run in search:
             for batch in run.batches():
                 loss = loss_of(model, batch)
