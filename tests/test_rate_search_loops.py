@@ -431,7 +431,6 @@ def test_own_steps_move_the_schedule_once_a_batch_and_not_in_batches_without_a_s
     ("given", "said"),
     [
         ({"clip": 1.0}, "clip must be left out with own_steps, got 1.0; the loop does that itself"),
-        ({"accumulate": 2}, "accumulate must be left out with own_steps, got 2"),
         ({"loss": None}, "own_steps needs loss=, a function of .model, batch., or probe=, a function"),
     ],
 )
