@@ -9,7 +9,7 @@ from test_rate_search import PLAN, X, held_out, loader, loss_of, made, network, 
 from torch import nn
 from torch.optim import lr_scheduler
 
-from stepsize import RateSearch
+from stepsize import Control, RateSearch
 
 
 def train(model, batches, optimizer, scheduler=None, every=1, seen=None):
@@ -150,6 +150,19 @@ def test_nothing_is_applied_where_nothing_was_learnt():
     with pytest.raises(RuntimeError, match="there is no rate to apply: no signal: nothing was learnt"):
         search.apply()
     assert optimizer.param_groups[0]["lr"] == 0.1
+
+
+def test_a_control_is_told_by_its_own_verb():
+    model = network()
+    search, _, optimizer = made(model=model, probe=held_out(model), own_steps=True)
+    control = Control(optimizer, lr="cosine()", total=100, remind=False)
+    looped(search, lambda run: train(model, run.batches(), optimizer))
+    with pytest.raises(
+        RuntimeError, match=r"would write its own rates; tell it: control.rebase\(search.finding.rate\)"
+    ):
+        search.apply()
+    control.rebase(search.finding.rate)
+    assert control.rates == {"group0": search.finding.rate}
 
 
 def test_the_rate_of_each_step_is_that_of_the_schedule():

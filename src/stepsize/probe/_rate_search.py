@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from stepsize import _check
 from stepsize.control import Control, Plan
-from stepsize.control._bases import clear_marks, set_aside
+from stepsize.control._bases import check_free, clear_marks, set_aside
 from stepsize.control._course import CourseLike
 from stepsize.optim import Clipper, parameters, read_value
 from stepsize.probe._drive import Drive
@@ -179,10 +179,15 @@ class RateSearch:
         changes in proportion; a scheduler in ``also`` takes them as its bases.
 
         Raises:
-            RuntimeError: there is no finding, or no usable rate.
+            RuntimeError: there is no finding or no usable rate, or a Control or Scheduler drives the optimizer.
         """
         if self.finding.rate is None:
             raise RuntimeError(f"there is no rate to apply: {self.finding.verdict}")
+        try:
+            check_free(self._optimizers.values())
+        except ValueError:
+            problem = "a Control or Scheduler drives the optimizer, and would write its own rates"
+            raise RuntimeError(f"{problem}; tell it: control.rebase(search.finding.rate)") from None
         self._loan.give(self.finding.rate)
         for thing in self._also:
             rebase(thing)
