@@ -15,6 +15,7 @@ from stepsize.find import find, find_plan
 from stepsize.schedule import Schedule, from_function
 from stepsize.sweep import Sweep, sweep
 from stepsize.task import AXES, Axis, check_takes, table_of, task_named
+from stepsize.task._own import RESERVED
 
 # what each of our axes is set to here; a new one needs a row, or the tests below fail
 VALUES = {
@@ -288,6 +289,11 @@ def test_own_axes_are_in_keys_and_checked():
 def test_axes_that_are_none(axes, error):
     with pytest.raises((TypeError, ValueError), match=error):
         line(model=lambda bias=True: torch.nn.Linear(1, 1, bias=bias), axes=axes)
+
+
+def test_no_axis_is_called_like_an_argument_of_what_takes_axes():
+    for function in (train, find, find_plan, sweep, Trial):
+        assert inspect.signature(function).parameters.keys() - AXES.keys() <= RESERVED
 
 
 def test_a_function_needs_a_default_for_trials_that_say_nothing():

@@ -190,6 +190,7 @@ CASES = {
     "per_epoch": {"default": optional(POSITIVE), "lightning_callback": [*SCALAR_LENGTHS, ["3"], {"a": 3}]},
     "watch": [3, "a", [3], object()],
     "zero": [None, 1, "yes"],
+    "settle": [None, 1, "yes"],
     "also": [3, None, [3], ["a"]],
     "low": {"default": POSITIVE, **dict.fromkeys(["clip", "cosine_wave", "cosine_restarts"], NOT_NEGATIVE)},
     "high": {"default": [*POSITIVE, 1e-9], "clip": optional([*NUMBERS, -1, 0.01])},

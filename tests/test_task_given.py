@@ -40,6 +40,14 @@ def mine(**parts):
         ({"loss": lambda model, batch: 3.0}, r"loss\(...\) of the task 'mine' must be a tensor of one element, got 3"),
         ({"loss": lambda model, batch: model(batch)}, r"shape of loss\(...\) .* got \(8, 1\); take its mean"),
         ({"loss": lambda model, batch: torch.ones(())}, r"loss\(...\) .* must depend on the model's parameters"),
+        (
+            {"loss": lambda model, batch: model(batch).mean().detach().requires_grad_()},
+            "must depend on the model's parameters: after its backward pass none has a gradient",
+        ),
+        (
+            {"loss": lambda model, batch: model(batch).mean().reshape(1).to_sparse()},
+            r"layout of loss\(...\) .* must be torch.strided, got torch.sparse_coo; take its .to_dense",
+        ),
         ({"score": lambda model: None}, r"score\(...\) of the task 'mine' must be one number, got None"),
         (
             {"score": lambda model: model(X)},

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
+from itertools import islice
 from typing import Any
 
 import torch
@@ -74,6 +75,20 @@ def ours(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:
     return Suggestion(finding.rate, finding.cost.steps, count.forwards)
 
 
+class Loader:
+    """A task's batches as people hand them over: a loader that shuffles, and begins with those of the whole run."""
+
+    def __init__(self, entry: Entry, seed: int) -> None:
+        self.task, self.generator = entry.task, torch.Generator().manual_seed(seed)
+        self.length = len(entry.examples()[0]) // entry.task.batch_size if entry.task.batch_size else 1
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[Any]:
+        return islice(self.task.batches(self.generator, self.task.batch_size), self.length)
+
+
 def our_search(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:
     """``stepsize.RateSearch`` in a loop, with options; without any it scores in the loop, so that all are gradients."""
     task = entry.task
@@ -87,7 +102,7 @@ def our_search(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:
             lr=task.schedule,
             clip=task.clip,
             total=task.steps,
-            loader=lambda: task.batches(torch.Generator().manual_seed(seed), task.batch_size),
+            loader=Loader(entry, seed),
             **({"loss": task.loss} if options.pop("loss", False) else {}),
             **options,
         )

@@ -13,7 +13,7 @@ from stepsize.cli._courses import course
 from stepsize.cli._drawing import plot, schedules
 from stepsize.cli._init import init
 from stepsize.cli._job import Job
-from stepsize.cli._options import AsJson, Budget, High, Low
+from stepsize.cli._options import AsJson, Budget, High, Low, Settle
 from stepsize.cli._over import plans_of
 from stepsize.cli._resume import resumed
 from stepsize.cli._runs import runs
@@ -81,6 +81,7 @@ def tune(
     low: Low = 1e-6,
     high: High = 100.0,
     budget: Budget = None,
+    settle: Settle = False,
     over: Annotated[
         str | None,
         typer.Option(
@@ -92,6 +93,8 @@ def tune(
     """Find a rate, train with it under control, and show the evidence."""
     work = job("tune", words)
     check_range(low, high)
+    if settle and over is not None:
+        raise ValueError("--settle and --over do not go together; settle the rate of the plan that won: --settle alone")
     budget_of(budget, work.trial.steps)  # refused before there is a folder
     plans = None if over is None else plans_of(over, work.task)
     with work.opened(words["out"]):
@@ -100,11 +103,11 @@ def tune(
             if found.best is None:
                 _answer(work)
                 return 1
-        finding = work.find(low, high, budget) if plans is None or found.best is None else found.best.finding
+        finding = work.find(low, high, budget, settle) if plans is None or found.best is None else found.best.finding
         if finding.rate is None:
             _answer(work, finding=finding)
             return 1
-        work.settle(lr=finding.rate)
+        work.choose(lr=finding.rate)
         trained = work.train()
         return _finish(work, trained, finding)
 
@@ -118,13 +121,14 @@ def find_command(
     low: Low = 1e-6,
     high: High = 100.0,
     budget: Budget = None,
+    settle: Settle = False,
 ) -> int:
     """Find a rate by a handful of short real runs, with the schedule squeezed into them."""
     work = job("find", words)
     check_range(low, high)
     budget_of(budget, work.trial.steps)  # refused before there is a folder
     with work.opened(words["out"]):
-        finding = work.find(low, high, budget)
+        finding = work.find(low, high, budget, settle)
         if finding.rate is not None:
             work.folder.write(status="finished")
         image = work.picture()
@@ -223,7 +227,7 @@ def _answer(
     steps = seconds = 0.0
     if finding is not None:
         steps, seconds = finding.cost.steps, finding.cost.seconds
-        answer |= {"low": finding.low, "high": finding.high, "verdict": finding.verdict}
+        answer |= {"low": finding.low, "high": finding.high, "verdict": finding.verdict, "doubts": finding.doubts}
         answer["metrics"] = {"loss": min((result.score for result in finding.results), default=None)}
     if trained is not None:
         steps, seconds = steps + trained.steps, seconds + trained.seconds

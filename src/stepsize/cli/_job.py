@@ -64,7 +64,7 @@ class Job:
     place: Path = field(init=False)  # the folder's full path: a task's code may change the working directory
     _again: bool = False  # whether it is a run that is resumed
 
-    def settle(self, **settings: Any) -> None:
+    def choose(self, **settings: Any) -> None:
         """Set more of what will be trained."""
         self.trial = Trial.of(self.task, {**self.trial.settings, **settings}, self.trial.seed, self.trial.steps)
 
@@ -170,7 +170,7 @@ class Job:
         """What is set of every run, but the rate."""
         return {axis: value for axis, value in self.trial.settings.items() if axis != "lr"}
 
-    def find(self, low: float, high: float, budget: str | None = None) -> Finding:
+    def find(self, low: float, high: float, budget: str | None = None, settle: bool = False) -> Finding:
         """Find a rate; every trial is written as it comes."""
         trials = [JsonLines(self.place / "trials.jsonl")] if leads() else []
 
@@ -181,7 +181,7 @@ class Job:
         try:
             with self.screen.progress(f"find {self.task.name}", self.trial.steps) as bar:
                 asked = self._asked(low, high, budget)
-                finding = find(self.task, on_result=written, progress=bar, **asked)
+                finding = find(self.task, on_result=written, progress=bar, settle=settle, **asked)
                 bar(finding.cost.steps, finding.cost.steps, "done")
         except KeyboardInterrupt:
             self.folder.write(status="interrupted while finding a rate")
@@ -216,6 +216,8 @@ class Job:
             "low": finding.low,
             "high": finding.high,
             "verdict": finding.verdict,
+            "doubts": finding.doubts,
+            "remedy": finding.remedy,
             "initial": finding.initial,
             **({"scored": self.task.scored} if hasattr(self.task, "scored") else {}),
             "cost": vars(finding.cost),
@@ -246,7 +248,7 @@ class Job:
         if found.best is None:
             self.folder.write(status=f"no usable plan: {found.verdict}")
             return found
-        self.settle(**found.best.settings)
+        self.choose(**found.best.settings)
         self._keep(found.best.finding)
         self.folder.write(plan=str(self._plan()), said=self._said(), rate=found.best.finding.rate)
         return found

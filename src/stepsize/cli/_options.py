@@ -23,6 +23,12 @@ Budget = Annotated[
         " at most 600 steps, when left out."
     ),
 ]
+Settle = Annotated[
+    bool,
+    typer.Option(
+        "--settle", help="Go on with longer runs where the rate is not to be trusted: three or six whole ones."
+    ),
+]
 Threads = Annotated[
     int,
     typer.Option(

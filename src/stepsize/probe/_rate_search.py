@@ -48,7 +48,8 @@ class RateSearch:
             within a run it begins again, as the next epoch would.
         probe: what runs are scored on: a function that returns the loss on fixed held-out data, called in eval mode and
             without gradients; or batches, of which the loss is taken by ``loss``, or else in the loop itself. When left
-            out, up to 24 batches from the loader's start are set aside for it, at most a quarter of an epoch.
+            out, another shuffle of a loader that shuffles; of any other, the first batches are set aside, up to
+            24 and at most a quarter of an epoch.
         loss: (model, batch) -> the loss, for scores. Without it, and without a function as ``probe``, the loop gets
             batches at the end of a run that ``run.step`` only takes the loss of, which costs three times as much.
         scaler: the ``torch.amp.GradScaler`` that scales the loss.
@@ -62,6 +63,7 @@ class RateSearch:
         budget: what to spend, about, as for ``find``.
         low: the lowest rate to try, > 0.
         high: the highest rate to try, > low.
+        settle: whether longer runs follow where the answer is not to be trusted, as for ``find``.
         progress: called with (steps done, steps expected, a note for people).
         others: schedules of momentum, weight decay and any other number in the groups, as for ``Control``.
 
@@ -106,6 +108,7 @@ class RateSearch:
         budget: str | int | None = None,
         low: float = 1e-6,
         high: float = 100.0,
+        settle: bool = False,
         progress: Progress | None = None,
         **others: CourseLike,
     ) -> None:
@@ -133,6 +136,7 @@ class RateSearch:
             clock=_agreed_time,
             forward=self._scores.price,
             most=self._scores.most,
+            settle=settle,
             progress=progress,
         )
         given = [each for each in (loader, probe, scaler) if each is not None and can_capture(each)]
@@ -186,6 +190,7 @@ class RateSearch:
                 stack.enter_context(lent(filter(is_optimizer, self._things)))
                 self._loan = Loan(optimizers)
                 self._scores.prepare()
+                self._race.most = self._scores.most
                 while asks := self._race.ask():
                     for ask in asks:
                         tried = yield from self._tried(ask, kept)

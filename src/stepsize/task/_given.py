@@ -167,6 +167,21 @@ def loss_of(task: Any, model: nn.Module, batch: Any) -> Tensor:
     return loss
 
 
+def check_gradients(task: Any, parameters: Iterable[Tensor]) -> None:
+    """Raise ValueError if a backward pass left no gradient at all.
+
+    Args:
+        task: whose loss it was.
+        parameters: that its optimizer trains.
+    """
+    if all(each.grad is None for each in parameters):
+        name = f"loss(...) of the task {task.name!r}"
+        raise ValueError(
+            f"{name} must depend on the model's parameters: after its backward pass none has a gradient; leave out "
+            "detach(), torch.no_grad() and .item() on the way from the model's output to the loss"
+        )
+
+
 def measured(task: Any, model: nn.Module, batch: Any) -> Tensor:
     """A batch's loss, with or without a gradient."""
     name, rule = f"loss(...) of the task {task.name!r}", "a tensor of one element"
@@ -181,6 +196,8 @@ def measured(task: Any, model: nn.Module, batch: Any) -> Tensor:
         raise TypeError(_check.message(name, loss, rule))
     if loss.numel() != 1:
         raise ValueError(_check.message(f"shape of {name}", tuple(loss.shape), "of one element", "take its mean"))
+    if loss.layout is not torch.strided:
+        raise TypeError(_check.message(f"layout of {name}", loss.layout, "torch.strided", "take its .to_dense()"))
     if loss.is_complex():
         raise TypeError(_check.message(f"dtype of {name}", loss.dtype, "real", "take its .real or .abs()"))
     return loss.reshape(())

@@ -17,39 +17,10 @@ if TYPE_CHECKING:
 FUNCTIONS = (*CALLED_WITH, "batches")
 # what calls and tables say beside settings, so that no axis can be called so
 RESERVED = {
-    *(
-        "accept_changes",
-        "args",
-        "batch",
-        "batches",
-        "budget",
-        "device",
-        "done",
-        "engine",
-        "epochs",
-        "evaluate_every",
-        "folder",
-        "generator",
-        "high",
-    ),
-    *(
-        "key",
-        "loader",
-        "loss",
-        "low",
-        "model",
-        "on_result",
-        "over",
-        "parameters",
-        "progress",
-        "rate",
-        "rates",
-        "resume",
-        "save_every",
-        "score",
-        "seconds",
-    ),
-    *("seed", "seeds", "set", "settings", "status", "steps", "stop", "task", "trial", "trials", "watch"),
+    *("accept_changes", "args", "axes", "batch", "batches", "budget", "device", "done", "engine", "epochs"),
+    *("evaluate_every", "folder", "generator", "high", "key", "loader", "loss", "low", "model", "on_result"),
+    *("over", "parameters", "progress", "rate", "rates", "resume", "save_every", "score", "seconds", "seed"),
+    *("seeds", "set", "settings", "settle", "status", "steps", "stop", "task", "trial", "trials", "watch"),
 }
 
 

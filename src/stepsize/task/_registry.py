@@ -22,6 +22,15 @@ class TaskFileError(Exception):
         super().__init__(f"{path} raised while it was read")
         self.path = path
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (self.path, self.__cause__)  # with the cause, also from a worker process
+
+
+def _again(path: str, cause: BaseException | None) -> TaskFileError:
+    error = TaskFileError(path)
+    error.__cause__ = cause
+    return error
+
 
 def task_named(name: str) -> Startable:
     """A task by name: a built-in one, ``path/to/train.py:task`` or ``package.module:task``.

@@ -18,7 +18,7 @@ from stepsize.state import RandomState, evaluating, own_randomness
 from stepsize.task._axes import check_takes
 from stepsize.task._contract import Resumable, Trial
 from stepsize.task._distributed import device_here, leads, ranks, the_firsts
-from stepsize.task._given import batches_of, figures, measured, model_of, next_of, number, probe_of
+from stepsize.task._given import batches_of, check_gradients, figures, measured, model_of, next_of, number, probe_of
 from stepsize.task._joint import Joint, Wants, placed, random_of, stream, who
 from stepsize.task._own import with_settings
 from stepsize.task._part import check_same, check_size, part
@@ -118,6 +118,8 @@ class SupervisedRun:
             total = self._with_closure(list(batches))
         else:
             total = self._backward(batches)
+            if check and not self._done:
+                check_gradients(self.task, self.model.parameters())
             self.control.step(total)
         self._done += 1
         return total

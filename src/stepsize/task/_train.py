@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 from stepsize import _check
@@ -281,23 +282,27 @@ def _since(began: float) -> float:
 
 @contextmanager
 def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Let Ctrl-C be asked for instead of raised, so that no step is cut in half; a second one is raised at once."""
+    """Let Ctrl-C be asked for instead of raised, so that no step is cut in half; a second one is raised at once.
+
+    The same holds for SIGTERM where somebody answers it. What is ignored stays so, as Ctrl-C in the background of a
+    shell.
+    """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set  # only the main thread receives signals
         return
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN:  # as in the background of a shell, where it stays so
-        yield asked.is_set
-        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    answered = {number: handler for number, handler in handlers.items() if callable(handler)}
 
-    def ask(*received: Any) -> None:
+    def ask(number: int, frame: FrameType | None) -> None:
         if asked.is_set():
-            before(*received) if callable(before) else signal.default_int_handler(*received)
+            answered[signal.Signals(number)](number, frame)
         asked.set()
 
-    signal.signal(signal.SIGINT, ask)
+    for number in answered:
+        signal.signal(number, ask)
     try:
         yield asked.is_set
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in answered.items():
+            signal.signal(number, handler)
