@@ -98,7 +98,7 @@ def settled_task(words: Mapping[str, Any]) -> tuple[Startable, dict[str, Any]]:
     changes = {name: said[name] for name, default in defaults.items() if said.get(name, default) != default}
     if changes and not isinstance(task, Task):
         raise ValueError(f"the task {task.name!r} trains by itself and takes no {', '.join(changes)}; leave that out")
-    if isinstance(task, Task):
+    if changes and isinstance(task, Task):
         task = replace(task, **changes)
     _prepare(task)
     return task, said

@@ -151,19 +151,18 @@ class Task:
 
     def _settle_plan(self) -> None:
         """Check plan, schedule, clip and feedback, and keep each in its one form."""
-        if self.plan is None:
-            plan = Plan(SCHEDULE if self.schedule is None else self.schedule, clip=self.clip, feedback=self.feedback)
-            # a Python function inside has no text that could be read again
-            object.__setattr__(self, "schedule", plan.lr if plan.functions else str(plan.lr))
-            object.__setattr__(self, "feedback", plan.feedback)
-        else:
+        if self.plan is not None:
             beside = [name for name in ("schedule", "clip", "feedback") if getattr(self, name) is not None]
             if beside:
                 raise ValueError(f"plan is the whole of it, and {', '.join(beside)} came beside it; leave that out")
             if not isinstance(self.plan, Plan | str):
                 raise TypeError(_check.message("plan", self.plan, "a Plan or its text"))
-            plan = Plan.parse(self.plan) if isinstance(self.plan, str) else self.plan
-            object.__setattr__(self, "plan", plan)
+        plan = self.recipe
+        # a Python function inside has no text that could be read again
+        schedule = plan.lr if plan.functions else str(plan.lr)
+        kept = {"schedule": schedule, "feedback": plan.feedback} if self.plan is None else {"plan": plan}
+        for name, value in kept.items():
+            object.__setattr__(self, name, value)
         if not isinstance(plan.lr, Schedule) or plan.lr.is_absolute:
             name, rule = "schedule" if self.plan is None else "lr of plan", "one schedule, a factor of the trial's lr"
             raise ValueError(_check.message(name, str(plan.lr), rule, "give groups rates of their own in optimizer"))
@@ -234,7 +233,9 @@ class Task:
     @cached_property
     def recipe(self) -> Plan:
         """The plan of a whole run, unless a trial says otherwise."""
-        return self.plan if isinstance(self.plan, Plan) else Plan(self.schedule, clip=self.clip, feedback=self.feedback)
+        if self.plan is None:
+            return Plan(SCHEDULE if self.schedule is None else self.schedule, clip=self.clip, feedback=self.feedback)
+        return Plan.parse(self.plan) if isinstance(self.plan, str) else self.plan
 
     def plan_for(self, trial: Trial) -> Plan:
         """The plan of a trial: the task's squeezed into the trial's steps, but for what the trial says itself.
