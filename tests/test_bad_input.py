@@ -2,6 +2,8 @@
 
 import inspect
 import math
+import tempfile
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -30,11 +32,23 @@ def optional(cases):
 SCALAR_LENGTHS = [case for case in POSITIVE if case is not None and not isinstance(case, list)]
 BUDGETS = [True, 0, -1, 1.5, math.nan, "much", "0x", "-1x", [1]]
 
+FINDERS = partial(dict.fromkeys, ["find_in_module", "find_in_trainer"])
+
 CASES = {
     # by parameter name: what must be refused wherever a parameter of that name occurs
     "budget": BUDGETS,
+    "find": [None, 3, "yes", {"budgt": 60}, {"budget": "a"}],
+    "put": [None, 1, "yes"],
+    "own_steps": [None, 1, "yes", True],
+    "attr": [3, "speed"],
+    "module": [None, 3, torch.nn.Linear(1, 1)],
     "over": [None, 3, {}, {"lr": [1]}, {"optimizer": "adamw"}, {"schedule": []}, {"colour": ["red"]}],
-    "probe": {"range_test": [3, "f"], "RateSearch": [3, "f", iter([1]), []], "default": [None, -1, 1.5, "a"]},
+    "probe": {
+        "range_test": [3, "f"],
+        "RateSearch": [3, "f", iter([1]), []],
+        "default": [None, -1, 1.5, "a"],
+        **FINDERS([3, [1]]),
+    },
     "clock": FUNCTIONS,
     "forward": NOT_NEGATIVE,
     "remark": [None, 3],
@@ -56,6 +70,7 @@ CASES = {
     "generator": [None, 3, "cpu"],
     "loader": {"RateSearch": [None, 3, "a", iter([1]), []], "default": [3, "a", [1], iter([1])]},
     "epochs": [*optional(POSITIVE), 2],
+    "last_epoch": [None, 0, 3, "a"],
     "lengths": [3, [1, 2], torch.ones(3)],
     "make": FUNCTIONS,
     "size": [*WHOLE, 11],
@@ -168,14 +183,16 @@ CASES = {
         "Axis": FUNCTIONS[1:],
     },
     "plans": [3, "lr: linear()", [], {0: 3}, {-1: "lr: linear()"}, {"a": "lr: linear()"}, {0: "lr: cosin()"}],
+    "schedules": SCHEDULE_TEXTS,
     "scheduler": [None, 3, "StepLR"],
     "choice": [3, "old", ["new"]],
     "model": {"default": [None, 3, "model"], "Task": FUNCTIONS, "find": [3, "model", torch.nn.Linear(1, 1)]},
     "lr": {
         **dict.fromkeys(["Control", "Plan", "Scheduler"], SCHEDULES),
         "RateSearch": [*SCHEDULES, "absolute(cosine())", "warmup(11)"],
+        **FINDERS(SCHEDULES),
         **dict.fromkeys(["LAMB", "LARS", "layerwise", "optimizer"], NOT_NEGATIVE),
-        "train": POSITIVE,
+        **dict.fromkeys(["keras_schedule", "train"], POSITIVE),
     },
     "clip": {
         "default": optional(POSITIVE),
@@ -186,6 +203,7 @@ CASES = {
         **dict.fromkeys(["RateSearch", "budget_of"], WHOLE),
         **dict.fromkeys(["Control", "Scheduler"], optional(POSITIVE)),
         "lightning_callback": [*SCALAR_LENGTHS, [-1], {0: 0}, {-1: 3}],
+        "find_in_module": optional(WHOLE),
     },
     "per_epoch": {"default": optional(POSITIVE), "lightning_callback": [*SCALAR_LENGTHS, ["3"], {"a": 3}]},
     "watch": [3, "a", [3], object()],
@@ -313,6 +331,7 @@ FREE = {
     ("event_line", "event"),
     ("lightning_callback", "plan"),
     ("drive_trainer", "plan"),
+    ("find_in_module", "data"),
     ("drive_trainer", "per_epoch"),
     ("JsonLines", "events"),
     ("train", "folder"),
@@ -404,6 +423,24 @@ def sgd():
     return torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
 
 
+@cache
+def transformers_trainer():
+    from transformers import Trainer, TrainingArguments
+
+    settings = TrainingArguments(tempfile.gettempdir(), use_cpu=True, report_to="none", save_strategy="no")
+    return Trainer(torch.nn.Linear(1, 1), settings, train_dataset=[{"input": torch.ones(1)}])
+
+
+@cache
+def lightning_pair():
+    from lightning.pytorch import Trainer
+    from lightning.pytorch.demos.boring_classes import BoringModel
+
+    module = BoringModel()
+    module.lr = 0.1
+    return module, Trainer(accelerator="cpu", barebones=True, max_steps=3)
+
+
 DIGITS = task_named("digits")
 COSINE = cosine(3)
 GOOD = {
@@ -450,6 +487,9 @@ GOOD = {
     "split_matrices": lambda: {"model": torch.nn.Linear(2, 2)},
     "draw": lambda: {"value": COSINE},
     "find": lambda: {"task": DIGITS},
+    **dict.fromkeys(["drive_trainer", "find_in_trainer"], lambda: {"trainer": transformers_trainer()}),
+    "find_in_module": lambda: {"module": lightning_pair()[0], "trainer": lightning_pair()[1]},
+    "keras_schedule": lambda: {"schedule": COSINE, "lr": 0.1, "total": 10},
     "RateSearch": lambda: {
         "optimizer": sgd(),
         "model": torch.nn.Linear(1, 1),
@@ -521,11 +561,13 @@ def test_bad_input_is_refused_where_it_is_given_naming_argument_and_value(target
         "text",
         "resume",
         "schedule",
+        "schedules",
         "lr",
         "name",
         "settings",
         "clip",
         "feedback",
+        "find",
         "floor",
         "cap",
         "plan",

@@ -17,8 +17,9 @@ from stepsize.control._course import CourseLike
 from stepsize.optim import Clipper, parameters, read_value
 from stepsize.probe._drive import Drive
 from stepsize.probe._given import also_of, optimizers_by_name
-from stepsize.probe._loan import Loan
+from stepsize.probe._loan import Loan, rebase
 from stepsize.probe._loop_run import LoopRun, finite_mean
+from stepsize.probe._own_steps import OwnSteps
 from stepsize.probe._ranks import mean_of_each
 from stepsize.probe._scores import Scores
 from stepsize.probe._source import Source, alike, mark_of
@@ -34,10 +35,10 @@ class RateSearch:
     """Find a learning rate in a loop of your own: the race of ``find``, and everything it was handed is put back.
 
     The loop trains a handful of short runs, each from the same start on the same batches, with the whole schedule
-    squeezed into it; ``finding`` says what they come to. At the end, and also when the loop raises or is left by
-    ``break``, all is put back bit for bit: weights, gradients, buffers, modes, optimizers with all that they hold,
-    scaler, loader, the random generators. Every group keeps the ratio of its rate to the largest, which gets the rate
-    that is tried.
+    squeezed into it; ``finding`` says what they come to, and ``apply`` sets it. At the end, and also when the loop
+    raises or is left by ``break``, all is put back bit for bit: weights, gradients, buffers, modes, optimizers with all
+    that they hold, scaler, loader, the random generators. Every group keeps the ratio of its rate to the largest, which
+    gets the rate that is tried.
 
     Args:
         optimizer: the optimizer that ``run.step`` steps, or several, in a list or a mapping by name.
@@ -58,6 +59,10 @@ class RateSearch:
         clip: as for ``Control``.
         accumulate: batches, and calls of ``run.step``, to one update, >= 1.
         zero: whether ``run.step`` also zeroes the gradients.
+        own_steps: whether the loop steps its optimizers itself, as a trainer or a function of yours does, and clips,
+            scales, accumulates and zeroes the gradients. It may stay as it is: the schedule moves on by one for each
+            batch with a step, and rates that the loop writes are written over just before. ``run.step(loss)`` may come
+            once after each batch: then a run ends early where its loss is not finite.
         per_epoch: updates in an epoch, > 0, for lengths such as ``"3ep"``.
         position: updates done already, >= 0, in mid-training: the rate is found for what is left of the schedule.
         budget: what to spend, about, as for ``find``.
@@ -103,6 +108,7 @@ class RateSearch:
         clip: float | Schedule | Clipper | str | None = None,
         accumulate: int = 1,
         zero: bool = True,
+        own_steps: bool = False,
         per_epoch: float | None = None,
         position: int = 0,
         budget: str | int | None = None,
@@ -124,6 +130,11 @@ class RateSearch:
         self._zero, self._scaler = zero, scaler
         if scaler is not None and not isinstance(scaler, torch.amp.GradScaler):
             raise TypeError(_check.message("scaler", scaler, "a torch.amp.GradScaler"))
+        if not isinstance(own_steps, bool):
+            raise TypeError(_check.message("own_steps", own_steps, "True or False"))
+        self._own_steps = own_steps
+        if own_steps:
+            _check_own(probe, loss, clip=clip, scaler=scaler)
         self._source, self._model = Source(loader, "loader"), model
         self._also = also_of(also)
         left = self._squeeze.left
@@ -160,6 +171,21 @@ class RateSearch:
         if self._finding is None:
             raise RuntimeError(f"there is no finding: {self._why}")
         return self._finding
+
+    def apply(self) -> None:
+        """Give every group the rate found, the ratios of the groups kept, for the training itself.
+
+        Where a scheduler of torch has noted the groups' rates it is these that change, and what it has made of them
+        changes in proportion; a scheduler in ``also`` takes them as its bases.
+
+        Raises:
+            RuntimeError: there is no finding, or no usable rate.
+        """
+        if self.finding.rate is None:
+            raise RuntimeError(f"there is no rate to apply: {self.finding.verdict}")
+        self._loan.give(self.finding.rate)
+        for thing in self._also:
+            rebase(thing)
 
     @property
     def unrestored(self) -> tuple[str, ...]:
@@ -213,12 +239,22 @@ class RateSearch:
             optimizer.zero_grad()
         with ExitStack() as stack:
             stack.enter_context(set_aside(self._optimizers.values()))
-            drive = Drive(self._optimizers, self._control(ask.steps), self._zero, self._apart)
+            drive = self._drive(ask.steps)
             stack.callback(drive.end)
             stream = self._source.batches(self._scores.aside)
             scored = self._scores.in_loop(ask.probe)
             modules = self._scores.modules
-            run = LoopRun(ask.rate, ask.steps, drive, stream, self._accumulate, scored, modules, self._scores.rewind)
+            run = LoopRun(
+                ask.rate,
+                ask.steps,
+                drive,
+                stream,
+                self._accumulate,
+                scored,
+                modules,
+                self._scores.rewind,
+                self._source.loader,
+            )
             if ask.steps or self._scores.looped:
                 before = self._shape()
                 self._runs += 1
@@ -230,9 +266,11 @@ class RateSearch:
         score = finite_mean(probed) if run.alive else math.inf
         return Tried(ask.rate, ask.steps, score, tuple(run.losses), tuple(probed))
 
-    def _control(self, steps: int) -> Callable[[Any], Control]:
-        """What makes the control of a run of so many steps, with the schedule squeezed into it."""
+    def _drive(self, steps: int) -> Drive | OwnSteps:
+        """What drives a run of so many steps, with the schedule squeezed into it."""
         plan = self._squeeze.plan_for(max(1, steps))
+        if self._own_steps:
+            return OwnSteps(self._optimizers, plan, max(1, steps), self._squeeze.per_epoch)
 
         def control(optimizers: Any) -> Control:
             return Control(
@@ -247,7 +285,7 @@ class RateSearch:
                 remind=False,
             )
 
-        return control
+        return Drive(self._optimizers, control, self._zero, self._apart)
 
     def _shape(self) -> list[Any]:
         """The parameters of the model and the optimizers, by identity and form."""
@@ -271,6 +309,16 @@ class RateSearch:
                 self._first = mark
             elif not alike(self._first, mark):
                 self._race.remark = "the loader gave other batches to each run, and noise decides with them"
+
+
+def _check_own(probe: Any, loss: Any, **own: Any) -> None:
+    """Raise unless a loop with own steps has its scores from a function, and what it does itself is left out."""
+    for name, value in own.items():
+        if value is not None:
+            rule, remedy = "left out with own_steps", "the loop does that itself"
+            raise ValueError(_check.message(name, value, rule, f"{remedy}; hand a scaler over in also="))
+    if loss is None and not callable(probe):
+        raise ValueError("own_steps needs loss=, a function of (model, batch), or probe=, a function: the loop trains")
 
 
 def _agreed_time() -> float:

@@ -9,7 +9,8 @@ class ShortRun(Protocol):
     """How a short run went, as a race looks at it.
 
     Attributes:
-        losses: training loss of each step done; the last is not finite where the run ended early.
+        losses: training loss of each step done; the last is not finite where the run ended early; empty where nobody
+            knows them.
         score: the loss at its end, lower is better; infinite where it diverged.
         probed: the loss on each batch whose mean is the score; empty where there are none.
     """

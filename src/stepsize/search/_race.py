@@ -212,7 +212,7 @@ class Race:
 
     @property
     def _steps(self) -> int:
-        """Steps taken."""
+        """Steps taken; by a run that does not know its losses, all that were asked for."""
         return sum(len(run.losses) or ask.steps for ask, run in self._told)
 
     @property
