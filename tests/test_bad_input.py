@@ -12,7 +12,7 @@ from test_house import public
 
 from stepsize import Scheduler, Task, Trial
 from stepsize.schedule import cosine
-from stepsize.task import task_named
+from stepsize.task import Axis, task_named
 
 NUMBERS = ["a", None, True, math.nan, math.inf, -math.inf, [1.0], 1j]
 POSITIVE = [*NUMBERS, 0, -1]
@@ -96,6 +96,7 @@ CASES = {
     "plan": {
         "Control": [3, "lr: cosin()", "lr cosine()", True],
         "Task": [3, "lr: cosin()", "lr cosine()", True, "lr: absolute(cosine())"],
+        "Axis": optional(FUNCTIONS),
         "default": [],
     },
     "position": {"RateSearch": [*NUMBERS, -1, 1.5, 10], "default": optional(NOT_NEGATIVE)},
@@ -132,6 +133,7 @@ CASES = {
             name: [3, [1], [[1], [2], [3]], [[], []]]
             for name in ("best_rate", "divergence_threshold", "rate_sensitivity")
         },
+        "Axis": [None, 3],
     },
     "power": POSITIVE,
     "growth": [*POSITIVE, 0.5],
@@ -177,8 +179,8 @@ CASES = {
         "Task": FUNCTIONS,
         "range_test": [None, 3, "sgd", torch.nn.Linear(1, 1), [], [3]],
         "RateSearch": [None, 3, "sgd", torch.nn.Linear(1, 1), [], [3], {"a": 3}],
-        "train": [3, "adamx", [1]],
         "find": [3, "adamx", [1], torch.optim.SGD],
+        "Axis": FUNCTIONS[1:],
     },
     "plans": [3, "lr: linear()", [], {0: 3}, {-1: "lr: linear()"}, {"a": "lr: linear()"}, {0: "lr: cosin()"}],
     "schedules": SCHEDULE_TEXTS,
@@ -223,7 +225,15 @@ CASES = {
         "default": NOT_NEGATIVE,
     },
     "beta": [*NUMBERS, -0.1, 1, 2],
+    "about": {"Axis": [None, 3], "default": [None, 3]},
+    "applies": [None, 3, "rates"],
+    "candidates": [None, 3, "ab", [object()]],
+    "check": FUNCTIONS,
+    "is_text": [None, 3],
+    "squeeze": optional(FUNCTIONS),
     "axes": {
+        "Task": [None, 3, ["width"], {"width": 3}, {"clip": Axis.number()}, {"colour": Axis.one_of("red")}],
+        "train": [[], "adamx"],
         "sweep": [[], "adamx"],
         "find": [[], "adamx"],
         "find_plan": [[], "adamx"],
@@ -243,7 +253,7 @@ CASES = {
     "stop": [3, "0.5"],
     "sweep": [3, "no/such/folder"],
     "threads": WHOLE,
-    "trial": [None, 3, "digits"],
+    "trial": {"train": [3, "digits"], "default": [None, 3, "digits"]},
     "until": [*optional(NOT_NEGATIVE), 1.5, 11],
     "workers": optional(WHOLE),
     "rates": {
@@ -273,7 +283,6 @@ CASES = {
     "score": optional(FUNCTIONS),
     "metrics": {"Leg": [None, 1, "yes"], "default": optional(FUNCTIONS)},
     "example": [3, "x"],
-    "about": [None, 3],
     "engine": {"default": FUNCTIONS, "sweep": optional(FUNCTIONS)},
     "on_result": [3, "f"],
     "progress": [3, "f"],
@@ -345,7 +354,11 @@ FREE = {
     ("write_value", "hyperparameter"),
     ("write_value", "value"),
     ("run", "arguments"),
-    ("axes_of", "task"),
+    *((name, "task") for name in ("axes_of", "check_takes", "table_of")),
+    ("check_takes", "names"),
+    ("check_takes", "where"),
+    ("own_settings", "settings"),
+    ("takes_data", "name"),
     ("canonical", "value"),
     ("canonical", "name"),
     *(("key_of", name) for name in ("task", "settings", "seed", "steps")),
@@ -442,6 +455,7 @@ GOOD = {
     "piecewise_constant": lambda: {"at": [3], "values": [1, 2]},
     "piecewise_linear": lambda: {"at": [3, 4], "values": [1, 2]},
     # what the other parameters are while one of them is bad
+    "Axis": lambda: {"check": lambda name, value: value},
     "Control": lambda: {"optimizer": sgd(), "total": 10},
     "Task": lambda: {field: getattr(DIGITS, field) for field in Task.__dataclass_fields__},
     "Trial": lambda: {"task": "digits"},

@@ -299,18 +299,27 @@ class Scheduler(Governed, LRScheduler):
     def __reduce_ex__(self, protocol: Any) -> Any:
         return _rebuilt, (self._optimizer, self._arguments, self.state_dict())
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], **choice: str | None) -> None:  # type: ignore[override]
+    def load_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        *,
+        base: str | None = None,
+        plan: str | None = None,
+        extend: str | None = None,
+    ) -> None:
         """Go on where the saved scheduler was, exactly; before or after the optimizer's own ``load_state_dict``.
 
         Args:
             state_dict: from ``state_dict``.
-            choice: ``base``, ``plan`` or ``extend`` where these differ, as for ``Control``.
+            base: which one holds where they differ, as for ``Control``.
+            plan: the same.
+            extend: how to go on where the total differs, as for ``Control``.
 
         Raises:
             TypeError, ValueError: it is no such state, or it differs and no choice was made. Nothing is changed then.
         """
         self._updates.take()
-        super().load_state_dict(state_dict, **choice)
+        super().load_state_dict(state_dict, base=base, plan=plan, extend=extend)
         self._step_count = self._driver.steps + 1
 
     def detach(self) -> None:

@@ -12,7 +12,7 @@ from stepsize.find._race import LIVE, Trials, seconds
 from stepsize.find._words import Words
 from stepsize.search import Finding, Progress, Race
 from stepsize.state import RandomState, capture, own_randomness
-from stepsize.task import AXES, LARGEST, Startable, Task, Trial, axes_of, seed_of
+from stepsize.task import AXES, LARGEST, Startable, Task, Trial, seed_of, table_of
 from stepsize.task._given import model_of
 
 
@@ -169,14 +169,12 @@ def checked(
     if not callable(engine):
         raise TypeError(_check.message("engine", engine, "an engine", "for example stepsize.engine.serial"))
     total = task.steps if steps is None else _check.whole("steps", steps, least=1)
-    takes = tuple(axis for axis in axes_of(task) if axis != "lr")
+    takes = tuple(axis for axis in table_of(task) if axis != "lr")
     for axis in axes:
-        if axis not in AXES or axis == "lr":
+        if axis not in (*AXES, *takes) or axis == "lr":
             raise TypeError(f"find has no argument {axis!r}; {_check.closest(axis, takes)}")
-        if axis not in takes and axes[axis] is not None:
-            raise ValueError(f"the task {task.name!r} takes no {axis}, but {', '.join(takes)}; leave it out")
     said = {axis: value for axis, value in axes.items() if value is not None}
-    return dict(Trial(task.name, said, seed, total).settings), total
+    return dict(Trial.of(task, said, seed, total).settings), total
 
 
 def check_range(low: float, high: float) -> tuple[float, float]:

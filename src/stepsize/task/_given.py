@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from stepsize import _check
 from stepsize.control import SIGNALS
 from stepsize.optim import has_value, parameters, read_value
+from stepsize.task._axes import AXES
 
 RESERVED = SIGNALS | {"step"}  # what a record says of each step
 
@@ -219,8 +220,10 @@ def figures(task: Any, name: str, values: Any) -> dict[str, float]:
     if not isinstance(values, Mapping):
         remedy = 'such as {"validation_loss": 0.5}'
         raise TypeError(_check.message(f"{name} of the task {task.name!r}", values, "figures by name", remedy))
-    taken = [key for key in map(str, values) if key in RESERVED]
+    own = set(getattr(task, "axes", ())) - AXES.keys()
+    taken = [key for key in map(str, values) if key in RESERVED | own]
     if taken:
-        remedy = f"that is the name of what is measured in training; write for example 'validation_{taken[0]}'"
+        what = "one of its axes" if taken[0] in own else "what is measured in training"
+        remedy = f"that is the name of {what}; write for example 'validation_{taken[0]}'"
         raise ValueError(f"a figure in {name} of the task {task.name!r} must not be called {taken[0]!r}: {remedy}")
     return {str(key): number(task, f"{key!r} in {name}", value) for key, value in values.items()}
