@@ -58,6 +58,21 @@ def test_a_wrong_text_is_refused_in_the_words_of_parse(name, tmp_path):
         execute(program)
 
 
+def test_skorch_goes_on_where_it_is_told(tmp_path, rates):
+    with in_folder_with(FILES, tmp_path):
+        net = execute(IN_TORCH["skorch"].replace("max_epochs=2", "max_epochs=1"))["net"]
+    assert len(rates) == 10
+    with pytest.raises(ValueError, match="last_epoch must be -1, where a run begins, got 0; give the"):
+        net.partial_fit(torch.ones(40, 3), torch.zeros(40, 1))
+    again = type(net)(**net.get_params(deep=False))
+    files = {f"f_{part}": str(tmp_path / part) for part in ("params", "optimizer", "history")}
+    net.save_params(**files)
+    again.callbacks[0].position = 10
+    again.initialize().load_params(**files)
+    again.partial_fit(torch.ones(40, 3), torch.zeros(40, 1))
+    assert rates == WANTED
+
+
 def test_fastai_follows_the_schedule_over_what_fit_trains(tmp_path):
     with in_folder_with(FILES, tmp_path):
         names = execute(EXAMPLES["fastai"][0])
