@@ -120,9 +120,9 @@ def test_several_while_a_run_stops_leave_a_status_that_is_true(monkeypatch, caps
 
     advance = _job.train
 
-    def stopped(task, **words):
+    def stopped(*task, **words):
         press()
-        return advance(task, **words)
+        return advance(*task, **words)
 
     monkeypatch.setattr(_job.Job, "_write_down", pressed)
     monkeypatch.setattr(_job, "train", stopped)
@@ -186,9 +186,9 @@ def test_while_it_works_it_says_how_far_it_came(command, sign, seconds, tmp_path
 def test_a_batch_systems_sigterm_is_answered_like_it(ignored, monkeypatch, capsys):
     advance = _job.train
 
-    def stopped(task, **words):
+    def stopped(*task, **words):
         os.kill(os.getpid(), signal.SIGTERM)
-        return advance(task, **words)
+        return advance(*task, **words)
 
     if ignored:
         signal.signal(STOP, signal.SIG_IGN)
