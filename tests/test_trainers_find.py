@@ -266,7 +266,9 @@ def test_a_trainer_that_cannot_be_searched_says_why(tmp_path):
 def test_training_does_not_begin_where_no_rate_is_found(tmp_path):
     trainer = trainer_of(tmp_path)
     drive_trainer(trainer, lr=linear(), find={"low": 1e-12, "high": 1e-11, **QUICK})
-    with pytest.raises(RuntimeError, match=r"no usable rate: .*; look at data and model, or train at the rate as it is"):
+    with pytest.raises(
+        RuntimeError, match=r"no usable rate: .*; look at data and model, or train at the rate as it is"
+    ):
         trainer.train()
     assert trainer.finding.rate is None
 
