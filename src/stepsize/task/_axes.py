@@ -86,11 +86,6 @@ class Axis:
         forms = (None if each is None else self.canonical("candidates", each) for each in self.candidates)
         object.__setattr__(self, "candidates", tuple(forms))
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        """Ours travel by name."""
-        name = next((name for name, axis in AXES.items() if axis is self), None)
-        return super().__reduce_ex__(protocol) if name is None else (_ours, (name,))
-
     @staticmethod
     def whole(*, least: int = 0, candidates: Iterable[Any] = (), about: str = "") -> "Axis":
         """An axis of whole numbers.
@@ -247,16 +242,19 @@ def table_of(task: Any) -> dict[str, Axis]:
     """The axes along which trials of a task may differ: what it says itself, or all.
 
     Args:
-        task: a task; its attribute ``axes``, if it has one, holds their names, or axes of its own by name.
+        task: a task; its attribute ``axes``, if it has one, holds the names of those of ours that it takes, or axes of
+            its own by name, beside all of ours that set something it has.
 
     Example:
         >>> from stepsize.task import table_of, task_named
         >>> list(table_of(task_named("frozenlake")))
         ['lr', 'schedule']
     """
-    said = getattr(task, "axes", AXES)
-    own = said if isinstance(said, Mapping) else {}
-    return {name: own.get(name) or AXES[name] for name in said}
+    said = getattr(task, "axes", tuple(AXES))
+    if not isinstance(said, Mapping):
+        return {name: AXES[name] for name in said}
+    sized = getattr(task, "batch_size", None) is not None
+    return {name: axis for name, axis in AXES.items() if sized or axis.applies != "batches"} | dict(said)
 
 
 def axes_of(task: Any) -> tuple[str, ...]:
@@ -295,7 +293,3 @@ def check_takes(task: Any, names: Iterable[str], where: str = "") -> None:
             raise ValueError(f"the task {task.name!r} takes no {name}, but {', '.join(takes)}; leave it out")
         problem = f"{where} has {name!r}, which is no axis" if where else f"there is no axis {name!r}"
         raise ValueError(f"{problem}; {_check.closest(str(name), takes)}")
-
-
-def _ours(name: str) -> Axis:
-    return AXES[name]
