@@ -1,7 +1,6 @@
 """What is trained: tasks, the trials they start as runs, the supervised builder and the built-in tasks."""
 
 from stepsize.task._axes import AXES as AXES
-from stepsize.task._axes import LARGEST as LARGEST
 from stepsize.task._axes import Axis as Axis
 from stepsize.task._axes import axes_of as axes_of
 from stepsize.task._axes import canonical as canonical
@@ -24,6 +23,7 @@ from stepsize.task._distributed import ranks as ranks
 from stepsize.task._distributed import together as together
 from stepsize.task._files import read_state as read_state
 from stepsize.task._files import save_state as save_state
+from stepsize.task._forms import LARGEST as LARGEST
 from stepsize.task._own import own_settings as own_settings
 from stepsize.task._parcel import Parcel as Parcel
 from stepsize.task._parcel import packed as packed

@@ -12,11 +12,21 @@ from typing import Any
 import numpy as np
 
 from stepsize import _check
-from stepsize.optim import check_choice
-from stepsize.schedule import Schedule, warmup
+from stepsize.schedule import Schedule
 from stepsize.task._effects import another, warmed_up, with_value
+from stepsize.task._forms import (
+    clip_of,
+    length_of,
+    number_of,
+    one_of,
+    optimizer_of,
+    rate_of,
+    schedule_of,
+    shorter_schedule,
+    shorter_warmup,
+    whole_of,
+)
 
-LARGEST = 1e30  # a rate that float32 weights can still be told
 APPLIES = ("rate", "step", "optimizer", "batches", "task")
 NUMBERS, TRUTHS = (int, float), {"true": True, "false": False}
 
@@ -76,11 +86,6 @@ class Axis:
         forms = (None if each is None else self.canonical("candidates", each) for each in self.candidates)
         object.__setattr__(self, "candidates", tuple(forms))
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        """Ours travel by name."""
-        name = next((name for name, axis in AXES.items() if axis is self), None)
-        return super().__reduce_ex__(protocol) if name is None else (_ours, (name,))
-
     @staticmethod
     def whole(*, least: int = 0, candidates: Iterable[Any] = (), about: str = "") -> "Axis":
         """An axis of whole numbers.
@@ -90,7 +95,7 @@ class Axis:
             candidates: as for ``Axis``.
             about: as for ``Axis``.
         """
-        return Axis(partial(_whole, least), tuple(candidates), about)
+        return Axis(partial(whole_of, least), tuple(candidates), about)
 
     @staticmethod
     def number(
@@ -104,7 +109,7 @@ class Axis:
             candidates: as for ``Axis``.
             about: as for ``Axis``.
         """
-        return Axis(partial(_number, least, below), tuple(candidates), about)
+        return Axis(partial(number_of, least, below), tuple(candidates), about)
 
     @staticmethod
     def one_of(*values: Any, about: str = "") -> "Axis":
@@ -114,7 +119,7 @@ class Axis:
             values: numbers, texts, True and False.
             about: as for ``Axis``.
         """
-        return Axis(partial(_one_of, values), values, about)
+        return Axis(partial(one_of, values), values, about)
 
     def canonical(self, name: str, value: Any) -> Any:
         """A value in its canonical form, plain data.
@@ -146,97 +151,39 @@ class Axis:
         return int(value) if math.isfinite(value) and value == int(value) else value
 
 
-def _whole(least: int, name: str, value: Any) -> int:
-    return _check.whole(name, value, least=least)
-
-
-def _number(least: float | None, below: float, name: str, value: Any) -> float:
-    number = _check.number(name, value, least=least)
-    if number >= below:
-        raise ValueError(_check.message(name, value, f"below {below:g}"))
-    return number
-
-
-def _one_of(values: tuple[Any, ...], name: str, value: Any) -> Any:
-    for each in values:  # 1 and True are equal, and the text of a number is read as one
-        if (type(each) is type(value) and each == value) or (isinstance(each, str) and each == str(value)):
-            return each
-    raise ValueError(_check.message(name, value, f"one of {', '.join(map(str, values))}"))
-
-
-def _rate(name: str, value: Any) -> float:
-    rate = _check.number(name, value, above=0)
-    if rate > LARGEST:
-        raise ValueError(_check.message(name, rate, f"at most {LARGEST:g}"))
-    return rate
-
-
-def _schedule(name: str, value: Any) -> str:
-    schedule = Schedule.parse(value)
-    if schedule.is_absolute:
-        remedy = "leave out absolute(...): the rate is the trial's lr"
-        raise ValueError(_check.message(name, value, "a factor of lr", remedy))
-    return str(schedule)
-
-
-def _length(name: str, value: Any) -> float | str:
-    if value is None:  # which a piece of a schedule takes for the rest of the run
-        raise TypeError(_check.message(name, value, "a length", 'such as 100 or "5%"'))
-    if value in (0, 0.0) and not isinstance(value, bool):
-        return 0.0
-    length = warmup(value).length
-    return length if isinstance(length, float) else str(length)
-
-
-def _clip(name: str, value: Any) -> float | str:
-    return str(Schedule.parse(value)) if isinstance(value, str) else _check.number(name, value, above=0)
-
-
-def _optimizer(_: str, value: Any) -> str:
-    return check_choice(value)
-
-
-def _shorter_schedule(text: str, share: float) -> str:
-    return str(Schedule.parse(text).stretch(share))
-
-
-def _shorter_warmup(length: float | str, share: float) -> float | str:
-    return _length("", warmup(length).stretch(share).length) if length else length
-
-
 def _set(name: str, parts: dict[str, Any], value: Any) -> None:
     parts[name] = value
 
 
 AXES: Mapping[str, Axis] = {
-    "lr": Axis(_rate, about="The learning rate, at the task's own batch size.", values="0.01,0.1", applies="rate"),
+    "lr": Axis(rate_of, about="The learning rate, at the task's own batch size.", values="0.01,0.1", applies="rate"),
     "schedule": Axis(
-        _schedule,
+        schedule_of,
         (None, "warmup(5%) >> cosine()", "warmup(5%) >> linear()", "wsd()"),
         "A schedule, such as 'warmup(5%) >> cosine()'; the task's when left out.",
         "'cosine(),linear()'",
         applies="rate",
         is_text=True,
         plan=lambda parts, text: _set("lr", parts, Schedule.parse(text)),
-        squeeze=_shorter_schedule,
+        squeeze=shorter_schedule,
     ),
     "warmup": Axis(
-        _length,
+        length_of,
         about="Warm-up in front of the schedule, instead of its own: steps, 5% or 1ep; 0 for none.",
         values="0,100,5%",
         applies="rate",
         plan=lambda parts, length: _set("lr", parts, warmed_up(parts["lr"], length)),
-        squeeze=_shorter_warmup,
+        squeeze=shorter_warmup,
     ),
     "clip": Axis(
-        _clip,
+        clip_of,
         about="Largest global gradient norm let through, or a schedule that gives it; the task's when left out.",
         values="0.1,1",
         applies="step",
         plan=partial(_set, "clip"),
     ),
     "optimizer": Axis(
-        _optimizer,
+        optimizer_of,
         (None, "sgd(momentum=0.9)", "adamw"),
         "An optimizer, such as adamw or 'sgd(momentum=0.9)'; the task's when left out.",
         "'sgd(momentum=0.9),adamw'",
@@ -245,7 +192,7 @@ AXES: Mapping[str, Axis] = {
         optimizer=another,
     ),
     "weight_decay": Axis(
-        partial(_number, 0.0, math.inf),
+        partial(number_of, 0.0, math.inf),
         about="Weight decay of the groups that decay; the task's when left out.",
         values="0,0.01",
         applies="step",
@@ -253,7 +200,7 @@ AXES: Mapping[str, Axis] = {
         optimizer=lambda made, value: with_value(made, "weight_decay", value),
     ),
     "momentum": Axis(
-        partial(_number, 0.0, math.inf),
+        partial(number_of, 0.0, math.inf),
         about="Momentum, or beta1 where the optimizer has betas; the task's when left out.",
         values="0,0.9",
         applies="step",
@@ -261,7 +208,7 @@ AXES: Mapping[str, Axis] = {
         optimizer=lambda made, value: with_value(made, "momentum", value),
     ),
     "batch_size": Axis(
-        partial(_whole, 1),
+        partial(whole_of, 1),
         about="Examples in a batch; the task's when left out. The run keeps its epochs.",
         values="32,64,128",
         applies="batches",
@@ -295,16 +242,19 @@ def table_of(task: Any) -> dict[str, Axis]:
     """The axes along which trials of a task may differ: what it says itself, or all.
 
     Args:
-        task: a task; its attribute ``axes``, if it has one, holds their names, or axes of its own by name.
+        task: a task; its attribute ``axes``, if it has one, holds the names of those of ours that it takes, or axes of
+            its own by name, beside all of ours that set something it has.
 
     Example:
         >>> from stepsize.task import table_of, task_named
         >>> list(table_of(task_named("frozenlake")))
         ['lr', 'schedule']
     """
-    said = getattr(task, "axes", AXES)
-    own = said if isinstance(said, Mapping) else {}
-    return {name: own.get(name) or AXES[name] for name in said}
+    said = getattr(task, "axes", tuple(AXES))
+    if not isinstance(said, Mapping):
+        return {name: AXES[name] for name in said}
+    sized = getattr(task, "batch_size", None) is not None
+    return {name: axis for name, axis in AXES.items() if sized or axis.applies != "batches"} | dict(said)
 
 
 def axes_of(task: Any) -> tuple[str, ...]:
@@ -343,7 +293,3 @@ def check_takes(task: Any, names: Iterable[str], where: str = "") -> None:
             raise ValueError(f"the task {task.name!r} takes no {name}, but {', '.join(takes)}; leave it out")
         problem = f"{where} has {name!r}, which is no axis" if where else f"there is no axis {name!r}"
         raise ValueError(f"{problem}; {_check.closest(str(name), takes)}")
-
-
-def _ours(name: str) -> Axis:
-    return AXES[name]

@@ -13,7 +13,6 @@ from torch.optim import Optimizer
 from stepsize import _check
 from stepsize.control import SIGNALS
 from stepsize.optim import has_value, parameters, read_value
-from stepsize.task._axes import AXES
 
 RESERVED = SIGNALS | {"step"}  # what a record says of each step
 
@@ -220,7 +219,7 @@ def figures(task: Any, name: str, values: Any) -> dict[str, float]:
     if not isinstance(values, Mapping):
         remedy = 'such as {"validation_loss": 0.5}'
         raise TypeError(_check.message(f"{name} of the task {task.name!r}", values, "figures by name", remedy))
-    own = set(getattr(task, "axes", ())) - AXES.keys()
+    own = set(task.axes)
     taken = [key for key in map(str, values) if key in RESERVED | own]
     if taken:
         what = "one of its axes" if taken[0] in own else "what is measured in training"

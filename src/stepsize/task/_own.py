@@ -24,11 +24,11 @@ RESERVED = {
 }
 
 
-def axes_with(task: "Task") -> dict[str, Axis]:
-    """All axes of a task: ours, as far as it has what they set, and its own.
+def check_own(task: "Task") -> None:
+    """Raise unless the axes of a task's own are some.
 
     Args:
-        task: its ``axes`` are its own; ours among them are passed over.
+        task: whose ``axes`` they are.
 
     Raises:
         TypeError, ValueError: one has no name that options and columns can have, is no ``Axis``, or is taken by none
@@ -37,8 +37,7 @@ def axes_with(task: "Task") -> dict[str, Axis]:
     axes: Any = task.axes
     if not isinstance(axes, Mapping):
         raise TypeError(_check.message("axes", axes, "a mapping by name", 'such as {"width": Axis.whole(least=1)}'))
-    own = {name: axis for name, axis in axes.items() if AXES.get(name) is not axis}
-    for name, axis in own.items():
+    for name, axis in axes.items():
         if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
             raise ValueError(_check.message("a name in axes", name, "one that a function's parameter can have"))
         if name in AXES or name in RESERVED:
@@ -46,8 +45,6 @@ def axes_with(task: "Task") -> dict[str, Axis]:
         if not isinstance(axis, Axis):
             raise TypeError(_check.message(f"axes[{name!r}]", axis, "an Axis", "write for example Axis.whole(least=1)"))
         _check_taken(task, name)
-    sized = task.batch_size is not None
-    return {name: axis for name, axis in AXES.items() if sized or axis.applies != "batches"} | own
 
 
 def _check_taken(task: "Task", name: str) -> None:

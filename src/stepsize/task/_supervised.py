@@ -17,7 +17,7 @@ from stepsize.task._contract import Run, Trial, check_seed
 from stepsize.task._given import check_batches, check_functions
 from stepsize.task._loader import Loader
 from stepsize.task._of import check_words, parts_of
-from stepsize.task._own import axes_with
+from stepsize.task._own import check_own
 from stepsize.task._pause import check_pause, pause_of
 from stepsize.task._run import SupervisedRun, check_device
 from stepsize.task._settings import plan_of
@@ -70,8 +70,7 @@ class Task:
         plan: all of schedule, clip and feedback as one ``Plan`` or its text, instead of them; it may drive momentum and
             weight decay too, as ``Plan(**one_cycle())`` does.
         axes: what else trials of it may set, an ``Axis`` by name, such as ``{"width": Axis.whole(least=1)}``. Its
-            functions take them by name, with the task's own value as the default: ``model=lambda width=64: ...``. Ours
-            are added to them, so that ``axes`` then says all that trials may set.
+            functions take them by name, with the task's own value as the default: ``model=lambda width=64: ...``.
 
     Raises:
         TypeError, ValueError: an argument is invalid.
@@ -142,7 +141,7 @@ class Task:
         if self.per_epoch is not None:
             _check.number("per_epoch", self.per_epoch, above=0)
         self._settle_plan()
-        object.__setattr__(self, "axes", axes_with(self))
+        check_own(self)
         object.__setattr__(self, "evaluate_every", check_pause(self.evaluate_every))
         try:
             json.dumps({**self.facts})
