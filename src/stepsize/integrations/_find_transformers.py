@@ -123,8 +123,8 @@ def find_now(trainer: Any, plan: Mapping[str, Any], options: Mapping[str, Any]) 
     """
     accelerator, args, model = trainer.accelerator, trainer.args, trainer.model_wrapped
     if getattr(trainer, "is_deepspeed_enabled", False) or getattr(trainer, "is_fsdp_enabled", False):
-        raise ValueError("trainer shards its model by DeepSpeed or FSDP, and a search cannot put that back; find the "
-                         "rate without")  # fmt: skip
+        problem = "trainer shards its model by DeepSpeed or FSDP, and a search cannot put that back"
+        raise ValueError(f"{problem}; find the rate without")
     kept, loader = Kept(trainer), trainer.callback_handler.train_dataloader
     if plan["lr"] is None:
         plan = {**plan, "lr": factors(trainer.lr_scheduler)}
