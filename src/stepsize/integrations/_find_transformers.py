@@ -65,7 +65,7 @@ def find_in_trainer(
         >>> x = torch.randn(256, 4, generator=torch.Generator().manual_seed(0))
         >>> trainer = Trainer(Model(4, 1), settings, train_dataset=[{"x": row} for row in x])
         >>> finding = find_in_trainer(trainer)
-        >>> 0.01 < finding.rate < 1, trainer.args.learning_rate == finding.rate
+        >>> 0.01 < finding.rate < 10, trainer.args.learning_rate == finding.rate
         (True, True)
     """
     package = _extras.load("transformers", "transformers", "find_in_trainer(...)")
