@@ -155,7 +155,7 @@ def test_a_transformers_trainer_finds_what_the_loop_by_hand_finds_to_the_bit(tmp
 def test_a_transformers_trainer_is_as_before_also_when_a_step_raises(tmp_path, broken_at, own):
     model = Model(broken_at)
     given = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-    trainer = trainer_of(tmp_path, model, optimizers=(None if own else given, None))
+    trainer = trainer_of(tmp_path, model, optimizers=(None if own else given, None), bf16=own)
     model.eval()
     model.net[0].weight.grad = torch.ones_like(model.net[0].weight)
     before = everything(trainer, given)

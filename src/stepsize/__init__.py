@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from stepsize.find import find as find
     from stepsize.find import find_plan as find_plan
     from stepsize.integrations import drive_trainer as drive_trainer
+    from stepsize.integrations import find_in_module as find_in_module
+    from stepsize.integrations import find_in_trainer as find_in_trainer
     from stepsize.integrations import lightning_callback as lightning_callback
     from stepsize.optim import LAMB as LAMB
     from stepsize.optim import LARS as LARS
@@ -100,7 +102,7 @@ _ROOMS = {
     "draw": "draw",
     "engine": "Auto Batched Processes Ray serial",
     "find": "Finding find find_plan",
-    "integrations": "drive_trainer lightning_callback",
+    "integrations": "drive_trainer find_in_module find_in_trainer lightning_callback",
     "optim": (
         "LAMB LARS Stages adaptive_clipping clip_adaptively clip_by_norm clip_by_value combine groups "
         "layerwise no_decay norm_clipping split_matrices value_clipping"
@@ -159,6 +161,8 @@ __all__ = [
     "exp_range",
     "exponential",
     "find",
+    "find_in_module",
+    "find_in_trainer",
     "find_plan",
     "from_function",
     "from_torch",

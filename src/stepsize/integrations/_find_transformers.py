@@ -65,7 +65,7 @@ def find_in_trainer(
         >>> x = torch.randn(256, 4, generator=torch.Generator().manual_seed(0))
         >>> trainer = Trainer(Model(4, 1), settings, train_dataset=[{"x": row} for row in x])
         >>> finding = find_in_trainer(trainer)
-        >>> 0.01 < finding.rate < 1, trainer.args.learning_rate == finding.rate
+        >>> 0.01 < finding.rate < 10, trainer.args.learning_rate == finding.rate
         (True, True)
     """
     package = _extras.load("transformers", "transformers", "find_in_trainer(...)")
@@ -123,8 +123,8 @@ def find_now(trainer: Any, plan: Mapping[str, Any], options: Mapping[str, Any]) 
     """
     accelerator, args, model = trainer.accelerator, trainer.args, trainer.model_wrapped
     if getattr(trainer, "is_deepspeed_enabled", False) or getattr(trainer, "is_fsdp_enabled", False):
-        raise ValueError("trainer shards its model by DeepSpeed or FSDP, and a search cannot put that back; find the "
-                         "rate without")  # fmt: skip
+        problem = "trainer shards its model by DeepSpeed or FSDP, and a search cannot put that back"
+        raise ValueError(f"{problem}; find the rate without")
     kept, loader = Kept(trainer), trainer.callback_handler.train_dataloader
     if plan["lr"] is None:
         plan = {**plan, "lr": factors(trainer.lr_scheduler)}

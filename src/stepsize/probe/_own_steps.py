@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
+from stepsize import _check
 from stepsize.control import Plan, Step
 from stepsize.control._governor import Governor
 from stepsize.control._updates import hook, inner, remove, was_done
@@ -80,3 +81,19 @@ class OwnSteps:
     def end(self) -> None:
         """Let the optimizers go; whoever lends them puts their rates back."""
         remove(self._handles)
+
+
+def check_own(probe: Any, loss: Any, **own: Any) -> None:
+    """Raise unless scores come from a function, and what a loop with own steps does itself is left out.
+
+    Args:
+        probe: as for ``RateSearch``.
+        loss: the same.
+        own: what the loop does, by name; None where it is left out.
+    """
+    for name, value in own.items():
+        if value is not None:
+            rule, remedy = "left out with own_steps", "the loop does that itself"
+            raise ValueError(_check.message(name, value, rule, f"{remedy}; hand a scaler over in also="))
+    if loss is None and not callable(probe):
+        raise ValueError("own_steps needs loss=, a function of (model, batch), or probe=, a function: the loop trains")

@@ -19,7 +19,7 @@ from stepsize.probe._drive import Drive
 from stepsize.probe._given import also_of, optimizers_by_name
 from stepsize.probe._loan import Loan, rebase
 from stepsize.probe._loop_run import LoopRun, finite_mean
-from stepsize.probe._own_steps import OwnSteps
+from stepsize.probe._own_steps import OwnSteps, check_own
 from stepsize.probe._ranks import mean_of_each
 from stepsize.probe._scores import Scores
 from stepsize.probe._source import Source, alike, mark_of
@@ -134,7 +134,7 @@ class RateSearch:
             raise TypeError(_check.message("own_steps", own_steps, "True or False"))
         self._own_steps = own_steps
         if own_steps:
-            _check_own(probe, loss, clip=clip, scaler=scaler)
+            check_own(probe, loss, clip=clip, scaler=scaler)
         self._source, self._model = Source(loader, "loader"), model
         self._also = also_of(also)
         left = self._squeeze.left
@@ -314,16 +314,6 @@ class RateSearch:
                 self._first = mark
             elif not alike(self._first, mark):
                 self._race.remark = "the loader gave other batches to each run, and noise decides with them"
-
-
-def _check_own(probe: Any, loss: Any, **own: Any) -> None:
-    """Raise unless a loop with own steps has its scores from a function, and what it does itself is left out."""
-    for name, value in own.items():
-        if value is not None:
-            rule, remedy = "left out with own_steps", "the loop does that itself"
-            raise ValueError(_check.message(name, value, rule, f"{remedy}; hand a scaler over in also="))
-    if loss is None and not callable(probe):
-        raise ValueError("own_steps needs loss=, a function of (model, batch), or probe=, a function: the loop trains")
 
 
 def _agreed_time() -> float:
