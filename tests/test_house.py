@@ -202,6 +202,7 @@ RECORDS = {
     "Suggestion",
     "Trained",
     "Tried",
+    "Update",
 }
 INTERFACES = {"Resumable", "Run", "ShortRun", "Startable"}
 WARNINGS = {

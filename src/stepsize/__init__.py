@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from stepsize.control import Control as Control
     from stepsize.control import Observer as Observer
     from stepsize.control import Plan as Plan
+    from stepsize.control import Record as Record
     from stepsize.control import Scheduler as Scheduler
+    from stepsize.control import Signal as Signal
     from stepsize.control import from_torch as from_torch
     from stepsize.control import greedy as greedy
     from stepsize.control import noisy_plateau as noisy_plateau
@@ -96,7 +98,7 @@ if TYPE_CHECKING:
     from stepsize.watch import TensorBoard as TensorBoard
 
 _ROOMS = {
-    "control": "Control Observer Plan Scheduler from_torch greedy noisy_plateau plateau position_of",
+    "control": "Control Observer Plan Record Scheduler Signal from_torch greedy noisy_plateau plateau position_of",
     "draw": "draw",
     "engine": "Auto Batched Processes Ray serial",
     "find": "Finding find find_plan",
@@ -134,10 +136,12 @@ __all__ = [
     "Processes",
     "RateSearch",
     "Ray",
+    "Record",
     "RunFolder",
     "Schedule",
     "ScheduleTextError",
     "Scheduler",
+    "Signal",
     "Stages",
     "Sweep",
     "Task",

@@ -18,7 +18,7 @@ from stepsize.cli._picture import drawn
 from stepsize.cli._record import going_on, said_of_record, say_lost_validations
 from stepsize.cli._screen import Screen
 from stepsize.cli._start import from_start
-from stepsize.control import Plan
+from stepsize.control import Plan, Record
 from stepsize.engine import Auto, Engine, Result, serial
 from stepsize.find import Finding, PlanFinding, find, find_plan
 from stepsize.report import picture
@@ -184,7 +184,8 @@ class Job:
 
         def written(result: Result) -> None:
             for lines in trials:
-                lines.on_observe(result.trial.steps, _trial(result))
+                steps = result.trial.steps
+                lines.on(Record(steps, steps, "observed", _trial(result)))
 
         try:
             with self.screen.progress(f"find {self.task.name}", self.steps) as bar:

@@ -40,12 +40,13 @@ def comparison(folders: Sequence[Path | str], path: Path | str) -> Path:
         ImportError: matplotlib is not installed.
 
     Example:
+        >>> from stepsize import Record
         >>> from stepsize.report import comparison
         >>> from stepsize.watch import JsonLines, RunFolder
         >>> for rate in (0.1, 0.2):
         ...     run = RunFolder.fresh("digits")
         ...     run.write(task="digits", rate=rate)
-        ...     JsonLines(run.path / "metrics.jsonl").on_step({"step": 0, "loss": 1.0, "rate": rate})
+        ...     JsonLines(run.path / "metrics.jsonl").on(Record(0, 0, values={"loss": 1.0, "rate": rate}))
         >>> comparison(["runs/digits-0001", "runs/digits-0002"], "runs.png").name
         'runs.png'
     """

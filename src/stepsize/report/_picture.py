@@ -21,7 +21,7 @@ WIDEST = 75  # characters of a panel's title
 MANY = 40  # recorded losses from which on their mean is drawn too
 LOSS = "training loss"  # what is scored, unless a task says otherwise
 FIGURES = 2  # validation figures of a task's own that are drawn
-SHOWN = {"step", "validation_loss", "success", "optimum", "distance", "x1", "x2"}  # elsewhere in the picture
+SHOWN = {"step", "position", "validation_loss", "success", "optimum", "distance", "x1", "x2"}  # drawn elsewhere
 
 
 def picture(folder: Path | str) -> Path:
@@ -41,6 +41,7 @@ def picture(folder: Path | str) -> Path:
 
     Example:
         >>> import tempfile
+        >>> from stepsize import Record
         >>> from stepsize.report import picture
         >>> from stepsize.watch import JsonLines, RunFolder
         >>> with tempfile.TemporaryDirectory() as root:
@@ -48,7 +49,7 @@ def picture(folder: Path | str) -> Path:
         ...     run.write(task="digits")
         ...     lines = JsonLines(run.path / "metrics.jsonl")
         ...     for step in range(10):
-        ...         lines.on_step({"step": step, "loss": 1 / (step + 1), "rate": 0.1})
+        ...         lines.on(Record(step, step, values={"loss": 1 / (step + 1), "rate": 0.1}))
         ...     lines.close()
         ...     picture(run.path).name
         'picture.png'
