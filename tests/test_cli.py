@@ -54,7 +54,9 @@ def test_tune_finds_trains_and_shows(capsys, tmp_path):
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert all({"step", "position", "loss", "rate", "gradient_norm"} == line.keys() for line in lines)
     seen = [json.loads(line) for line in (folder / "validation.jsonl").read_text().splitlines()]
-    assert seen[-1] == {"step": 60} | {name: answer["metrics"][name] for name in ("validation_loss", "accuracy")}
+    assert seen[-1] == {"step": 60, "position": 60} | {
+        name: answer["metrics"][name] for name in ("validation_loss", "accuracy")
+    }
     trials = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
     assert sum(trial["steps"] for trial in trials) + 60 == answer["cost"]["steps"]
 

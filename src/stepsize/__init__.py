@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from stepsize.probe import range_test as range_test
     from stepsize.probe import steepest_by_log_rate as steepest_by_log_rate
     from stepsize.probe import valley as valley
+    from stepsize.record import Run as Run
+    from stepsize.record import RunFolder as RunFolder
     from stepsize.schedule import Schedule as Schedule
     from stepsize.schedule import ScheduleTextError as ScheduleTextError
     from stepsize.schedule import absolute as absolute
@@ -94,7 +96,6 @@ if TYPE_CHECKING:
     from stepsize.task import task_named as task_named
     from stepsize.task import train as train
     from stepsize.watch import JsonLines as JsonLines
-    from stepsize.watch import RunFolder as RunFolder
     from stepsize.watch import TensorBoard as TensorBoard
 
 _ROOMS = {
@@ -108,6 +109,7 @@ _ROOMS = {
         "layerwise no_decay norm_clipping split_matrices value_clipping"
     ),
     "probe": "RateSearch minimum_tenth probe_minimum_third range_test steepest_by_log_rate valley",
+    "record": "Run RunFolder",
     "report": "",
     "schedule": (
         "Schedule ScheduleTextError absolute clip constant cosine cosine_restarts cosine_wave exp_range "
@@ -119,7 +121,7 @@ _ROOMS = {
     "state": "",
     "sweep": "Sweep logspace sweep",
     "task": "Task Trial task_named train",
-    "watch": "JsonLines RunFolder TensorBoard",
+    "watch": "JsonLines TensorBoard",
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
@@ -137,6 +139,7 @@ __all__ = [
     "RateSearch",
     "Ray",
     "Record",
+    "Run",
     "RunFolder",
     "Schedule",
     "ScheduleTextError",

@@ -13,8 +13,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stepsize.control import Record
+from stepsize.record import to_json
 from stepsize.task import leads
-from stepsize.watch import event_line, to_json
+from stepsize.watch import event_line
 
 SHARE, PAUSE, LEAST = 0.1, 60.0, 1.0  # of the work, or seconds, from one line to the next; never more than one a second
 

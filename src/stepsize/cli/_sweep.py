@@ -30,6 +30,7 @@ from stepsize.cli._screen import Bar, Screen
 from stepsize.cli._start import from_start
 from stepsize.cli._swept import told
 from stepsize.engine import Auto
+from stepsize.record import RunFolder
 from stepsize.sweep import (
     WAITING,
     Halving,
@@ -40,7 +41,6 @@ from stepsize.sweep import (
     sweep,
     trials_of,
 )
-from stepsize.watch import RunFolder
 
 EXPORTS = (".csv", ".parquet")
 Texts = list[str] | None

@@ -1,7 +1,5 @@
 """A run as a text file: one JSON object a line, whole lines only."""
 
-import json
-import math
 import os
 import warnings
 import weakref
@@ -11,8 +9,8 @@ from typing import Any
 
 from stepsize import _check
 from stepsize.control import DEFAULT, Record, Signal, signals_of
+from stepsize.record import Lines, RecordWarning, read_lines, to_json
 from stepsize.state import AppendedFile, write_atomic
-from stepsize.watch._read import Lines, RecordWarning, read_lines
 
 
 class JsonLines:
@@ -158,26 +156,3 @@ def event_line(event: Record) -> str:
     value = f" {event.values['value']:.6g}" if "value" in event.values else ""
     reason = f": {event.text['reason']}" if "reason" in event.text else ""
     return f"{event.text['what']}{value} of {event.text['group']}{reason}"
-
-
-def to_json(value: Any, indent: int | None = None) -> str:
-    """Strict JSON: numbers that are not finite become ``null``.
-
-    Args:
-        value: mappings, sequences, texts, numbers, None.
-        indent: as in ``json.dumps``.
-
-    Example:
-        >>> from stepsize.watch import to_json
-        >>> to_json({"loss": float("nan")})
-        '{"loss": null}'
-    """
-    return json.dumps(_finite(value), indent=indent, allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
