@@ -9,9 +9,9 @@ import torch
 from stepsize import Control, JsonLines, Record, Signal, TensorBoard, linear, train
 from stepsize.control import SIGNALS
 from stepsize.optim import total_norm
+from stepsize.record import Run, RunFolder
 from stepsize.report import picture
 from stepsize.task import task_named
-from stepsize.watch import RunFolder
 
 DIGITS = task_named("digits")
 weight_norm = Signal("weight_norm", lambda update: total_norm(update.parameters.values()))
@@ -205,3 +205,40 @@ def test_a_step_that_was_left_out_has_no_record():
     control.step(loss)
     assert [record.kind for record in seen.records] == ["event"]
     assert seen.records[0].text["what"] == "skipped"
+
+
+MINE = """
+import torch
+from stepsize import Signal, Task
+
+x = torch.linspace(-1, 1, 32).unsqueeze(1)
+weight = Signal("weight", lambda update: update.parameters["group0.0"].abs().max())
+
+
+def batches(generator):
+    while True:
+        yield x, 3 * x
+
+
+mine = Task(
+    name="mine",
+    model=lambda: torch.nn.Linear(1, 1),
+    batches=batches,
+    loss=lambda model, batch: (model(batch[0]) - batch[1]).square().mean(),
+    optimizer=lambda parameters, lr: torch.optim.SGD(parameters, lr=lr),
+    steps=20,
+    signals=[weight, "update_ratio/*"],
+)
+"""
+
+
+def test_a_tasks_own_signals_are_recorded_by_the_command_line(tmp_path, monkeypatch, capsys):
+    from stepsize.cli import run as stepsize
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(MINE)
+    code = stepsize(["train", "mine.py:mine", "--lr", "0.1", "--out", "run"])
+    assert code == 0, capsys.readouterr()
+    run = Run.open("run")
+    assert {"weight", "update_ratio/group0.0", "update_ratio/group0.1"} < set(run.steps[0])
+    assert 0 < run.column("weight")[-1] < 3.5

@@ -18,7 +18,7 @@ from stepsize.cli._picture import drawn
 from stepsize.cli._record import going_on, said_of_record, say_lost_validations
 from stepsize.cli._screen import Screen
 from stepsize.cli._start import from_start
-from stepsize.control import Plan, Record
+from stepsize.control import DEFAULT, Plan, Record
 from stepsize.engine import Auto, Engine, Result, serial
 from stepsize.find import Finding, PlanFinding, find, find_plan
 from stepsize.record import (
@@ -314,10 +314,11 @@ class Job:
         """What keeps the run's curves, and at its beginning the model's graph."""
         every = max(1, self.steps // POINTS)
         root, again = self.place, self.resume_at
+        signals = (*DEFAULT, *(self.task.signals if isinstance(self.task, Task) else ()))
         with said_of_record(self.screen):  # first what reads: what cannot be gone on with leaves nothing behind
-            lines = JsonLines(root / METRICS, every, root / VALIDATION, root / EVENTS, again)
+            lines = JsonLines(root / METRICS, every, root / VALIDATION, root / EVENTS, again, signals)
         try:
-            board = TensorBoard(root, every=every, resume_at=again)
+            board = TensorBoard(root, every=every, resume_at=again, signals=signals)
         except MissingExtraError as error:
             self.screen.say(f"curves   in {self.folder.path}/{METRICS} only: {error}")
             return [lines]

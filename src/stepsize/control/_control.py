@@ -216,7 +216,23 @@ class Control(Governed):
                 return Step(self._driver.position, None, None, False, None, loss)
             _, advance, loss = window
             self._window = [0, None, None]
-        return self._update(loss, closure, advance)
+        driver, updater = self._driver, self._updater
+        looked_at = self._bus.observers or driver.plan.clip is not None or self._governor.steering is not None
+        if looked_at or closure is not None or not updater.is_plain:
+            return self._update(loss, closure, advance)
+        # what _update does, in short, where there is nothing to be looked at
+        driver.check()
+        position, names = driver.position, driver.rated
+        values = driver.rates_now() if driver.leaves_alone else driver.lines["lr"].values
+        updater.beside.inside = updater.beside.stepped = True
+        for optimizer in updater.optimizers:
+            optimizer.step()
+        updater.beside.inside = False
+        if self._zero:
+            for optimizer in updater.optimizers:
+                optimizer.zero_grad()
+        driver.advance(1.0 if advance is None else advance)
+        return new_step(Step, (position, None, None, True, None, loss, names, values))
 
     def _up_to(self, to: Any, advance: float | None) -> float:
         if advance is not None:
@@ -245,18 +261,6 @@ class Control(Governed):
         driver.check()
         position, way, steering = driver.position, driver.plan.clip, self._governor.steering
         names, values = driver.rated, driver.rates_now() if driver.leaves_alone else driver.lines["lr"].values
-        if not self._bus.observers and way is None and steering is None and closure is None and updater.is_plain:
-            # nothing to be looked at: what follows, in short
-            beside = updater.beside
-            beside.inside = beside.stepped = True
-            for optimizer in updater.optimizers:
-                optimizer.step()
-            beside.inside = False
-            if self._zero:
-                for optimizer in updater.optimizers:
-                    optimizer.zero_grad()
-            driver.advance(advance)
-            return new_step(Step, (position, None, None, True, None, loss, names, values))
         looks = steering is not None and steering.feedback.of == "loss"
         if looks and loss is None and closure is None:
             raise ValueError("feedback looks at the loss of every step; call control.step(loss)")
