@@ -363,6 +363,7 @@ RECORDS = {
     "Parcel",
     "Preview",
     "Record",
+    "Run",
     "Update",
     "RandomState",
     "Ranks",

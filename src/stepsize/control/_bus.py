@@ -62,13 +62,13 @@ class Bus:
         """
         self._more = facts
 
-    def look(self, step: int, position: float, groups: Mapping[str, Any] | None = None) -> "Look | None":
+    def look(self, step: int, position: float, groups: Callable[[], Mapping[str, Any]] = dict) -> "Look | None":
         """What is wanted of the update to come; None where that is nothing.
 
         Args:
             step: its number.
             position: the clock.
-            groups: the parameter groups by name; none when left out.
+            groups: gives the parameter groups by name; none when left out.
         """
         wants: Wants = []
         for observer in self.observers:
@@ -78,7 +78,7 @@ class Bus:
         if not wants:
             return None
         self._begin()
-        return Look(Update(step, position, groups or {}), wants)
+        return Look(Update(step, position, groups()), wants)
 
     def send(self, record: Record) -> None:
         """Tell every observer.

@@ -264,8 +264,7 @@ class Control(Governed):
         looks = steering is not None and steering.feedback.of == "loss"
         if looks and loss is None and closure is None:
             raise ValueError("feedback looks at the loss of every step; call control.step(loss)")
-        groups = dict(zip(driver.names, driver.roster.groups, strict=True)) if self._bus.observers else {}
-        look = self._bus.look(driver.steps, position, groups)
+        look = self._bus.look(driver.steps, position, driver.groups)
         threshold, clip = clipping_at(way, position)
         updated = updater(closure, clip, look is not None and look.needs_norm)
         if closure is not None:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepsize import _check
-from stepsize.record._facts import FACTS, check_fields
+from stepsize.record._facts import FACTS, STATUS, TEXT, check_fields
 from stepsize.record._finding import check_finding
 from stepsize.record._json import read_object
 from stepsize.record._layout import EVENTS, FINDING, FORMAT, METRICS, RUN, RUNNING, VALIDATION
@@ -19,6 +19,7 @@ from stepsize.record._lines import Lines, RecordWarning, read_lines
 from stepsize.record._tail import Tail
 
 Entries = Sequence[dict[str, Any]]
+SHOWN = {name: STATUS if rule is TEXT else rule for name, rule in FACTS.items()}  # a text is shown, not followed
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def _facts(folder: Path) -> dict[str, Any]:
     facts = {}
     for name, value in found.items():
         try:
-            check_fields(path, {name: value}, FACTS, remedy="it is left out")
+            check_fields(path, {name: value}, SHOWN, remedy="it is left out")
             facts[name] = value
         except ValueError as error:
             _say(str(error))
