@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test check bench clean
+.PHONY: demo test test-all check bench clean
 
 demo: $(READY)  ## find a rate for a real network, train with it, show the evidence
 	$(BIN)/stepsize tune digits
@@ -12,7 +12,10 @@ demo: $(READY)  ## find a rate for a real network, train with it, show the evide
 	@echo "  $(BIN)/tensorboard --logdir runs"
 	@echo "and open the address it prints in a browser."
 
-test: $(READY)  ## all tests, also of the examples in README and docs
+test: $(READY)  ## the tests, also of the examples in README and docs, but for those that take long
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+
+test-all: $(READY)  ## all tests, as CI runs them
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 check: $(READY)  ## style and types
@@ -53,7 +56,7 @@ bench: $(READY)  ## full-count measurements; logs go to benchmarks/logs
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "stepsize needs Python 3.11 or newer"'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt hatchling editables
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt hatchling editables setuptools
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[all,dev]'
 	touch $@
 

@@ -2,6 +2,8 @@
 
 import inspect
 import math
+import tempfile
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from test_house import public
 
 from stepsize import Scheduler, Task, Trial
 from stepsize.schedule import cosine
-from stepsize.task import task_named
+from stepsize.task import Axis, task_named
 
 NUMBERS = ["a", None, True, math.nan, math.inf, -math.inf, [1.0], 1j]
 POSITIVE = [*NUMBERS, 0, -1]
@@ -30,11 +32,23 @@ def optional(cases):
 SCALAR_LENGTHS = [case for case in POSITIVE if case is not None and not isinstance(case, list)]
 BUDGETS = [True, 0, -1, 1.5, math.nan, "much", "0x", "-1x", [1]]
 
+FINDERS = partial(dict.fromkeys, ["find_in_module", "find_in_trainer"])
+
 CASES = {
     # by parameter name: what must be refused wherever a parameter of that name occurs
     "budget": BUDGETS,
+    "find": [None, 3, "yes", {"budgt": 60}, {"budget": "a"}],
+    "put": [None, 1, "yes"],
+    "own_steps": [None, 1, "yes", True],
+    "attr": [3, "speed"],
+    "module": [None, 3, torch.nn.Linear(1, 1)],
     "over": [None, 3, {}, {"lr": [1]}, {"optimizer": "adamw"}, {"schedule": []}, {"colour": ["red"]}],
-    "probe": {"range_test": [3, "f"], "RateSearch": [3, "f", iter([1]), []], "default": [None, -1, 1.5, "a"]},
+    "probe": {
+        "range_test": [3, "f"],
+        "RateSearch": [3, "f", iter([1]), []],
+        "default": [None, -1, 1.5, "a"],
+        **FINDERS([3, [1]]),
+    },
     "clock": FUNCTIONS,
     "forward": NOT_NEGATIVE,
     "remark": [None, 3],
@@ -56,6 +70,7 @@ CASES = {
     "generator": [None, 3, "cpu"],
     "loader": {"RateSearch": [None, 3, "a", iter([1]), []], "default": [3, "a", [1], iter([1])]},
     "epochs": [*optional(POSITIVE), 2],
+    "last_epoch": [None, 0, 3, "a"],
     "lengths": [3, [1, 2], torch.ones(3)],
     "make": FUNCTIONS,
     "size": [*WHOLE, 11],
@@ -85,6 +100,7 @@ CASES = {
     "plan": {
         "Control": [3, "lr: cosin()", "lr cosine()", True],
         "Task": [3, "lr: cosin()", "lr cosine()", True, "lr: absolute(cosine())"],
+        "Axis": optional(FUNCTIONS),
         "default": [],
     },
     "position": {"RateSearch": [*NUMBERS, -1, 1.5, 10], "default": optional(NOT_NEGATIVE)},
@@ -120,6 +136,7 @@ CASES = {
             name: [3, [1], [[1], [2], [3]], [[], []]]
             for name in ("best_rate", "divergence_threshold", "rate_sensitivity")
         },
+        "Axis": [None, 3],
     },
     "power": POSITIVE,
     "growth": [*POSITIVE, 0.5],
@@ -165,18 +182,20 @@ CASES = {
         "Task": FUNCTIONS,
         "range_test": [None, 3, "sgd", torch.nn.Linear(1, 1), [], [3]],
         "RateSearch": [None, 3, "sgd", torch.nn.Linear(1, 1), [], [3], {"a": 3}],
-        "train": [3, "adamx", [1]],
         "find": [3, "adamx", [1], torch.optim.SGD],
+        "Axis": FUNCTIONS[1:],
     },
     "plans": [3, "lr: linear()", [], {0: 3}, {-1: "lr: linear()"}, {"a": "lr: linear()"}, {0: "lr: cosin()"}],
+    "schedules": SCHEDULE_TEXTS,
     "scheduler": [None, 3, "StepLR"],
     "choice": [3, "old", ["new"]],
     "model": {"default": [None, 3, "model"], "Task": FUNCTIONS, "find": [3, "model", torch.nn.Linear(1, 1)]},
     "lr": {
         **dict.fromkeys(["Control", "Plan", "Scheduler"], SCHEDULES),
         "RateSearch": [*SCHEDULES, "absolute(cosine())", "warmup(11)"],
+        **FINDERS(SCHEDULES),
         **dict.fromkeys(["LAMB", "LARS", "layerwise", "optimizer"], NOT_NEGATIVE),
-        "train": POSITIVE,
+        **dict.fromkeys(["keras_schedule", "train"], POSITIVE),
     },
     "clip": {
         "default": optional(POSITIVE),
@@ -187,10 +206,12 @@ CASES = {
         **dict.fromkeys(["RateSearch", "budget_of"], WHOLE),
         **dict.fromkeys(["Control", "Scheduler"], optional(POSITIVE)),
         "lightning_callback": [*SCALAR_LENGTHS, [-1], {0: 0}, {-1: 3}],
+        "find_in_module": optional(WHOLE),
     },
     "per_epoch": {"default": optional(POSITIVE), "lightning_callback": [*SCALAR_LENGTHS, ["3"], {"a": 3}]},
     "watch": [3, "a", [3], object()],
     "zero": [None, 1, "yes"],
+    "settle": [None, 1, "yes"],
     "also": [3, None, [3], ["a"]],
     "low": {"default": POSITIVE, **dict.fromkeys(["clip", "cosine_wave", "cosine_restarts"], NOT_NEGATIVE)},
     "high": {"default": [*POSITIVE, 1e-9], "clip": optional([*NUMBERS, -1, 0.01])},
@@ -207,7 +228,15 @@ CASES = {
         "default": NOT_NEGATIVE,
     },
     "beta": [*NUMBERS, -0.1, 1, 2],
+    "about": {"Axis": [None, 3], "default": [None, 3]},
+    "applies": [None, 3, "rates"],
+    "candidates": [None, 3, "ab", [object()]],
+    "check": FUNCTIONS,
+    "is_text": [None, 3],
+    "squeeze": optional(FUNCTIONS),
     "axes": {
+        "Task": [None, 3, ["width"], {"width": 3}, {"clip": Axis.number()}, {"colour": Axis.one_of("red")}],
+        "train": [[], "adamx"],
         "sweep": [[], "adamx"],
         "find": [[], "adamx"],
         "find_plan": [[], "adamx"],
@@ -227,7 +256,7 @@ CASES = {
     "stop": [3, "0.5"],
     "sweep": [3, "no/such/folder"],
     "threads": WHOLE,
-    "trial": [None, 3, "digits"],
+    "trial": {"train": [3, "digits"], "default": [None, 3, "digits"]},
     "until": [*optional(NOT_NEGATIVE), 1.5, 11],
     "workers": optional(WHOLE),
     "rates": {
@@ -258,7 +287,6 @@ CASES = {
     "score": optional(FUNCTIONS),
     "metrics": {"Leg": [None, 1, "yes"], "default": optional(FUNCTIONS)},
     "example": [3, "x"],
-    "about": [None, 3],
     "engine": {"default": FUNCTIONS, "sweep": optional(FUNCTIONS)},
     "on_result": [3, "f"],
     "progress": [3, "f"],
@@ -307,6 +335,7 @@ FREE = {
     ("event_line", "event"),
     ("lightning_callback", "plan"),
     ("drive_trainer", "plan"),
+    ("find_in_module", "data"),
     ("drive_trainer", "per_epoch"),
     ("JsonLines", "events"),
     ("train", "folder"),
@@ -329,7 +358,11 @@ FREE = {
     ("write_value", "hyperparameter"),
     ("write_value", "value"),
     ("run", "arguments"),
-    ("axes_of", "task"),
+    *((name, "task") for name in ("axes_of", "check_takes", "table_of")),
+    ("check_takes", "names"),
+    ("check_takes", "where"),
+    ("own_settings", "settings"),
+    ("takes_data", "name"),
     ("canonical", "value"),
     ("canonical", "name"),
     *(("key_of", name) for name in ("task", "settings", "seed", "steps")),
@@ -397,6 +430,24 @@ def sgd():
     return torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
 
 
+@cache
+def transformers_trainer():
+    from transformers import Trainer, TrainingArguments
+
+    settings = TrainingArguments(tempfile.gettempdir(), use_cpu=True, report_to="none", save_strategy="no")
+    return Trainer(torch.nn.Linear(1, 1), settings, train_dataset=[{"input": torch.ones(1)}])
+
+
+@cache
+def lightning_pair():
+    from lightning.pytorch import Trainer
+    from lightning.pytorch.demos.boring_classes import BoringModel
+
+    module = BoringModel()
+    module.lr = 0.1
+    return module, Trainer(accelerator="cpu", barebones=True, max_steps=3)
+
+
 DIGITS = task_named("digits")
 COSINE = cosine(3)
 GOOD = {
@@ -411,6 +462,7 @@ GOOD = {
     "piecewise_constant": lambda: {"at": [3], "values": [1, 2]},
     "piecewise_linear": lambda: {"at": [3, 4], "values": [1, 2]},
     # what the other parameters are while one of them is bad
+    "Axis": lambda: {"check": lambda name, value: value},
     "Control": lambda: {"optimizer": sgd(), "total": 10},
     "Signal": lambda: {"name": "speed", "after": len},
     "Task": lambda: {field: getattr(DIGITS, field) for field in Task.__dataclass_fields__},
@@ -443,6 +495,9 @@ GOOD = {
     "split_matrices": lambda: {"model": torch.nn.Linear(2, 2)},
     "draw": lambda: {"value": COSINE},
     "find": lambda: {"task": DIGITS},
+    **dict.fromkeys(["drive_trainer", "find_in_trainer"], lambda: {"trainer": transformers_trainer()}),
+    "find_in_module": lambda: {"module": lightning_pair()[0], "trainer": lightning_pair()[1]},
+    "keras_schedule": lambda: {"schedule": COSINE, "lr": 0.1, "total": 10},
     "RateSearch": lambda: {
         "optimizer": sgd(),
         "model": torch.nn.Linear(1, 1),
@@ -514,11 +569,13 @@ def test_bad_input_is_refused_where_it_is_given_naming_argument_and_value(target
         "text",
         "resume",
         "schedule",
+        "schedules",
         "lr",
         "name",
         "settings",
         "clip",
         "feedback",
+        "find",
         "floor",
         "cap",
         "plan",

@@ -226,7 +226,7 @@ def test_the_device_batch_size_and_accumulation_of_a_task_are_checked():
         task(device="cuda:7")
     with pytest.raises(ValueError, match="device must be a device of torch"):
         task(device="gpu")
-    with pytest.raises(ValueError, match="batch_size must be left out: the task 'small' has none"):
+    with pytest.raises(ValueError, match="the task 'small' takes no batch_size, but lr, "):
         train(task(), lr=0.1, steps=3, batch_size=4)
     with pytest.raises(ValueError, match="accumulate must be"):
         task(accumulate=0)

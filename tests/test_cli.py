@@ -77,6 +77,37 @@ def test_tune_races_plans_trains_with_the_best_and_goes_on_with_it(capsys, tmp_p
     assert facts["trial"] == trial.key
 
 
+NOISE = """
+import torch
+from stepsize import Task
+
+random = torch.Generator().manual_seed(0)
+x = torch.randn(256, 4, generator=random)
+y = x.sum(1, keepdim=True) + 3 * torch.randn(256, 1, generator=random)
+task = Task.of(
+    model=lambda: torch.nn.Linear(4, 1),
+    loader=[(x[i : i + 4], y[i : i + 4]) for i in range(0, 256, 4)],
+    loss=torch.nn.MSELoss(),
+    optimizer=lambda parameters, lr: torch.optim.SGD(parameters, lr=lr),
+    steps=40,
+)
+"""
+
+
+def test_what_is_not_to_be_trusted_is_said_and_settled(capsys, tmp_path):
+    (tmp_path / "noise.py").write_text(NOISE)
+    words = ["find", str(tmp_path / "noise.py"), "--out", str(tmp_path / "a")]
+    assert run(words) == 0
+    said = capsys.readouterr().out
+    found = json.loads((tmp_path / "a" / "finding.json").read_text())
+    assert "of what was learnt: settle it by 3 runs of 40 steps, 3 of a whole one" in " ".join(said.split())
+    assert found["doubts"]
+    assert run([*words[:-1], str(tmp_path / "b"), "--settle", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["doubts"] == []
+    assert run(["tune", "digits", "--over", "optimizer", "--settle"]) == 2
+    assert "--settle and --over do not go together" in capsys.readouterr().err
+
+
 def test_train_and_find_for_people(capsys):
     code, out, err = stepsize(
         capsys, "train", "digits", "--lr", "0.1", "--steps", "30", "--schedule", "linear()", "--out", "a"

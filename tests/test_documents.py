@@ -3,9 +3,12 @@
 import contextlib
 import io
 import math
+import os
 import re
 import shlex
+import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -14,7 +17,8 @@ from stepsize.cli import run
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), ROOT / "CONTRIBUTING.md"])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-FILE = re.compile(r"\A# (\w+\.py)$", re.MULTILINE)  # a block that begins so is that file, for the commands
+FILE = re.compile(r"\A# (\w+\.(?:py|yaml))$", re.MULTILINE)  # a block that begins so is that file, for the others
+ABSENT = {"deepspeed", "fastai", "keras", "torchtitan"}  # may be, where tests run
 ELSEWHERE = ("pip ", "make ", "git ", "ray ", "tensorboard ", "torchrun ", "python ")  # shown to people, not run here
 
 
@@ -24,7 +28,7 @@ def blocks():
         for number, (kind, text) in enumerate(found):
             after = found[number + 1] if number + 1 < len(found) else ("", "")
             shown = after[1] if kind == "python" and after[0] == "text" else ""
-            files = {line[0]: code for name, code in found if name == "python" and (line := FILE.findall(code))}
+            files = {line[0]: code for _, code in found if (line := FILE.findall(code))}
             yield pytest.param(kind, text, shown, files, id=f"{path.relative_to(ROOT)}-{number}-{kind}")
 
 
@@ -39,23 +43,56 @@ def matches(wanted, got, tolerance):
     return all(float(a) == pytest.approx(float(b), rel=tolerance, abs=2e-3) for a, b in pairs)
 
 
+@contextlib.contextmanager
+def in_folder_with(files, folder):
+    """In a folder with the files of a document, of which programs are imported anew."""
+    with pytest.MonkeyPatch.context() as patch, mock.patch.dict(os.environ):
+        patch.chdir(folder)
+        patch.syspath_prepend(folder)
+        patch.setattr(sys, "argv", ["program"])
+        for name, code in files.items():
+            Path(name).write_text(code, encoding="utf-8")
+            patch.delitem(sys.modules, name.removesuffix(".py"), raising=False)
+        yield
+
+
+def execute(program):
+    """Run a program of a document, where the packages that it is about are there, and return its names."""
+    names = {"__name__": "__main__"}
+    try:
+        exec(compile(program, "document", "exec"), names)
+    except ModuleNotFoundError as error:
+        if error.name not in ABSENT:
+            raise
+        pytest.skip(f"{error.name} is not installed")
+    return names
+
+
+QUIET = (  # of others, about what is meant so
+    "ignore::lightning.pytorch.utilities.warnings.PossibleUserWarning",
+    "ignore:.isinstance.treespec, LeafSpec:FutureWarning",
+    "ignore:.torch.jit.(script|interface). is deprecated:DeprecationWarning",
+    "ignore::jsonargparse._deprecated.JsonargparseDeprecationWarning",  # LightningCLI's calls
+    "ignore:__array__ implementation doesn't accept a copy:DeprecationWarning",
+    "ignore:The 'mode.chained_assignment' option is deprecated",  # fastai's
+)
+
+
+@pytest.mark.filterwarnings(*QUIET)
 @pytest.mark.parametrize(("kind", "text", "shown", "files"), list(blocks()))
-def test_a_block_is_what_it_says(kind, text, shown, files, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name, code in files.items():
-        Path(name).write_text(code, encoding="utf-8")
+def test_a_block_is_what_it_says(kind, text, shown, files, tmp_path):
     assert kind in {"python", "text", "console", "yaml", "json"}, "a kind of block that nothing checks"
     if kind == "python":
         printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(compile(text, "document", "exec"), {"__name__": "__main__"})
+        with in_folder_with(files, tmp_path), contextlib.redirect_stdout(printed):
+            execute(text)
         assert matches(shown, printed.getvalue(), tolerance=0.02), printed.getvalue()
     if kind == "console":
         for command, wanted in re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", text, re.MULTILINE):
             if command.startswith(ELSEWHERE):
                 continue
             printed = io.StringIO()
-            with contextlib.redirect_stdout(printed):
+            with in_folder_with(files, tmp_path), contextlib.redirect_stdout(printed):
                 words = shlex.split(command)
                 assert words[0] == "stepsize", f"{command} is not run by this test"
                 assert run(words[1:]) == 0

@@ -74,7 +74,7 @@ def test_where_nothing_learns_there_is_no_plan():
         ({"optimizer": "adamw"}, TypeError, "several values"),
         ({"optimizer": []}, ValueError, "one value or more"),
         ({"optimizer": ["adamx"]}, ValueError, "adamx"),
-        ({"clip": None}, ValueError, "only optimizer and schedule have usual ones"),
+        ({"clip": None}, ValueError, "only schedule and optimizer have usual ones"),
         ({"colour": ["red"]}, ValueError, "'colour', which is no axis"),
         ({"schedule": ["absolute(cosine())"]}, ValueError, "leave out absolute"),
     ],

@@ -12,6 +12,7 @@ import pytest
 
 from stepsize.cli import _interrupts, _job, run
 from stepsize.cli._interrupts import interruptible, uninterrupted
+from stepsize.task import steps_done
 
 STOP = signal.SIGINT
 
@@ -179,6 +180,34 @@ def test_while_it_works_it_says_how_far_it_came(command, sign, seconds, tmp_path
     assert "stepsize: stopped" in err
     if sign == "metrics.jsonl":
         assert status().startswith("interrupted")
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_batch_systems_sigterm_is_answered_like_it(ignored, monkeypatch, capsys):
+    advance = _job.train
+
+    def stopped(task, **words):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return advance(task, **words)
+
+    if ignored:
+        signal.signal(STOP, signal.SIG_IGN)
+    monkeypatch.setattr(_job, "train", stopped)
+    assert run(WORDS) == 130
+    assert status() == "interrupted"
+    assert "Traceback" not in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.slow
+def test_a_run_that_is_ended_by_sigterm_goes_on(tmp_path, monkeypatch):
+    command = "train quadratic --lr 0.01 --steps 1000000 --out o"
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules[__name__], "STOP", signal.SIGTERM)
+        code, _, err = stopped(command, 1.0, 1, tmp_path, tmp_path / "o" / "last.pt")
+    assert (code, "Traceback" in err) == (130, False)
+    assert status() == "interrupted"
+    assert json.loads((tmp_path / "o" / "run.json").read_text())["done"] == steps_done(tmp_path / "o") > 0
 
 
 @pytest.mark.slow

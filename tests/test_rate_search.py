@@ -186,7 +186,8 @@ def test_scores_of_the_loop_are_those_of_the_loss():
     assert whole == pytest.approx(3 * third) == found[0].cost.forwards
 
 
-def test_the_batches_set_aside_are_trained_on_by_no_run_and_are_the_same_for_all():
+def seen_and_scored(shuffle):
+    """Batches of a loader of 32 that short runs were trained on, by their length, and those they were scored on."""
     numbered = TensorDataset(torch.arange(64.0).unsqueeze(1))
     model = nn.Linear(1, 1)
     search = RateSearch(
@@ -194,13 +195,14 @@ def test_the_batches_set_aside_are_trained_on_by_no_run_and_are_the_same_for_all
         model,
         lr=PLAN,
         total=40,
-        loader=DataLoader(numbered, 2, shuffle=True, generator=torch.Generator().manual_seed(0)),
+        loader=DataLoader(numbered, 2, shuffle=shuffle, generator=torch.Generator().manual_seed(0)),
     )
     trained, scored = {}, []
     for run in search:
         seen = []
+        scored.append([])
         for (batch,) in run.batches():
-            (seen if model.training else scored).append(batch.flatten().tolist())
+            (seen if model.training else scored[-1]).append(tuple(batch.flatten().tolist()))
             loss = (model(batch / 64) - batch / 64).square().mean()
             loss.backward()
             run.step(loss)
@@ -208,9 +210,27 @@ def test_the_batches_set_aside_are_trained_on_by_no_run_and_are_the_same_for_all
     for steps, runs in trained.items():
         assert all(seen == runs[0] and len(seen) == steps for seen in runs)
         assert all(seen[: len(trained[8][0])] == trained[8][0][: len(seen)] for seen in runs)
+    longest = max(scored, key=len)
+    assert all(batches == longest[: len(batches)] for batches in scored)
+    return trained, longest
+
+
+def test_the_batches_set_aside_are_trained_on_by_no_run_and_are_the_same_for_all():
+    trained, scored = seen_and_scored(shuffle=False)
     aside = {value for batch in scored for value in batch}
-    assert len({tuple(batch) for batch in scored}) == 8 == len(aside) / 2
+    assert len(scored) == 8 == len(aside) / 2
     assert not aside & {value for runs in trained.values() for seen in runs for batch in seen[:24] for value in batch}
+
+
+def test_a_loader_that_shuffles_scores_on_another_shuffle():
+    trained, scored = seen_and_scored(shuffle=True)
+    epoch = DataLoader(range(64), 2, shuffle=True, generator=torch.Generator().manual_seed(0))
+    begun = iter(epoch)
+    first = [tuple(map(float, next(begun)))]
+    other = [tuple(map(float, batch)) for batch in epoch]
+    first += [tuple(map(float, batch)) for batch in begun]
+    assert all(seen == first[: len(seen)] for runs in trained.values() for seen in runs)
+    assert scored == other[: len(scored)]
 
 
 @pytest.mark.parametrize("listed", [False, True])

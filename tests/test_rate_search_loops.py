@@ -14,8 +14,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
-from stepsize import RateSearch
-from stepsize.state import on_loan
+from stepsize import RateSearch, from_function
+from stepsize.state import capture, on_loan
 
 
 class StoppedError(Exception):
@@ -380,3 +380,91 @@ def test_two_processes_take_one_decision(tmp_path):
 def test_batches_may_come_from_a_function():
     search, model, _ = made(loader=lambda: batches(torch.Generator().manual_seed(0)))
     assert looped(search, model).rate is not None
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])
+def test_a_loop_that_steps_its_optimizer_itself_finds_what_run_step_finds_to_the_bit(kind):
+    def found(own):
+        torch.manual_seed(0)
+        model = network()
+        optimizer = kind(model.parameters(), lr=0.1)
+        settings = {"lr": PLAN, "total": 40, "loader": loader(), "loss": loss_of, "own_steps": own}
+        search = RateSearch(optimizer, model, **settings)
+        for run in search:
+            for batch in run.batches():
+                loss = loss_of(model, batch)
+                loss.backward()
+                if own:
+                    optimizer.step()
+                    optimizer.zero_grad()
+                run.step(loss)
+        assert optimizer.param_groups[0]["lr"] == 0.1
+        return search.finding
+
+    one, other = found(False), found(True)
+    assert (one.rate, one.verdict) == (other.rate, other.verdict)
+    assert [run.losses for run in one.results] == [run.losses for run in other.results]
+
+
+def test_own_steps_move_the_schedule_once_a_batch_and_not_in_batches_without_a_step():
+    model, rates = network(), []
+    first, second = (torch.optim.SGD(model.parameters(), lr=lr) for lr in (0.1, 0.3))
+    for_both = {"loader": loader(), "loss": loss_of, "own_steps": True}
+    for run in RateSearch([first, second], model, lr="linear()", total=8, **for_both):
+        seen = []
+        for count, batch in enumerate(run.batches(), 1):
+            loss = loss_of(model, batch)
+            loss.backward()
+            if count % 2 == 0:
+                seen.append((first.param_groups[0]["lr"], second.param_groups[0]["lr"]))
+                for optimizer in (first, second, second):
+                    optimizer.step()
+                first.zero_grad()
+            run.step(loss)
+        rates.append((run, seen))
+    for run, seen in rates:
+        assert [3 * one for one, _ in seen] == pytest.approx([other for _, other in seen])
+        assert [other for _, other in seen] == pytest.approx([run.rate * (1 - k / run.steps) for k in range(len(seen))])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"clip": 1.0}, "clip must be left out with own_steps, got 1.0; the loop does that itself"),
+        ({"loss": None}, "own_steps needs loss=, a function of .model, batch., or probe=, a function"),
+    ],
+)
+def test_what_a_loop_with_own_steps_does_itself_is_left_out(given, said):
+    model = network()
+    settings = {"lr": PLAN, "total": 40, "loader": loader(), "loss": loss_of, "own_steps": True, **given}
+    with pytest.raises(ValueError, match=said):
+        RateSearch(sgd(model.parameters(), 0.1), model, **settings)
+
+
+def test_a_function_of_the_position_is_squeezed_into_each_run():
+    def found(schedule):
+        torch.manual_seed(0)
+        model = network()
+        settings = {"lr": schedule, "total": 40, "loader": loader(), "loss": loss_of}
+        search = RateSearch(sgd(model.parameters(), 0.1), model, **settings)
+        for run in search:
+            for batch in run.batches():
+                loss = loss_of(model, batch)
+                loss.backward()
+                run.step(loss)
+        return search.finding
+
+    one, other = found("linear()"), found(from_function(lambda position: 1 - position / 40, name="falling"))
+    assert one.rate == pytest.approx(other.rate)
+    for run, same in zip(one.results, other.results, strict=True):
+        assert run.losses == pytest.approx(same.losses)
+
+
+def test_a_loader_of_accelerate_is_put_back():
+    accelerate = pytest.importorskip("accelerate")
+    prepared = accelerate.Accelerator(cpu=True).prepare(DataLoader(range(8), batch_size=2, shuffle=True))
+    kept = capture(prepared)
+    first = [batch.tolist() for batch in prepared]
+    assert [batch.tolist() for batch in prepared] != first
+    kept.restore()
+    assert [batch.tolist() for batch in prepared] == first

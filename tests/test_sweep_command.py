@@ -138,7 +138,7 @@ def test_bad_input_is_told_in_a_line_or_two(words, said, in_a_folder, capsys):
 
 def test_an_axis_the_task_lacks_and_folders_that_are_none(in_a_folder, capsys):
     assert run(["sweep", "frozenlake", "--lr", "0.1", "--optimizer", "sgd"]) == 2
-    assert "has no axis 'optimizer'" in capsys.readouterr().err
+    assert "takes no optimizer, but lr, schedule" in capsys.readouterr().err
     (in_a_folder / "empty").mkdir()
     assert run(["plot", "empty"]) == 2
     assert "run folder" in capsys.readouterr().err
@@ -154,7 +154,7 @@ def test_an_axis_the_task_lacks_and_folders_that_are_none(in_a_folder, capsys):
 @pytest.mark.parametrize(
     ("over", "said"),
     [
-        ("momentum=0.9|x", "--over momentum must be a number, got 'x'"),
+        ("momentum=0.9|x", "--over momentum must be a finite number >= 0, got 'x'"),
         ("momentum=", "without values"),
         ("weight_decay=nan", "--over weight_decay must be a finite number >= 0"),
         ("weight_decay=1e400", "--over weight_decay must be a finite number >= 0"),

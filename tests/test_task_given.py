@@ -40,6 +40,14 @@ def mine(**parts):
         ({"loss": lambda model, batch: 3.0}, r"loss\(...\) of the task 'mine' must be a tensor of one element, got 3"),
         ({"loss": lambda model, batch: model(batch)}, r"shape of loss\(...\) .* got \(8, 1\); take its mean"),
         ({"loss": lambda model, batch: torch.ones(())}, r"loss\(...\) .* must depend on the model's parameters"),
+        (
+            {"loss": lambda model, batch: model(batch).mean().detach().requires_grad_()},
+            "must depend on the model's parameters: after its backward pass none has a gradient",
+        ),
+        (
+            {"loss": lambda model, batch: model(batch).mean().reshape(1).to_sparse()},
+            r"layout of loss\(...\) .* must be torch.strided, got torch.sparse_coo; take its .to_dense",
+        ),
         ({"score": lambda model: None}, r"score\(...\) of the task 'mine' must be one number, got None"),
         (
             {"score": lambda model: model(X)},
@@ -151,7 +159,7 @@ def test_mistakes_of_a_first_try_at_the_command_line(capsys):
     assert "figures by name" in json.loads(Path("c/run.json").read_text())["status"]
     refused(capsys, "train mistakes.py:labels --lr 0.1 --out d", 1, "mistakes.py", "Target 7 is out of bounds")
     refused(capsys, "train mistakes.py:nothing_there --lr 0.1 --out e", 1, "has no attribute 'Adamm'")
-    refused(capsys, "train mistakes.py:task --lr 0.1 --batch-size 4", 2, "--steps")
+    refused(capsys, "train mistakes.py:task --lr 0.1 --batch-size 4", 2, "takes no batch_size")
     refused(capsys, "train mistakes.py:task --lr 0.1 --batch-size 4 --steps 3 --out f", 2, "takes no batch_size")
     refused(capsys, "train mistakes.py:tusk --lr 0.1", 2, "did you mean 'task'")
 
@@ -193,7 +201,7 @@ def test_devices_and_words_that_do_not_go_with_a_task(capsys, tmp_path, monkeypa
         "train digits --lr 0.1 --device gpu": "device must be a device of torch",
         "train frozenlake --lr 0.1 --amp": "trains by itself and takes no amp",
         "train frozenlake --lr 0.1 --clip 1": "the task 'frozenlake' takes no clip, but lr, schedule; leave it out",
-        "train frozenlake --lr 0.1 --batch-size 3": "the length of an epoch of 'frozenlake' is not known",
+        "train frozenlake --lr 0.1 --batch-size 3": "the task 'frozenlake' takes no batch_size, but lr, schedule",
         "train quadratic --lr 0.1 --epochs 3": "the length of an epoch of 'quadratic' is not known",
         "train digits --lr 0.1 --batch-size 2000": "batch_size must be at most 1,437",
         "train linear-regression --lr 0.1 --batch-size 354": "batch_size must be at most 353",

@@ -17,9 +17,10 @@ from rich.console import Console
 
 from stepsize import _origin
 from stepsize.cli import _job, _main, _picture, _screen, run
+from stepsize.cli._problems import problem
 from stepsize.engine import Processes
 from stepsize.engine._processes import Failed
-from stepsize.task import task_named
+from stepsize.task import TaskFileError, task_named
 
 TASK = """
 import itertools, os, sys, torch
@@ -169,6 +170,18 @@ def test_origins_travel_with_what_a_worker_raises():
     origin = _origin.origin_of(failed.raised())
     assert "test_users_code.py" in origin.theirs
     assert not origin.refused
+
+
+def test_what_a_tasks_file_raised_in_a_worker_travels_with_its_reason():
+    written(top="raise KeyError('only here')")
+    with pytest.raises(TaskFileError) as caught:
+        task_named("mine.py:task")
+    sent = pickle.loads(pickle.dumps(Failed.of(caught.value))).raised()
+    said, code = problem(sent, TRAIN)
+    assert code == 1
+    assert "mine.py raised while it was read" in said
+    assert "KeyError: 'only here'" in said
+    assert said.count("  File ") == 1
 
 
 @pytest.mark.slow

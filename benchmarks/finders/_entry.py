@@ -36,6 +36,7 @@ class Entry:
     """A task of the yardstick.
 
     ``scored`` is how many examples its score is measured on: the whole training set, or a fixed large part.
+    ``examples`` gives all of them, as tensors of equal length.
     """
 
     task: Task
@@ -43,6 +44,7 @@ class Entry:
     data: str
     recipe: Recipe
     scored: int
+    examples: Examples
 
     @property
     def name(self) -> str:
@@ -145,4 +147,4 @@ def entry(
         batch_size=batch,
         about=f"{family}, {data}, {recipe.name}",
     )
-    return Entry(task, family, data, recipe, scored)
+    return Entry(task, family, data, recipe, scored, examples)

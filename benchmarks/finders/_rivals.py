@@ -4,67 +4,24 @@ Each gets the model, the batches and the seed that the training will have. What 
 it: losses with a gradient, and without. Settings are those of the packages' own documentation.
 """
 
-import contextlib
-import io
-import logging
-import math
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
+from itertools import islice
 from typing import Any
 
 import torch
-from _entry import ONE_CYCLE, WARM, Entry
+from _entry import Entry
+from _searches import asha, priorband
+from _suggestion import Suggestion, counted, quiet, started
+from _trainers import polling, prodigy
 from oracle import Oracle
-from torch import Tensor, nn
-from torch.nn.utils import clip_grad_norm_
+from torch import Tensor
 
-from stepsize.engine import serial
 from stepsize.find import find
 from stepsize.probe import RateSearch, minimum_tenth, probe_minimum_third, range_test, steepest_by_log_rate, valley
 from stepsize.state import RandomState, own_randomness
-from stepsize.task import Task, Trial
-
-RANGE = (1e-6, 100.0)  # for searches that need one; that of our own finder
-
-
-@dataclass
-class Count:
-    """Batches of which a loss was computed: with its gradient, and without."""
-
-    gradients: float = 0
-    forwards: float = 0
-
-
-@dataclass(frozen=True)
-class Suggestion:
-    """A rate, or none; what it took, in batches; and the final score of what trains in a way of its own."""
-
-    rate: float | None
-    gradients: float
-    forwards: float
-    score: float | None = None
-
-
-def counted(entry: Entry) -> tuple[Task, Count]:
-    """The task with its losses and scores counted."""
-    count, task = Count(), entry.task
-
-    def loss(model: nn.Module, batch: Any) -> Tensor:
-        if torch.is_grad_enabled():
-            count.gradients += 1
-        else:
-            count.forwards += 1
-        return task.loss(model, batch)
-
-    def score(model: nn.Module) -> float:
-        count.forwards += entry.forwards
-        return task.score(model)
-
-    return replace(task, loss=loss, score=score), count
 
 
 def ours(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:
@@ -72,6 +29,20 @@ def ours(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:
     task, count = counted(entry)
     finding = find(task, seed=seed, **options)
     return Suggestion(finding.rate, finding.cost.steps, count.forwards)
+
+
+class Loader:
+    """A task's batches as people hand them over: a loader that shuffles, and begins with those of the whole run."""
+
+    def __init__(self, entry: Entry, seed: int) -> None:
+        self.task, self.generator = entry.task, torch.Generator().manual_seed(seed)
+        self.length = len(entry.examples()[0]) // entry.task.batch_size if entry.task.batch_size else 1
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __iter__(self) -> Iterator[Any]:
+        return islice(self.task.batches(self.generator, self.task.batch_size), self.length)
 
 
 def our_search(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:
@@ -87,7 +58,7 @@ def our_search(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:
             lr=task.schedule,
             clip=task.clip,
             total=task.steps,
-            loader=lambda: task.batches(torch.Generator().manual_seed(seed), task.batch_size),
+            loader=Loader(entry, seed),
             **({"loss": task.loss} if options.pop("loss", False) else {}),
             **options,
         )
@@ -104,31 +75,6 @@ def our_search(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:
 def default_rate(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:  # noqa: ARG001
     """The rate of the optimizer's documentation or of custom: SGD 0.1, Adam 1e-3, RMSprop and Adagrad 1e-2."""
     return Suggestion(entry.recipe.default, 0, 0)
-
-
-class LossModel(nn.Module):
-    """A model that gives the loss of a batch."""
-
-    def __init__(self, task: Task) -> None:
-        super().__init__()
-        self.model, self.task = task.model(), task
-
-    def forward(self, batch: Any) -> Tensor:
-        return self.task.loss(self.model, batch)
-
-
-def started(task: Task, seed: int, lr: float) -> tuple[LossModel, torch.optim.Optimizer, Iterator[Any]]:
-    """Model, optimizer and batches as a run of that seed begins with them; clipping, where the task has it, inside."""
-    torch.manual_seed(seed)
-    model = LossModel(task)
-    optimizer = task.optimizer(model.parameters(), lr)
-    if task.clip is not None:
-        optimizer.register_step_pre_hook(partial(clip_before, list(model.parameters()), task.clip))
-    return model, optimizer, task.batches(torch.Generator().manual_seed(seed), task.batch_size)
-
-
-def clip_before(parameters: list[Tensor], clip: float, *_: Any) -> None:
-    clip_grad_norm_(parameters, clip)
 
 
 def our_range_test(entry: Entry, seed: int, options: dict[str, Any], rule: Any, probes: int = 0) -> Suggestion:
@@ -207,59 +153,6 @@ def lightning(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:  
     return Suggestion(rate, count.gradients, count.forwards)
 
 
-def asha(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:
-    """Optuna: TPE with successive halving (rungs of 1/64, 1/16, 1/4 of the run and the whole), budget of ten runs."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    task, count = counted(entry)
-    pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=4)
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed), pruner=pruner)
-    while count.gradients < options.get("runs", 10) * task.steps:
-        trial = study.ask()
-        run = task.start(Trial(task.name, {"lr": trial.suggest_float("lr", *RANGE, log=True)}, seed, task.steps))
-        done, score = 0, math.inf
-        for resource in (1, 4, 16, 64):
-            until = math.ceil(task.steps * resource / 64)
-            losses = run.advance(until - done)
-            done, score = until, run.score() if losses and math.isfinite(losses[-1]) else math.inf
-            if math.isfinite(score):
-                trial.report(score, resource)
-            if not math.isfinite(score) or (resource < 64 and trial.should_prune()):
-                study.tell(trial, state=optuna.trial.TrialState.PRUNED)
-                break
-        else:
-            study.tell(trial, score)
-    whole = [trial for trial in study.trials if trial.state == optuna.trial.TrialState.COMPLETE]
-    return Suggestion(study.best_params["lr"] if whole else None, count.gradients, count.forwards)
-
-
-def prodigy(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:  # noqa: ARG001
-    """Prodigy instead of the task's optimizer, at its rate of 1 with the task's schedule; warm-ups are safeguarded."""
-    from prodigyopt import Prodigy
-
-    task = entry.task
-    rising = task.schedule.startswith((WARM.split()[0], ONE_CYCLE.split(" >>")[0]))
-    changed = replace(task, optimizer=partial(make_prodigy, Prodigy, rising))
-    result = next(serial(changed, [Trial(task.name, {"lr": 1.0}, seed, task.steps)]))
-    return Suggestion(None, 0, 0, result.score)
-
-
-def make_prodigy(kind: Any, rising: bool, parameters: Any, lr: float) -> torch.optim.Optimizer:
-    return kind(parameters, lr=lr, safeguard_warmup=rising)
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Without the bars, prints and warnings of other packages."""
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    out, err = contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO())
-    with out, err, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
 Finder = Callable[[Entry, int, dict[str, Any]], Suggestion]
 
 
@@ -287,7 +180,9 @@ FINDERS: dict[str, tuple[Finder, str]] = {  # and the module it needs
     "torch-lr-finder": (torch_lr_finder, "torch_lr_finder"),
     "lightning": (lightning, "lightning"),
     "asha": (asha, "optuna"),
+    "priorband": (priorband, "neps"),
     "prodigy": (prodigy, "prodigyopt"),
+    "polling": (polling, "efficient_polling_lr_scheduler"),
     "other-seeds": (other_seeds, "torch"),
 }
 

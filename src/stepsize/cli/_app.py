@@ -1,7 +1,5 @@
 """The commands, and those that find and train: tune, find, train, tasks."""
 
-import math
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,57 +7,21 @@ import torch
 import typer
 from rich.table import Table
 
-from stepsize import _check
 from stepsize._version import __version__
-from stepsize.cli._begin import job
+from stepsize.cli._begin import ScaleRate, job
 from stepsize.cli._courses import course
 from stepsize.cli._drawing import plot, schedules
 from stepsize.cli._init import init
 from stepsize.cli._job import Job
-from stepsize.cli._options import (
-    Accumulate,
-    Address,
-    Amp,
-    AsJson,
-    BatchSize,
-    Budget,
-    Clip,
-    Data,
-    Deterministic,
-    Device,
-    EngineName,
-    Epochs,
-    High,
-    Low,
-    Momentum,
-    OptimizerText,
-    Out,
-    ScheduleText,
-    Seed,
-    Shard,
-    Steps,
-    TaskName,
-    Threads,
-    Warmup,
-    WeightDecay,
-    Workers,
-)
+from stepsize.cli._options import AsJson, Budget, High, Low, Settle
 from stepsize.cli._over import plans_of
 from stepsize.cli._resume import resumed
 from stepsize.cli._runs import runs
 from stepsize.cli._screen import Screen
 from stepsize.cli._sweep import sweep_command
+from stepsize.cli._words import ENGINE, JSON, PLACE, RUN, SETTINGS, SHARD, TASK, Words, options
 from stepsize.find import Finding, budget_of, check_range
-from stepsize.task import BUILT_IN, Task, Trained
-
-
-class ScaleRate(StrEnum):
-    """How the rate follows the batch size."""
-
-    linear = "linear"
-    sqrt = "sqrt"
-    none = "none"
-
+from stepsize.task import BUILT_IN, Trained
 
 app = typer.Typer(
     name="stepsize",
@@ -113,17 +75,13 @@ def stepsize(
     epilog="Examples: stepsize tune digits | stepsize tune digits --seed 1 --schedule 'warmup(10%) >> linear()'"
     " | stepsize tune digits --over optimizer,schedule --budget 6x"
 )
+@options(TASK, SETTINGS, RUN, PLACE, SHARD, ENGINE, JSON)
 def tune(
-    task: TaskName,
-    schedule: ScheduleText = None,
-    optimizer: OptimizerText = None,
-    clip: Clip = None,
-    warmup: Warmup = None,
-    momentum: Momentum = None,
-    weight_decay: WeightDecay = None,
+    words: Words,
     low: Low = 1e-6,
     high: High = 100.0,
     budget: Budget = None,
+    settle: Settle = False,
     over: Annotated[
         str | None,
         typer.Option(
@@ -131,79 +89,46 @@ def tune(
             " own: 'optimizer=adamw|sgd(momentum=0.9)'. The budget is then 4x when left out."
         ),
     ] = None,
-    seed: Seed = None,
-    steps: Steps = None,
-    out: Out = None,
-    batch_size: BatchSize = None,
-    epochs: Epochs = None,
-    data: Data = None,
-    device: Device = "cpu",
-    amp: Amp = False,
-    accumulate: Accumulate = 1,
-    deterministic: Deterministic = False,
-    shard: Shard = False,
-    engine: EngineName = None,
-    workers: Workers = None,
-    address: Address = None,
-    threads: Threads = 1,
-    as_json: AsJson = False,
 ) -> int:
     """Find a rate, train with it under control, and show the evidence."""
-    work = job("tune", locals())
+    work = job("tune", words)
     check_range(low, high)
-    budget_of(budget, max(1, work.steps))  # refused before there is a folder
+    if settle and over is not None:
+        raise ValueError("--settle and --over do not go together; settle the rate of the plan that won: --settle alone")
+    budget_of(budget, work.trial.steps)  # refused before there is a folder
     plans = None if over is None else plans_of(over, work.task)
-    with work.opened(out):
+    with work.opened(words["out"]):
         if plans is not None:
             found = work.find_plan(plans, low, high, budget or "4x")
             if found.best is None:
                 _answer(work)
                 return 1
-        finding = work.find(low, high, budget) if plans is None or found.best is None else found.best.finding
+        finding = work.find(low, high, budget, settle) if plans is None or found.best is None else found.best.finding
         if finding.rate is None:
             _answer(work, finding=finding)
             return 1
-        trained = work.train(finding.rate)
+        work.choose(lr=finding.rate)
+        trained = work.train()
         return _finish(work, trained, finding)
 
 
 @app.command(
     name="find", epilog="Examples: stepsize find digits | stepsize find digits --budget 2x --low 1e-4 --high 1 --json"
 )
+@options(TASK, SETTINGS, RUN, PLACE, SHARD, ENGINE, JSON)
 def find_command(
-    task: TaskName,
-    schedule: ScheduleText = None,
-    optimizer: OptimizerText = None,
-    clip: Clip = None,
-    warmup: Warmup = None,
-    momentum: Momentum = None,
-    weight_decay: WeightDecay = None,
+    words: Words,
     low: Low = 1e-6,
     high: High = 100.0,
     budget: Budget = None,
-    seed: Seed = None,
-    steps: Steps = None,
-    out: Out = None,
-    batch_size: BatchSize = None,
-    epochs: Epochs = None,
-    data: Data = None,
-    device: Device = "cpu",
-    amp: Amp = False,
-    accumulate: Accumulate = 1,
-    deterministic: Deterministic = False,
-    shard: Shard = False,
-    engine: EngineName = None,
-    workers: Workers = None,
-    address: Address = None,
-    threads: Threads = 1,
-    as_json: AsJson = False,
+    settle: Settle = False,
 ) -> int:
     """Find a rate by a handful of short real runs, with the schedule squeezed into them."""
-    work = job("find", locals())
+    work = job("find", words)
     check_range(low, high)
-    budget_of(budget, max(1, work.steps))  # refused before there is a folder
-    with work.opened(out):
-        finding = work.find(low, high, budget)
+    budget_of(budget, work.trial.steps)  # refused before there is a folder
+    with work.opened(words["out"]):
+        finding = work.find(low, high, budget, settle)
         if finding.rate is not None:
             work.folder.write(status="finished")
         image = work.picture()
@@ -216,30 +141,15 @@ def find_command(
     " | stepsize train train.py:task --lr 3e-3 --epochs 5 | stepsize train --resume runs/digits-0001"
     " | torchrun --nproc-per-node=2 -m stepsize train digits --lr 0.1"
 )
+@options({}, SETTINGS, RUN, PLACE, SHARD, JSON)
 def train(
+    words: Words,
     context: typer.Context,
     task: Annotated[
         str | None, typer.Argument(metavar="[TASK]", help="A task's name, or train.py:task; the run's with --resume.")
     ] = None,
     lr: Annotated[float | None, typer.Option(help="The learning rate, at the task's own batch size.")] = None,
-    schedule: ScheduleText = None,
-    optimizer: OptimizerText = None,
-    clip: Clip = None,
-    warmup: Warmup = None,
-    momentum: Momentum = None,
-    weight_decay: WeightDecay = None,
-    seed: Seed = None,
-    steps: Steps = None,
-    out: Out = None,
-    batch_size: BatchSize = None,
-    epochs: Epochs = None,
-    data: Data = None,
-    device: Device = "cpu",
-    amp: Amp = False,
-    accumulate: Accumulate = 1,
-    deterministic: Deterministic = False,
-    shard: Shard = False,
-    scale_rate: Annotated[
+    scale_rate: Annotated[  # noqa: ARG001 - job reads it
         ScaleRate, typer.Option(help="How the rate follows --batch-size: times its ratio, its root, or not at all.")
     ] = ScaleRate.none,
     resume: Annotated[Path | None, typer.Option(help="Folder of a run that was stopped, to go on to its end.")] = None,
@@ -252,23 +162,20 @@ def train(
             "--trust", help="With --resume: run the code that the folder names, though others may have made it."
         ),
     ] = False,
-    threads: Threads = 1,
-    as_json: AsJson = False,
 ) -> int:
     """Train at a rate of your own, under control; or go on with a run that was stopped."""
     if resume is not None:
-        work, rate = resumed(resume, context, trust, accept_changes)
+        work = resumed(resume, context, trust, accept_changes)
         with work.reopened():
-            return _finish(work, work.train(rate))
+            return _finish(work, work.train())
     if trust or accept_changes:
         raise ValueError(f"--{'trust' if trust else 'accept-changes'} goes with --resume RUN; leave it out")
     if task is None or lr is None:
         missing = "TASK, such as digits" if task is None else "--lr, the learning rate; `stepsize tune` finds one"
         raise ValueError(f"train needs {missing}")
-    work = job("train", locals())
-    rate = scaled(_check.number("lr", lr, above=0), work, scale_rate)
-    with work.opened(out, rate):
-        return _finish(work, work.train(rate))
+    work = job("train", words)
+    with work.opened(words["out"]):
+        return _finish(work, work.train())
 
 
 @app.command(epilog="Example: stepsize tasks")
@@ -280,17 +187,6 @@ def tasks(as_json: AsJson = False) -> None:
         table.add_row(task.name, str(task.steps), task.about)
     screen.say(table)
     screen.answer(tasks=[{"name": task.name, "steps": task.steps, "about": task.about} for task in BUILT_IN.values()])
-
-
-def scaled(lr: float, work: Job, rule: ScaleRate) -> float:
-    """The rate for another batch size: Goyal et al. 2017 (linear), Krizhevsky 2014 (square root)."""
-    if rule is ScaleRate.none:
-        return lr
-    own = work.task.batch_size if isinstance(work.task, Task) else None
-    if own is None or work.batch_size is None:
-        raise ValueError("--scale-rate needs --batch-size and a task that has a batch size of its own")
-    ratio = work.batch_size / own
-    return lr * (ratio if rule is ScaleRate.linear else math.sqrt(ratio))
 
 
 def _finish(work: Job, trained: Trained, finding: Finding | None = None) -> int:
@@ -322,14 +218,19 @@ def _answer(
     work: Job, finding: Finding | None = None, trained: Trained | None = None, image: Path | None = None
 ) -> None:
     facts = work.folder.facts()
-    answer: dict[str, Any] = {"task": work.task.name, "rate": facts["rate"], "plan": facts["plan"], "seed": work.seed}
+    answer: dict[str, Any] = {
+        "task": work.task.name,
+        "rate": facts["rate"],
+        "plan": facts["plan"],
+        "seed": work.trial.seed,
+    }
     steps = seconds = 0.0
     if finding is not None:
         steps, seconds = finding.cost.steps, finding.cost.seconds
-        answer |= {"low": finding.low, "high": finding.high, "verdict": finding.verdict}
+        answer |= {"low": finding.low, "high": finding.high, "verdict": finding.verdict, "doubts": finding.doubts}
         answer["metrics"] = {"loss": min((result.score for result in finding.results), default=None)}
     if trained is not None:
         steps, seconds = steps + trained.steps, seconds + trained.seconds
         answer["metrics"] = {"loss": trained.score, **trained.metrics, **trained.test}
-    answer["cost"] = {"steps": int(steps), "runs": steps / work.steps, "seconds": round(seconds, 3)}
+    answer["cost"] = {"steps": int(steps), "runs": steps / work.trial.steps, "seconds": round(seconds, 3)}
     work.screen.answer(**answer, run=str(work.folder.path), picture=None if image is None else str(image))

@@ -1,8 +1,10 @@
 """From the words of a command line to a job."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,18 @@ import torch
 from stepsize import _check
 from stepsize.cli._job import Job
 from stepsize.cli._screen import Screen
+from stepsize.cli._words import settings_of
 from stepsize.engine import Engine, Ray, engine_named, serial
 from stepsize.task import (
     Ranks,
     Startable,
     Task,
+    Trial,
     full_name,
     ranks,
     seed_of,
+    table_of,
+    takes_data,
     task_named,
     together,
 )
@@ -27,36 +33,40 @@ from stepsize.task._part import check_size
 WORDS = ("accumulate", "amp", "data", "deterministic", "device", "shard")  # of a command line, beside those of a trial
 
 
+class ScaleRate(StrEnum):
+    """How the rate follows the batch size."""
+
+    linear = "linear"
+    sqrt = "sqrt"
+    none = "none"
+
+
 def job(command: str, words: Mapping[str, Any]) -> Job:
-    """A job from the words of a command line, by the names of its options."""
+    """A job from the words of a command line, by the names of its options; ``lr`` among them where it is known."""
     found = full_name(words["task"])  # before the file is read, which may change the working directory
     task, said = settled_task(words)
-    size = words.get("batch_size")
+    settings, size = settings_of(words, task), None
+    if "batch_size" in settings:
+        size = table_of(task)["batch_size"].canonical("batch_size", settings["batch_size"])
+    if isinstance(task, Task):
+        check_size(size or task.batch_size)
     steps = steps_of(task, words, size)
-    return Job(
-        command,
-        task,
-        Screen(words["as_json"]),
-        seed_of(task, words["seed"]),
-        steps,
-        words["schedule"],
-        words["clip"],
-        size,
-        words.get("optimizer"),
-        length_of(words.get("warmup")),
-        words.get("momentum"),
-        words.get("weight_decay"),
-        {"task": found, "threads": words["threads"], **said},
-        engine_said(words) or serial,
-    )
+    if words.get("lr") is not None:
+        settings["lr"] = scaled(words["lr"], task, size, words.get("scale_rate", ScaleRate.none))
+    trial = Trial.of(task, settings, seed_of(task, words["seed"]), steps)
+    said = {"task": found, "threads": words["threads"], **said}
+    return Job(command, task, Screen(words["as_json"]), trial, said, engine_said(words) or serial)
 
 
-def length_of(text: str | float | None) -> str | float | None:
-    """A length of the command line: a number of steps where it is one."""
-    try:
-        return None if text is None else float(text)
-    except ValueError:
-        return text
+def scaled(lr: float, task: Startable, size: int | None, rule: ScaleRate) -> float:
+    """The rate for another batch size: Goyal et al. 2017 (linear), Krizhevsky 2014 (square root)."""
+    if rule is ScaleRate.none:
+        return lr
+    own = task.batch_size if isinstance(task, Task) else None
+    if own is None or size is None:
+        raise ValueError("--scale-rate needs --batch-size and a task that has a batch size of its own")
+    ratio = size / own
+    return _check.number("lr", lr, above=0) * (ratio if rule is ScaleRate.linear else math.sqrt(ratio))
 
 
 def engine_said(words: Mapping[str, Any]) -> Engine | None:
@@ -79,6 +89,8 @@ def settled_task(words: Mapping[str, Any]) -> tuple[Startable, dict[str, Any]]:
     if "data" in said:
         said["data"] = str(Path(said["data"]).resolve())
         os.environ["STEPSIZE_DATA"] = said["data"]
+        if not takes_data(words["task"]):
+            raise ValueError(f"the task {words['task']!r} reads no data from a folder; leave --data out")
     task = task_named(words["task"])
     torch.set_num_threads(words["threads"])  # the file may have set another number, and the command line decides
     said |= _together(task, words)
@@ -86,7 +98,7 @@ def settled_task(words: Mapping[str, Any]) -> tuple[Startable, dict[str, Any]]:
     changes = {name: said[name] for name, default in defaults.items() if said.get(name, default) != default}
     if changes and not isinstance(task, Task):
         raise ValueError(f"the task {task.name!r} trains by itself and takes no {', '.join(changes)}; leave that out")
-    if isinstance(task, Task):
+    if changes and isinstance(task, Task):
         task = replace(task, **changes)
     _prepare(task)
     return task, said
@@ -124,9 +136,7 @@ def _together(task: Startable, words: Mapping[str, Any]) -> dict[str, Any]:
     said = [name for name in ("engine", "workers", "address") if words.get(name) not in (None, "serial")]
     if count > 1 and said:
         raise ValueError(f"{ranks()} train each trial together; leave --{said[0]} out, or begin it without torchrun")
-    if isinstance(task, Task):
-        check_size(words.get("batch_size") or task.batch_size)
-    elif count > 1:
+    if count > 1 and not isinstance(task, Task):
         raise ValueError(f"the task {task.name!r} trains by itself, in one process; begin it without torchrun")
     return {"processes": count} if count > 1 else {}
 

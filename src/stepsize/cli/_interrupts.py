@@ -1,5 +1,6 @@
-"""Ctrl-C of a command: the first stops it, and those that follow at once do not tear what it writes down."""
+"""Ctrl-C and SIGTERM: the first stops a command, and those that follow at once do not tear what it writes down."""
 
+import os
 import signal
 import threading
 import time
@@ -33,6 +34,30 @@ def interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Answer SIGTERM, by which batch systems end a job, as Ctrl-C is answered.
+
+    Where several processes train together it stays as it is: the one that began them ends those that are left.
+    """
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL or int(os.environ.get("WORLD_SIZE", 1)) > 1:
+        yield
+        return
+
+    def terminate(*received: Any) -> None:
+        handler = signal.getsignal(signal.SIGINT)
+        if not callable(handler):  # Ctrl-C is ignored, in the background of a shell
+            raise KeyboardInterrupt
+        handler(*received)
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager

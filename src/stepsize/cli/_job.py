@@ -43,9 +43,9 @@ from stepsize.task import (
     Trained,
     TrainingInterrupted,
     Trial,
-    axes_of,
     leads,
     locked_by_first,
+    own_settings,
     sources_of,
     steps_done,
     together,
@@ -67,15 +67,7 @@ class Job:
     command: str
     task: Startable
     screen: Screen
-    seed: int
-    steps: int
-    schedule: str | None = None
-    clip: float | None = None
-    batch_size: int | None = None
-    optimizer: str | None = None
-    warmup: str | float | None = None
-    momentum: float | None = None
-    weight_decay: float | None = None
+    trial: Trial  # without a rate until that is found
     words: dict[str, Any] = field(default_factory=dict)  # what else was said, for whoever resumes
     engine: Engine = serial
     folder: Folder = field(init=False)
@@ -85,10 +77,14 @@ class Job:
     place: Path = field(init=False)  # the folder's full path: a task's code may change the working directory
     _again: bool = False  # whether it is a run that is resumed
 
+    def choose(self, **settings: Any) -> None:
+        """Set more of what will be trained."""
+        self.trial = Trial.of(self.task, {**self.trial.settings, **settings}, self.trial.seed, self.trial.steps)
+
     @contextmanager
-    def opened(self, out: Path | None, lr: float | None = None) -> Iterator[None]:
+    def opened(self, out: Path | None) -> Iterator[None]:
         """Make the run folder for a block of work; what stops the block is written down in it."""
-        self._open(out, lr)
+        self._open(out)
         with self._written_down():
             yield
 
@@ -136,9 +132,9 @@ class Job:
         except ValueError:
             return True
 
-    def _open(self, out: Path | None, lr: float | None = None) -> None:
+    def _open(self, out: Path | None) -> None:
         """Check the settings, make the run folder and write down what will be done."""
-        self.check(lr)
+        self.check()
         self.made_of = sources_of(self.task, self.words["task"])
         self.folder = new_folder(self.task.name, out)
         self.place = self.folder.path.absolute()
@@ -146,9 +142,9 @@ class Job:
             command=self.command,
             task=self.task.name,
             plan=str(self._plan()),
-            rate=lr,
-            seed=self.seed,
-            steps=self.steps,
+            rate=self.trial.settings.get("lr"),
+            seed=self.trial.seed,
+            steps=self.trial.steps,
             said=self._said(),
             about_task=self._about_task(),
             made_of=self.made_of,
@@ -158,40 +154,36 @@ class Job:
             **environment(),
         )
 
-    def check(self, lr: float | None) -> None:
-        """Raise TypeError or ValueError unless the task takes the settings; nothing is made or written."""
-        settings = self._axes() if lr is None else {"lr": lr, **self._axes()}
-        Trial(self.task.name, settings, self.seed, self.steps)
+    def check(self) -> None:
+        """Raise TypeError or ValueError unless the task can be trained so; nothing is made or written."""
         builder = self.task if isinstance(self.task, Task) else None
-        for axis in settings:
-            if axis not in axes_of(self.task):
-                takes = ", ".join(axes_of(self.task))
-                raise ValueError(f"the task {self.task.name!r} takes no {axis}, but {takes}; leave it out")
-        if builder is not None and builder.examples is not None and (self.batch_size or 0) > builder.examples():
+        size = self.trial.settings.get("batch_size")
+        if builder is not None and builder.examples is not None and (size or 0) > builder.examples():
             rule = f"at most {builder.examples():,}, the number of examples of {self.task.name!r}"
-            raise ValueError(_check.message("batch_size", self.batch_size, rule))
-        per_epoch = None if builder is None else builder.epoch(self.batch_size)
-        self._plan().over(self.steps, per_epoch)
+            raise ValueError(_check.message("batch_size", size, rule))
+        self._plan().over(self.trial.steps, None if builder is None else builder.epoch(size))
 
     def _plan(self) -> Plan:
         """The plan of the whole run."""
         if isinstance(self.task, Task):
-            return self.task.plan_for(Trial(self.task.name, self._axes(), self.seed, self.steps))
-        return Plan(self.schedule or getattr(self.task, "schedule", None))
+            return self.task.plan_for(self.trial)
+        return Plan(self.trial.settings.get("schedule") or getattr(self.task, "schedule", None))
 
     def _said(self) -> dict[str, Any]:
         """The words that a resumed run is begun with."""
-        return {**self.words, **self._axes(), "seed": self.seed, "steps": self.steps}
+        settings, own = self._axes(), own_settings(self.trial.settings)
+        ours = {name: value for name, value in settings.items() if name not in own}
+        said = {**self.words, **ours, "seed": self.trial.seed, "steps": self.trial.steps}
+        return {**said, "set": own} if own else said
 
     def _about_task(self) -> dict[str, Any]:
         return dict(self.task.facts) if isinstance(self.task, Task) else {}
 
     def _axes(self) -> dict[str, Any]:
-        """What is said of every run, but the rate."""
-        axes = ("schedule", "clip", "batch_size", "optimizer", "warmup", "momentum", "weight_decay")
-        return {axis: getattr(self, axis) for axis in axes if getattr(self, axis) is not None}
+        """What is set of every run, but the rate."""
+        return {axis: value for axis, value in self.trial.settings.items() if axis != "lr"}
 
-    def find(self, low: float, high: float, budget: str | None = None) -> Finding:
+    def find(self, low: float, high: float, budget: str | None = None, settle: bool = False) -> Finding:
         """Find a rate; every trial is written as it comes."""
         trials = [JsonLines(self.place / TRIALS)] if leads() else []
 
@@ -201,9 +193,9 @@ class Job:
                 lines.on(Record(steps, steps, "observed", _trial(result)))
 
         try:
-            with self.screen.progress(f"find {self.task.name}", self.steps) as bar:
+            with self.screen.progress(f"find {self.task.name}", self.trial.steps) as bar:
                 asked = self._asked(low, high, budget)
-                finding = find(self.task, on_result=written, progress=bar, **asked)
+                finding = find(self.task, on_result=written, progress=bar, settle=settle, **asked)
                 bar(finding.cost.steps, finding.cost.steps, "done")
         except KeyboardInterrupt:
             self.folder.write(status="interrupted while finding a rate")
@@ -220,7 +212,7 @@ class Job:
     def _asked(self, low: float, high: float, budget: str | None) -> dict[str, Any]:
         """What both searches are told."""
         where = {"budget": budget, "low": low, "high": high, "engine": self._engine_here()}
-        return {**where, "seed": self.seed, "steps": self.steps, **self._axes()}
+        return {**where, "seed": self.trial.seed, "steps": self.trial.steps, **self._axes()}
 
     def _engine_here(self) -> Engine:
         """The engine of the search; one that chooses keeps its choice in the run folder."""
@@ -238,6 +230,8 @@ class Job:
             "low": finding.low,
             "high": finding.high,
             "verdict": finding.verdict,
+            "doubts": finding.doubts,
+            "remedy": finding.remedy,
             "initial": finding.initial,
             **({"scored": self.task.scored} if hasattr(self.task, "scored") else {}),
             "cost": vars(finding.cost),
@@ -268,25 +262,21 @@ class Job:
         if found.best is None:
             self.folder.write(status=f"no usable plan: {found.verdict}")
             return found
-        for axis, value in found.best.settings.items():
-            setattr(self, axis, value)
+        self.choose(**found.best.settings)
         self._keep(found.best.finding)
         self.folder.write(plan=str(self._plan()), said=self._said(), rate=found.best.finding.rate)
         return found
 
-    def train(self, lr: float) -> Trained:
-        """Train at a rate, watched; on Ctrl-C write down how far it came, and go on stopping."""
+    def train(self) -> Trained:
+        """Train at its rate, watched; on Ctrl-C write down how far it came, and go on stopping."""
         root, writers = self.place, self._writers() if leads() else []
         try:
-            with self.screen.progress(f"train {self.task.name}", self.steps) as bar, warnings.catch_warnings():
+            with self.screen.progress(f"train {self.task.name}", self.trial.steps) as bar, warnings.catch_warnings():
                 warnings.simplefilter("ignore", TaskChangedWarning)  # said before, in the words of a command line
                 trained = train(
                     self.task,
-                    lr=lr,
-                    seed=self.seed,
-                    steps=self.steps,
+                    self.trial,
                     watch=[bar, *writers],
-                    **self._axes(),
                     folder=root,
                     resume=os.path.lexists(root / LAST),
                     accept_changes=self.accept_changes,
@@ -312,7 +302,7 @@ class Job:
 
     def _writers(self) -> list[TensorBoard | JsonLines]:
         """What keeps the run's curves, and at its beginning the model's graph."""
-        every = max(1, self.steps // POINTS)
+        every = max(1, self.trial.steps // POINTS)
         root, again = self.place, self.resume_at
         signals = (*DEFAULT, *(self.task.signals if isinstance(self.task, Task) else ()))
         with said_of_record(self.screen):  # first what reads: what cannot be gone on with leaves nothing behind
@@ -328,7 +318,7 @@ class Job:
 
     def _add_graph(self, board: TensorBoard) -> None:
         if isinstance(self.task, Task) and self.task.example is not None:
-            with own_randomness(RandomState.seeded(self.seed)):
+            with own_randomness(RandomState.seeded(self.trial.seed)):
                 board.add_graph(self.task.model(), self.task.example())
 
     def _write_down(self, trained: Trained, status: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import typer
 
 from stepsize.cli._app import app
-from stepsize.cli._interrupts import interruptible
+from stepsize.cli._interrupts import interruptible, terminable
 from stepsize.cli._job import StoppedError
 from stepsize.cli._problems import DONE, FAILED, INTERRUPTED, problem
 from stepsize.cli._screen import answering, quiet_threads
@@ -15,7 +15,7 @@ from stepsize.task import leads, together
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run ``stepsize ARGUMENTS`` and return its exit code: 0 done, 1 no result, 2 bad input, 130 stopped by Ctrl-C.
+    """Run ``stepsize ARGUMENTS`` and return its exit code: 0 done, 1 no result, 2 bad input, 130 stopped by a signal.
 
     Begun by ``torchrun``, the processes do it together, and the first one alone writes and prints.
 
@@ -30,7 +30,7 @@ def run(arguments: Sequence[str]) -> int:
         >>> run(["plot", "linear()", "--total", "4", "-o", "schedule.pdq"])
         2
     """
-    with together(), interruptible(), begun_here(), quiet_threads(), answering("--json" in arguments):
+    with together(), interruptible(), terminable(), begun_here(), quiet_threads(), answering("--json" in arguments):
         return _run(arguments)
 
 

@@ -16,14 +16,6 @@ Seed = Annotated[
 ]
 Steps = Annotated[int | None, typer.Option(help="Length of the run in steps; the task's own when left out.")]
 Out = Annotated[Path | None, typer.Option(help="New folder for the run; runs/TASK-0001, -0002 ... when left out.")]
-ScheduleText = Annotated[
-    str | None,
-    typer.Option("--schedule", help="A schedule, such as 'warmup(5%) >> cosine()'; the task's when left out."),
-]
-OptimizerText = Annotated[
-    str | None,
-    typer.Option("--optimizer", help="An optimizer, such as adamw or 'sgd(momentum=0.9)'; the task's when left out."),
-]
 Budget = Annotated[
     str | None,
     typer.Option(
@@ -31,25 +23,17 @@ Budget = Annotated[
         " at most 600 steps, when left out."
     ),
 ]
-Clip = Annotated[float | None, typer.Option(help="Largest global gradient norm let through; the task's when left out.")]
-Warmup = Annotated[
-    str | None,
-    typer.Option(help="Warm-up in front of the schedule, instead of its own: steps, 5% or 1ep; 0 for none."),
-]
-Momentum = Annotated[
-    float | None, typer.Option(help="Momentum, or beta1 where the optimizer has betas; the task's when left out.")
-]
-WeightDecay = Annotated[
-    float | None, typer.Option(help="Weight decay of the groups that decay; the task's when left out.")
+Settle = Annotated[
+    bool,
+    typer.Option(
+        "--settle", help="Go on with longer runs where the rate is not to be trusted: three or six whole ones."
+    ),
 ]
 Threads = Annotated[
     int,
     typer.Option(
         min=1, max=4096, help="CPU threads: with one, small networks are quick and figures do not depend on cores."
     ),
-]
-BatchSize = Annotated[
-    int | None, typer.Option(min=1, help="Examples in a batch; the task's when left out. The run keeps its epochs.")
 ]
 Epochs = Annotated[float | None, typer.Option(help="Length of the run in epochs, instead of --steps.")]
 Data = Annotated[

@@ -6,10 +6,10 @@ from typing import Any
 from rich.table import Table
 
 from stepsize import _check
-from stepsize.find import CANDIDATES, PlanFinding
-from stepsize.task import axes_of, canonical
+from stepsize.cli._words import split
+from stepsize.find import PlanFinding
+from stepsize.task import Axis, table_of
 
-NUMBERS = ("weight_decay", "momentum")
 MOST = 100  # plans; each needs a rate to be found
 
 
@@ -30,39 +30,23 @@ def plans_of(text: str, task: Any) -> dict[str, list[Any] | None]:
         {'schedule': None, 'optimizer': ['adamw', 'sgd(momentum=0.9, nesterov=True)']}
     """
     over: dict[str, list[Any] | None] = {}
-    takes = [axis for axis in axes_of(task) if axis not in ("lr", "batch_size")]
+    takes = {name: axis for name, axis in table_of(task).items() if name != "lr" and axis.applies != "batches"}
     for part in split(text):
         axis, _, values = part.partition("=") if "=" in part.split("(")[0] else (part, "", "")
         axis = axis.strip().replace("-", "_")
         if axis not in takes:
             raise ValueError(f"--over has {axis!r}, which it cannot vary; {_check.closest(axis, takes)}")
-        if not values and axis not in CANDIDATES:
+        if not values and not takes[axis].candidates:
             raise ValueError(f"--over has {axis!r} without values; say them, such as '{axis}=A|B'")
-        over[axis] = _values(axis, f"--over {axis}", values) if values else None
-    count = math.prod(len(CANDIDATES[axis] if several is None else several) for axis, several in over.items())
+        over[axis] = _values(takes[axis], f"--over {axis}", values) if values else None
+    count = math.prod(len(takes[axis].candidates if several is None else several) for axis, several in over.items())
     if count > MOST:
         raise ValueError(f"--over has {count:,} plans, and may have {MOST}; give fewer values")
     return over
 
 
-def _values(axis: str, name: str, text: str) -> list[Any]:
-    several = [each.strip() for each in text.split("|")]
-    return [canonical(axis, number_of(name, each) if axis in NUMBERS else each, name) for each in several]
-
-
-def split(text: str) -> list[str]:
-    """The parts between commas that are in no brackets."""
-    parts, depth = [""], 0
-    for letter in text:
-        depth = max(0, depth + (letter in "([") - (letter in ")]"))
-        if letter == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    found = [part.strip() for part in parts if part.strip()]
-    if not found:
-        raise ValueError(_check.message("a list", text, "values with commas between"))
-    return found
+def _values(axis: Axis, name: str, text: str) -> list[Any]:
+    return [axis.canonical(name, axis.read(each.strip())) for each in text.split("|")]
 
 
 def number_of(name: str, text: str) -> float:

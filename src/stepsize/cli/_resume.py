@@ -1,6 +1,7 @@
 """From the folder of a run that was stopped to a job that goes on with it, without following it blindly."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,15 @@ from stepsize.cli._folder import written_by_first
 from stepsize.cli._job import Job
 from stepsize.cli._record import going_on
 from stepsize.record import RUN, RunFolder, environment, to_json
-from stepsize.task import BUILT_IN, Task, changes, led, named_sources, sources_of
+from stepsize.task import AXES, BUILT_IN, Task, canonical, changes, led, named_sources, sources_of, takes_data
 
 WHERE = ("task", "data", "device")  # what leads out of a folder; the command line may say it instead
 BESIDE = ("resume", "trust", "accept_changes", "as_json")  # what else may stand beside --resume
 COMPARED = ("torch", "stepsize", "python", "numpy")  # versions that may change figures
 
 
-def resumed(folder: Path, context: typer.Context, trust: bool, accept_changes: bool) -> tuple[Job, float]:
-    """The job of a run that was stopped, and its rate; it goes on from the last checkpoint.
+def resumed(folder: Path, context: typer.Context, trust: bool, accept_changes: bool) -> Job:
+    """The job of a run that was stopped; it goes on from the last checkpoint.
 
     Args:
         folder: of the run.
@@ -33,17 +34,20 @@ def resumed(folder: Path, context: typer.Context, trust: bool, accept_changes: b
     """
     given, place = _given(context), folder.absolute()  # reading the task's file may change the working directory
     run = RunFolder.existing(folder)
-    run.check_resumable()
+    run.check_resumable(AXES)
     facts = run.facts()
     led(lambda: _check_trust(run, facts["said"], given, trust))
-    said = {"schedule": None, "clip": None, "batch_size": None, "epochs": None, "processes": 1, **facts["said"]}
-    said |= given
+    _check_settings(run, facts["said"])
+    said = {"epochs": None, "processes": 1, **facts["said"], **given}
+    if "data" not in given and not takes_data(said["task"]):
+        said.pop("data", None)  # of a run that was begun when it was passed over
     _check_place(run, said["task"], given)
     _check_sources(run, facts, named_sources(said["task"]), accept_changes)  # before any code of it runs
-    work = job(facts["command"], {**said, "as_json": context.params["as_json"]})
+    work = job(facts["command"], {**said, "lr": facts["rate"], "as_json": context.params["as_json"]})
     if work.task.name != facts["task"]:
         raise ValueError(f"{folder} is a run of the task {facts['task']!r}, and {said['task']} is {work.task.name!r}")
-    _check_settings(run, facts["rate"], work)
+    with _in(run):
+        work.check()
     work.made_of = sources_of(work.task, said["task"])
     differ = _differences(facts, work)
     if not accept_changes:
@@ -53,7 +57,7 @@ def resumed(folder: Path, context: typer.Context, trust: bool, accept_changes: b
     work.accept_changes = accept_changes
     for note in _notes(facts, given, differ):
         work.screen.say(f"note     {note}")
-    return work, facts["rate"]
+    return work
 
 
 def _given(context: typer.Context) -> dict[str, Any]:
@@ -88,9 +92,17 @@ def _check_trust(run: RunFolder, said: Mapping[str, Any], given: Mapping[str, An
         )
 
 
-def _check_settings(run: RunFolder, rate: float, work: Job) -> None:
+def _check_settings(run: RunFolder, said: Mapping[str, Any]) -> None:
+    with _in(run):
+        for name in said.keys() & AXES.keys():
+            canonical(name, said[name], f"said.{name}")
+
+
+@contextmanager
+def _in(run: RunFolder) -> Iterator[None]:
+    """Errors in a block name the file that is to blame."""
     try:
-        work.check(rate)
+        yield
     except (TypeError, ValueError) as error:  # of a schedule's text it has several lines
         raise ValueError(f"{run.path / RUN}: {' '.join(str(error).split())}") from None
 

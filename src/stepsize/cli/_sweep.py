@@ -1,6 +1,5 @@
 """The command that trains at many rates."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,25 +9,11 @@ import typer
 from stepsize import _check, _extras
 from stepsize.cli._begin import alone, engine_said, settled_task, steps_of
 from stepsize.cli._job import StoppedError
-from stepsize.cli._options import (
-    Accumulate,
-    Address,
-    Amp,
-    AsJson,
-    Data,
-    Deterministic,
-    Device,
-    EngineName,
-    Epochs,
-    Steps,
-    TaskName,
-    Threads,
-    Workers,
-)
-from stepsize.cli._over import number_of, split
+from stepsize.cli._over import number_of
 from stepsize.cli._screen import Bar, Screen
 from stepsize.cli._start import from_start
 from stepsize.cli._swept import told
+from stepsize.cli._words import ENGINE, JSON, LENGTH, PLACE, SWEPT, TASK, Words, axes_of_words, options, split
 from stepsize.engine import Auto
 from stepsize.record import RunFolder
 from stepsize.sweep import (
@@ -43,56 +28,31 @@ from stepsize.sweep import (
 )
 
 EXPORTS = (".csv", ".parquet")
-Texts = list[str] | None
 Progress = Callable[[int, int, str], None]
 
 
+@options(TASK, SWEPT, LENGTH, ENGINE, PLACE, JSON)
 def sweep_command(
-    task: TaskName,
+    words: Words,
     lr: Annotated[str, typer.Option(help="Rates: LOW:HIGH:COUNT by equal factors, or a list such as 0.01,0.1.")],
     seeds: Annotated[str, typer.Option(help="How many seeds, or which: 0,1,5.")] = "3",
-    optimizer: Annotated[Texts, typer.Option(help="Optimizers: 'sgd(momentum=0.9),adamw'; may be repeated.")] = None,
-    schedule: Annotated[Texts, typer.Option(help="A schedule; give it again for each that is compared.")] = None,
-    batch_size: Annotated[str | None, typer.Option(help="Batch sizes, such as 32,64,128.")] = None,
-    warmup: Annotated[str | None, typer.Option(help="Warm-up lengths, such as 0,100,5%.")] = None,
-    weight_decay: Annotated[str | None, typer.Option(help="Weight decays, such as 0,0.01.")] = None,
-    momentum: Annotated[str | None, typer.Option(help="Momenta (beta1 where there are betas), such as 0,0.9.")] = None,
-    clip: Annotated[str | None, typer.Option(help="Largest gradient norms let through, such as 0.1,1.")] = None,
     stop_at: Annotated[
         str | None, typer.Option(help="Shares of the run at which the worse half of the rates stops: 0.25,0.5.")
     ] = None,
-    steps: Steps = None,
-    epochs: Epochs = None,
-    engine: EngineName = None,
-    workers: Workers = None,
-    address: Address = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the sweep; the same one again goes on with it. sweeps/TASK-0001 ... if left out."),
     ] = None,
     export: Annotated[Path | None, typer.Option(help="Write all trials as a table: .csv or .parquet.")] = None,
-    data: Data = None,
-    device: Device = "cpu",
-    amp: Amp = False,
-    accumulate: Accumulate = 1,
-    deterministic: Deterministic = False,
-    threads: Threads = 1,
-    as_json: AsJson = False,
 ) -> int:
     """Train at many rates over several seeds, and see how everything depends on the rate."""
-    words = {**locals(), "batch_size": None}
     alone("sweep", "and see --engine and --workers")
-    screen, (chosen, _) = Screen(as_json), settled_task(words)
+    screen, (chosen, _) = Screen(words["as_json"]), settled_task(words)
     if export is not None:
         export = _checked(from_start(export))
-    texts = {"batch_size": batch_size, "warmup": warmup, "weight_decay": weight_decay, "momentum": momentum}
-    axes: dict[str, Any] = {axis: numbers(text) for axis, text in {**texts, "clip": clip}.items() if text is not None}
-    if optimizer:
-        axes["optimizer"] = [each for text in optimizer for each in split(text)]
-    if schedule:
-        axes["schedule"] = schedule
+    axes: dict[str, Any] = axes_of_words(words, chosen)
     rates, chosen_seeds = rates_of(lr), seeds_of_text(seeds)
-    total = steps_of(chosen, words, _one_size(axes.get("batch_size", []), epochs))
+    total = steps_of(chosen, words, _one_size(axes.get("batch_size", []), words["epochs"]))
     # what is wrong is refused before there is a folder
     count = len(trials_of(chosen, {**axes, "lr": rates}, chosen_seeds, total))
     stop = None if stop_at is None else Halving(tuple(_share(text) for text in split(stop_at)))
@@ -188,19 +148,6 @@ def seeds_of_text(text: str) -> int | list[int]:
     if not all(each.is_integer() for each in several):
         raise ValueError(_check.message("--seeds", text, "a whole number, or a list of them"))
     return [int(seed) for seed in several] if "," in text else int(several[0])
-
-
-def numbers(text: str) -> list[Any]:
-    """The values of an axis: numbers where they are some, texts otherwise, which the axis itself checks."""
-    return [_number_or_text(each) for each in split(text)]
-
-
-def _number_or_text(text: str) -> float | str:
-    try:
-        value = float(text)
-    except ValueError:
-        return text
-    return int(value) if math.isfinite(value) and value == int(value) else value
 
 
 def _share(text: str) -> float:

@@ -301,21 +301,24 @@ class Control(Governed):
             "into a Control over the copied optimizer"
         )
 
-    def load_state_dict(self, state: Mapping[str, Any], **choice: str | None) -> None:  # type: ignore[override]
+    def load_state_dict(
+        self, state: Mapping[str, Any], *, base: str | None = None, plan: str | None = None, extend: str | None = None
+    ) -> None:
         """Go on where the saved Control was, exactly; before or after the optimizer's own ``load_state_dict``.
 
         Where base, plan or total differ from the saved ones, say which is to hold; nothing is chosen silently.
 
         Args:
             state: from ``state_dict``.
-            choice: ``base="saved"`` or ``"new"``: the optimizer's as it was built now; ``plan="saved"``, or ``"new"``:
-                this Control's own plan and total, at the saved position; ``extend="keep"``, ``"stretch"`` or
-                ``"cooldown"``: go on with the saved plan to this Control's total by that way.
+            base: ``"saved"``, or ``"new"``: the optimizer's as it was built now.
+            plan: ``"saved"``, or ``"new"``: this Control's own plan and total, at the saved position.
+            extend: ``"keep"``, ``"stretch"`` or ``"cooldown"``: the way in which the saved plan goes on to this
+                Control's total.
 
         Raises:
             TypeError, ValueError: it is no such state, or it differs and no choice was made. Nothing is changed then.
         """
-        super().load_state_dict(state, **choice)
+        super().load_state_dict(state, base=base, plan=plan, extend=extend)
         self._window = [0, None, None]
 
     def _settle(self) -> None:

@@ -147,10 +147,18 @@ class Governed(ABC):
         self._settle()
         return self._governor.state_dict()
 
-    def load_state_dict(self, state: Mapping[str, Any], /, **choice: str | None) -> None:
+    def load_state_dict(
+        self,
+        state: Mapping[str, Any],
+        /,
+        *,
+        base: str | None = None,
+        plan: str | None = None,
+        extend: str | None = None,
+    ) -> None:
         """Go on from a state."""
         self._settle()
-        self._governor.load_state_dict(state, Choice.of(choice))
+        self._governor.load_state_dict(state, Choice(base, plan, extend))
 
     def detach(self) -> None:
         """End control: the groups get their bases back, and another Control may take the optimizer over."""

@@ -136,6 +136,24 @@ class Plan:
         bounds = [line for name, bound in self.bounds.items() for line in to_lines(name, bound, numbers=True)]
         return "\n".join(lines + bounds)
 
+    def parts(self, change: Callable[[str, Schedule], Schedule]) -> dict[str, Any]:
+        """What a plan with every schedule changed is made of, as arguments of ``Plan``.
+
+        Args:
+            change: (what it drives, schedule) -> schedule.
+        """
+
+        def each(name: str, course: Course | None) -> Any:
+            return None if course is None else each_changed(course, lambda schedule: change(name, schedule))
+
+        parts = {name: each(name, getattr(self, name)) for name in (*NAMED, *BOUNDS)}
+        clip, threshold = self.clip, _threshold(self.clip)
+        if isinstance(threshold, Schedule):
+            threshold = change("clip", threshold)
+            clip = clip.with_threshold(threshold) if isinstance(clip, Clipper) else threshold
+        others = {name: each(name, course) for name, course in self.others}
+        return {**parts, "clip": clip, "feedback": self.feedback, **others}
+
     def changed(self, change: Callable[[str, Schedule], Schedule]) -> "Plan":
         """The plan with every schedule changed.
 
@@ -148,17 +166,7 @@ class Plan:
             lr: cosine(200)
             clip: 1.0
         """
-
-        def each(name: str, course: Course | None) -> Any:
-            return None if course is None else each_changed(course, lambda schedule: change(name, schedule))
-
-        changed = {name: each(name, getattr(self, name)) for name in (*NAMED, *BOUNDS)}
-        clip, threshold = self.clip, _threshold(self.clip)
-        if isinstance(threshold, Schedule):
-            threshold = change("clip", threshold)
-            clip = clip.with_threshold(threshold) if isinstance(clip, Clipper) else threshold
-        others = {name: each(name, course) for name, course in self.others}
-        return Plan(**changed, clip=clip, feedback=self.feedback, **others)
+        return Plan(**self.parts(change))
 
     def over(self, total: float | None, per_epoch: float | None = None) -> "Plan":
         """This plan on a run of ``total`` positions; without a total, itself, if its schedules can do without.

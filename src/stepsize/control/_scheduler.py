@@ -54,6 +54,7 @@ class Scheduler(Governed, LRScheduler):
         position: updates done before, >= 0, for a run that was begun without stepsize; 0 when left out.
         remind: whether to warn, once, of training past the total or stopping below 90 % of it, and of feedback that is
             given nothing.
+        last_epoch: -1, which trainers such as skorch hand to every scheduler of torch.
         others: any other number in the groups, such as ``beta2`` or ``eps``, as for lr.
 
     Raises:
@@ -90,10 +91,14 @@ class Scheduler(Governed, LRScheduler):
         foreign: str = "warn",
         position: float | None = None,
         remind: bool = True,
+        last_epoch: int = -1,
         **others: CourseLike,
     ) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(_check.message("optimizer", optimizer, "a torch.optim.Optimizer"))
+        if last_epoch != -1 and position is None:
+            remedy = "give the updates done before, as position="
+            raise ValueError(_check.message("last_epoch", last_epoch, "-1, where a run begins", remedy))
         more: Any = others
         plan = Plan(lr, momentum=momentum, weight_decay=weight_decay, feedback=feedback, floor=floor, cap=cap, **more)
         self._arguments: dict[str, Any] = {
@@ -294,18 +299,27 @@ class Scheduler(Governed, LRScheduler):
     def __reduce_ex__(self, protocol: Any) -> Any:
         return _rebuilt, (self._optimizer, self._arguments, self.state_dict())
 
-    def load_state_dict(self, state_dict: Mapping[str, Any], **choice: str | None) -> None:  # type: ignore[override]
+    def load_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        *,
+        base: str | None = None,
+        plan: str | None = None,
+        extend: str | None = None,
+    ) -> None:
         """Go on where the saved scheduler was, exactly; before or after the optimizer's own ``load_state_dict``.
 
         Args:
             state_dict: from ``state_dict``.
-            choice: ``base``, ``plan`` or ``extend`` where these differ, as for ``Control``.
+            base: which one holds where they differ, as for ``Control``.
+            plan: the same.
+            extend: how to go on where the total differs, as for ``Control``.
 
         Raises:
             TypeError, ValueError: it is no such state, or it differs and no choice was made. Nothing is changed then.
         """
         self._updates.take()
-        super().load_state_dict(state_dict, **choice)
+        super().load_state_dict(state_dict, base=base, plan=plan, extend=extend)
         self._step_count = self._driver.steps + 1
 
     def detach(self) -> None:

@@ -17,7 +17,7 @@ from stepsize.engine._measured import LITTLE, Measured, alone, timed, together
 from stepsize.engine._processes import cores
 from stepsize.engine._serial import check_trial, check_work, serial
 from stepsize.engine._work import Leg, Result, leg_of
-from stepsize.task import Startable, Trial, packed
+from stepsize.task import AXES, Startable, Trial, packed
 
 
 @dataclass(frozen=True)
@@ -132,11 +132,12 @@ class Auto:
 
 
 def _by_axes(works: Iterable[Trial | Leg]) -> list[list[Trial | Leg]]:
-    """Trials of one optimizer and batch size together."""
+    """Trials together that differ only in what costs no time: in the course of the rate and in numbers of a step."""
     found: dict[Any, list[Trial | Leg]] = {}
     for work in works:
-        settings = leg_of(work).trial.settings
-        found.setdefault((settings.get("optimizer"), settings.get("batch_size")), []).append(work)
+        settings = leg_of(work).trial.settings.items()
+        cheap = {name for name, axis in AXES.items() if axis.applies in ("rate", "step")}
+        found.setdefault(tuple(setting for setting in settings if setting[0] not in cheap), []).append(work)
     return list(found.values())
 
 

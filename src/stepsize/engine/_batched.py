@@ -17,7 +17,7 @@ from stepsize.engine._serial import check_trial, check_work
 from stepsize.engine._stacked import Stack
 from stepsize.engine._tried import tried
 from stepsize.engine._work import Leg, Result, concluded, leg_of, resumed
-from stepsize.task import Startable, Trial
+from stepsize.task import Startable, Trial, own_settings
 from stepsize.task._run import SupervisedRun
 
 FEW, MANY = 32, 256  # members at once on a CPU, and on anything else
@@ -140,13 +140,14 @@ class Bench:
         return [(self.stack(key, flying) if key else None, flying) for key, flying in together.items()]
 
     def kind(self, flight: Flight) -> tuple[Any, ...]:
-        """What members of one batch have in common: an optimizer, batches, and where their legs begin and end."""
+        """What members of one batch share: optimizer, batches, the task's own settings, both ends of their legs."""
         run, leg = flight.run, flight.leg
         groups = [
             {key: value for key, value in group.items() if key not in ("params", "lr")}
             for group in run.optimizer.param_groups
         ]
-        what = (type(run.optimizer).__name__, repr(groups), run.size)
+        own = tuple(own_settings(leg.trial.settings).items())
+        what = (type(run.optimizer).__name__, repr(groups), run.size, own)
         if what not in self.uniform:
             self.uniform[what] = len({repr(shapes(batch)) for batch in fresh(run, LOOKS)}) == 1
         alike = None if self.uniform[what] else leg.trial.seed  # batches of other shapes cannot be stacked
@@ -154,7 +155,7 @@ class Bench:
 
     def stack(self, key: tuple[Any, ...], flying: Sequence[Flight]) -> Stack:
         """A stack for these, tried on their first batch if none of their kind was before."""
-        runs, what = [flight.run for flight in flying], key[:3]
+        runs, what = [flight.run for flight in flying], key[:4]
         if self.engine.compiled and not self.uniform[what]:
             raise DeclinedError(runs[0].task.name, "its batches differ in shape, and each shape would be compiled anew")
         if what not in self.stacks or (self.engine.compiled and len(runs) > self.stacks[what].count):

@@ -22,7 +22,7 @@ from stepsize import _check
 from stepsize._origin import WORKER, Origin, mark, origin_of
 from stepsize.engine._serial import check_trial, check_work
 from stepsize.engine._work import Leg, Result, done
-from stepsize.task import Parcel, Startable, Trial, packed, unpacked
+from stepsize.task import Parcel, Startable, TaskFileError, Trial, packed, unpacked
 
 ATTEMPTS = 3  # times that a trial is begun whose worker dies
 
@@ -224,18 +224,24 @@ class Failed:
     def of(error: BaseException) -> "Failed":
         """What is sent of an error: itself where it can be pickled, else its words."""
         text, name = "".join(traceback.format_exception(error)), type(error).__name__
+        origin = origin_of(_told_by(error))
         try:
             pickle.loads(pickle.dumps(error))  # noqa: S301 - what this process has just made
         except Exception:
-            return Failed(None, f"{name}: {error}", text, origin_of(error))
-        return Failed(error, name, text, origin_of(error))
+            return Failed(None, f"{name}: {error}", text, origin)
+        return Failed(error, name, text, origin)
 
     def raised(self) -> BaseException:
         """The error, for the process that began the worker to raise."""
         error = RuntimeError(f"a worker raised {self.name}") if self.error is None else self.error
         error.add_note(f"{WORKER}\n{self.text}")
-        mark(error, self.origin)
+        mark(_told_by(error), self.origin)
         return error
+
+
+def _told_by(error: BaseException) -> BaseException:
+    """The error that says what went wrong: of a task's file that cannot be read, what was raised in it."""
+    return error.__cause__ or error if isinstance(error, TaskFileError) else error
 
 
 @contextmanager

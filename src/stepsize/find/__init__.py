@@ -2,7 +2,6 @@
 
 from stepsize.find._find import check_range as check_range
 from stepsize.find._find import find as find
-from stepsize.find._plans import CANDIDATES as CANDIDATES
 from stepsize.find._plans import PlanEntry as PlanEntry
 from stepsize.find._plans import PlanFinding as PlanFinding
 from stepsize.find._plans import find_plan as find_plan
@@ -13,7 +12,6 @@ from stepsize.search import Stage as Stage
 from stepsize.search import budget_of as budget_of
 
 __all__ = [
-    "CANDIDATES",
     "Budget",
     "Cost",
     "Finding",

@@ -12,7 +12,7 @@ from stepsize.find._race import LIVE, Trials, seconds
 from stepsize.find._words import Words
 from stepsize.search import Finding, Progress, Race
 from stepsize.state import RandomState, capture, own_randomness
-from stepsize.task import AXES, LARGEST, Startable, Task, Trial, axes_of, seed_of
+from stepsize.task import AXES, LARGEST, Startable, Task, Trial, seed_of, table_of
 from stepsize.task._given import model_of
 
 
@@ -31,6 +31,7 @@ def find(
     high: float = 100.0,
     seed: int | None = None,
     steps: int | None = None,
+    settle: bool = False,
     engine: Engine = serial,
     on_result: Callable[[Result], None] | None = None,
     progress: Progress | None = None,
@@ -68,6 +69,8 @@ def find(
         seed: of weights and data order, 0 <= seed < 2**32; the task's, which is 0 unless it says another, when left
             out.
         steps: length of the run the rate is for, >= 1; the task's when left out.
+        settle: whether longer runs follow where the answer is not to be trusted (``finding.doubts``), four times as
+            long each time, until it is or they are whole: three at first, six whole runs at most.
         engine: how trials get done.
         on_result: called with each result as it comes.
         progress: called with (steps done, steps expected, a note for people).
@@ -88,7 +91,9 @@ def find(
     words = Words(model, loader, loss, optimizer, steps, epochs, schedule, device)
     with words.lent():
         task, own = words.task_or(task)
-        return _raced(task, seed_of(task, seed), steps, budget, low, high, engine, on_result, progress, {**own, **axes})
+        return _raced(
+            task, seed_of(task, seed), steps, budget, low, high, settle, engine, on_result, progress, {**own, **axes}
+        )
 
 
 def _raced(
@@ -98,6 +103,7 @@ def _raced(
     budget: str | int | None,
     low: float,
     high: float,
+    settle: bool,
     engine: Engine,
     on_result: Callable[[Result], None] | None,
     progress: Progress | None,
@@ -106,7 +112,7 @@ def _raced(
     """What a race of a task's rates comes to; all is checked before anything is trained."""
     settings, total = checked(task, seed, steps, engine, axes)
     low, high = check_range(low, high)
-    race = Race(total, low, high, budget, clock=seconds, progress=progress)
+    race = Race(total, low, high, budget, clock=seconds, settle=settle, progress=progress)
     if on_result is not None and not callable(on_result):
         raise TypeError(_check.message("on_result", on_result, "a function"))
     live = live_model(task)
@@ -163,14 +169,12 @@ def checked(
     if not callable(engine):
         raise TypeError(_check.message("engine", engine, "an engine", "for example stepsize.engine.serial"))
     total = task.steps if steps is None else _check.whole("steps", steps, least=1)
-    takes = tuple(axis for axis in axes_of(task) if axis != "lr")
+    takes = tuple(axis for axis in table_of(task) if axis != "lr")
     for axis in axes:
-        if axis not in AXES or axis == "lr":
+        if axis not in (*AXES, *takes) or axis == "lr":
             raise TypeError(f"find has no argument {axis!r}; {_check.closest(axis, takes)}")
-        if axis not in takes and axes[axis] is not None:
-            raise ValueError(f"the task {task.name!r} takes no {axis}, but {', '.join(takes)}; leave it out")
     said = {axis: value for axis, value in axes.items() if value is not None}
-    return dict(Trial(task.name, said, seed, total).settings), total
+    return dict(Trial.of(task, said, seed, total).settings), total
 
 
 def check_range(low: float, high: float) -> tuple[float, float]:

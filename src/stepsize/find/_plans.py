@@ -11,13 +11,8 @@ from stepsize import _check
 from stepsize.engine import Engine, Leg, serial
 from stepsize.find._find import check_range, check_task, checked, find
 from stepsize.search import Cost, Finding, Progress, budget_of
-from stepsize.task import AXES, Startable, Trial, canonical, seed_of, squeezed
+from stepsize.task import Startable, Trial, check_takes, seed_of, squeezed, table_of
 
-CANDIDATES: dict[str, tuple[str | None, ...]] = {
-    "optimizer": (None, "sgd(momentum=0.9)", "adamw"),
-    "schedule": (None, "warmup(5%) >> cosine()", "warmup(5%) >> linear()", "wsd()"),
-}
-"""What is tried along an axis for which nothing is said; None is the task's own."""
 FINDING = 0.6  # share of the budget that goes into the plans' rates
 FINAL = 0.25  # of a whole run: the length of the last heat
 PROBE = 24  # batches that plans are compared on
@@ -115,7 +110,9 @@ def find_plan(
     settings, total = checked(task, seed, steps, engine, axes)
     low, high = check_range(low, high)
     own = {"schedule": getattr(task, "schedule", None)}  # said or not, it is one plan
-    different = [{axis: value for axis, value in plan.items() if own.get(axis) != value} for plan in combined(over)]
+    different = [
+        {axis: value for axis, value in plan.items() if own.get(axis) != value} for plan in combined(task, over)
+    ]
     plans = [{**settings, **plan} for number, plan in enumerate(different) if plan not in different[:number]]
     for plan in plans:
         checked(task, seed, steps, engine, plan)
@@ -139,10 +136,11 @@ def find_plan(
     return PlanFinding(usable[0] if usable else None, tuple(ranked), race.verdict(usable), cost)
 
 
-def combined(over: Mapping[str, Iterable[Any] | None]) -> list[dict[str, Any]]:
+def combined(task: Startable, over: Mapping[str, Iterable[Any] | None]) -> list[dict[str, Any]]:
     """Every combination of the values, the task's own left out of the settings.
 
     Args:
+        task: whose axes they are.
         over: by axis, the values to try, or None for the usual ones.
 
     Raises:
@@ -150,23 +148,26 @@ def combined(over: Mapping[str, Iterable[Any] | None]) -> list[dict[str, Any]]:
 
     Example:
         >>> from stepsize.find._plans import combined
-        >>> combined({"optimizer": [None, "adamw"], "warmup": [0]})
+        >>> from stepsize.task import task_named
+        >>> combined(task_named("digits"), {"optimizer": [None, "adamw"], "warmup": [0]})
         [{'warmup': 0.0}, {'optimizer': 'adamw', 'warmup': 0.0}]
     """
     if not isinstance(over, Mapping) or not over:
         raise TypeError(_check.message("over", over, "a mapping by axis", 'such as {"optimizer": ["sgd", "adamw"]}'))
-    values: dict[str, list[Any]] = {}
+    check_takes(task, over, "over")
+    axes, values = table_of(task), {}
     for axis, given in over.items():
-        if axis not in AXES:
-            raise ValueError(f"over has {axis!r}, which is no axis; {_check.closest(str(axis), AXES)}")
-        if given is None and axis not in CANDIDATES:
-            rule = f"said by you; only {' and '.join(CANDIDATES)} have usual ones"
-            raise ValueError(_check.message(f"the values of {axis} in over", given, rule))
+        usual = axes[axis].candidates
+        if given is None and not usual:
+            known = " and ".join(name for name, each in axes.items() if each.candidates)
+            raise ValueError(
+                _check.message(f"the values of {axis} in over", given, f"said by you; only {known} have usual ones")
+            )
         if axis == "lr" or isinstance(given, str) or not isinstance(given, Iterable | None):
             rule = "several values of an axis other than lr, whose rates are found"
             raise TypeError(_check.message(f"over[{axis!r}]", given, rule))
-        chosen = list(CANDIDATES[axis] if given is None else given)
-        forms = [None if each is None else canonical(axis, each, f"over[{axis!r}]") for each in chosen]
+        chosen = list(usual if given is None else given)
+        forms = [None if each is None else axes[axis].canonical(f"over[{axis!r}]", each) for each in chosen]
         values[axis] = list(dict.fromkeys(forms))
         if not values[axis]:
             raise ValueError(_check.message(f"over[{axis!r}]", chosen, "one value or more"))
@@ -213,7 +214,7 @@ class _Heats:
     def leg(self, entry: PlanEntry, length: int) -> Leg:
         """A run of a plan at its rate, the schedule squeezed into it."""
         said = squeezed({**self.settings, **entry.settings, "lr": entry.finding.rate}, length / self.total)
-        return Leg(Trial(self.task.name, said, self.seed, length), length, metrics=False, probe=PROBE)
+        return Leg(Trial.of(self.task, said, self.seed, length), length, metrics=False, probe=PROBE)
 
     def verdict(self, ranked: list[PlanEntry]) -> str:
         """What the last heat said."""

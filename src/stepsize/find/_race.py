@@ -54,7 +54,7 @@ class Trials:
         length = ask.steps or total
         settings = squeezed({**self.settings, "lr": ask.rate}, length / total)
         # validation decides nothing here, and would cost as much as the shortest runs
-        return Leg(Trial(self.task.name, settings, self.seed, length), ask.steps, metrics=False, probe=ask.probe)
+        return Leg(Trial.of(self.task, settings, self.seed, length), ask.steps, metrics=False, probe=ask.probe)
 
     def done(self, legs: list[Leg]) -> Iterator[Result]:
         """The engine's results; a model that is one live object is put back before each."""

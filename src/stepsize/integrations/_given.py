@@ -6,6 +6,7 @@ from typing import Any
 from stepsize import _check
 from stepsize.control import Plan, Scheduler
 from stepsize.control._resume import Choice, DiffersError
+from stepsize.schedule import Schedule
 
 DRIVEN = ("lr", "momentum", "weight_decay", "feedback", "floor", "cap")
 
@@ -32,6 +33,15 @@ def parts_of(plan: Plan, clipping: str) -> dict[str, Any]:
     return {name: getattr(plan, name) for name in DRIVEN} | dict(plan.others)
 
 
+def as_schedule(name: str, value: Any) -> Schedule:
+    """A schedule or what its text says."""
+    given = Schedule.parse(value) if isinstance(value, str) else value
+    if not isinstance(given, Schedule):
+        remedy = f'write for example {name}="warmup(5%) >> cosine()"'
+        raise TypeError(_check.message(name, value, "a schedule or its text", remedy))
+    return given
+
+
 def by_optimizer(name: str, value: Any, rule: str) -> dict[int, Any]:
     """What a list or a mapping says of each optimizer, by its place in ``configure_optimizers``."""
     if isinstance(value, Mapping):
@@ -43,12 +53,12 @@ def by_optimizer(name: str, value: Any, rule: str) -> dict[int, Any]:
     raise TypeError(_check.message(name, value, rule))
 
 
-def check_resume(resume: Mapping[str, str] | None) -> dict[str, str]:
-    """Choices for ``load_state_dict``."""
+def check_resume(resume: Mapping[str, str] | None, found: bool) -> dict[str, str]:
+    """Choices for ``load_state_dict``; where the rate was found, that of the checkpoint holds unless told otherwise."""
     if not isinstance(resume, Mapping | None):
         raise TypeError(_check.message("resume", resume, "a mapping", 'write for example resume={"extend": "stretch"}'))
     Choice.of(resume or {})
-    return dict(resume or {})
+    return ({"base": "saved"} if found else {}) | dict(resume or {})
 
 
 def go_on(scheduler: Scheduler, state: Mapping[str, Any], resume: Mapping[str, str], hook: str) -> None:

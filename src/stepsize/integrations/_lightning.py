@@ -3,12 +3,16 @@
 from collections.abc import Mapping, Sequence
 from functools import cache
 from numbers import Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stepsize import _check, _extras
 from stepsize.control import Plan
 from stepsize.integrations._given import by_optimizer, check, check_resume, parts_of
 from stepsize.integrations._lightning_hooks import Given, Hooks
+from stepsize.integrations._searched import check_options
+
+if TYPE_CHECKING:  # whoever reads the annotations, as LightningCLI does, has it
+    from lightning.pytorch import Callback
 
 CLIPPING = "use Trainer(gradient_clip_val=...)"
 Numbers = float | Sequence[float | None] | Mapping[int, float]
@@ -20,8 +24,9 @@ def lightning_callback(
     per_epoch: Numbers | None = None,
     resume: Mapping[str, str] | None = None,
     plans: Plans | None = None,
+    find: bool | Mapping[str, Any] = False,
     **plan: Any,
-) -> Any:
+) -> "Callback":
     """A Lightning callback that drives the rates of the trainer's optimizers: ``Trainer(callbacks=[...])``.
 
     The module's ``configure_optimizers`` gives optimizers only, no schedulers. The clock is each optimizer's real
@@ -38,6 +43,9 @@ def lightning_callback(
             for a run that shall now be longer.
         plans: of several optimizers, a plan or its text for each: a list, where None leaves an optimizer alone, or a
             mapping from their places, such as ``{0: Plan("cosine()"), 1: "lr: linear()"}``.
+        find: whether to find the rate just before the first batch, as ``find_in_module`` does; or its options, such as
+            ``{"budget": "0.3x"}``. A run that goes on from a checkpoint keeps its rate. All optimizers need one plan
+            and length, and keep their ratio. The finding is logged, and in ``callback.finding``.
         plan: the plan of all optimizers, as of ``Scheduler``: ``lr``, ``momentum``, ``weight_decay``, ``feedback``,
             ``floor``, ``cap``. Clipping is the trainer's own ``gradient_clip_val``.
 
@@ -45,6 +53,7 @@ def lightning_callback(
         TypeError, ValueError: an argument is invalid; when training starts: the module has schedulers of its own, or
             other optimizers than the plans are for, the length is not known, or the checkpoint differs; later: what
             feedback looks at is not logged.
+        RuntimeError: when training starts: no usable rate was found.
         ImportError: Lightning is not installed.
 
     Example:
@@ -64,10 +73,13 @@ def lightning_callback(
 
     Source: ``lightning.pytorch.callbacks.Callback``.
     """
-    choices = check_resume(resume)
+    options = check_options(find)
+    choices = check_resume(resume, found=options is not None)
     lengths = {"total": _lengths("total", total), "per_epoch": _lengths("per_epoch", per_epoch)}
     if plans is None:
-        return _make(Given({None: check(plan, CLIPPING)}, lengths), choices)
+        return _make(Given({None: check(plan, CLIPPING)}, lengths), choices, options)
+    if options is not None:
+        raise ValueError(_check.message("find", find, "left out beside plans: one schedule is searched with"))
     if plan:
         names = ", ".join(plan)
         raise ValueError(f"plans has the plan of each optimizer, and {names} came beside it; put it into each plan")
@@ -76,7 +88,7 @@ def lightning_callback(
     parts: dict[int | None, Any] = {
         place: parts_of(_plan(each), CLIPPING) for place, each in listed.items() if each is not None
     }
-    return _make(Given(parts, lengths, None if isinstance(plans, Mapping) else len(listed)), choices)
+    return _make(Given(parts, lengths, None if isinstance(plans, Mapping) else len(listed)), choices, None)
 
 
 def _plan(value: Any) -> Plan:
@@ -98,8 +110,9 @@ def _lengths(name: str, value: Any) -> dict[int | None, float]:
     return {place: _check.number(name, number, above=0) for place, number in each.items() if number is not None}
 
 
-def _make(given: Given, resume: dict[str, str]) -> Any:
-    return _callback_type()(given, resume)
+def _make(given: Given, resume: dict[str, str], find: dict[str, Any] | None) -> "Callback":
+    callback: Callback = _callback_type()(given, resume, find)
+    return callback
 
 
 @cache
@@ -108,6 +121,6 @@ def _callback_type() -> Any:
     base = _extras.load("lightning.pytorch", "lightning", "lightning_callback(...)").Callback
 
     def reduce(callback: Hooks) -> tuple[Any, ...]:
-        return _make, (callback.given, callback.resume)  # for processes that are spawned
+        return _make, (callback.given, callback.resume, callback.find)  # for processes that are spawned
 
     return type("RateCallback", (Hooks, base), {"__reduce__": reduce})

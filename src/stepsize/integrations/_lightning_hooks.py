@@ -1,5 +1,6 @@
 """What the Lightning callback does at the trainer's hooks."""
 
+import logging
 import math
 import warnings
 from collections.abc import Mapping
@@ -7,7 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from stepsize.control import Scheduler
+from stepsize.control._bases import loaded
+from stepsize.integrations._find_lightning import attribute_of, find_now, put_attribute
 from stepsize.integrations._given import go_on
+from stepsize.integrations._searched import found_or_raise, largest_rate, write_rates
+from stepsize.search import Finding
 
 
 @dataclass(frozen=True)
@@ -45,8 +50,10 @@ class Hooks:
 
     state_key = "stepsize"
 
-    def __init__(self, given: Given, resume: dict[str, str]) -> None:
-        self.given, self.resume = given, resume
+    def __init__(self, given: Given, resume: dict[str, str], find: dict[str, Any] | None) -> None:
+        self.given, self.resume, self.find = given, resume, find
+        self.finding: Finding | None = None
+        self._searches = False  # at the first batch of this run
         self.schedulers: list[Scheduler | None] = []  # of each optimizer; None where it is left alone
         self._handles: list[Any] = []
         self._saved: list[Any] | None = None
@@ -66,11 +73,16 @@ class Hooks:
                 "alone from configure_optimizers, or leave the callback out"
             )
         self.given.check(len(trainer.optimizers))
-        for handle in self._handles:
-            handle.remove()
-        for scheduler in filter(None, self.schedulers):
-            scheduler.detach()
-        self._handles, self.schedulers = [], []
+        for optimizer in trainer.optimizers if self.find is not None else ():
+            for base in loaded(optimizer, "lr"):  # of the checkpoint: found then, and it holds
+                optimizer.defaults["lr"] = base
+        self._drive(trainer)
+        self._go_on(trainer.global_step)
+        self._searches = self.find is not None and not trainer.global_step
+
+    def _drive(self, trainer: Any) -> None:
+        """Drive the trainer's optimizers from the rates they have."""
+        self._let_go()
         length = trainer.estimated_stepping_batches
         for place, optimizer in enumerate(trainer.optimizers):
             given = self.given.of(place, length if 0 < length < math.inf else None)
@@ -78,7 +90,32 @@ class Hooks:
             self.schedulers.append(mine)
             if mine is not None:
                 self._handles.append(optimizer.register_step_post_hook(lambda *_, scheduler=mine: scheduler.step()))
-        self._go_on(trainer.global_step)
+
+    def _let_go(self) -> None:
+        for handle in self._handles:
+            handle.remove()
+        for scheduler in filter(None, self.schedulers):
+            scheduler.detach()
+        self._handles, self.schedulers = [], []
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        """Find the rate before the first batch, where that is wanted, and begin the schedule from it."""
+        if not self._searches:
+            return
+        self._searches = False
+        lengths = {name: by.get(None) for name, by in self.given.lengths.items()}  # the search's clock is batches
+        plan = {**self.given.plans[None], "per_epoch": lengths["per_epoch"]}
+        self._let_go()
+        self.finding = find_now(trainer, plan, lengths["total"], self.find or {})
+        rate, largest = found_or_raise(self.finding), largest_rate(trainer.optimizers)
+        write_rates(trainer.optimizers, rate)
+        attribute = attribute_of(pl_module, None)
+        if attribute is not None:
+            put_attribute(pl_module, attribute, rate, largest)
+        self._drive(trainer)
+        logging.getLogger("lightning.pytorch").info("%s", self.finding)
+        for logger in trainer.loggers:
+            logger.log_metrics({"found_rate": rate}, step=0)
 
     def _go_on(self, step: int) -> None:
         if self._saved is None:

@@ -1,5 +1,6 @@
 """Transformers: a Trainer whose rates follow a plan."""
 
+import logging
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -7,11 +8,18 @@ from typing import Any
 from stepsize import _check, _extras
 from stepsize.control import Scheduler
 from stepsize.control.feedback import Feedback
+from stepsize.integrations._find_transformers import find_now, inner_of
 from stepsize.integrations._given import check, check_resume, go_on
+from stepsize.integrations._searched import check_options, found_or_raise, largest_rate, scaled, write_rates
+from stepsize.search import Finding
 
 
 def drive_trainer(
-    trainer: Any, per_epoch: float | None = None, resume: Mapping[str, str] | None = None, **plan: Any
+    trainer: Any,
+    per_epoch: float | None = None,
+    resume: Mapping[str, str] | None = None,
+    find: bool | Mapping[str, Any] = False,
+    **plan: Any,
 ) -> None:
     """Let a plan drive the rates of a Transformers ``Trainer``, in place of ``lr_scheduler_type`` and its warm-up.
 
@@ -24,12 +32,16 @@ def drive_trainer(
         per_epoch: updates in an epoch, > 0; needed by lengths such as ``"3ep"``.
         resume: choices for a checkpoint that differs, as of ``Scheduler.load_state_dict``: ``{"extend": "stretch"}``
             for a run that shall now be longer.
+        find: whether to find the rate just before the first step, as ``find_in_trainer`` does; or its options, such as
+            ``{"budget": "0.3x"}``. A run that goes on from a checkpoint keeps its rate. The finding is logged, and in
+            ``trainer.finding``.
         plan: as of ``Scheduler``: ``lr``, ``momentum``, ``weight_decay``, ``feedback``, ``floor``, ``cap``. Clipping is
             the trainer's own ``max_grad_norm``.
 
     Raises:
         TypeError, ValueError: an argument is invalid, the trainer has a scheduler already, or it never
             evaluates what feedback looks at.
+        RuntimeError: when training starts: no usable rate was found.
         ImportError: Transformers is not installed.
 
     Example:
@@ -57,13 +69,24 @@ def drive_trainer(
         name = "a plan" if trainer.lr_scheduler is None else type(trainer.lr_scheduler).__name__
         problem = f"trainer has a scheduler already, {name}, and one rate has one driver"
         raise ValueError(f"{problem}; build it with optimizers=(optimizer, None), or none, and drive it once")
-    given = check(plan, "use TrainingArguments(max_grad_norm=...)", per_epoch=per_epoch)
-    choices = check_resume(resume)
+    given, choices, options = check_plan(per_epoch, resume, find, **plan)
     if given["feedback"] is not None:
         _check_feedback(given["feedback"], trainer.args.eval_strategy)
-    hooks = type("RateCallback", (_Hooks, package.TrainerCallback), {})(trainer, given, choices)
+    hooks = type("RateCallback", (_Hooks, package.TrainerCallback), {})(trainer, given, choices, options)
     trainer.create_scheduler = hooks.create_scheduler
     trainer.add_callback(hooks)
+
+
+def check_plan(
+    per_epoch: float | None = None,
+    resume: Mapping[str, str] | None = None,
+    find: bool | Mapping[str, Any] = False,
+    **plan: Any,
+) -> tuple[dict[str, Any], dict[str, str], dict[str, Any] | None]:
+    """The arguments of the scheduler to come, the choices for a checkpoint, and what the search is told, if any."""
+    given = check(plan, "use TrainingArguments(max_grad_norm=...)", per_epoch=per_epoch)
+    options = check_options(find)
+    return given, check_resume(resume, found=options is not None), options
 
 
 def _check_feedback(feedback: Feedback, strategy: str) -> None:
@@ -78,8 +101,11 @@ def _check_feedback(feedback: Feedback, strategy: str) -> None:
 class _Hooks:
     """Makes the scheduler when the trainer wants it, and hands it the metrics of evaluations."""
 
-    def __init__(self, trainer: Any, given: dict[str, Any], resume: dict[str, str]) -> None:
-        self.trainer, self.given, self.resume = trainer, given, resume
+    def __init__(
+        self, trainer: Any, given: dict[str, Any], resume: dict[str, str], find: dict[str, Any] | None
+    ) -> None:
+        self.trainer, self.given, self.resume, self.find = trainer, given, resume, find
+        self.finding: Finding | None = None
         self.scheduler: Scheduler | None = None
         self.measured: dict[str, None] = {}  # the names of all metrics so far, in their order
 
@@ -96,6 +122,24 @@ class _Hooks:
         self.scheduler.load_state_dict = load  # type: ignore[method-assign]
         trainer.lr_scheduler, trainer._created_lr_scheduler = self.scheduler, True
         return self.scheduler
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Find the rate, where that is wanted and nothing is trained yet, and begin the schedule from it."""
+        if self.find is None or state.global_step:
+            return
+        trainer = self.trainer
+        found = find_now(trainer, self.given, self.find)
+        self.finding = trainer.finding = found
+        rate = found_or_raise(found)
+        if self.scheduler is not None:
+            self.scheduler.detach()
+        optimizer = inner_of(trainer)
+        args.learning_rate = scaled(args.learning_rate, rate, largest_rate([optimizer]))
+        write_rates([optimizer], rate)
+        trainer.lr_scheduler = self.scheduler = None
+        trainer.callback_handler.lr_scheduler = self.create_scheduler(state.max_steps)
+        logging.getLogger("transformers.trainer").info("%s", found)
+        trainer.log({"found_rate": rate})
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **_: Any) -> None:
         feedback = None if self.scheduler is None else self.scheduler.plan.feedback

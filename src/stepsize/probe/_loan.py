@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.hooks import RemovableHandle
 
 from stepsize import _check
@@ -71,6 +72,14 @@ class Loan:
         for group, ratio in self._pairs():
             write_value(group, "lr", rate * ratio)
 
+    def give(self, rate: float) -> None:
+        """Make a rate the base of the groups: of what a scheduler has noted, if there is one."""
+        for group, ratio in self._pairs():
+            base, noted = rate * ratio, group.get("initial_lr")
+            if noted is not None:
+                group["initial_lr"] = base
+            write_value(group, "lr", base * (read_value(group) / float(noted) if noted else 1.0))
+
     def check(self, rate: float) -> None:
         """Raise RuntimeError where a group has another rate than the one lent."""
         for group, ratio in self._pairs(self._outer):  # those inside may follow at their next step
@@ -85,3 +94,13 @@ class Loan:
         for optimizer, ratios in list(zip(self._optimizers, self._ratios, strict=True))[:first]:
             # a group that the loop adds meanwhile keeps its own rate, and is taken out again at the end
             yield from zip(optimizer.param_groups, ratios, strict=False)
+
+
+def rebase(thing: Any) -> None:
+    """Let a scheduler of torch take the noted rates of its groups as its bases, also inside what wraps or joins it."""
+    if isinstance(thing, LRScheduler) and isinstance(vars(thing).get("base_lrs"), list):
+        thing.base_lrs = [group["initial_lr"] for group in thing.optimizer.param_groups]
+        thing._last_lr = [group["lr"] for group in thing.optimizer.param_groups]
+    for part in (getattr(thing, "scheduler", None), *getattr(thing, "_schedulers", ())):
+        if isinstance(part, LRScheduler):
+            rebase(part)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from stepsize import _check
 from stepsize.control import Step
 from stepsize.probe._drive import Drive
+from stepsize.probe._own_steps import OwnSteps
 from stepsize.probe._ranks import mean_of_each
 from stepsize.state import evaluating
 
@@ -30,16 +31,18 @@ class LoopRun:
         self,
         rate: float,
         steps: int,
-        drive: Drive,
+        drive: Drive | OwnSteps,
         batches: Iterator[Any],
         accumulate: int,
         scored: Iterable[Any],
         modules: Iterable[nn.Module],
         rewind: Callable[[], None],
+        loader: Any = None,
     ) -> None:
         self.rate, self.steps = rate, steps
         self._drive, self._stream, self._accumulate = drive, batches, accumulate
         self._scored, self._modules, self._rewind = scored, tuple(modules), rewind
+        self._loader = loader
         self._given = 0  # batches of the training
         self._window: list[Any] = []  # losses of an update that is not complete
         self._pending: list[Any] = []  # those of updates, not read back yet
@@ -53,15 +56,19 @@ class LoopRun:
     def __repr__(self) -> str:
         return f"<short run at the rate {self.rate:.3g}, {self.steps} steps>"
 
-    def batches(self) -> Iterator[Any]:
+    def batches(self) -> "Batches":
         """The batches of this run, the same for every run of a search; call ``step`` once after each.
 
         After those that are trained on may come some that the loop only measures the loss of: then the modules are in
-        eval mode, and ``step`` changes nothing.
+        eval mode, and ``step`` changes nothing. They stand in for the loader: ``len`` says how many are to be trained
+        on, and what else is asked of them, such as ``batches.dataset``, the loader answers.
 
         Raises:
             RuntimeError: ``step`` was not called for a batch, or this was iterated before.
         """
+        return Batches(self._batches(), self.steps * self._accumulate, self._loader)
+
+    def _batches(self) -> Iterator[Any]:
         if self._given or self.probed or self.over:
             raise RuntimeError("the batches of this short run were given before; iterate over run.batches() once")
         yield from self._training()
@@ -97,6 +104,11 @@ class LoopRun:
         if self.alive:
             self._drive.check()
         if idle == PATIENCE:
+            if isinstance(self._drive, OwnSteps) and not updates:
+                raise RuntimeError(
+                    f"no optimizer was stepped in {self._given} batches of a short run, and with own_steps the loop "
+                    "does that; call the step of the optimizer that the search was given, or leave own_steps out"
+                )
             self.losses.append(math.nan)
 
     def _measuring(self) -> Iterator[Any]:
@@ -116,7 +128,9 @@ class LoopRun:
     def _answered(self, batch: Any) -> Iterator[Any]:
         self._open = True
         yield batch
-        if self._open:
+        if self._open and isinstance(self._drive, OwnSteps):
+            self._drive.settle()
+        elif self._open:
             raise RuntimeError(
                 "run.step was not called for a batch; call run.step(loss) after each backward pass, also while "
                 "accumulate= sums up gradients"
@@ -173,6 +187,24 @@ class LoopRun:
         self._pending = []
         broken = next((index for index, loss in enumerate(read, 1) if not math.isfinite(loss)), len(read))
         self.losses += read[:broken]
+
+
+class Batches(Iterator[Any]):
+    """The batches of a short run, in place of the loader."""
+
+    def __init__(self, batches: Iterator[Any], length: int, loader: Any) -> None:
+        self._batches, self._length, self._loader = batches, length, loader
+
+    def __next__(self) -> Any:
+        return next(self._batches)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._loader, name)
 
 
 def number(loss: Any) -> float:

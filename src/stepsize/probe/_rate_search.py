@@ -12,13 +12,14 @@ from torch.optim import Optimizer
 
 from stepsize import _check
 from stepsize.control import Control, Plan
-from stepsize.control._bases import clear_marks, set_aside
+from stepsize.control._bases import check_free, clear_marks, set_aside
 from stepsize.control._course import CourseLike
 from stepsize.optim import Clipper, parameters, read_value
 from stepsize.probe._drive import Drive
 from stepsize.probe._given import also_of, optimizers_by_name
-from stepsize.probe._loan import Loan
+from stepsize.probe._loan import Loan, rebase
 from stepsize.probe._loop_run import LoopRun, finite_mean
+from stepsize.probe._own_steps import OwnSteps
 from stepsize.probe._ranks import mean_of_each
 from stepsize.probe._scores import Scores
 from stepsize.probe._source import Source, alike, mark_of
@@ -34,10 +35,10 @@ class RateSearch:
     """Find a learning rate in a loop of your own: the race of ``find``, and everything it was handed is put back.
 
     The loop trains a handful of short runs, each from the same start on the same batches, with the whole schedule
-    squeezed into it; ``finding`` says what they come to. At the end, and also when the loop raises or is left by
-    ``break``, all is put back bit for bit: weights, gradients, buffers, modes, optimizers with all that they hold,
-    scaler, loader, the random generators. Every group keeps the ratio of its rate to the largest, which gets the rate
-    that is tried.
+    squeezed into it; ``finding`` says what they come to, and ``apply`` sets it. At the end, and also when the loop
+    raises or is left by ``break``, all is put back bit for bit: weights, gradients, buffers, modes, optimizers with all
+    that they hold, scaler, loader, the random generators. Every group keeps the ratio of its rate to the largest, which
+    gets the rate that is tried.
 
     Args:
         optimizer: the optimizer that ``run.step`` steps, or several, in a list or a mapping by name.
@@ -48,7 +49,8 @@ class RateSearch:
             within a run it begins again, as the next epoch would.
         probe: what runs are scored on: a function that returns the loss on fixed held-out data, called in eval mode and
             without gradients; or batches, of which the loss is taken by ``loss``, or else in the loop itself. When left
-            out, up to 24 batches from the loader's start are set aside for it, at most a quarter of an epoch.
+            out, another shuffle of a loader that shuffles; of any other, the first batches are set aside, up to
+            24 and at most a quarter of an epoch.
         loss: (model, batch) -> the loss, for scores. Without it, and without a function as ``probe``, the loop gets
             batches at the end of a run that ``run.step`` only takes the loss of, which costs three times as much.
         scaler: the ``torch.amp.GradScaler`` that scales the loss.
@@ -57,11 +59,16 @@ class RateSearch:
         clip: as for ``Control``.
         accumulate: batches, and calls of ``run.step``, to one update, >= 1.
         zero: whether ``run.step`` also zeroes the gradients.
+        own_steps: whether the loop steps its optimizers itself, as a trainer or a function of yours does, and clips,
+            scales, accumulates and zeroes the gradients. It may stay as it is: the schedule moves on by one for each
+            batch with a step, and rates that the loop writes are written over just before. ``run.step(loss)`` may come
+            once after each batch: then a run ends early where its loss is not finite.
         per_epoch: updates in an epoch, > 0, for lengths such as ``"3ep"``.
         position: updates done already, >= 0, in mid-training: the rate is found for what is left of the schedule.
         budget: what to spend, about, as for ``find``.
         low: the lowest rate to try, > 0.
         high: the highest rate to try, > low.
+        settle: whether longer runs follow where the answer is not to be trusted, as for ``find``.
         progress: called with (steps done, steps expected, a note for people).
         others: schedules of momentum, weight decay and any other number in the groups, as for ``Control``.
 
@@ -101,11 +108,13 @@ class RateSearch:
         clip: float | Schedule | Clipper | str | None = None,
         accumulate: int = 1,
         zero: bool = True,
+        own_steps: bool = False,
         per_epoch: float | None = None,
         position: int = 0,
         budget: str | int | None = None,
         low: float = 1e-6,
         high: float = 100.0,
+        settle: bool = False,
         progress: Progress | None = None,
         **others: CourseLike,
     ) -> None:
@@ -121,6 +130,11 @@ class RateSearch:
         self._zero, self._scaler = zero, scaler
         if scaler is not None and not isinstance(scaler, torch.amp.GradScaler):
             raise TypeError(_check.message("scaler", scaler, "a torch.amp.GradScaler"))
+        if not isinstance(own_steps, bool):
+            raise TypeError(_check.message("own_steps", own_steps, "True or False"))
+        self._own_steps = own_steps
+        if own_steps:
+            _check_own(probe, loss, clip=clip, scaler=scaler)
         self._source, self._model = Source(loader, "loader"), model
         self._also = also_of(also)
         left = self._squeeze.left
@@ -133,6 +147,7 @@ class RateSearch:
             clock=_agreed_time,
             forward=self._scores.price,
             most=self._scores.most,
+            settle=settle,
             progress=progress,
         )
         given = [each for each in (loader, probe, scaler) if each is not None and can_capture(each)]
@@ -156,6 +171,26 @@ class RateSearch:
         if self._finding is None:
             raise RuntimeError(f"there is no finding: {self._why}")
         return self._finding
+
+    def apply(self) -> None:
+        """Give every group the rate found, the ratios of the groups kept, for the training itself.
+
+        Where a scheduler of torch has noted the groups' rates it is these that change, and what it has made of them
+        changes in proportion; a scheduler in ``also`` takes them as its bases.
+
+        Raises:
+            RuntimeError: there is no finding or no usable rate, or a Control or Scheduler drives the optimizer.
+        """
+        if self.finding.rate is None:
+            raise RuntimeError(f"there is no rate to apply: {self.finding.verdict}")
+        try:
+            check_free(self._optimizers.values())
+        except ValueError:
+            problem = "a Control or Scheduler drives the optimizer, and would write its own rates"
+            raise RuntimeError(f"{problem}; tell it: control.rebase(search.finding.rate)") from None
+        self._loan.give(self.finding.rate)
+        for thing in self._also:
+            rebase(thing)
 
     @property
     def unrestored(self) -> tuple[str, ...]:
@@ -186,6 +221,7 @@ class RateSearch:
                 stack.enter_context(lent(filter(is_optimizer, self._things)))
                 self._loan = Loan(optimizers)
                 self._scores.prepare()
+                self._race.most = self._scores.most
                 while asks := self._race.ask():
                     for ask in asks:
                         tried = yield from self._tried(ask, kept)
@@ -208,12 +244,22 @@ class RateSearch:
             optimizer.zero_grad()
         with ExitStack() as stack:
             stack.enter_context(set_aside(self._optimizers.values()))
-            drive = Drive(self._optimizers, self._control(ask.steps), self._zero, self._apart)
+            drive = self._drive(ask.steps)
             stack.callback(drive.end)
             stream = self._source.batches(self._scores.aside)
             scored = self._scores.in_loop(ask.probe)
             modules = self._scores.modules
-            run = LoopRun(ask.rate, ask.steps, drive, stream, self._accumulate, scored, modules, self._scores.rewind)
+            run = LoopRun(
+                ask.rate,
+                ask.steps,
+                drive,
+                stream,
+                self._accumulate,
+                scored,
+                modules,
+                self._scores.rewind,
+                self._source.loader,
+            )
             if ask.steps or self._scores.looped:
                 before = self._shape()
                 self._runs += 1
@@ -225,9 +271,11 @@ class RateSearch:
         score = finite_mean(probed) if run.alive else math.inf
         return Tried(ask.rate, ask.steps, score, tuple(run.losses), tuple(probed))
 
-    def _control(self, steps: int) -> Callable[[Any], Control]:
-        """What makes the control of a run of so many steps, with the schedule squeezed into it."""
+    def _drive(self, steps: int) -> Drive | OwnSteps:
+        """What drives a run of so many steps, with the schedule squeezed into it."""
         plan = self._squeeze.plan_for(max(1, steps))
+        if self._own_steps:
+            return OwnSteps(self._optimizers, plan, max(1, steps), self._squeeze.per_epoch)
 
         def control(optimizers: Any) -> Control:
             return Control(
@@ -242,7 +290,7 @@ class RateSearch:
                 remind=False,
             )
 
-        return control
+        return Drive(self._optimizers, control, self._zero, self._apart)
 
     def _shape(self) -> list[Any]:
         """The parameters of the model and the optimizers, by identity and form."""
@@ -266,6 +314,16 @@ class RateSearch:
                 self._first = mark
             elif not alike(self._first, mark):
                 self._race.remark = "the loader gave other batches to each run, and noise decides with them"
+
+
+def _check_own(probe: Any, loss: Any, **own: Any) -> None:
+    """Raise unless a loop with own steps has its scores from a function, and what it does itself is left out."""
+    for name, value in own.items():
+        if value is not None:
+            rule, remedy = "left out with own_steps", "the loop does that itself"
+            raise ValueError(_check.message(name, value, rule, f"{remedy}; hand a scaler over in also="))
+    if loss is None and not callable(probe):
+        raise ValueError("own_steps needs loss=, a function of (model, batch), or probe=, a function: the loop trains")
 
 
 def _agreed_time() -> float:

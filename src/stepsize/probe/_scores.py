@@ -9,7 +9,7 @@ from torch import nn
 from stepsize import _check
 from stepsize.probe._fixed_probe import FixedProbe
 from stepsize.probe._loop_run import losses_on
-from stepsize.probe._source import Source
+from stepsize.probe._source import Source, alike, mark_of
 from stepsize.search import FORWARD
 from stepsize.state import Captured, can_capture, capture, is_loader
 from stepsize.state._graph import generator_undo
@@ -53,12 +53,24 @@ class Scores:
             raise ValueError(_check.message("loader" if probe is None else "probe", probe, "one batch or more"))
         data = [self._source.loader, *(each for each in also if is_loader(each) or generator_undo(each) is not None)]
         self._data = [each for each in data if can_capture(each)]
+        self._own = probe is None and self._source.length is not None
         self._kept: Captured | None = None
         self._fixed: FixedProbe | None = None
 
     def prepare(self) -> None:
-        """Note where generators and loaders are, from which every score starts."""
+        """Note where generators and loaders are, from which every score starts.
+
+        A loader that shuffles gives batches of another shuffle, in which also shows what is learnt by heart. Of any
+        other loader the first batches are set aside.
+        """
         self._kept = capture(*self._data)
+        if self._own:
+            first = self._mark()
+            following = capture(*self._data)
+            if alike(first, self._mark()):
+                self._kept.restore()
+            else:
+                self._kept, self.aside, self.most = following, 0, self._source.length
         self._fixed = None if self._call is None else FixedProbe(self._call, self.modules)
 
     def release(self) -> None:
@@ -69,6 +81,9 @@ class Scores:
         """Put generators and loaders back to the start, so that every run gets the same draws."""
         if self._kept is not None:
             self._kept.restore()
+
+    def _mark(self) -> list[Any]:
+        return mark_of(next(self._source.once(), None))
 
     def in_loop(self, count: int) -> Iterator[Any]:
         """Batches for the loop to take the losses of; none where it needs not."""

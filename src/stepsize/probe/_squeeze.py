@@ -58,7 +58,8 @@ class Squeeze:
 
     def plan_for(self, steps: int) -> Plan:
         """The plan of a run of so many steps, >= 1."""
-        if not self.position:
+        functions = any(each.functions for course in self.plan.courses.values() for each in schedules_of(course))
+        if not self.position and not functions:  # a function's own positions know of no length
             return self.plan.changed(lambda _, schedule: schedule.stretch(steps / self.total))
         laid, start, speed = self.plan.over(self.total, self.per_epoch), float(self.position), self.left / steps
         return laid.changed(lambda _, schedule: part(schedule, start, float(steps), speed))

@@ -5,7 +5,7 @@ import math
 import os
 import stat
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,8 +57,6 @@ NUMBER = Rule("a number", _is_number)
 POSITIVE = Rule("a number > 0 and at most 1e30", lambda value: _is_number(value) and 0 < value <= 1e30)
 FROM_ZERO = Rule("a number >= 0", lambda value: _is_number(value) and value >= 0)
 MAPPING = Rule("a mapping", lambda value: isinstance(value, dict))
-LENGTH = Rule("a number >= 0 or a text", lambda value: TEXT.holds(value) or FROM_ZERO.holds(value))
-CLIP = Rule("a number > 0 or a text", lambda value: TEXT.holds(value) or POSITIVE.holds(value))
 THREADS, SEED, STEPS = _whole(1, 4096), _whole(0, 2**32 - 1), _whole(1)
 
 # of every run.json that has the field
@@ -90,19 +88,13 @@ NEEDED = (
     *("command", "task", "plan", "rate", "seed", "steps", "said", "about_task", "done", "started", "status"),
     *("versions", "threads", "git"),
 )
-# the words of a command line that a run is resumed with
+# the words of a command line that a run is resumed with, beside settings of its trial
 SAID: Mapping[str, Rule] = {
     "task": TEXT,
     "threads": THREADS,
     "seed": SEED,
     "steps": STEPS,
-    "schedule": TEXT,
-    "optimizer": TEXT,
-    "clip": CLIP,
-    "batch_size": _whole(1),
-    "warmup": LENGTH,
-    "momentum": FROM_ZERO,
-    "weight_decay": FROM_ZERO,
+    "set": MAPPING,
     "data": TEXT,
     "device": TEXT,
     "amp": TRUTH,
@@ -138,12 +130,13 @@ def read_facts(file: Path, path: Path) -> dict[str, Any]:
     return facts
 
 
-def check_resumable(path: Path, facts: Mapping[str, Any]) -> None:
+def check_resumable(path: Path, facts: Mapping[str, Any], settings: Collection[str]) -> None:
     """Raise unless a ``run.json`` says all that a run is resumed with, and nothing else.
 
     Args:
         path: the file.
         facts: what it says, from ``read_facts``.
+        settings: names of what a trial may set, which whoever resumes it checks.
 
     Raises:
         ValueError: it is no run that was trained, lacks something, or says a word that this stepsize does not know.
@@ -155,7 +148,7 @@ def check_resumable(path: Path, facts: Mapping[str, Any]) -> None:
     missing += [f"said.{name}" for name in NEEDED_WORDS if "said" in facts and name not in facts["said"]]
     if missing:
         raise ValueError(f"{path} lacks {', '.join(missing)}; {DAMAGED}")
-    unknown = sorted(set(facts["said"]) - set(SAID))
+    unknown = sorted(set(facts["said"]) - {*SAID, *settings})
     if unknown:
         what = ", ".join(map(repr, unknown))[:80]
         raise ValueError(f"said in {path} has {what}, which this stepsize does not know; {DAMAGED}")

@@ -3,6 +3,7 @@
 import json
 import platform
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -131,9 +132,13 @@ class RunFolder:
         """
         return read_facts(self._file, self._shown)
 
-    def check_resumable(self) -> None:
-        """Raise ValueError unless ``run.json`` says everything that a run is resumed with."""
-        check_resumable(self._shown, self._facts)
+    def check_resumable(self, settings: Collection[str] = ()) -> None:
+        """Raise ValueError unless ``run.json`` says everything that a run is resumed with.
+
+        Args:
+            settings: names of what a trial may set, whose values are for the caller to check.
+        """
+        check_resumable(self._shown, self._facts, settings)
 
     @property
     def _shown(self) -> Path:

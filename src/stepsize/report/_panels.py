@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stepsize.report._bowl import COLOURS, GREY, RED, bound_named, path
+from stepsize.task import AXES
 from stepsize.task.built_in._bowl_sweep import amplitudes
 from stepsize.task.built_in._quadratic import along, stable_below
 
@@ -35,7 +36,7 @@ class Bowl:
     def of(facts: Mapping[str, Any]) -> "Bowl | None":
         """The bowl of a run's facts, if it is one and descended by plain SGD."""
         about, said = facts.get("about_task") or {}, facts.get("said") or {}
-        changed = {name for name in ("optimizer", "momentum", "weight_decay", "clip") if said.get(name) is not None}
+        changed = [name for name, axis in AXES.items() if axis.applies != "rate" and said.get(name) is not None]
         return Bowl(facts) if "eigenvalues" in about and not changed else None
 
     @property

@@ -60,12 +60,13 @@ def answer(rungs: Sequence[Rung], scope: Scope, total: int, remark: str = "") ->
     last = rungs[-1]
     alike = last.alike(FLAT)
     further = drift(rungs, total) if len(alike) == 1 else 0.0  # where noise decides it says nothing of the way on
-    at = scope.inside(last.vertex + further)
+    whole = last.length >= total
+    at = scope.inside(last.best if whole else last.vertex + further)
     # of equals the lower; not above the best one that was tried, and far from a whole run a little less
     beyond = max(0.0, math.log2(total / last.length) - NEAR)
-    lower = min(at - min(MOST, CAUTION * beyond**2), alike[0] + further)
+    lower = at if whole else min(at - min(MOST, CAUTION * beyond**2), alike[0] + further)
     breaks = min((each for rung in rungs for each in rung.broken() if each > last.best), default=math.inf)
-    chosen = scope.inside(min(lower, breaks - MARGIN))
+    chosen = scope.inside(lower if whole else min(lower, breaks - MARGIN))
     fine = [each for each in last.results if last.score(each) <= last.score(last.best) + FINE * last.gained]
     low = scope.inside(min(chosen - BELOW, last.vertex - BELOW, *fine))
     high = scope.inside(max(chosen + ABOVE, min(last.vertex + 0.1, breaks), *fine))

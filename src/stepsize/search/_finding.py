@@ -9,7 +9,8 @@ class ShortRun(Protocol):
     """How a short run went, as a race looks at it.
 
     Attributes:
-        losses: training loss of each step done; the last is not finite where the run ended early.
+        losses: training loss of each step done; the last is not finite where the run ended early; empty where nobody
+            knows them.
         score: the loss at its end, lower is better; infinite where it diverged.
         probed: the loss on each batch whose mean is the score; empty where there are none.
     """
@@ -32,7 +33,7 @@ class Tried:
         rate: that was tried.
         steps: of the run, had it not diverged.
         score: the loss at its end, lower is better; infinite where it diverged.
-        losses: training loss of each step done.
+        losses: training loss of each step done; none where it is not known, and then all steps count as done.
         probed: the loss on each batch whose mean is the score.
     """
 
@@ -91,6 +92,8 @@ class Finding:
             ``probed``: of ``find`` the engine's results, of ``RateSearch`` its own.
         cost: what it took.
         stages: what was tried and concluded at each length of runs.
+        doubts: reasons not to trust the rate, each a few words; none where it is to be trusted.
+        remedy: what would settle it, and its price; empty without doubts. ``settle=True`` does it.
     """
 
     rate: float | None
@@ -101,9 +104,18 @@ class Finding:
     results: tuple[Any, ...]
     cost: Cost
     stages: tuple[Stage, ...] = ()
+    doubts: tuple[str, ...] = ()
+    remedy: str = ""
+
+    @property
+    def trusted(self) -> bool:
+        """Whether there is a rate, and no reason to doubt it."""
+        return self.rate is not None and not self.doubts
 
     def __str__(self) -> str:
         price = f"{len(self.results)} short runs, {self.cost.runs:.1f} of a whole one, {self.cost.seconds:.1f} s"
         if self.rate is None:
             return f"no usable rate: {self.verdict} ({price})"
-        return f"rate {self.rate:.3g}, good between {self.low:.3g} and {self.high:.3g}: {self.verdict} ({price})"
+        said = f"rate {self.rate:.3g}, good between {self.low:.3g} and {self.high:.3g}: {self.verdict} ({price})"
+        doubt = f"; not to be trusted yet, since {', and '.join(self.doubts)}: settle it by {self.remedy}"
+        return said + doubt if self.doubts else said

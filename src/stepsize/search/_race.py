@@ -5,13 +5,14 @@ It knows neither what is trained nor how: it says which runs come next, and is t
 
 import math
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from stepsize import _check
 from stepsize.search._answer import Scope, answer
 from stepsize.search._budget import Budget, budget_of
+from stepsize.search._doubt import THREE, doubts, longer, remedy
 from stepsize.search._finding import Cost, Finding, ShortRun, Stage
 from stepsize.search._rung import Rung
 
@@ -29,6 +30,7 @@ PROBE = 0.25  # batches that a run is scored on, for each step of it
 NOISE = 0.03  # share of the best progress that the probe's standard error may be; more batches make it so
 OVER = 4.0  # times the budget that is never exceeded, gradients and losses together,
 LEAST = 100.0  # but these steps may be taken at any rate: a first look costs half of them
+SETTLING = 6.0  # whole runs that may be taken beyond these to settle an answer that is not to be trusted
 RUNS = 5  # that a rung and the one after it take, about
 WORTH = 1.5  # how many times as long runs must be to be tried again
 WALK = 0.1  # share of the best progress by which a rate at the last rung's border must lead for another run
@@ -67,6 +69,8 @@ class Race:
         forward: what a batch of the probe costs, in steps, >= 0.
         most: batches of the probe that there are, >= 1; as many as are wanted when left out.
         remark: what else the verdict says.
+        settle: whether longer runs follow, four times as long each time, until the answer is to be trusted or they are
+            whole: three at first, six whole runs at most.
         progress: called with (steps done, steps expected, a note for people).
 
     Raises:
@@ -94,6 +98,7 @@ class Race:
         forward: float = FORWARD,
         most: int | None = None,
         remark: str = "",
+        settle: bool = False,
         progress: Progress | None = None,
     ) -> None:
         self.total = _check.whole("total", total, least=1)
@@ -101,12 +106,15 @@ class Race:
         self.scope = Scope(low, _check.number("high", high, above=low, remedy="rates are tried from low to high"))
         self.budget = budget_of(budget, self.total)
         self._forward = _check.number("forward", forward, least=0)
-        self._most = None if most is None else _check.whole("most", most, least=1)
+        self.most = None if most is None else _check.whole("most", most, least=1)
         for name, function in (("clock", clock), ("progress", progress)):
             if not callable(function) and (name == "clock" or function is not None):
                 raise TypeError(_check.message(name, function, "a function"))
         if not isinstance(remark, str):
             raise TypeError(_check.message("remark", remark, "a text"))
+        if not isinstance(settle, bool):
+            raise TypeError(_check.message("settle", settle, "True or False"))
+        self._settle, self._settling = settle, 0.0
         self.remark, self._clock, self._progress = remark, clock, progress
         self._told: list[tuple[Ask, ShortRun]] = []
         self._open: list[Ask] = []
@@ -151,7 +159,9 @@ class Race:
         self._told.append((ask, run))
         if self._progress is not None:
             taken = self._steps
-            note = f"rate {ask.rate:.3g}: loss {run.score:.3g} ({ask.steps} steps)"
+            place = len(self._stages) + 1
+            rung = f"rung {place} of {max(place, len(RUNGS))}"
+            note = f"{rung}, rate {ask.rate:.3g}: loss {run.score:.3g} ({ask.steps} steps)"
             self._progress(taken, max(taken, round(min(self.budget.steps, 2 * self.total))), note)
 
     @property
@@ -176,11 +186,9 @@ class Race:
             return self._nothing(f"the loss is {loss} before any training; look at the data and the model")
         yield from self._take_time(decades[0])
         rung = yield from self._explore(self._rung(self._length(RUNGS[0][0]), RUNGS[0][1]), decades)
-        runs = [run for _, run in self._told]
-        if not any(math.isfinite(run.losses[0]) for run in runs if run.losses):
-            return self._nothing(
-                f"the training loss is {runs[0].losses[0]} at the first step; look at the data and the model"
-            )
+        first = [run.losses[0] for _, run in self._told if run.losses]
+        if first and not any(map(math.isfinite, first)):
+            return self._nothing(f"the training loss is {first[0]} at the first step; look at the data and the model")
         while not rung.learnt and (longer := self._longer(rung)) > rung.length:
             # a flat start may only need more steps: the highest rates that hold are the ones to ask
             self._conclude(rung, "nothing learnt yet: longer")
@@ -195,13 +203,17 @@ class Race:
             )
         self._conclude(rung)
         rungs = yield from self._closer(rung)
+        while (
+            self._settle and doubts(rungs, self.total) and len(rungs) < len(more := (yield from self._further(rungs)))
+        ):
+            rungs = more
         said = answer(rungs, self.scope, self.total, self.remark)
-        return self._found(said.rate, said.low, said.high, said.verdict, said.initial)
+        return self._found(said.rate, said.low, said.high, said.verdict, said.initial, rungs)
 
     @property
     def _steps(self) -> int:
-        """Steps taken."""
-        return sum(len(run.losses) for _, run in self._told)
+        """Steps taken; by a run that does not know its losses, all that were asked for."""
+        return sum(len(run.losses) or ask.steps for ask, run in self._told)
 
     @property
     def _spent(self) -> float:
@@ -211,7 +223,7 @@ class Race:
     @property
     def _room(self) -> float:
         """Steps that may still be taken, a batch of the probe as a part of one."""
-        steps, least = max(OVER * self.budget.steps, LEAST) - self._spent, LEAST - self._spent
+        steps, least = max(OVER * self.budget.steps, LEAST) + self._settling - self._spent, LEAST - self._spent
         if not self._pace:
             return steps
         left = OVER * self.budget.seconds - (self._clock() - self._began)
@@ -250,6 +262,18 @@ class Race:
             self._conclude(rung)
         return rungs
 
+    def _further(self, rungs: list[Rung]) -> Asking:
+        """The rungs, and one of longer runs, if there is room for it."""
+        self._settling, last = SETTLING * self.total, rungs[-1]
+        middle, distance = self.scope.inside(last.vertex), RUNGS[-1][1]
+        rates = [each for each in (middle + place * distance for place in THREE) if self.scope.allowed(each)]
+        length = longer(last, self.total)
+        if length == last.length or self._affordable(rates, length) != rates:
+            return rungs
+        rung = yield from self._explore(self._rung(length, distance, believed=True), rates, WALK)
+        self._conclude(rung)
+        return [*rungs, rung]
+
     def _longer(self, rung: Rung) -> int:
         """Steps of the next runs where nothing was learnt; those of the rung if that would cost too much."""
         room = self._room
@@ -279,7 +303,7 @@ class Race:
     def _probe(self, length: int) -> int:
         """Batches that a run of so many steps is scored on."""
         wanted = max(3, min(24, math.ceil(PROBE * length)), min(length // 2, self._needed))
-        return wanted if self._most is None else min(wanted, self._most)
+        return wanted if self.most is None else min(wanted, self.most)
 
     def _explore(self, rung: Rung, exponents: list[float], walk: float = 0.0) -> Asking:
         """Train the rates of a rung, and walk on while the best is at a border, by a share of its progress."""
@@ -323,6 +347,17 @@ class Race:
         """No answer, and why."""
         return self._found(None, None, None, why, sum(self._initial) / len(self._initial))
 
-    def _found(self, rate: float | None, low: float | None, high: float | None, why: str, initial: float) -> Finding:
+    def _found(
+        self,
+        rate: float | None,
+        low: float | None,
+        high: float | None,
+        why: str,
+        initial: float,
+        rungs: Sequence[Rung] = (),
+    ) -> Finding:
         cost = Cost(self._steps, self._forwards, self._spent / self.total, self._clock() - self._began)
-        return Finding(rate, low, high, why, initial, tuple(run for _, run in self._told), cost, tuple(self._stages))
+        against = doubts(rungs, self.total) if rungs else ()
+        told = tuple(run for _, run in self._told)
+        way = remedy(rungs[-1], self.total) if against else ""
+        return Finding(rate, low, high, why, initial, told, cost, tuple(self._stages), against, way)

@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import IterableDataset
 
 Undo = Callable[[], object]
+METHODS = ("state_dict", "load_state_dict")
 PARTS = ("sampler", "batch_sampler", "dataset")
 
 
@@ -39,7 +40,8 @@ def has_state(thing: Any) -> bool:
         >>> has_state(torch.nn.Linear(1, 1)), has_state(3)
         (True, False)
     """
-    return callable(getattr(thing, "state_dict", None)) and callable(getattr(thing, "load_state_dict", None))
+    inside = getattr(thing, "base_dataloader", thing)  # Accelerate's loaders have these methods whatever is inside
+    return all(callable(getattr(each, name, None)) for each in (thing, inside) for name in METHODS)
 
 
 def loader_parts(loader: Any) -> Iterator[Any]:
@@ -70,8 +72,9 @@ def loader_part_undos(part: Any) -> Iterator[Undo]:
     """What puts a loader, or one of its samplers or data sets, back."""
     if has_state(part):
         yield by_state_dict(part)
-    # the epoch is a DistributedSampler's; the iterator is there when workers persist, and part of a state dict
-    names = ("epoch",) if has_state(part) else ("epoch", "_iterator")
+    # the epoch is a DistributedSampler's, the iteration Accelerate's; the iterator is there when workers persist, and
+    # part of a state dict
+    names = ("epoch", "iteration") if has_state(part) else ("epoch", "iteration", "_iterator")
     items = {name: vars(part)[name] for name in names if name in getattr(part, "__dict__", {})}
     if items:
         yield lambda: vars(part).update(items)

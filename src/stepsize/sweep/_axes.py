@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from stepsize import _check
-from stepsize.task import AXES, Startable, Trial, axes_of, canonical
+from stepsize.task import Axis, Startable, Trial, check_takes, table_of
 
 MOST = 100_000  # trials of one call; a folder takes as many calls as you like
 MORE = "give the rest in a further call on the same folder"
@@ -81,28 +81,22 @@ def settings_of(task: Startable, axes: Mapping[str, Any]) -> list[dict[str, Any]
     """
     if not isinstance(task, Startable):
         raise TypeError(_check.message("task", task, "a task", 'for example task_named("digits")'))
-    known = axes_of(task)
-    for axis in axes:
-        if axis not in AXES:
-            raise ValueError(f"there is no axis {axis!r}; {_check.closest(axis, AXES)}")
-        if axis not in known:
-            raise ValueError(f"the task {task.name!r} has no axis {axis!r}; {_check.closest(axis, known)}")
+    check_takes(task, axes)
+    table = table_of(task)
     if "lr" not in axes:
         raise ValueError("a sweep needs rates; give for example rates=logspace(1e-4, 1, 13)")
-    values = {axis: _values(axis, axes[axis]) for axis in [*(axis for axis in axes if axis != "lr"), "lr"]}
+    values = {axis: _values(axis, table[axis], axes[axis]) for axis in [*(axis for axis in axes if axis != "lr"), "lr"]}
     _check_size({"rates" if axis == "lr" else axis: len(several) for axis, several in values.items()})
     product = [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
     return [{axis: value for axis, value in each.items() if value is not None} for each in product]
 
 
-def _values(axis: str, given: Any) -> list[Any]:
+def _values(name: str, axis: Axis, given: Any) -> list[Any]:
     several = isinstance(given, Iterable) and not isinstance(given, str)
-    name = "rates" if axis == "lr" else axis
+    may_be_left_out, name = name != "lr", "rates" if name == "lr" else name
     chosen: list[Any] = []
     for value in _counted(name, given) if several else [given]:
-        # numpy's numbers are Real, but no JSON
-        value = value.item() if isinstance(value, np.generic) else value
-        chosen.append(None if value is None and axis != "lr" else canonical(axis, value, name))
+        chosen.append(None if value is None and may_be_left_out else axis.canonical(name, value))
     if not chosen:
         raise ValueError(_check.message(name, given, "one value or more"))
     seen: set[Any] = set()
@@ -155,4 +149,4 @@ def trials_of(task: Startable, axes: Mapping[str, Any], seeds: int | Iterable[in
     """
     chosen, several = seeds_of(seeds), settings_of(task, axes)
     _check_size({"settings": len(several), "seeds": len(chosen)})
-    return [Trial(task.name, settings, seed, steps) for seed in chosen for settings in several]
+    return [Trial.of(task, settings, seed, steps) for seed in chosen for settings in several]

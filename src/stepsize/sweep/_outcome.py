@@ -8,8 +8,6 @@ from stepsize.sweep._answers import Array
 from stepsize.sweep._schema import Row
 from stepsize.task import AXES
 
-SPEAKING = ("optimizer", "schedule")  # axes whose values say what they are
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -62,7 +60,14 @@ class Outcome:
         settings = {axis: value for axis, value in self.settings.items() if axis != "lr"}
         facts = {"status": self.status, "steps": self.done, "loss": self.loss}
         spent = {"seconds": self.seconds, "engine": self.engine}
-        taken = {"rate", *AXES, "seed", *facts, *spent}  # a task may call a figure of its own by one of these names
+        taken = {
+            "rate",
+            *AXES,
+            *settings,
+            "seed",
+            *facts,
+            *spent,
+        }  # a task may call a figure of its own by one of these names
         metrics = {f"metrics.{name}" if name in taken else name: value for name, value in self.metrics.items()}
         return {"rate": self.rate, **settings, "seed": self.seed, **facts, **metrics, **spent}
 
@@ -87,9 +92,14 @@ class Curve:
     def name(self) -> str:
         """The variant in words; empty where the rate is all that differs."""
         return ", ".join(
-            str(value) if axis in SPEAKING else f"{axis} {value if isinstance(value, str) else format(value, 'g')}"
+            shown(value) if axis in AXES and AXES[axis].is_text else f"{axis} {shown(value)}"
             for axis, value in self.variant
         )
+
+
+def shown(value: Any) -> str:
+    """A setting in words."""
+    return str(value) if isinstance(value, str | bool) else format(value, "g")
 
 
 def outcome_of(row: Row) -> Outcome:

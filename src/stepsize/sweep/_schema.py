@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stepsize import _check
-from stepsize.task import AXES, LARGEST, key_of
+from stepsize.task import LARGEST, key_of
 
 POINTS = 512  # of a curve of training losses; of longer ones the means of equal stretches are kept
 STATUSES = ("open", "finished", "diverged", "stopped")
@@ -65,9 +65,11 @@ def _are_metrics(value: Any) -> bool:
 
 
 def _are_settings(value: Any) -> bool:
-    if not isinstance(value, dict) or not value.keys() <= set(AXES) or not _is_number(value.get("lr")):
+    if not isinstance(value, dict) or not all(map(str.isidentifier, value)) or not _is_number(value.get("lr")):
         return False
-    return 0 < value["lr"] <= LARGEST and all(isinstance(each, str) or _is_number(each) for each in value.values())
+    return 0 < value["lr"] <= LARGEST and all(
+        isinstance(each, str | bool) or _is_number(each) for each in value.values()
+    )
 
 
 TEXT = Rule("text", lambda value: isinstance(value, str))

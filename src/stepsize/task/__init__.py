@@ -1,15 +1,19 @@
 """What is trained: tasks, the trials they start as runs, the supervised builder and the built-in tasks."""
 
+from stepsize.task._axes import AXES as AXES
+from stepsize.task._axes import LARGEST as LARGEST
+from stepsize.task._axes import Axis as Axis
+from stepsize.task._axes import axes_of as axes_of
+from stepsize.task._axes import canonical as canonical
+from stepsize.task._axes import check_takes as check_takes
+from stepsize.task._axes import table_of as table_of
 from stepsize.task._batches import Shuffled as Shuffled
 from stepsize.task._checkpoint import CheckpointError as CheckpointError
 from stepsize.task._checkpoint import steps_done as steps_done
-from stepsize.task._contract import AXES as AXES
-from stepsize.task._contract import LARGEST as LARGEST
 from stepsize.task._contract import Resumable as Resumable
 from stepsize.task._contract import Run as Run
 from stepsize.task._contract import Startable as Startable
 from stepsize.task._contract import Trial as Trial
-from stepsize.task._contract import canonical as canonical
 from stepsize.task._contract import key_of as key_of
 from stepsize.task._contract import seed_of as seed_of
 from stepsize.task._distributed import Ranks as Ranks
@@ -20,6 +24,7 @@ from stepsize.task._distributed import ranks as ranks
 from stepsize.task._distributed import together as together
 from stepsize.task._files import read_state as read_state
 from stepsize.task._files import save_state as save_state
+from stepsize.task._own import own_settings as own_settings
 from stepsize.task._parcel import Parcel as Parcel
 from stepsize.task._parcel import packed as packed
 from stepsize.task._parcel import unpacked as unpacked
@@ -27,9 +32,9 @@ from stepsize.task._registry import BUILT_IN as BUILT_IN
 from stepsize.task._registry import TaskFileError as TaskFileError
 from stepsize.task._registry import full_name as full_name
 from stepsize.task._registry import known_tasks as known_tasks
+from stepsize.task._registry import takes_data as takes_data
 from stepsize.task._registry import task_named as task_named
 from stepsize.task._registry import with_attribute as with_attribute
-from stepsize.task._settings import axes_of as axes_of
 from stepsize.task._settings import squeezed as squeezed
 from stepsize.task._sources import TaskChangedWarning as TaskChangedWarning
 from stepsize.task._sources import changes as changes
@@ -44,6 +49,7 @@ __all__ = [
     "AXES",
     "BUILT_IN",
     "LARGEST",
+    "Axis",
     "CheckpointError",
     "Parcel",
     "Ranks",
@@ -60,6 +66,7 @@ __all__ = [
     "axes_of",
     "canonical",
     "changes",
+    "check_takes",
     "full_name",
     "key_of",
     "known_tasks",
@@ -67,6 +74,7 @@ __all__ = [
     "led",
     "locked_by_first",
     "named_sources",
+    "own_settings",
     "packed",
     "ranks",
     "read_state",
@@ -75,6 +83,8 @@ __all__ = [
     "sources_of",
     "squeezed",
     "steps_done",
+    "table_of",
+    "takes_data",
     "task_named",
     "together",
     "train",

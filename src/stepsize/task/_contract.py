@@ -8,11 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from stepsize import _check
 from stepsize.control import Observer
-from stepsize.optim import check_choice
-from stepsize.schedule import Schedule, warmup
-
-LARGEST = 1e30  # a rate that float32 weights can still be told
-AXES = ("batch_size", "clip", "lr", "momentum", "optimizer", "schedule", "warmup", "weight_decay")
+from stepsize.task._axes import AXES, check_takes, table_of
 
 
 @dataclass(frozen=True)
@@ -20,12 +16,12 @@ class Trial:
     """One thing to be trained: a task, settings by axis, a seed and a number of steps.
 
     Args:
-        task: the task's name.
+        task: the task's name; or the task, whose name is kept, and which may have axes of its own.
         settings: by axis. ``lr`` is the rate, ``schedule`` a text, ``warmup`` a length that is put in front of the
             schedule instead of a warm-up of its own (0 for none), ``optimizer`` a text as ``stepsize.optim.optimizer``
             takes it, ``weight_decay``, ``momentum`` (beta1 where there are betas), ``clip`` a norm or the text of a
             schedule that gives it, ``batch_size``. What
-            is left out is the task's. Texts are kept in their one form, so that the same trial has the same key.
+            is left out is the task's. Values are kept in their canonical form, so that the same trial has the same key.
         seed: of weights, data order and everything drawn, 0 <= seed < 2**32.
         steps: length of the whole run, >= 1; relative lengths of the schedule are shares of it.
 
@@ -47,17 +43,38 @@ class Trial:
     steps: int = 1
 
     def __post_init__(self) -> None:
-        if not isinstance(self.task, str):
-            raise TypeError(_check.message("task", self.task, "a task's name"))
+        task: Any = self.task
+        if not isinstance(task, str | Startable):
+            raise TypeError(_check.message("task", task, "a task or its name"))
         if not isinstance(self.settings, Mapping):
             raise TypeError(_check.message("settings", self.settings, "a mapping by axis", 'such as {"lr": 0.1}'))
+        axes = AXES
+        if not isinstance(task, str):
+            check_takes(task, self.settings, "settings")
+            axes = table_of(task)
+            object.__setattr__(self, "task", task.name)
         for axis in self.settings:
-            if axis not in AXES:
+            if axis not in axes:
                 raise ValueError(f"settings has {axis!r}, which is no axis; {_check.closest(str(axis), AXES)}")
-        settings = {axis: canonical(axis, value) for axis, value in sorted(self.settings.items())}
+        settings = {axis: axes[axis].canonical(axis, value) for axis, value in sorted(self.settings.items())}
         object.__setattr__(self, "settings", settings)
         object.__setattr__(self, "seed", check_seed(self.seed))
         object.__setattr__(self, "steps", _check.whole("steps", self.steps, least=1))
+
+    @staticmethod
+    def of(task: "Startable", settings: Mapping[str, Any], seed: int = 0, steps: int = 1) -> "Trial":
+        """The trial of a task, which may have axes of its own.
+
+        Args:
+            task: whose trial it is; it must take the settings.
+            settings: as for ``Trial``.
+            seed: as for ``Trial``.
+            steps: as for ``Trial``.
+
+        Raises:
+            TypeError, ValueError: an argument is invalid, or the task takes no such axis.
+        """
+        return Trial(task, settings, seed, steps)  # type: ignore[arg-type]
 
     @property
     def key(self) -> str:
@@ -101,51 +118,6 @@ def key_of(task: str, settings: Mapping[str, Any], seed: int, steps: int) -> str
     said = {"task": task, "settings": settings, "seed": seed, "steps": steps}
     text = json.dumps(said, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def canonical(axis: str, value: Any, name: str = "") -> Any:
-    """A setting in its one form, or an error that says what it must be.
-
-    Args:
-        axis: one of ``AXES``.
-        value: what was given for it.
-        name: what an error calls it; the axis when left out.
-
-    Raises:
-        TypeError, ValueError: it is no such setting, or there is no such axis.
-
-    Example:
-        >>> from stepsize.task import canonical
-        >>> canonical("schedule", "warmup( 10 )>>cosine()"), canonical("lr", 1)
-        ('warmup(10) >> cosine()', 1.0)
-    """
-    if axis not in AXES:
-        raise ValueError(f"there is no axis {axis!r}; {_check.closest(str(axis), AXES)}")
-    name = name or axis
-    if axis == "lr":
-        rate = _check.number(name, value, above=0)
-        if rate > LARGEST:
-            raise ValueError(_check.message(name, rate, f"at most {LARGEST:g}"))
-        return rate
-    if axis == "batch_size":
-        return _check.whole(name, value, least=1)
-    if axis == "clip":
-        return str(Schedule.parse(value)) if isinstance(value, str) else _check.number(name, value, above=0)
-    if axis in ("weight_decay", "momentum"):
-        return _check.number(name, value, least=0)
-    if axis == "optimizer":
-        return check_choice(value)
-    if axis == "warmup":
-        return 0.0 if value in (0, 0.0) and not isinstance(value, bool) else _length(warmup(value).length)
-    schedule = Schedule.parse(value)
-    if schedule.is_absolute:
-        remedy = "leave out absolute(...): the rate is the trial's lr"
-        raise ValueError(_check.message("schedule", value, "a factor of lr", remedy))
-    return str(schedule)
-
-
-def _length(length: Any) -> Any:
-    return length if isinstance(length, float) else str(length)
 
 
 @runtime_checkable

@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from stepsize import _check
 from stepsize.control import SIGNALS
 from stepsize.optim import has_value, parameters, read_value
+from stepsize.task._axes import AXES
 
 RESERVED = {*SIGNALS, "step", "position"}  # what a record says of each step
 
@@ -166,6 +167,21 @@ def loss_of(task: Any, model: nn.Module, batch: Any) -> Tensor:
     return loss
 
 
+def check_gradients(task: Any, parameters: Iterable[Tensor]) -> None:
+    """Raise ValueError if a backward pass left no gradient at all.
+
+    Args:
+        task: whose loss it was.
+        parameters: that its optimizer trains.
+    """
+    if all(each.grad is None for each in parameters):
+        name = f"loss(...) of the task {task.name!r}"
+        raise ValueError(
+            f"{name} must depend on the model's parameters: after its backward pass none has a gradient; leave out "
+            "detach(), torch.no_grad() and .item() on the way from the model's output to the loss"
+        )
+
+
 def measured(task: Any, model: nn.Module, batch: Any) -> Tensor:
     """A batch's loss, with or without a gradient."""
     name, rule = f"loss(...) of the task {task.name!r}", "a tensor of one element"
@@ -180,6 +196,8 @@ def measured(task: Any, model: nn.Module, batch: Any) -> Tensor:
         raise TypeError(_check.message(name, loss, rule))
     if loss.numel() != 1:
         raise ValueError(_check.message(f"shape of {name}", tuple(loss.shape), "of one element", "take its mean"))
+    if loss.layout is not torch.strided:
+        raise TypeError(_check.message(f"layout of {name}", loss.layout, "torch.strided", "take its .to_dense()"))
     if loss.is_complex():
         raise TypeError(_check.message(f"dtype of {name}", loss.dtype, "real", "take its .real or .abs()"))
     return loss.reshape(())
@@ -202,8 +220,10 @@ def figures(task: Any, name: str, values: Any) -> dict[str, float]:
     if not isinstance(values, Mapping):
         remedy = 'such as {"validation_loss": 0.5}'
         raise TypeError(_check.message(f"{name} of the task {task.name!r}", values, "figures by name", remedy))
-    taken = [key for key in map(str, values) if key in RESERVED]
+    own = set(getattr(task, "axes", ())) - AXES.keys()
+    taken = [key for key in map(str, values) if key in RESERVED | own]
     if taken:
-        remedy = f"that is the name of what is measured in training; write for example 'validation_{taken[0]}'"
+        what = "one of its axes" if taken[0] in own else "what is measured in training"
+        remedy = f"that is the name of {what}; write for example 'validation_{taken[0]}'"
         raise ValueError(f"a figure in {name} of the task {task.name!r} must not be called {taken[0]!r}: {remedy}")
     return {str(key): number(task, f"{key!r} in {name}", value) for key, value in values.items()}

@@ -9,7 +9,7 @@ from typing import Any
 
 from stepsize import _check
 from stepsize.task._contract import Startable
-from stepsize.task.built_in import TASKS
+from stepsize.task.built_in import TASKS, WITH_DATA
 
 BUILT_IN: dict[str, Any] = {task.name: task for task in TASKS}
 _read: list[tuple[str, Startable]] = []  # from files and modules, with the name that finds them from any folder
@@ -21,6 +21,15 @@ class TaskFileError(Exception):
     def __init__(self, path: str) -> None:
         super().__init__(f"{path} raised while it was read")
         self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, (self.path, self.__cause__)  # with the cause, also from a worker process
+
+
+def _again(path: str, cause: BaseException | None) -> TaskFileError:
+    error = TaskFileError(path)
+    error.__cause__ = cause
+    return error
 
 
 def task_named(name: str) -> Startable:
@@ -59,6 +68,20 @@ def with_attribute(name: str) -> str:
         ('train.py:task', 'train.py:other', 'digits')
     """
     return f"{name}:task" if isinstance(name, str) and name.endswith(".py") else name
+
+
+def takes_data(name: str) -> bool:
+    """Whether a folder with data can mean anything to a task; of one's own that is not known, and so it can.
+
+    Args:
+        name: as ``task_named`` takes it.
+
+    Example:
+        >>> from stepsize.task import takes_data
+        >>> takes_data("mnist"), takes_data("linear-regression"), takes_data("train.py:task")
+        (True, False, True)
+    """
+    return name not in BUILT_IN or BUILT_IN[name] in WITH_DATA
 
 
 def full_name(name: str) -> str:

@@ -15,10 +15,12 @@ from stepsize import _check
 from stepsize.control import Bus, Control, Observer, bus_of
 from stepsize.optim import needs_closure
 from stepsize.state import RandomState, evaluating, own_randomness
+from stepsize.task._axes import check_takes
 from stepsize.task._contract import Resumable, Trial
 from stepsize.task._distributed import device_here, leads, ranks, the_firsts
-from stepsize.task._given import batches_of, figures, measured, model_of, next_of, number, probe_of
+from stepsize.task._given import batches_of, check_gradients, figures, measured, model_of, next_of, number, probe_of
 from stepsize.task._joint import Joint, Wants, placed, random_of, stream, who
+from stepsize.task._own import with_settings
 from stepsize.task._part import check_same, check_size, part
 from stepsize.task._saved import by_name, check_state, loaded
 from stepsize.task._settings import optimizers_of_trial, plan_of
@@ -59,7 +61,8 @@ class SupervisedRun:
             raise ValueError(_check.message("trial", trial.task, f"one of the task {task.name!r}"))
         if "lr" not in trial.settings:
             raise ValueError(_check.message("settings", trial.settings, "with a rate", 'add {"lr": ...}'))
-        self.task, self.trial = task, trial
+        check_takes(task, trial.settings)
+        self.trial = trial
         bus = bus_of(watch)
         self.bus = bus if leads() else Bus()  # of several processes the first alone writes
         self._wants = None
@@ -67,9 +70,8 @@ class SupervisedRun:
             self._wants = Wants(self.bus.observers)
             self.bus = Bus([*self.bus, self._wants])
         size = trial.settings.get("batch_size")
-        if size is not None and task.batch_size is None:
-            raise ValueError(_check.message("batch_size", size, f"left out: the task {task.name!r} has none"))
         plan, per_epoch = plan_of(task, trial), task.epoch(size)
+        self.task = task = with_settings(task, trial.settings)
         plan.over(trial.steps, per_epoch)  # a plan that does not fit is refused before anything is built
         self.size = size or task.batch_size
         check_size(self.size)
@@ -119,6 +121,8 @@ class SupervisedRun:
             total = self._with_closure(list(batches))
         else:
             total = self._backward(batches)
+            if check and not self._done:
+                check_gradients(self.task, self.model.parameters())
             self.control.step(total)
         self._done += 1
         return total

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor, nn
@@ -11,10 +12,12 @@ from torch.optim import Optimizer
 from stepsize import _check
 from stepsize.control import Feedback, Observer, Plan, Signal, signals_of
 from stepsize.schedule import Length, Schedule
-from stepsize.task._contract import AXES, Run, Trial, check_seed
+from stepsize.task._axes import Axis
+from stepsize.task._contract import Run, Trial, check_seed
 from stepsize.task._given import check_batches, check_functions
 from stepsize.task._loader import Loader
 from stepsize.task._of import check_words, parts_of
+from stepsize.task._own import axes_with
 from stepsize.task._pause import check_pause, pause_of
 from stepsize.task._run import SupervisedRun, check_device
 from stepsize.task._settings import plan_of
@@ -68,6 +71,9 @@ class Task:
         seed: of a run for which none is said, as by ``train`` and ``find``, 0 <= seed < 2**32.
         plan: all of schedule, clip and feedback as one ``Plan`` or its text, instead of them; it may drive momentum and
             weight decay too, as ``Plan(**one_cycle())`` does.
+        axes: what else trials of it may set, an ``Axis`` by name, such as ``{"width": Axis.whole(least=1)}``. Its
+            functions take them by name, with the task's own value as the default: ``model=lambda width=64: ...``. Ours
+            are added to them, so that ``axes`` then says all that trials may set.
 
     Raises:
         TypeError, ValueError: an argument is invalid.
@@ -114,6 +120,7 @@ class Task:
     facts: Mapping[str, Any] = field(default_factory=dict, hash=False)
     plan: Plan | str | None = None
     seed: int = 0
+    axes: Mapping[str, Axis] = field(default_factory=dict, hash=False)
     signals: Iterable[str | Signal] = ()
 
     def __post_init__(self) -> None:
@@ -140,6 +147,7 @@ class Task:
         if self.per_epoch is not None:
             _check.number("per_epoch", self.per_epoch, above=0)
         self._settle_plan()
+        object.__setattr__(self, "axes", axes_with(self))
         object.__setattr__(self, "evaluate_every", check_pause(self.evaluate_every))
         try:
             json.dumps({**self.facts})
@@ -148,18 +156,18 @@ class Task:
 
     def _settle_plan(self) -> None:
         """Check plan, schedule, clip and feedback, and keep each in its one form."""
-        if self.plan is None:
-            plan = Plan(SCHEDULE if self.schedule is None else self.schedule, clip=self.clip, feedback=self.feedback)
-            object.__setattr__(self, "schedule", str(plan.lr))
-            object.__setattr__(self, "feedback", plan.feedback)
-        else:
+        if self.plan is not None:
             beside = [name for name in ("schedule", "clip", "feedback") if getattr(self, name) is not None]
             if beside:
                 raise ValueError(f"plan is the whole of it, and {', '.join(beside)} came beside it; leave that out")
             if not isinstance(self.plan, Plan | str):
                 raise TypeError(_check.message("plan", self.plan, "a Plan or its text"))
-            plan = Plan.parse(self.plan) if isinstance(self.plan, str) else self.plan
-            object.__setattr__(self, "plan", plan)
+        plan = self.recipe
+        # a Python function inside has no text that could be read again
+        schedule = plan.lr if plan.functions else str(plan.lr)
+        kept = {"schedule": schedule, "feedback": plan.feedback} if self.plan is None else {"plan": plan}
+        for name, value in kept.items():
+            object.__setattr__(self, name, value)
         if not isinstance(plan.lr, Schedule) or plan.lr.is_absolute:
             name, rule = "schedule" if self.plan is None else "lr of plan", "one schedule, a factor of the trial's lr"
             raise ValueError(_check.message(name, str(plan.lr), rule, "give groups rates of their own in optimizer"))
@@ -227,17 +235,18 @@ class Task:
         parts = parts_of(model, loader, optimizer, loss, steps, epochs, name, device, accumulate)
         return Task(**{**parts, "schedule": schedule, **more})
 
-    @property
+    @cached_property
     def recipe(self) -> Plan:
         """The plan of a whole run, unless a trial says otherwise."""
-        return self.plan if isinstance(self.plan, Plan) else Plan(self.schedule, clip=self.clip, feedback=self.feedback)
+        if self.plan is None:
+            return Plan(SCHEDULE if self.schedule is None else self.schedule, clip=self.clip, feedback=self.feedback)
+        return Plan.parse(self.plan) if isinstance(self.plan, str) else self.plan
 
     def plan_for(self, trial: Trial) -> Plan:
         """The plan of a trial: the task's squeezed into the trial's steps, but for what the trial says itself.
 
         Args:
-            trial: its settings may have ``schedule``, ``warmup`` and ``clip``, and numbers for ``momentum`` and
-                ``weight_decay``, which then stay as they are.
+            trial: what it sets of ``momentum`` and ``weight_decay`` is a number, which then stays as it is.
 
         Example:
             >>> from stepsize import Trial
@@ -259,11 +268,6 @@ class Task:
             ValueError: the trial is of another task, has no rate, or its schedule does not fit its steps.
         """
         return SupervisedRun(self, trial, watch)
-
-    @property
-    def axes(self) -> tuple[str, ...]:
-        """What trials of it may set."""
-        return tuple(axis for axis in AXES if axis != "batch_size" or self.batch_size is not None)
 
     def pause(self, steps: int, batch_size: int | None = None) -> int:
         """Steps from one validation to the next, >= 1.

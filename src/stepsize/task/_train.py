@@ -1,5 +1,6 @@
 """Training one trial to its end, watched and measured; Ctrl-C stops after a step and loses nothing."""
 
+import inspect
 import math
 import signal
 import threading
@@ -7,10 +8,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, NamedTuple
 
 from stepsize import _check
-from stepsize.control import Bus, Observer, Plan
+from stepsize.control import Bus, Observer
+from stepsize.task._axes import AXES, table_of
 from stepsize.task._checkpoint import Checkpoints, Progress
 from stepsize.task._contract import Run, Startable, Trial, seed_of
 from stepsize.task._distributed import locked_by_first, most
@@ -22,24 +25,19 @@ from stepsize.task._trained import Trained, TrainingInterrupted
 
 def train(
     task: Startable,
+    trial: Trial | None = None,
     *,
-    lr: float,
-    schedule: str | None = None,
-    clip: float | None = None,
+    lr: float | None = None,
     seed: int | None = None,
     steps: int | None = None,
     watch: Iterable[Observer] = (),
     evaluate_every: int | None = None,
-    batch_size: int | None = None,
-    optimizer: str | None = None,
-    warmup: float | str | None = None,
-    momentum: float | None = None,
-    weight_decay: float | None = None,
     folder: Path | str | None = None,
     resume: bool = False,
     accept_changes: bool = False,
     save_every: float = 60.0,
     progress: Callable[[int, int, str], None] | None = None,
+    **axes: Any,
 ) -> Trained:
     """Train a task to its end at a rate, under control.
 
@@ -49,9 +47,8 @@ def train(
 
     Args:
         task: a built-in task or your own.
-        lr: the rate, > 0.
-        schedule: a schedule's text; the task's when left out.
-        clip: the largest global gradient norm let through, > 0; the task's when left out.
+        trial: what is trained of it, instead of rate, seed, steps and axes.
+        lr: the rate, > 0; needed without a trial.
         seed: of weights, data order and everything drawn, 0 <= seed < 2**32; the task's when left out.
         steps: length of the run, >= 1; the task's when left out.
         watch: observers; they see each step and each validation.
@@ -59,12 +56,6 @@ def train(
             of the run, but at least 10, or more where validations on the way would take more than a fifth of the time
             (and more than two seconds), which is settled at the first and said in ``remark``. What is validated does
             not change what is trained; where feedback looks at something, nothing is left out.
-        batch_size: examples in a batch, >= 1; the task's when left out.
-        optimizer: the text of an optimizer, such as ``"sgd(momentum=0.9)"``; the task's when left out.
-        warmup: length of a warm-up in front of the schedule, instead of one that it begins with: steps, a share or
-            epochs; 0 for none.
-        momentum: >= 0 (beta1 where the optimizer has betas); the task's when left out.
-        weight_decay: >= 0, of the groups that decay; the task's when left out.
         folder: where checkpoints are kept; nowhere when left out.
         resume: whether to go on from the folder's last checkpoint. A task whose code or optimizer is no longer what
             it was is refused; of the program that is run itself, only the task's functions are compared.
@@ -72,6 +63,8 @@ def train(
             said in a ``TaskChangedWarning``. Another class of optimizer is refused all the same.
         save_every: seconds after which ``last.pt`` is written also between validations, > 0.
         progress: called with (steps done, steps, a note for people) where something else than a step takes time.
+        **axes: what else is set, as the settings of a ``Trial``: ``schedule``, ``clip``, ``batch_size``,
+            ``optimizer``, ``warmup``, ``momentum``, ``weight_decay``, and axes of the task's own.
 
     Raises:
         TypeError, ValueError: an argument is invalid, the folder's checkpoint cannot be used, or another process
@@ -87,20 +80,10 @@ def train(
     """
     if not isinstance(task, Startable):
         raise TypeError(_check.message("task", task, "a task", 'for example task_named("digits")'))
-    total = task.steps if steps is None else _check.whole("steps", steps, least=1)
-    if batch_size is not None:
-        batch_size = _check.whole("batch_size", batch_size, least=1)
+    trial = _trial(task, trial, lr, seed, steps, axes)
     own = getattr(task, "pause", None)
-    pause = pause_of(None, total, None) if own is None else own(total, batch_size)
+    pause = pause_of(None, trial.steps, None) if own is None else own(trial.steps, trial.settings.get("batch_size"))
     pause = pause if evaluate_every is None else _check.whole("evaluate_every", evaluate_every, least=1)
-    plan = Plan(schedule, clip=clip)
-    settings: dict[str, Any] = {"lr": _check.number("lr", lr, above=0)}
-    settings |= {} if schedule is None else {"schedule": str(plan.lr)}
-    settings |= {} if clip is None else {"clip": clip}
-    settings |= {} if batch_size is None else {"batch_size": batch_size}
-    more = {"optimizer": optimizer, "warmup": warmup, "momentum": momentum, "weight_decay": weight_decay}
-    settings |= {axis: value for axis, value in more.items() if value is not None}
-    trial = Trial(task.name, settings, seed_of(task, seed), total)
     if not isinstance(resume, bool):
         raise TypeError(_check.message("resume", resume, "True or False"))
     if resume and folder is None:
@@ -110,7 +93,7 @@ def train(
     save_every = _check.number("save_every", save_every, above=0)
     if progress is not None and not callable(progress):
         raise TypeError(_check.message("progress", progress, "a function"))
-    about = {"task": task.name, "settings": settings, "seed": trial.seed, "steps": total}
+    about = {"task": task.name, "settings": dict(trial.settings), "seed": trial.seed, "steps": trial.steps}
     bus = Bus(watch, about)
     often = Often(pause, is_open(task, evaluate_every), progress)
     if folder is None:
@@ -124,6 +107,31 @@ def train(
 
     with locked_by_first(folder):
         return _told(bus, begun)
+
+
+def _trial(
+    task: Startable, trial: Trial | None, lr: float | None, seed: int | None, steps: int | None, axes: dict[str, Any]
+) -> Trial:
+    """The trial that is meant, by itself or by its parts."""
+    for name in axes:
+        if name not in (*AXES, *table_of(task)):
+            raise TypeError(f"train has no argument {name!r}; {_check.closest(name, [*KEYWORDS, *table_of(task)])}")
+    said = {
+        name: value for name, value in {"lr": lr, "seed": seed, "steps": steps, **axes}.items() if value is not None
+    }
+    if trial is None:
+        if lr is None:
+            raise TypeError(_check.message("lr", lr, "the rate", "`find` finds one"))
+        settings = {name: value for name, value in said.items() if name not in ("seed", "steps")}
+        return Trial.of(task, settings, seed_of(task, seed), task.steps if steps is None else steps)
+    if not isinstance(trial, Trial):
+        raise TypeError(_check.message("trial", trial, "a Trial", "give rates and axes by name: train(task, lr=0.1)"))
+    if said:
+        raise ValueError(f"trial says all that is set, and {', '.join(said)} came beside it; leave that out")
+    return trial
+
+
+KEYWORDS = tuple(inspect.signature(train).parameters)[2:-1]
 
 
 class Often(NamedTuple):
@@ -294,23 +302,27 @@ def _since(began: float) -> float:
 
 @contextmanager
 def _deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Let Ctrl-C be asked for instead of raised, so that no step is cut in half; a second one is raised at once."""
+    """Let Ctrl-C be asked for instead of raised, so that no step is cut in half; a second one is raised at once.
+
+    The same holds for SIGTERM where somebody answers it. What is ignored stays so, as Ctrl-C in the background of a
+    shell.
+    """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set  # only the main thread receives signals
         return
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.SIG_IGN:  # as in the background of a shell, where it stays so
-        yield asked.is_set
-        return
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    answered = {number: handler for number, handler in handlers.items() if callable(handler)}
 
-    def ask(*received: Any) -> None:
+    def ask(number: int, frame: FrameType | None) -> None:
         if asked.is_set():
-            before(*received) if callable(before) else signal.default_int_handler(*received)
+            answered[signal.Signals(number)](number, frame)
         asked.set()
 
-    signal.signal(signal.SIGINT, ask)
+    for number in answered:
+        signal.signal(number, ask)
     try:
         yield asked.is_set
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in answered.items():
+            signal.signal(number, handler)

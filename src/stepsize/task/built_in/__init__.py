@@ -14,11 +14,7 @@ from stepsize.task.built_in._shakespeare import shakespeare as shakespeare
 from stepsize.task.built_in._small import digits_mlp as digits_mlp
 from stepsize.task.built_in._small import linear_regression as linear_regression
 
-TASKS = (
-    quadratic,
-    linear_regression,
-    digits,
-    digits_mlp,
+WITH_DATA = (  # which is read from a folder or the hub
     mnist,
     cifar10_small,
     cifar10_small_plateau,
@@ -27,5 +23,5 @@ TASKS = (
     imdb,
     rotten_tomatoes,
     shakespeare,
-    frozenlake,
 )
+TASKS = (quadratic, linear_regression, digits, digits_mlp, *WITH_DATA, frozenlake)

@@ -1,0 +1,337 @@
+"""Lightning: the search for a rate in a module's own training steps."""
+
+import copy
+import itertools
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from stepsize import _check, _extras
+from stepsize.control import Plan
+from stepsize.control._course import CourseLike
+from stepsize.integrations._kept import Kept
+from stepsize.integrations._searched import Windows, checked, factors, largest_rate, scaled, searched
+from stepsize.schedule import constant
+from stepsize.search import Finding, Progress
+
+ATTRIBUTES = ("lr", "learning_rate")
+
+
+def find_in_module(
+    module: Any,
+    trainer: Any,
+    data: Any = None,
+    lr: CourseLike | None = None,
+    *,
+    total: int | None = None,
+    attr: str | None = None,
+    put: bool = True,
+    budget: str | int | None = None,
+    low: float = 1e-6,
+    high: float = 100.0,
+    probe: Any = None,
+    progress: Progress | None = None,
+) -> Finding:
+    """Find the learning rate of a Lightning module, with automatic or manual optimization.
+
+    ``trainer.fit(module, data)`` is begun, and where its first batch would be trained on, ``RateSearch`` trains the
+    short runs by Lightning's own loop: the module's ``training_step`` and hooks, the trainer's device, precision,
+    accumulation and clipping. Then all is as it was before, but for the rate. Callbacks and loggers see nothing of it.
+    Several optimizers keep their ratio; an update is then a batch in which any was stepped.
+
+    Under manual optimization runs are scored on the loss that ``training_step`` returns, in eval mode, while the steps
+    in it do nothing; or by ``probe``.
+
+    Args:
+        module: a ``LightningModule``.
+        trainer: a ``Trainer`` that has not begun to fit it.
+        data: a loader or a ``LightningDataModule``; the module's own when left out.
+        lr: the schedule of the whole run or its text, a factor of the rate; that of the module's schedulers when left
+            out, and constant where there are none.
+        total: updates of the whole run, >= 1; the trainer's own estimate when left out.
+        attr: the name of the module's attribute, or of its ``hparams``, that has the rate; ``lr`` or ``learning_rate``
+            when left out.
+        put: whether the rate is put into that attribute.
+        budget: what to spend, about, as for ``find``.
+        low: the lowest rate to try, > 0.
+        high: the highest rate to try, > low.
+        probe: what runs are scored on, if not on batches set aside: a function that returns the loss on held-out data.
+        progress: called with (steps done, steps expected, a note for people).
+
+    Returns:
+        The finding; without a rate where nothing was learnt, and then nothing is put anywhere.
+
+    Raises:
+        TypeError, ValueError: an argument is invalid, the module has no such attribute, no optimizer or no training
+            data, the trainer has begun to fit, or the length of the run is not known.
+        ImportError: Lightning is not installed.
+
+    Example:
+        >>> import warnings
+        >>> import torch
+        >>> from lightning.pytorch import LightningModule, Trainer
+        >>> from stepsize.integrations import find_in_module
+        >>> warnings.simplefilter("ignore")  # Lightning's, about the number of workers
+        >>> class Model(LightningModule):
+        ...     def __init__(self, lr=0.001):
+        ...         super().__init__()
+        ...         self.lr, self.layer = lr, torch.nn.Linear(4, 1)
+        ...     def training_step(self, x):
+        ...         return (self.layer(x) - x.sum(1, keepdim=True)).square().mean()
+        ...     def configure_optimizers(self):
+        ...         return torch.optim.SGD(self.parameters(), lr=self.lr)
+        >>> x = torch.randn(256, 4, generator=torch.Generator().manual_seed(0))
+        >>> module, trainer = Model(), Trainer(max_epochs=2, accelerator="cpu", barebones=True)
+        >>> finding = find_in_module(module, trainer, torch.utils.data.DataLoader(x, 8), lr="cosine()")
+        >>> 0.01 < finding.rate < 1, module.lr == finding.rate
+        (True, True)
+    """
+    package = _extras.load("lightning.pytorch", "lightning", "find_in_module(...)")
+    if not isinstance(module, package.LightningModule):
+        raise TypeError(_check.message("module", module, "a LightningModule"))
+    if not isinstance(trainer, package.Trainer):
+        raise TypeError(_check.message("trainer", trainer, "a lightning.pytorch.Trainer"))
+    if not isinstance(put, bool):
+        raise TypeError(_check.message("put", put, "True or False"))
+    if total is not None:
+        _check.whole("total", total, least=1)
+    Plan(lr)
+    options = checked(budget=budget, low=low, high=high, probe=probe, progress=progress)
+    if trainer.global_step or trainer.training:
+        problem = f"trainer has begun to fit, it is at step {trainer.global_step}"
+        raise ValueError(f"{problem}; find the rate with a new one, or by lightning_callback(find=True, ...)")
+    name = attribute_of(module, attr) if put else None
+    if put and name is None:
+        raise ValueError(
+            f"module has none of the attributes {', '.join(ATTRIBUTES)}, nor have its hparams, to put the rate into; "
+            "name another with attr=, or give put=False and train with lightning_callback(find=True, ...)"
+        )
+    kept = Kept(trainer, module, data)
+    found: list[tuple[Finding, float]] = []
+    from lightning.pytorch.utilities.exceptions import _TunerExitException
+
+    def search(*_: Any, **__: Any) -> None:
+        largest = largest_rate(trainer.optimizers)
+        found.append((find_now(trainer, {"lr": lr}, total, options), largest))
+        raise _TunerExitException  # as Lightning's own tuner ends a fit
+
+    try:
+        trainer.callbacks = [type("Search", (package.Callback,), {"on_train_batch_start": search})()]
+        trainer.loggers, trainer.num_sanity_val_steps, trainer.limit_val_batches = [], 0, 0
+        trainer.fit(module, data)
+    finally:
+        kept.restore()
+    if not found:
+        raise ValueError("trainer.fit trained on no batch; give it training data, and more than 0 steps and epochs")
+    finding, largest = found[0]
+    if finding.rate is not None and name is not None:
+        put_attribute(module, name, finding.rate, largest)
+    return finding
+
+
+def attribute_of(module: Any, name: str | None) -> str | None:
+    """The name of the attribute that has the rate, in a module or its hparams; None where there is none."""
+    from lightning.pytorch.utilities.parsing import lightning_hasattr
+
+    if name is not None and (not isinstance(name, str) or not lightning_hasattr(module, name)):
+        raise ValueError(_check.message("attr", name, "an attribute of the module or of its hparams"))
+    return name or next((each for each in ATTRIBUTES if lightning_hasattr(module, each)), None)
+
+
+def put_attribute(module: Any, name: str, rate: float, largest: float) -> None:
+    """Put a rate that was found where the module reads its own, in the ratio that has to the largest of all groups."""
+    from lightning.pytorch.utilities.parsing import lightning_getattr, lightning_setattr
+
+    value = lightning_getattr(module, name)
+    lightning_setattr(module, name, rate if not isinstance(value, int | float) else scaled(value, rate, largest))
+
+
+def find_now(trainer: Any, plan: Mapping[str, Any], total: float | None, options: Mapping[str, Any]) -> Finding:
+    """Search in a trainer that is about to train on its first batch; it is put back to here.
+
+    Args:
+        trainer: in ``on_train_batch_start``.
+        plan: schedules by hyperparameter, ``lr`` None for those of the module's schedulers.
+        total: updates of the whole run; None for the trainer's estimate.
+        options: of the search.
+    """
+    optimizers = trainer.optimizers
+    if not any(each.param_groups for each in optimizers):
+        raise ValueError("the module has no optimizer, so there is no rate; return one from configure_optimizers")
+    total = trainer.estimated_stepping_batches if total is None else total
+    if not 0 < total < math.inf:
+        raise ValueError("the length of the run is not known; give total=, or Trainer(max_steps=... or max_epochs=...)")
+    kept, loop = Kept(trainer), _Loop(trainer, callable(options.get("probe")))
+    if plan["lr"] is None:
+        plan = {**plan, "lr": _schedules(trainer, len(loop.windows))}
+    try:
+        trainer.callbacks, trainer.loggers, trainer.strategy.lr_scheduler_configs = [loop.listener], [], []
+        loop.started = Kept(trainer)
+        return searched(
+            {f"optimizer{place}": each for place, each in enumerate(optimizers)},
+            trainer.lightning_module,
+            loop.windows,
+            train=loop.train,
+            loss=loop.loss,
+            plan=plan,
+            total=round(total),
+            also=[*loop.loaders, getattr(trainer.precision_plugin, "scaler", None)],
+            begin=loop.begin,
+            options=options,
+        )
+    finally:
+        kept.restore()
+
+
+def _schedules(trainer: Any, per_epoch: int) -> Any:
+    """The module's schedulers as factors, for each group of each optimizer."""
+    lines: list[Any] = []
+    for optimizer in trainer.optimizers:
+        of = [each for each in trainer.lr_scheduler_configs if each.scheduler.optimizer is optimizer]
+        made: Any = [constant()] * len(optimizer.param_groups)
+        if of:
+            every = of[0].frequency * (per_epoch if of[0].interval == "epoch" else 1)
+            made = factors(of[0].scheduler, every)
+        lines += made if isinstance(made, list) else [made] * len(optimizer.param_groups)
+    return lines
+
+
+class _Loop:
+    """Lightning's own loop over batches, handed the batches of a search.
+
+    Attributes:
+        loaders: that give them, apart from the iterators the trainer has open.
+        windows: of an epoch.
+        listener: a callback that notes the losses.
+    """
+
+    def __init__(self, trainer: Any, probed: bool) -> None:
+        package = _extras.load("lightning.pytorch", "lightning", "find_in_module(...)")
+        self.trainer, self.loop = trainer, trainer.fit_loop.epoch_loop
+        self.module = trainer.lightning_module
+        self.automatic = self.module.automatic_optimization
+        self._size = trainer.accumulate_grad_batches if self.automatic else 1
+        self._combined = copy.copy(trainer.fit_loop._combined_loader)
+        self.loaders = [_apart(each) for each in self._combined.flattened]
+        self._combined.flattened = self.loaders
+        most = trainer.num_training_batches
+        self.windows = Windows(math.ceil(most / self._size) if most < math.inf else None, partial(self._windows, most))
+        self.started: Kept | None = None
+        self._needs_loss = self.automatic or not probed
+        self._outputs: Any = None
+        noted = {"on_train_batch_end": lambda *given: self._note(given[3])}
+        self.listener = type("Losses", (package.Callback,), noted)()
+        self._batch: tuple[Any, int, int] = (None, 0, 0)
+        self.done = False
+        self.fetched = 0
+
+    def _note(self, outputs: Any) -> None:
+        self._outputs = outputs
+
+    def __next__(self) -> tuple[Any, int, int]:
+        """The next batch, as Lightning's fetchers give it."""
+        return self._batch
+
+    def _windows(self, most: float) -> Iterator[Any]:
+        """The batches of each update, and whether they end the epoch."""
+        batches = iter(self._combined)
+        batches = batches if most == math.inf else itertools.islice(batches, int(most))
+        window = list(itertools.islice(batches, self._size))
+        while window:
+            following = list(itertools.islice(batches, self._size))
+            yield window, not following
+            window = following
+
+    def begin(self) -> None:
+        """Begin a short run."""
+        if self.started is not None:
+            self.started.restore_trainer()
+        self._begin_epoch()
+
+    def _begin_epoch(self) -> None:
+        self.loop.batch_progress.reset_on_run()
+        self.loop.batch_progress.is_last_batch = False
+
+    def train(self, window: Any) -> Any:
+        """What the trainer does for one update; the loss that it notes."""
+        batches, is_last = window
+        losses = []
+        for place, batch in enumerate(batches, 1):
+            self._batch, self.done = batch, is_last and place == len(batches)
+            try:
+                self.loop.advance(self)
+            except StopIteration:
+                raise RuntimeError(
+                    "on_train_batch_start returned -1 in a short run, which skips the rest of the epoch; find the rate "
+                    "without"
+                ) from None
+            losses.append(self._loss_in(self._outputs))
+        if is_last:
+            self._begin_epoch()
+        return sum(losses)
+
+    def loss(self, _: nn.Module, window: Any) -> Any:
+        """The mean loss of the batches of an update, as they are, without a step."""
+        losses = []
+        with ExitStack() as stack:
+            if not self.automatic:
+                stack.enter_context(_without_steps(self.trainer.optimizers))
+            for index, (batch, *_) in enumerate(window[0]):
+                losses.append(self._loss_in(self._forward(batch, index)).detach())
+        return sum(losses) / len(losses)
+
+    def _forward(self, batch: Any, index: int) -> Any:
+        """The output of ``training_step``, as Lightning's loops call it."""
+        from lightning.pytorch.trainer import call
+
+        trainer = self.trainer
+        batch = trainer.precision_plugin.convert_input(batch)
+        batch = self.module._on_before_batch_transfer(batch, dataloader_idx=0)
+        batch = call._call_strategy_hook(trainer, "batch_to_device", batch, dataloader_idx=0)
+        trainer._logger_connector.on_batch_start(batch)
+        arguments = self.loop._build_kwargs(OrderedDict(), batch, index)
+        return call._call_strategy_hook(trainer, "training_step", *arguments.values())
+
+    def _loss_in(self, output: Any) -> Any:
+        loss = output.get("loss") if isinstance(output, Mapping) else output
+        if loss is None and self._needs_loss:
+            raise ValueError(
+                "training_step returned no loss, and that is what runs are compared by; return it, or under manual "
+                "optimization give probe=, a function that returns the loss on held-out data"
+            )
+        return 0.0 if loss is None else loss
+
+
+def _apart(loader: Any) -> Any:
+    """A loader without the workers of the other's open iterator."""
+    if isinstance(loader, torch.utils.data.DataLoader):
+        loader = copy.copy(loader)
+        loader._iterator = None
+    return loader
+
+
+@contextmanager
+def _without_steps(optimizers: Iterable[Any]) -> Iterator[None]:
+    """Let optimizers take no step for a block, though closures are run."""
+
+    def nothing(closure: Callable[[], Any] | None = None, **_: Any) -> Any:
+        return None if closure is None else closure()
+
+    every = list(optimizers)
+    before = [vars(each).get("step") for each in every]
+    try:
+        for each in every:
+            each.step = nothing
+        with torch.enable_grad():
+            yield
+    finally:
+        for each, step in zip(every, before, strict=True):
+            del each.step
+            if step is not None:
+                each.step = step

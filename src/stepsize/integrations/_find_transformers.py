@@ -1,0 +1,189 @@
+"""Transformers: the search for a rate in a Trainer's own steps."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from functools import partial
+from typing import Any
+
+from stepsize import _check, _extras
+from stepsize.control import Plan
+from stepsize.control._course import CourseLike
+from stepsize.integrations._kept import Kept
+from stepsize.integrations._searched import Windows, checked, factors, largest_rate, scaled, searched, write_rates
+from stepsize.search import Finding, Progress
+
+
+class _OverError(Exception):
+    """Ends ``train()`` when the search in it is over."""
+
+
+def find_in_trainer(
+    trainer: Any,
+    lr: CourseLike | None = None,
+    *,
+    put: bool = True,
+    budget: str | int | None = None,
+    low: float = 1e-6,
+    high: float = 100.0,
+    probe: Any = None,
+    progress: Progress | None = None,
+) -> Finding:
+    """Find the learning rate of a Transformers ``Trainer``, also of TRL's, with its own data, loss and optimizer.
+
+    ``trainer.train()`` is begun, and where its first step would be, ``RateSearch`` trains the short runs by the
+    trainer's own ``training_step``, with its accumulation, mixed precision and clipping. Then all is as it was before,
+    but for the rate. Other callbacks see nothing of it.
+
+    Args:
+        trainer: a ``transformers.Trainer`` that has not begun to train.
+        lr: the schedule of the whole run or its text, a factor of the rate; that of the trainer's ``lr_scheduler_type``
+            and warm-up when left out.
+        put: whether the rate is put into ``trainer.args.learning_rate``, and into an optimizer that was handed over.
+        budget: what to spend, about, as for ``find``.
+        low: the lowest rate to try, > 0.
+        high: the highest rate to try, > low.
+        probe: what runs are scored on, if not on batches set aside: a function that returns the loss on held-out data.
+        progress: called with (steps done, steps expected, a note for people).
+
+    Returns:
+        The finding; without a rate where nothing was learnt, and then nothing is put anywhere.
+
+    Raises:
+        TypeError, ValueError: an argument is invalid, the trainer has begun to train, has no training data, or has a
+            scheduler of its own.
+        ImportError: Transformers is not installed.
+
+    Example:
+        >>> import torch
+        >>> from transformers import Trainer, TrainingArguments
+        >>> from stepsize.integrations import find_in_trainer
+        >>> class Model(torch.nn.Linear):
+        ...     def forward(self, x):
+        ...         return {"loss": (super().forward(x) - x.sum(1, keepdim=True)).square().mean()}
+        >>> quiet = dict(report_to="none", disable_tqdm=True, save_strategy="no", use_cpu=True)
+        >>> settings = TrainingArguments("run", max_steps=60, optim="sgd", **quiet)
+        >>> x = torch.randn(256, 4, generator=torch.Generator().manual_seed(0))
+        >>> trainer = Trainer(Model(4, 1), settings, train_dataset=[{"x": row} for row in x])
+        >>> finding = find_in_trainer(trainer)
+        >>> 0.01 < finding.rate < 1, trainer.args.learning_rate == finding.rate
+        (True, True)
+    """
+    package = _extras.load("transformers", "transformers", "find_in_trainer(...)")
+    if not isinstance(trainer, package.Trainer):
+        raise TypeError(_check.message("trainer", trainer, "a transformers.Trainer"))
+    if not isinstance(put, bool):
+        raise TypeError(_check.message("put", put, "True or False"))
+    Plan(lr)
+    options = checked(budget=budget, low=low, high=high, probe=probe, progress=progress)
+    if trainer.is_in_train or trainer.state.global_step:
+        problem = f"trainer has begun to train, it is at step {trainer.state.global_step}"
+        raise ValueError(f"{problem}; find the rate before train(), or by drive_trainer(trainer, find=True, ...)")
+    if trainer.lr_scheduler is not None:
+        name = type(trainer.lr_scheduler).__name__
+        problem = f"trainer has a scheduler of its own, {name}, which goes on from its own rates"
+        raise ValueError(f"{problem}; build it with optimizers=(optimizer, None), and say the schedule by lr=")
+    kept = Kept(trainer)
+    given = trainer.optimizer
+    found: list[tuple[Finding, float]] = []
+
+    def search() -> None:
+        optimizer = inner_of(trainer)
+        found.append((find_now(trainer, {"lr": lr}, options), largest_rate([optimizer])))
+        raise _OverError
+
+    try:
+        trainer.callback_handler.callbacks = [
+            type("Search", (package.TrainerCallback,), {"on_train_begin": lambda *_, **__: search()})()
+        ]
+        trainer.train()
+    except _OverError:
+        pass
+    finally:
+        kept.restore()
+    finding, largest = found[0]
+    if put and finding.rate is not None:
+        trainer.args.learning_rate = scaled(trainer.args.learning_rate, finding.rate, largest)
+        if given is not None:
+            write_rates([given], finding.rate)
+    return finding
+
+
+def inner_of(trainer: Any) -> Any:
+    """The optimizer inside what Accelerate has prepared."""
+    return getattr(trainer.optimizer, "optimizer", trainer.optimizer)
+
+
+def find_now(trainer: Any, plan: Mapping[str, Any], options: Mapping[str, Any]) -> Finding:
+    """Search in a trainer that has prepared itself and taken no step; it is put back to here.
+
+    Args:
+        trainer: in ``on_train_begin``.
+        plan: schedules by hyperparameter, ``lr`` None for the trainer's own.
+        options: of the search.
+    """
+    accelerator, args, model = trainer.accelerator, trainer.args, trainer.model_wrapped
+    if getattr(trainer, "is_deepspeed_enabled", False) or getattr(trainer, "is_fsdp_enabled", False):
+        raise ValueError("trainer shards its model by DeepSpeed or FSDP, and a search cannot put that back; find the "
+                         "rate without")  # fmt: skip
+    kept, loader = Kept(trainer), trainer.callback_handler.train_dataloader
+    if plan["lr"] is None:
+        plan = {**plan, "lr": factors(trainer.lr_scheduler)}
+    batches = partial(_windows, trainer, loader, args.gradient_accumulation_steps)
+    try:
+        return searched(
+            {"": inner_of(trainer)},
+            trainer.model,
+            Windows(_count(loader, args.gradient_accumulation_steps), batches),
+            train=partial(_train, trainer, model),
+            loss=lambda _, window: _loss(trainer, model, window),
+            plan=plan,
+            total=trainer.state.max_steps,
+            also=[loader, accelerator.scaler],
+            begin=kept.restore_trainer,
+            options=options,
+        )
+    finally:
+        kept.restore()
+
+
+def _count(loader: Any, size: int) -> int | None:
+    try:
+        return -(-len(loader) // size)
+    except (TypeError, NotImplementedError):
+        return None
+
+
+def _windows(trainer: Any, loader: Any, size: int) -> Iterator[Any]:
+    """The batches of each update and what the trainer counts in them, in the order of its first epoch."""
+    if hasattr(loader, "set_epoch"):
+        loader.set_epoch(0)
+    batches = iter(loader)
+    while (window := trainer.get_batch_samples(batches, size, trainer.args.device))[0]:
+        yield window
+
+
+def _train(trainer: Any, model: Any, window: Any) -> Any:
+    """What the trainer does for one update."""
+    batches, items = window
+    accelerator, losses = trainer.accelerator, []
+    trainer.current_gradient_accumulation_steps = len(batches)
+    for place, batch in enumerate(batches, 1):
+        wait: Callable[[], Any] = nullcontext if place == len(batches) else partial(accelerator.no_sync, model=model)
+        with wait():
+            losses.append(trainer.training_step(model, batch, items))
+    if trainer.args.max_grad_norm:
+        accelerator.clip_grad_norm_(model.parameters(), trainer.args.max_grad_norm)
+    trainer.optimizer.step()
+    model.zero_grad()
+    return sum(losses)
+
+
+def _loss(trainer: Any, model: Any, window: Any) -> Any:
+    """The mean loss of the batches of an update, as they are, each as if it were alone."""
+    losses = []
+    for batch in window[0]:
+        inputs = trainer._prepare_inputs(batch)
+        _, items = trainer.get_batch_samples(iter([inputs]), 1, trainer.args.device)
+        with trainer.compute_loss_context_manager():
+            losses.append(trainer.compute_loss(model, inputs, num_items_in_batch=items).mean())
+    return sum(losses) / len(losses)

@@ -1,0 +1,82 @@
+"""What a short run goes by where the loop steps its optimizers itself, as a trainer does."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from stepsize.control import Plan, Step
+from stepsize.control._governor import Governor
+from stepsize.control._updates import hook, inner, remove, was_done
+
+REMEDY = "in a loop with own_steps"
+
+
+class OwnSteps:
+    """Hears the steps of optimizers, and moves the schedule on by one for each batch with any; as ``Drive`` otherwise.
+
+    The rates are written just before each step, over whatever a scheduler of the loop has written.
+
+    Args:
+        optimizers: by name.
+        plan: of the short run.
+        total: its updates.
+        per_epoch: updates in an epoch, if that is known.
+    """
+
+    apart = False
+
+    def __init__(self, optimizers: Mapping[str, Optimizer], plan: Plan, total: int, per_epoch: float | None) -> None:
+        self._driver = Governor(optimizers, plan, total, per_epoch, "raise", remind=False).driver
+        self._heard: list[bool | Tensor] = []
+        leaves = [leaf for each in optimizers.values() for leaf in inner(each)]
+        self._handles = [handle for leaf in leaves for handle in hook(leaf, self._lend, self._hear)]
+
+    def _lend(self, *_: Any) -> None:
+        self._driver.write()
+
+    def _hear(self, optimizer: Optimizer, *_: Any) -> None:
+        self._heard.append(was_done(optimizer))
+
+    def begin(self, fresh: bool) -> None:
+        """Begin a batch."""
+
+    def zero_grad(self) -> None:
+        """Gradients are the loop's."""
+
+    def check_name(self, of: Any) -> None:
+        """Raise ValueError where an optimizer is named."""
+        if of is not None:
+            raise ValueError(f"of is for optimizers that run.step steps, got {of!r}; leave it out {REMEDY}")
+
+    def step(self, loss: Any, of: str | None, to: float) -> Step:
+        """Move the schedule on, if an optimizer was stepped.
+
+        Raises:
+            TypeError: there is a closure instead of a loss.
+        """
+        if callable(loss):
+            raise TypeError(f"loss must be one number {REMEDY}, got a function; hand it to your own optimizer.step")
+        position = self._driver.position
+        return Step(position, done=self.settle(), loss=loss.detach() if isinstance(loss, Tensor) else loss)
+
+    def settle(self) -> bool:
+        """Move the schedule on, if an optimizer was stepped since; whether that is so."""
+        heard, self._heard = self._heard, []
+        done = any(map(bool, heard))
+        if done:
+            self._driver.advance(1.0)
+        return done
+
+    @property
+    def position(self) -> float:
+        """Batches so far in which an optimizer was stepped."""
+        return self._driver.position
+
+    def check(self) -> None:
+        """Rates that something else has written were written over."""
+
+    def end(self) -> None:
+        """Let the optimizers go; whoever lends them puts their rates back."""
+        remove(self._handles)
