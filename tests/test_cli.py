@@ -52,9 +52,11 @@ def test_tune_finds_trains_and_shows(capsys, tmp_path):
     assert {"task", "plan", "versions", "seed", "git", "rate", "status", "done"} <= facts.keys()
     assert (facts["status"], facts["done"], facts["rate"]) == ("finished", 60, answer["rate"])
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    assert all({"step", "loss", "rate", "gradient_norm", "update_ratio"} == line.keys() for line in lines)
+    assert all({"step", "position", "loss", "rate", "gradient_norm"} == line.keys() for line in lines)
     seen = [json.loads(line) for line in (folder / "validation.jsonl").read_text().splitlines()]
-    assert seen[-1] == {"step": 60} | {name: answer["metrics"][name] for name in ("validation_loss", "accuracy")}
+    assert seen[-1] == {"step": 60, "position": 60} | {
+        name: answer["metrics"][name] for name in ("validation_loss", "accuracy")
+    }
     trials = [json.loads(line) for line in (folder / "trials.jsonl").read_text().splitlines()]
     assert sum(trial["steps"] for trial in trials) + 60 == answer["cost"]["steps"]
 

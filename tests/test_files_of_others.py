@@ -19,7 +19,7 @@ import torch
 from files_of_others import attacks, changed, contents, copied, small, stopped
 from test_watch import scalars
 
-from stepsize import Control, TensorBoard, train
+from stepsize import Control, Record, TensorBoard, train
 from stepsize.cli import run
 from stepsize.report import comparison, picture
 from stepsize.report._record import read_record
@@ -305,8 +305,8 @@ def test_what_is_appended_to_a_line_that_was_cut_off_stays_whole(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 0}\n{"st')
     lines = JsonLines(path)
-    lines.on_step({"step": 1, "rate": 0.1})
-    assert path.read_text().splitlines() == ['{"step": 0}', '{"st', '{"step": 1, "rate": 0.1}']
+    lines.on(Record(1, 1, values={"rate": 0.1}))
+    assert path.read_text().splitlines() == ['{"step": 0}', '{"st', '{"step": 1, "position": 1, "rate": 0.1}']
 
 
 def test_curves_are_on_the_disk_before_a_checkpoint_says_so(tmp_path, monkeypatch):
@@ -540,13 +540,13 @@ def test_names_are_drawn_as_they_are_and_not_as_formulas(here):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_what_cannot_be_written_is_an_error_of_the_call_that_writes_it(tmp_path):
     with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
-        JsonLines("/dev/full").on_step({"step": 0, "rate": 0.1})
+        JsonLines("/dev/full").on(Record(0, 0, values={"rate": 0.1}))
     board, threads = TensorBoard(tmp_path, every=1), threading.active_count()
     limit, written = resource.getrlimit(resource.RLIMIT_FSIZE), []
 
     def write(most):
         for step in range(most):
-            board.on_step({"step": step, "loss": 1.0})
+            board.on(Record(step, step, values={"loss": 1.0}))
             written.append(step)
 
     resource.setrlimit(resource.RLIMIT_FSIZE, (300, limit[1]))
@@ -557,7 +557,7 @@ def test_what_cannot_be_written_is_an_error_of_the_call_that_writes_it(tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, before)
-    board.on_step({"step": 50, "loss": 2.0})  # there is room again
+    board.on(Record(50, 50, values={"loss": 2.0}))  # there is room again
     board.close()
     assert threading.active_count() == threads
     assert scalars(tmp_path)[1]["loss"] == {**dict.fromkeys(written, 1.0), 50: 2.0}
@@ -569,7 +569,7 @@ def test_a_metric_called_step_is_refused_where_it_is_given(here, tmp_path):
         train(type(task)(**{**vars(task), "metrics": lambda model: {"step": 3.0}}), lr=0.01)
     lines = JsonLines(tmp_path / "metrics.jsonl")
     with pytest.raises(ValueError, match="another name than 'step'"):
-        lines.on_observe(3, {"step": 7.0})
+        lines.on(Record(3, 3, "observed", {"step": 7.0}))
 
 
 def test_runs_are_compared_in_one_picture(here, capsys):

@@ -15,7 +15,7 @@ SOURCE = Path(stepsize.__file__).parent
 FLOORS = [
     {"_check", "_extras", "_origin", "_schema", "_version", "schedule"},
     {"optim", "state"},
-    {"control", "probe", "search"},
+    {"control", "probe", "record", "search"},
     {"watch", "draw"},
     {"task"},
     {"engine"},
@@ -201,6 +201,7 @@ RECORDS = {
     "Suggestion",
     "Trained",
     "Tried",
+    "Update",
 }
 INTERFACES = {"Resumable", "Run", "ShortRun", "Startable"}
 WARNINGS = {

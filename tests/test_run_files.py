@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from stepsize.cli import run
+from stepsize.record import FORMAT
+from stepsize.record._facts import FACTS, NEEDED, NEEDED_WORDS, SAID
 from stepsize.task import AXES
 from stepsize.watch import RunFolder, to_json
-from stepsize.watch._facts import FACTS, FORMAT, NEEDED, NEEDED_WORDS, SAID
 
 KINDS = {
     "text": ["words"],

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from stepsize.control import Control as Control
     from stepsize.control import Observer as Observer
     from stepsize.control import Plan as Plan
+    from stepsize.control import Record as Record
     from stepsize.control import Scheduler as Scheduler
+    from stepsize.control import Signal as Signal
     from stepsize.control import from_torch as from_torch
     from stepsize.control import greedy as greedy
     from stepsize.control import noisy_plateau as noisy_plateau
@@ -57,6 +59,8 @@ if TYPE_CHECKING:
     from stepsize.probe import range_test as range_test
     from stepsize.probe import steepest_by_log_rate as steepest_by_log_rate
     from stepsize.probe import valley as valley
+    from stepsize.record import Run as Run
+    from stepsize.record import RunFolder as RunFolder
     from stepsize.schedule import Schedule as Schedule
     from stepsize.schedule import ScheduleTextError as ScheduleTextError
     from stepsize.schedule import absolute as absolute
@@ -94,11 +98,10 @@ if TYPE_CHECKING:
     from stepsize.task import task_named as task_named
     from stepsize.task import train as train
     from stepsize.watch import JsonLines as JsonLines
-    from stepsize.watch import RunFolder as RunFolder
     from stepsize.watch import TensorBoard as TensorBoard
 
 _ROOMS = {
-    "control": "Control Observer Plan Scheduler from_torch greedy noisy_plateau plateau position_of",
+    "control": "Control Observer Plan Record Scheduler Signal from_torch greedy noisy_plateau plateau position_of",
     "draw": "draw",
     "engine": "Auto Batched Processes Ray serial",
     "find": "Finding find find_plan",
@@ -108,6 +111,7 @@ _ROOMS = {
         "layerwise no_decay norm_clipping split_matrices value_clipping"
     ),
     "probe": "RateSearch minimum_tenth probe_minimum_third range_test steepest_by_log_rate valley",
+    "record": "Run RunFolder",
     "report": "",
     "schedule": (
         "Schedule ScheduleTextError absolute clip constant cosine cosine_restarts cosine_wave exp_range "
@@ -119,7 +123,7 @@ _ROOMS = {
     "state": "",
     "sweep": "Sweep logspace sweep",
     "task": "Task Trial task_named train",
-    "watch": "JsonLines RunFolder TensorBoard",
+    "watch": "JsonLines TensorBoard",
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
@@ -136,10 +140,13 @@ __all__ = [
     "Processes",
     "RateSearch",
     "Ray",
+    "Record",
+    "Run",
     "RunFolder",
     "Schedule",
     "ScheduleTextError",
     "Scheduler",
+    "Signal",
     "Stages",
     "Sweep",
     "Task",

@@ -18,6 +18,7 @@ from stepsize.cli._job import StoppedError
 from stepsize.cli._picture import drawn
 from stepsize.cli._screen import Screen
 from stepsize.draw import save
+from stepsize.record import PICTURE, RUNNING, environment, to_json
 from stepsize.report._courses import NEAR, learning, trajectories
 from stepsize.state import write_atomic
 from stepsize.task import Trial
@@ -25,7 +26,6 @@ from stepsize.task.built_in._bowl_sweep import HIGHEST, measured_threshold, rate
 from stepsize.task.built_in._frozenlake_curves import learning_curves, prepared
 from stepsize.task.built_in._frozenlake_world import world
 from stepsize.task.built_in._quadratic import bowl, stable_below
-from stepsize.watch import environment, to_json
 
 ALPHAS = ["constant(value=0.5)", "linear(start=0.5, end=0.001)"]
 OWN_ALPHAS = " and ".join(ALPHAS)
@@ -149,11 +149,11 @@ def _results(name: str, out: Path | None, **said: Any) -> Iterator[Folder]:
     """A new folder for a block of work; what stops the block is written down in it."""
     alone("course", "since it takes seconds")
     folder = new_folder(f"course-{name}", out)
-    folder.write(command=f"course {name}", said=said, status="running", **environment())
+    folder.write(command=f"course {name}", said=said, status=RUNNING, **environment())
     try:
         yield folder
     except KeyboardInterrupt:
-        if folder.facts()["status"] == "running":
+        if folder.facts()["status"] == RUNNING:
             folder.write(status="interrupted")
         raise StoppedError(f"stopped; nothing is kept but the settings, in {folder.path}") from None
     except Exception as error:
@@ -169,7 +169,7 @@ def _finish(
     screen: Screen, folder: Folder, name: str, answer: dict[str, Any], seconds: float, figure: Callable[[], Any]
 ) -> None:
     screen.say(f"results  {folder.path}   ({seconds:.1f} s)")
-    shown = folder.path / "picture.png"
+    shown = folder.path / PICTURE
     image = drawn(screen, lambda: save(figure(), shown), shown, f"stepsize course {name}")
     said = {"run": str(folder.path), "picture": None if image is None else str(image)}
     screen.answer(course=name, **answer, cost={"seconds": round(seconds, 3)}, **said)

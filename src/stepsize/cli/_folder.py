@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from stepsize.cli._start import from_start
+from stepsize.record import RunFolder
 from stepsize.task import leads, led
-from stepsize.watch import RunFolder
 
 
 class UnwrittenFolder:

@@ -18,9 +18,22 @@ from stepsize.cli._picture import drawn
 from stepsize.cli._record import going_on, said_of_record, say_lost_validations
 from stepsize.cli._screen import Screen
 from stepsize.cli._start import from_start
-from stepsize.control import Plan
+from stepsize.control import DEFAULT, Plan, Record
 from stepsize.engine import Auto, Engine, Result, serial
 from stepsize.find import Finding, PlanFinding, find, find_plan
+from stepsize.record import (
+    EVENTS,
+    FINDING,
+    LAST,
+    METRICS,
+    PICTURE,
+    PLANS,
+    RUNNING,
+    TRIALS,
+    VALIDATION,
+    environment,
+    to_json,
+)
 from stepsize.report import picture
 from stepsize.state import RandomState, own_randomness, write_atomic
 from stepsize.task import (
@@ -38,7 +51,7 @@ from stepsize.task import (
     together,
     train,
 )
-from stepsize.watch import JsonLines, TensorBoard, environment, to_json
+from stepsize.watch import JsonLines, TensorBoard
 
 POINTS = 200  # points on a curve of a whole run
 
@@ -86,7 +99,7 @@ class Job:
             with said_of_record(self.screen):
                 say_lost_validations(self.place)
             said = {"said": self._said(), "made_of": self.made_of, "about_task": self._about_task()}
-            self.folder.write(status="running", resumed_at=self.resume_at, **said)
+            self.folder.write(status=RUNNING, resumed_at=self.resume_at, **said)
             with self._written_down():
                 yield
 
@@ -115,7 +128,7 @@ class Job:
     def _is_where_it_was(self) -> bool:
         """Whether a run that was resumed has not come any further."""
         try:
-            return not (self.place / "last.pt").exists() or steps_done(self.place) == self.resume_at
+            return not (self.place / LAST).exists() or steps_done(self.place) == self.resume_at
         except ValueError:
             return True
 
@@ -137,7 +150,7 @@ class Job:
             made_of=self.made_of,
             done=0,
             started=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            status="running",
+            status=RUNNING,
             **environment(),
         )
 
@@ -172,11 +185,12 @@ class Job:
 
     def find(self, low: float, high: float, budget: str | None = None, settle: bool = False) -> Finding:
         """Find a rate; every trial is written as it comes."""
-        trials = [JsonLines(self.place / "trials.jsonl")] if leads() else []
+        trials = [JsonLines(self.place / TRIALS)] if leads() else []
 
         def written(result: Result) -> None:
             for lines in trials:
-                lines.on_observe(result.trial.steps, _trial(result))
+                steps = result.trial.steps
+                lines.on(Record(steps, steps, "observed", _trial(result)))
 
         try:
             with self.screen.progress(f"find {self.task.name}", self.trial.steps) as bar:
@@ -190,7 +204,7 @@ class Job:
             for lines in trials:
                 lines.close()
         self._keep(finding)
-        self.folder.write(rate=finding.rate, status="running" if finding.rate else f"no usable rate: {finding.verdict}")
+        self.folder.write(rate=finding.rate, status=RUNNING if finding.rate else f"no usable rate: {finding.verdict}")
         self.screen.say(str(finding))
         self._tell_engine()
         return finding
@@ -225,7 +239,7 @@ class Job:
             "trials": [_trial(result) | {"losses": result.losses} for result in finding.results],
         }
         if leads():
-            write_atomic(self.place / "finding.json", (to_json(said) + "\n").encode())
+            write_atomic(self.place / FINDING, (to_json(said) + "\n").encode())
 
     def find_plan(self, over: dict[str, list[str | None] | None], low: float, high: float, budget: str) -> PlanFinding:
         """Find a plan, and go on with the best one; all candidates are written down."""
@@ -241,7 +255,7 @@ class Job:
                 for entry in found.entries
             ]
             said = {"plans": kept, "verdict": found.verdict, "cost": vars(found.cost)}
-            write_atomic(self.place / "plans.json", (to_json(said) + "\n").encode())
+            write_atomic(self.place / PLANS, (to_json(said) + "\n").encode())
         self.screen.say(plan_table(found))
         self.screen.say(str(found))
         self._tell_engine()
@@ -264,7 +278,7 @@ class Job:
                     self.trial,
                     watch=[bar, *writers],
                     folder=root,
-                    resume=os.path.lexists(root / "last.pt"),
+                    resume=os.path.lexists(root / LAST),
                     accept_changes=self.accept_changes,
                     progress=bar,
                 )
@@ -282,7 +296,7 @@ class Job:
         """Draw the run, which the first of several processes does; None where there can be no picture."""
         if not leads():
             return None
-        shown = self.folder.path / "picture.png"
+        shown = self.folder.path / PICTURE
         with said_of_record(self.screen):
             return drawn(self.screen, lambda: picture(self.place), shown, f"stepsize plot {self.folder.path}")
 
@@ -290,12 +304,13 @@ class Job:
         """What keeps the run's curves, and at its beginning the model's graph."""
         every = max(1, self.trial.steps // POINTS)
         root, again = self.place, self.resume_at
+        signals = (*DEFAULT, *(self.task.signals if isinstance(self.task, Task) else ()))
         with said_of_record(self.screen):  # first what reads: what cannot be gone on with leaves nothing behind
-            lines = JsonLines(root / "metrics.jsonl", every, root / "validation.jsonl", root / "events.jsonl", again)
+            lines = JsonLines(root / METRICS, every, root / VALIDATION, root / EVENTS, again, signals)
         try:
-            board = TensorBoard(root, every=every, resume_at=again)
+            board = TensorBoard(root, every=every, resume_at=again, signals=signals)
         except MissingExtraError as error:
-            self.screen.say(f"curves   in {self.folder.path}/metrics.jsonl only: {error}")
+            self.screen.say(f"curves   in {self.folder.path}/{METRICS} only: {error}")
             return [lines]
         if again is None:
             self._add_graph(board)

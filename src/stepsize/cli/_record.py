@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stepsize.cli._screen import Screen
+from stepsize.record import BEST, EVENTS, LAST, METRICS, VALIDATION, RecordWarning, read_lines
 from stepsize.state import read_regular
 from stepsize.task import CheckpointError, read_state, steps_done
-from stepsize.watch import RecordWarning, read_lines
 
 
 def going_on(folder: Path) -> int:
@@ -22,16 +22,16 @@ def going_on(folder: Path) -> int:
         CheckpointError: it is missing though the run has curves, or it cannot be used.
         ValueError: one of the files with curves is no file.
     """
-    for name in ("metrics.jsonl", "validation.jsonl", "events.jsonl"):
+    for name in (METRICS, VALIDATION, EVENTS):
         if os.path.lexists(folder / name) and not (folder / name).is_file():
             read_regular(folder / name)  # says what it is instead
-    if os.path.lexists(folder / "last.pt"):
+    if os.path.lexists(folder / LAST):
         return steps_done(folder)
-    steps = [entry["step"] for entry in read_lines(folder / "metrics.jsonl").entries]
-    if steps or (folder / "best.pt").exists():
-        reached = f"its curves reach step {max(steps)}" if steps else "it has a best.pt"
+    steps = [entry["step"] for entry in read_lines(folder / METRICS).entries]
+    if steps or (folder / BEST).exists():
+        reached = f"its curves reach step {max(steps)}" if steps else "it has a {BEST}"
         raise CheckpointError(
-            f"{folder} has no last.pt to go on from, though {reached}; put it back, or begin anew in another folder"
+            f"{folder} has no {LAST} to go on from, though {reached}; put it back, or begin anew in another folder"
         )
     return 0
 
@@ -42,13 +42,13 @@ def say_lost_validations(folder: Path) -> None:
     Args:
         folder: of a run that was stopped.
     """
-    if not (folder / "last.pt").is_file():
+    if not (folder / LAST).is_file():
         return
-    there = {entry["step"] for entry in read_lines(folder / "validation.jsonl").entries}
-    lost = [figures["step"] for figures in read_state(folder / "last.pt")["history"] if figures["step"] not in there]
+    there = {entry["step"] for entry in read_lines(folder / VALIDATION).entries}
+    lost = [figures["step"] for figures in read_state(folder / LAST)["history"] if figures["step"] not in there]
     if lost:
         steps = ", ".join(f"{step:g}" for step in lost[:5]) + (" and others" if len(lost) > 5 else "")
-        name = folder / "validation.jsonl"
+        name = folder / VALIDATION
         warnings.warn(
             f"{name} lacks the validations of step {steps}: the curves have a gap", RecordWarning, stacklevel=2
         )

@@ -11,8 +11,8 @@ from stepsize.cli._begin import job
 from stepsize.cli._folder import written_by_first
 from stepsize.cli._job import Job
 from stepsize.cli._record import going_on
+from stepsize.record import RUN, RunFolder, environment, to_json
 from stepsize.task import AXES, BUILT_IN, Task, canonical, changes, led, named_sources, sources_of, takes_data
-from stepsize.watch import RunFolder, environment, to_json
 
 WHERE = ("task", "data", "device")  # what leads out of a folder; the command line may say it instead
 BESIDE = ("resume", "trust", "accept_changes", "as_json")  # what else may stand beside --resume
@@ -104,7 +104,7 @@ def _in(run: RunFolder) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError) as error:  # of a schedule's text it has several lines
-        raise ValueError(f"{run.path / 'run.json'}: {' '.join(str(error).split())}") from None
+        raise ValueError(f"{run.path / RUN}: {' '.join(str(error).split())}") from None
 
 
 def _check_place(run: RunFolder, task: str, given: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ from stepsize import _check
 from stepsize.cli._options import AsJson
 from stepsize.cli._screen import Screen
 from stepsize.cli._start import from_start
-from stepsize.watch import RunFolder
+from stepsize.record import RUN, RunFolder
 
 DEFAULT = Path("runs")
 FIGURES = 2  # shown of each run; all are in its JSON
@@ -46,7 +46,7 @@ def read_runs(place: Path) -> tuple[list[dict[str, Any]], list[str]]:
     inside = sorted(place.iterdir()) if place.is_dir() else []
     found, damaged = [], []
     for each in [place, *inside]:
-        if (each / "run.json").exists():
+        if (each / RUN).exists():
             try:
                 facts = RunFolder.existing(each).facts()
             except (OSError, ValueError) as error:

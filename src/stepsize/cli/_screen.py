@@ -12,8 +12,10 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from stepsize.control import Record
+from stepsize.record import to_json
 from stepsize.task import leads
-from stepsize.watch import event_line, to_json
+from stepsize.watch import event_line
 
 SHARE, PAUSE, LEAST = 0.1, 60.0, 1.0  # of the work, or seconds, from one line to the next; never more than one a second
 
@@ -211,15 +213,16 @@ class Bar:
         """Loss and rate, a hundred times a run."""
         return {"loss", "rate"} if step % self._every == 0 or step + 1 == self._total else ()
 
-    def on_step(self, record: Mapping[str, float]) -> None:
-        """Show a step's loss and rate."""
-        step = int(record["step"])
-        if self.wants(step):
-            self(step + 1, self._total, f"loss {record.get('loss', 0):.4g}  rate {record['rate']:.3g}")
+    def begin(self, facts: Mapping[str, Any]) -> None:
+        """The command has said it."""
 
-    def on_observe(self, step: int, values: Mapping[str, float]) -> None:
-        """Validation figures have their place at the end."""
+    def on(self, record: Record) -> None:
+        """Show a step's loss and rate, and what has changed the rate; validations have their place at the end."""
+        if record.kind == "step":
+            values = record.values
+            self(record.step + 1, self._total, f"loss {values.get('loss', 0):.4g}  rate {values['rate']:.3g}")
+        elif record.kind == "event":
+            self._console.print(f"step {record.step}: {event_line(record)}", soft_wrap=True)
 
-    def on_event(self, step: int, event: Mapping[str, Any]) -> None:
-        """Say what has changed the rate."""
-        self._console.print(f"step {step}: {event_line(event)}", soft_wrap=True)
+    def end(self, status: str) -> None:
+        """The command says it."""

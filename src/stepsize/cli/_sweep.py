@@ -15,6 +15,7 @@ from stepsize.cli._start import from_start
 from stepsize.cli._swept import told
 from stepsize.cli._words import ENGINE, JSON, LENGTH, PLACE, SWEPT, TASK, Words, axes_of_words, options, split
 from stepsize.engine import Auto
+from stepsize.record import RunFolder
 from stepsize.sweep import (
     WAITING,
     Halving,
@@ -25,7 +26,6 @@ from stepsize.sweep import (
     sweep,
     trials_of,
 )
-from stepsize.watch import RunFolder
 
 EXPORTS = (".csv", ".parquet")
 Progress = Callable[[int, int, str], None]

@@ -1,11 +1,13 @@
 """What sits in a training loop: Control, the plan it applies, feedback, and the protocol of those who watch it."""
 
+from stepsize.control._bus import Bus as Bus
+from stepsize.control._bus import bus_of as bus_of
 from stepsize.control._control import Control as Control
 from stepsize.control._from_torch import from_torch as from_torch
 from stepsize.control._governor import ShortRunWarning as ShortRunWarning
 from stepsize.control._log import Event as Event
-from stepsize.control._observer import SIGNALS as SIGNALS
 from stepsize.control._observer import Observer as Observer
+from stepsize.control._observer import Record as Record
 from stepsize.control._plan import Plan as Plan
 from stepsize.control._position import position_of as position_of
 from stepsize.control._records import Preview as Preview
@@ -17,9 +19,16 @@ from stepsize.control.feedback import Observation as Observation
 from stepsize.control.feedback import greedy as greedy
 from stepsize.control.feedback import noisy_plateau as noisy_plateau
 from stepsize.control.feedback import plateau as plateau
+from stepsize.control.signals import DEFAULT as DEFAULT
+from stepsize.control.signals import SIGNALS as SIGNALS
+from stepsize.control.signals import Signal as Signal
+from stepsize.control.signals import Update as Update
+from stepsize.control.signals import signals_of as signals_of
 
 __all__ = [
+    "DEFAULT",
     "SIGNALS",
+    "Bus",
     "Control",
     "Decision",
     "Event",
@@ -28,12 +37,17 @@ __all__ = [
     "Observer",
     "Plan",
     "Preview",
+    "Record",
     "Scheduler",
     "ShortRunWarning",
+    "Signal",
     "Step",
+    "Update",
+    "bus_of",
     "from_torch",
     "greedy",
     "noisy_plateau",
     "plateau",
     "position_of",
+    "signals_of",
 ]

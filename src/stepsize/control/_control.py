@@ -3,6 +3,7 @@
 import inspect
 import weakref
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,13 +11,14 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from stepsize import _check
+from stepsize.control._bus import Bus, bus_of, end_of, facts_of
 from stepsize.control._course import BoundLike, CourseLike
-from stepsize.control._given import clipping_at, observers_of, optimizers_of, plan_of
+from stepsize.control._given import clipping_at, optimizers_of, plan_of
 from stepsize.control._governed import Governed
 from stepsize.control._governor import Governor
-from stepsize.control._observer import Observer
+from stepsize.control._observer import Observer, Record
 from stepsize.control._plan import Plan
-from stepsize.control._records import Step, read, record
+from stepsize.control._records import Step, read
 from stepsize.control._update import Closure, Updater
 from stepsize.control._updates import remove
 from stepsize.control.feedback import Feedback
@@ -105,7 +107,7 @@ class Control(Governed):
         per_epoch: float | None = None,
         accumulate: int = 1,
         scaler: torch.amp.GradScaler | None = None,
-        watch: Observer | Iterable[Observer] | None = None,
+        watch: Observer | Iterable[Observer] | Bus | None = None,
         zero: bool = True,
         foreign: str = "warn",
         plan: Plan | str | None = None,
@@ -120,7 +122,7 @@ class Control(Governed):
         if scaler is not None and not isinstance(scaler, torch.amp.GradScaler):
             raise TypeError(_check.message("scaler", scaler, "a torch.amp.GradScaler"))
         self._accumulate = _check.whole("accumulate", accumulate, least=1)
-        self._observers = observers_of(watch)
+        self._bus = bus_of(watch)
         self._updater = Updater(optimizers, scaler, nonfinite)
         parts = {
             "lr": lr,
@@ -137,8 +139,11 @@ class Control(Governed):
                 known = [key for key in inspect.signature(type(self)).parameters if key != "others"]
                 raise TypeError(f"Control has no parameter {name!r}; {_check.closest(name, known)}")
         plan = plan_of(plan, {name: part for name, part in parts.items() if part is not None})
-        self._governor = Governor(optimizers, plan, total, per_epoch, foreign, self._observers, remind, position)
+        self._governor = Governor(optimizers, plan, total, per_epoch, foreign, self._bus, remind, position)
         self._driver = self._governor.driver
+        if self._bus.observers:
+            self._bus.about(partial(facts_of, weakref.ref(self._driver)))
+            self._end_watch = weakref.finalize(self, end_of, self._bus, self._driver)
         self._end_hooks = weakref.finalize(self, remove, self._updater.beside.listen())
         self._zero = zero
         self._waited = 0.0  # what calls that a wrapper left out have said of the clock
@@ -211,7 +216,23 @@ class Control(Governed):
                 return Step(self._driver.position, None, None, False, None, loss)
             _, advance, loss = window
             self._window = [0, None, None]
-        return self._update(loss, closure, advance)
+        driver, updater = self._driver, self._updater
+        looked_at = self._bus.observers or driver.plan.clip is not None or self._governor.steering is not None
+        if looked_at or closure is not None or not updater.is_plain:
+            return self._update(loss, closure, advance)
+        # what _update does, in short, where there is nothing to be looked at
+        driver.check()
+        position, names = driver.position, driver.rated
+        values = driver.rates_now() if driver.leaves_alone else driver.lines["lr"].values
+        updater.beside.inside = updater.beside.stepped = True
+        for optimizer in updater.optimizers:
+            optimizer.step()
+        updater.beside.inside = False
+        if self._zero:
+            for optimizer in updater.optimizers:
+                optimizer.zero_grad()
+        driver.advance(1.0 if advance is None else advance)
+        return new_step(Step, (position, None, None, True, None, loss, names, values))
 
     def _up_to(self, to: Any, advance: float | None) -> float:
         if advance is not None:
@@ -240,34 +261,18 @@ class Control(Governed):
         driver.check()
         position, way, steering = driver.position, driver.plan.clip, self._governor.steering
         names, values = driver.rated, driver.rates_now() if driver.leaves_alone else driver.lines["lr"].values
-        if not self._observers and way is None and steering is None and closure is None and updater.is_plain:
-            # nothing to be looked at: what follows, in short
-            beside = updater.beside
-            beside.inside = beside.stepped = True
-            for optimizer in updater.optimizers:
-                optimizer.step()
-            beside.inside = False
-            if self._zero:
-                for optimizer in updater.optimizers:
-                    optimizer.zero_grad()
-            driver.advance(advance)
-            return new_step(Step, (position, None, None, True, None, loss, names, values))
         looks = steering is not None and steering.feedback.of == "loss"
         if looks and loss is None and closure is None:
             raise ValueError("feedback looks at the loss of every step; call control.step(loss)")
-        wanted: set[str] = set()
-        for observer in self._observers:
-            wanted.update(observer.wants(driver.steps))
+        look = self._bus.look(driver.steps, position, driver.groups)
         threshold, clip = clipping_at(way, position)
-        before = [p.detach().clone() for p in updater.parameters()] if "update_ratio" in wanted else None
-        updated = updater(closure, clip, "gradient_norm" in wanted)
+        updated = updater(closure, clip, look is not None and look.needs_norm)
         if closure is not None:
             loss = updated.loss
-        facts = None
-        if wanted and updated.done is not False:
-            weights = None if before is None else (before, updater.parameters())
-            rates = dict(zip(names, values, strict=True))
-            facts = record(driver.steps, wanted, loss, rates, updated.norm, weights)
+        if updated.done is False:
+            look = None
+        if look is not None:
+            look.measure(loss, dict(zip(names, values, strict=True)), updated.norm)
         if self._zero:
             updater.zero_grad()
         self._waited = advance if updated.waits and given is not None else 0.0
@@ -276,9 +281,8 @@ class Control(Governed):
         if steering is not None and not updated.waits:  # a loss whose gradients were not finite says nothing
             looked = {"loss": read(loss)} if looks and updated.done is not False else None
             self._governor.steer(looked, True, position, updater.device)
-        if facts is not None:
-            for observer in self._observers:
-                observer.on_step(facts)
+        if look is not None:
+            look.tell()
         return Step(position, updated.norm, threshold, updated.done, updated.factor, loss, names, values)
 
     def _move(self, done: bool | Tensor, advance: float) -> None:
@@ -345,8 +349,7 @@ class Control(Governed):
         steering = self._governor.steering
         if steering is not None and steering.feedback.of != "loss":
             self._governor.steer(numbers, now=not steering.together)
-        for observer in self._observers:
-            observer.on_observe(self._driver.steps, numbers)
+        self._bus.send(Record(self._driver.steps, self._driver.position, "observed", numbers))
 
     def decide(self) -> None:
         """Let feedback decide now on what was observed, and not with the next step; every rank must call.
@@ -362,5 +365,7 @@ class Control(Governed):
 
     def detach(self) -> None:
         """End control: the groups get their bases back, and another Control may take the optimizer over."""
+        if self._bus.observers:
+            self._end_watch()
         super().detach()
         self._end_hooks()

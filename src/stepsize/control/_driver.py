@@ -71,6 +71,10 @@ class Driver:
         """Of all parameter groups."""
         return self.roster.names
 
+    def groups(self) -> dict[str, Any]:
+        """All parameter groups by name."""
+        return dict(zip(self.names, self.roster.groups, strict=True))
+
     def adopt(self) -> None:
         """Take over the groups as they are: known ones keep what they had, new ones bring their bases."""
         first = not self.roster.groups

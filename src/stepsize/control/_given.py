@@ -7,7 +7,6 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from stepsize import _check
-from stepsize.control._observer import SIGNALS, Observer
 from stepsize.control._plan import Plan
 from stepsize.control._update import Clip
 from stepsize.optim import Clipped, Clipper, clip_by_norm
@@ -51,19 +50,3 @@ def plan_of(plan: Any, parts: dict[str, Any]) -> Plan:
     if not isinstance(plan, Plan | str):
         raise TypeError(_check.message("plan", plan, "a Plan or its text"))
     return Plan.parse(plan) if isinstance(plan, str) else plan
-
-
-def observers_of(watch: Observer | Iterable[Observer] | None) -> list[Observer]:
-    """One observer or several, each with the methods of one, and wanting signals that there are."""
-    if watch is None:
-        return []
-    observers = list(watch) if isinstance(watch, Iterable) else [watch]
-    for observer in observers:
-        if not isinstance(observer, Observer):
-            rule = "an observer or several: objects with wants, on_step, on_observe and on_event"
-            raise TypeError(_check.message("watch", observer, rule, 'write for example watch=TensorBoard("runs/a")'))
-        unknown = set(observer.wants(0)) - SIGNALS
-        if unknown:
-            name = sorted(unknown)[0]
-            raise ValueError(f"watch wants {name!r}, which is no signal; {_check.closest(name, SIGNALS)}")
-    return observers

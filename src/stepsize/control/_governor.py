@@ -4,7 +4,7 @@ import math
 import sys
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,11 +13,11 @@ import torch
 from numpy.typing import ArrayLike
 
 from stepsize import _check
+from stepsize.control._bus import Bus
 from stepsize.control._driver import Driver
 from stepsize.control._extend import extended
 from stepsize.control._line import Share
 from stepsize.control._log import Log
-from stepsize.control._observer import Observer
 from stepsize.control._plan import Plan
 from stepsize.control._records import Preview
 from stepsize.control._resume import Choice, Given, load, state_of
@@ -44,7 +44,7 @@ class Governor:
         total: float | None,
         per_epoch: float | None,
         foreign: str,
-        observers: Iterable[Observer] = (),
+        bus: Bus | None = None,
         remind: bool = True,
         position: float | None = None,
         initial: bool = False,
@@ -54,7 +54,7 @@ class Governor:
         if not isinstance(remind, bool):
             raise TypeError(_check.message("remind", remind, "True or False"))
         self.given = Given(plan, total, per_epoch)
-        self.log = Log(observers)
+        self.log = Log(Bus() if bus is None else bus)
         begin = 0.0 if position is None else _check.number("position", position, least=0)
         self.driver = Driver(optimizers, self.given.laid(), foreign, self.log, begin, initial)
         if not self.driver.lines["lr"].members:

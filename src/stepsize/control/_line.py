@@ -53,8 +53,8 @@ class Line:
         ]
         self.special = self.bounded or any(share.held is not None for share in self.shares)
 
-    def derive(self, position: float) -> list[float]:
-        """The value of each group."""
+    def write(self, position: float) -> None:
+        """Derive the value of each group and write it: the one place that writes."""
         at = self.at
         if len(at) == 1:
             factor = at[0](position)
@@ -62,11 +62,9 @@ class Line:
         else:
             factors = [each(position) for each in at]
             values = [effective * factors[place] for effective, place in zip(self.effective, self.which, strict=True)]
-        return [self._special(index, value, position) for index, value in enumerate(values)] if self.special else values
-
-    def write(self, position: float) -> None:
-        """Derive and write: the one place that writes."""
-        self.values = values = self.derive(position)
+        if self.special:
+            values = [self._special(index, value, position) for index, value in enumerate(values)]
+        self.values = values
         self.cells.write(values)
 
     def curve(self, index: int, positions: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -4,7 +4,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from stepsize.control._observer import Observer
+from stepsize.control._bus import Bus
+from stepsize.control._observer import Record
 
 LONGEST = 1_000  # the oldest entries are dropped, so that a state stays small
 
@@ -29,23 +30,23 @@ class Event(NamedTuple):
     group: str = "*"
     reason: str = ""
 
-    def facts(self) -> dict[str, Any]:
-        """What observers are told: what there is, without the step."""
-        return {name: value for name, value in self._asdict().items() if value not in (None, "") and name != "step"}
+    def record(self) -> Record:
+        """What observers are told."""
+        text = {"what": self.what, "group": self.group, **({"reason": self.reason} if self.reason else {})}
+        return Record(self.step, self.position, "event", {} if self.value is None else {"value": self.value}, text)
 
 
 class Log:
     """The last thousand events, told to the observers as they come."""
 
-    def __init__(self, observers: Iterable[Observer]) -> None:
-        self.observers = list(observers)
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
         self.events: deque[Event] = deque(maxlen=LONGEST)
 
     def add(self, event: Event) -> None:
         """Keep an event and tell it."""
         self.events.append(event)
-        for observer in self.observers:
-            observer.on_event(event.step, event.facts())
+        self.bus.send(event.record())
 
     def state(self) -> list[list[Any]]:
         """Small plain data."""

@@ -1,22 +1,45 @@
-"""Who may look at a run under control, and what there is to be seen."""
+"""Who may look at a run, and what they are told."""
 
 from collections.abc import Collection, Mapping
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
 
-SIGNALS = frozenset({"gradient_norm", "loss", "rate", "update_ratio"})
-"""What an observer may ask for at a step.
+from stepsize.control.signals import Signal
 
-``rate`` is the first group's learning rate at the update, with ``rate/NAME`` for every group when there are several;
-``gradient_norm`` the global norm before clipping; ``update_ratio`` the norm of the update over the norm of the weights
-(needs a copy of the weights during the update).
-"""
+
+@dataclass(frozen=True)
+class Record:
+    """One thing that is told of a run.
+
+    Attributes:
+        step: of an update its number, from 0; else how many updates had been done.
+        position: the clock: before the update, or as it stood.
+        kind: ``"step"``; ``"observed"``, from ``Control.observe``; or ``"event"``, such as a change by hand.
+        values: plain numbers by name: signals, what was observed, or an event's ``value``.
+        text: an event's ``what``, ``group`` and maybe ``reason``.
+
+    Example:
+        >>> from stepsize import Record
+        >>> Record(3, 3.0, values={"loss": 0.5}).line()
+        {'step': 3, 'position': 3.0, 'loss': 0.5}
+    """
+
+    step: int
+    position: float
+    kind: Literal["step", "observed", "event"] = "step"
+    values: Mapping[str, float] = field(default_factory=dict)
+    text: Mapping[str, str] = field(default_factory=dict)
+
+    def line(self) -> dict[str, Any]:
+        """All of it as one flat mapping, as it stands in a file."""
+        return {"step": self.step, **self.text, "position": self.position, **self.values}
 
 
 @runtime_checkable
 class Observer(Protocol):
     """Anything that watches a run: four methods, called by Control.
 
-    Nothing is read back from the device at a step for which ``wants`` is empty.
+    Nothing is read back from the device at a step of which no observer wants anything.
 
     Example:
         >>> import torch
@@ -24,33 +47,36 @@ class Observer(Protocol):
         >>> class Printer:
         ...     def wants(self, step):
         ...         return {"rate"} if step % 2 == 0 else ()
-        ...     def on_step(self, record):
-        ...         print(record)
-        ...     def on_observe(self, step, values):
-        ...         print(step, values)
-        ...     def on_event(self, step, event):
-        ...         print(step, event["what"], event["value"])
+        ...     def begin(self, facts):
+        ...         print(facts["plan"])
+        ...     def on(self, record):
+        ...         print(record.kind, record.line())
+        ...     def end(self, status):
+        ...         print(status)
         >>> weight = torch.ones(1, requires_grad=True)
         >>> control = Control(torch.optim.SGD([weight], lr=0.5), lr="linear()", total=4, watch=Printer())
         >>> for _ in range(4):
         ...     weight.square().sum().backward()
         ...     _ = control.step()
-        {'step': 0, 'rate': 0.5}
-        {'step': 2, 'rate': 0.25}
+        lr: linear(4)
+        step {'step': 0, 'position': 0.0, 'rate': 0.5}
+        step {'step': 2, 'position': 2.0, 'rate': 0.25}
         >>> control.observe(validation_loss=0.5)
-        4 {'validation_loss': 0.5}
+        observed {'step': 4, 'position': 4.0, 'validation_loss': 0.5}
         >>> control.scale(0.5)
-        4 scale 0.5
+        event {'step': 4, 'what': 'scale', 'group': '*', 'position': 4.0, 'value': 0.5}
+        >>> control.detach()
+        finished
     """
 
-    def wants(self, step: int) -> Collection[str]:
-        """The signals wanted of this step, asked before its update; a subset of ``SIGNALS``, empty for none."""
+    def wants(self, step: int) -> Collection[str | Signal]:
+        """The signals wanted of this update, asked before it: names, patterns such as ``"rate/*"``, or signals."""
 
-    def on_step(self, record: Mapping[str, float]) -> None:
-        """One step's record: ``step`` (the first is 0) and the signals that any observer wanted, as plain numbers."""
+    def begin(self, facts: Mapping[str, Any]) -> None:
+        """Before anything else is told: ``plan``, ``total``, ``position``, ``groups``, and of a task's run more."""
 
-    def on_observe(self, step: int, values: Mapping[str, float]) -> None:
-        """What was handed to ``Control.observe`` after ``step`` steps, as plain numbers."""
+    def on(self, record: Record) -> None:
+        """An update with the signals that were wanted of it, what was observed, or an event."""
 
-    def on_event(self, step: int, event: Mapping[str, Any]) -> None:
-        """What happened beside the steps: ``what``, ``position``, ``group``, and maybe ``value`` and ``reason``."""
+    def end(self, status: str) -> None:
+        """When control ends: ``"finished"``, ``"stopped"`` before the total, or what ``train`` came to."""

@@ -1,4 +1,4 @@
-"""What Control gives back: a step that was done, and the rates that will be; and what it tells the observers."""
+"""What Control gives back: a step that was done, and the rates that will be."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
-
-from stepsize.optim import total_norm
 
 
 class Step(NamedTuple):
@@ -61,40 +59,6 @@ class Preview:
 
     positions: NDArray[np.float64]
     rates: Mapping[str, NDArray[np.float64]]
-
-
-def record(
-    step: int,
-    wanted: set[str],
-    loss: Tensor | float | None,
-    rates: Mapping[str, float],
-    norm: Tensor | None,
-    weights: tuple[Sequence[Tensor], Sequence[Tensor]] | None,
-) -> dict[str, float]:
-    """What a step looked like, as plain numbers; the one place that reads back from the device for observers.
-
-    Args:
-        step: its number.
-        wanted: the signals wanted.
-        loss: its loss.
-        rates: by group.
-        norm: the gradients' norm.
-        weights: before and after the update.
-    """
-    facts: dict[str, float] = {"step": step}
-    if "loss" in wanted and loss is not None:
-        facts["loss"] = read(loss)
-    if "rate" in wanted and rates:
-        facts["rate"] = next(iter(rates.values()))
-        if len(rates) > 1:
-            facts |= {f"rate/{name}": rate for name, rate in rates.items()}
-    if "gradient_norm" in wanted and norm is not None:
-        facts["gradient_norm"] = float(norm)
-    if weights is not None:
-        before, after = weights
-        update = total_norm([new.detach() - old for new, old in zip(after, before, strict=True)])
-        facts["update_ratio"] = float(update / total_norm(before))
-    return facts
 
 
 def read(value: Tensor | float) -> float:

@@ -11,7 +11,7 @@ from stepsize import _check
 from stepsize.draw import figure, plain, save
 from stepsize.report._bowl import COLOURS
 from stepsize.report._panels import is_noisy, moving_mean
-from stepsize.report._record import Record, read_record
+from stepsize.report._record import Drawn, read_record
 
 MOST = 12  # runs in a picture
 SMOOTHED = 20  # parts of a noisy curve whose means are drawn
@@ -40,12 +40,13 @@ def comparison(folders: Sequence[Path | str], path: Path | str) -> Path:
         ImportError: matplotlib is not installed.
 
     Example:
+        >>> from stepsize import Record
         >>> from stepsize.report import comparison
-        >>> from stepsize.watch import JsonLines, RunFolder
+        >>> from stepsize import JsonLines, RunFolder
         >>> for rate in (0.1, 0.2):
         ...     run = RunFolder.fresh("digits")
         ...     run.write(task="digits", rate=rate)
-        ...     JsonLines(run.path / "metrics.jsonl").on_step({"step": 0, "loss": 1.0, "rate": rate})
+        ...     JsonLines(run.path / "metrics.jsonl").on(Record(0, 0, values={"loss": 1.0, "rate": rate}))
         >>> comparison(["runs/digits-0001", "runs/digits-0002"], "runs.png").name
         'runs.png'
     """
@@ -73,7 +74,7 @@ def comparison(folders: Sequence[Path | str], path: Path | str) -> Path:
     return Path(path)
 
 
-def _points(record: Record, name: str) -> list[tuple[int, float]]:
+def _points(record: Drawn, name: str) -> list[tuple[int, float]]:
     lines = record.steps if name in ("loss", "rate") else record.seen
     return [(line["step"], line[name]) for line in lines if line.get(name) is not None]
 
@@ -87,6 +88,6 @@ def _draw(ax: Any, name: str, points: list[tuple[int, float]], colour: str, labe
     ax.plot(at, values, color=colour, linewidth=1.4, marker="o" if len(at) < 5 else "", label=label)
 
 
-def _label(folder: str, record: Record) -> str:
+def _label(folder: str, record: Drawn) -> str:
     rate = record.facts.get("rate")
     return plain(textwrap.shorten(folder, 40, placeholder=" …") + (f": rate {rate:.3g}" if rate else ""))

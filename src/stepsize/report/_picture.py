@@ -11,9 +11,10 @@ import numpy as np
 
 from stepsize import _check
 from stepsize.draw import figure, plain, save
+from stepsize.record import PICTURE
 from stepsize.report._bowl import BLUE, GREY, RED
 from stepsize.report._panels import ORANGE, Bowl, Lines, Panel, is_noisy, moving_mean, success
-from stepsize.report._record import Record, read_facts, read_record
+from stepsize.report._record import Drawn, read_record
 
 COLUMNS = {1: 1, 2: 2, 4: 2}  # by the number of panels; else three
 LONGEST = 400  # characters of a picture's title
@@ -21,7 +22,7 @@ WIDEST = 75  # characters of a panel's title
 MANY = 40  # recorded losses from which on their mean is drawn too
 LOSS = "training loss"  # what is scored, unless a task says otherwise
 FIGURES = 2  # validation figures of a task's own that are drawn
-SHOWN = {"step", "validation_loss", "success", "optimum", "distance", "x1", "x2"}  # elsewhere in the picture
+SHOWN = {"step", "position", "validation_loss", "success", "optimum", "distance", "x1", "x2"}  # drawn elsewhere
 
 
 def picture(folder: Path | str) -> Path:
@@ -41,21 +42,23 @@ def picture(folder: Path | str) -> Path:
 
     Example:
         >>> import tempfile
+        >>> from stepsize import Record
         >>> from stepsize.report import picture
-        >>> from stepsize.watch import JsonLines, RunFolder
+        >>> from stepsize import JsonLines, RunFolder
         >>> with tempfile.TemporaryDirectory() as root:
         ...     run = RunFolder.fresh("digits", root)
         ...     run.write(task="digits")
         ...     lines = JsonLines(run.path / "metrics.jsonl")
         ...     for step in range(10):
-        ...         lines.on_step({"step": step, "loss": 1 / (step + 1), "rate": 0.1})
+        ...         lines.on(Record(step, step, values={"loss": 1 / (step + 1), "rate": 0.1}))
         ...     lines.close()
         ...     picture(run.path).name
         'picture.png'
     """
     folder = Path(folder)
-    facts = read_facts(folder)
-    panels = _panels(folder, facts)
+    record = read_record(folder)
+    facts = record.facts
+    panels = _panels(record)
     if not panels:
         raise ValueError(_check.message("folder", str(folder), "a run folder with something to draw"))
     columns = COLUMNS.get(len(panels), 3)
@@ -67,14 +70,14 @@ def picture(folder: Path | str) -> Path:
         panel(ax)
         ax.grid(alpha=0.25)
         ax.spines[["top", "right"]].set_visible(False)
-    path = folder / "picture.png"
+    path = folder / PICTURE
     save(sheet, path)
     return path
 
 
-def _panels(folder: Path, facts: dict[str, Any]) -> list[Panel]:
-    record = read_record(folder, facts)
-    bowl, lines = Bowl.of(facts), record.lines
+def _panels(record: Drawn) -> list[Panel]:
+    facts, lines = record.facts, record.lines
+    bowl = Bowl.of(facts)
     panels: list[Panel] = [] if bowl is None else bowl.panels(lines)
     if any(line.get("success") is not None for line in lines):
         panels.append(lambda ax: success(ax, lines))
@@ -164,7 +167,7 @@ def _marker(lines: list[dict[str, Any]]) -> str:
     return "o" if len(lines) < 5 else ""
 
 
-def _losses(ax: Any, record: Record) -> None:
+def _losses(ax: Any, record: Drawn) -> None:
     steps = [line for line in record.steps if line.get("loss") is not None]
     at, losses = np.array([line["step"] for line in steps]), np.array([float(line["loss"]) for line in steps])
     won_or_lost = set(losses.tolist()) <= {0.0, 1.0}  # the points themselves show nothing

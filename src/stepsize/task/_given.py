@@ -14,7 +14,7 @@ from stepsize import _check
 from stepsize.control import SIGNALS
 from stepsize.optim import has_value, parameters, read_value
 
-RESERVED = SIGNALS | {"step"}  # what a record says of each step
+RESERVED = {*SIGNALS, "step", "position"}  # what a record says of each step
 
 CALLED_WITH = {
     "model": (),

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from stepsize import _check
-from stepsize.control import SIGNALS, Observer
+from stepsize.control import Observer, Record, Signal
 from stepsize.state import RandomState
 from stepsize.task._distributed import Ranks, everyones, leads, led, ranks
 from stepsize.task._given import loss_of
@@ -110,7 +110,7 @@ class Wants:
 
     def __init__(self, watch: Iterable[Observer]) -> None:
         self._watch = list(watch)
-        self._first, self._wanted = 0, [frozenset[str]()]
+        self._first, self._wanted = 0, [frozenset[str | Signal]()]
 
     def agree(self, first: int, steps: int) -> None:
         """Learn what will be wanted.
@@ -123,18 +123,18 @@ class Wants:
         self._first = first
         self._wanted = led(lambda: [frozenset(n for each in self._watch for n in each.wants(k)) for k in numbers])
 
-    def wants(self, step: int) -> Collection[str]:
+    def wants(self, step: int) -> Collection[str | Signal]:
         place = step - self._first
-        return self._wanted[place] & SIGNALS if 0 <= place < len(self._wanted) else ()
+        return self._wanted[place] if 0 <= place < len(self._wanted) else ()
 
-    def on_step(self, record: Mapping[str, float]) -> None:
+    def begin(self, facts: Mapping[str, Any]) -> None:
+        """The first process's observers are told."""
+
+    def on(self, record: Record) -> None:
         """The first process's observers write it down."""
 
-    def on_observe(self, step: int, values: Mapping[str, float]) -> None:
-        """The first process's observers write it down."""
-
-    def on_event(self, step: int, event: Mapping[str, Any]) -> None:
-        """The first process's observers write it down."""
+    def end(self, status: str) -> None:
+        """The first process's observers are told."""
 
 
 def stream(state: RandomState, seed: int) -> RandomState:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from stepsize import _check
-from stepsize.control import Control, Observer
+from stepsize.control import Bus, Control, Observer, bus_of
 from stepsize.optim import needs_closure
 from stepsize.state import RandomState, evaluating, own_randomness
 from stepsize.task._axes import check_takes
@@ -63,9 +63,12 @@ class SupervisedRun:
             raise ValueError(_check.message("settings", trial.settings, "with a rate", 'add {"lr": ...}'))
         check_takes(task, trial.settings)
         self.trial = trial
-        watch = list(watch) if isinstance(watch, Iterable) else [watch]
-        self.watch = watch if leads() else []  # of several processes the first alone writes
-        self._wants = Wants(self.watch) if ranks().shard else None
+        bus = bus_of(watch)
+        self.bus = bus if leads() else Bus()  # of several processes the first alone writes
+        self._wants = None
+        if ranks().shard:
+            self._wants = Wants(self.bus.observers)
+            self.bus = Bus([*self.bus, self._wants])
         size = trial.settings.get("batch_size")
         plan, per_epoch = plan_of(task, trial), task.epoch(size)
         self.task = task = with_settings(task, trial.settings)
@@ -86,7 +89,7 @@ class SupervisedRun:
             plan=plan,
             total=trial.steps,
             per_epoch=per_epoch,
-            watch=self.watch if self._wants is None else [*self.watch, self._wants],
+            watch=self.bus,
             remind=False,
         )
 
@@ -237,8 +240,7 @@ class SupervisedRun:
             self._draw_again(self._done * self.task.accumulate)
         for event in self.control.log:  # what observers of a run that was stopped here may not have kept
             if event.step >= self._done:
-                for observer in self.watch:
-                    observer.on_event(event.step, event.facts())
+                self.bus.send(event.record())
 
     def _draw_again(self, count: int) -> None:
         before = RandomState.seeded(self.trial.seed)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from stepsize import _check
-from stepsize.control import Feedback, Observer, Plan
+from stepsize.control import Feedback, Observer, Plan, Signal, signals_of
 from stepsize.schedule import Length, Schedule
 from stepsize.task._axes import Axis
 from stepsize.task._contract import Run, Trial, check_seed
@@ -66,6 +66,8 @@ class Task:
             (``"1ep"``); a twentieth of the run, but at least 10, when left out.
         facts: plain data about the task, kept in ``run.json`` and known to the run's picture, such as a bowl's
             eigenvalues.
+        signals: what the command line records of a step beside loss, rates and gradient norm: names, patterns such as
+            ``"update_ratio/*"``, signals of one's own.
         seed: of a run for which none is said, as by ``train`` and ``find``, 0 <= seed < 2**32.
         plan: all of schedule, clip and feedback as one ``Plan`` or its text, instead of them; it may drive momentum and
             weight decay too, as ``Plan(**one_cycle())`` does.
@@ -118,6 +120,7 @@ class Task:
     plan: Plan | str | None = None
     seed: int = 0
     axes: Mapping[str, Axis] = field(default_factory=dict, hash=False)
+    signals: Iterable[str | Signal] = ()
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -138,6 +141,8 @@ class Task:
             raise TypeError(_check.message("about", self.about, "a line of text"))
         _check.whole("steps", self.steps, least=1)
         check_seed(self.seed)
+        signals_of(self.signals)
+        object.__setattr__(self, "signals", tuple(self.signals))
         if self.per_epoch is not None:
             _check.number("per_epoch", self.per_epoch, above=0)
         self._settle_plan()

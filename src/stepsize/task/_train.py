@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from stepsize import _check
-from stepsize.control import Observer
+from stepsize.control import Bus, Observer
 from stepsize.task._axes import AXES, table_of
 from stepsize.task._checkpoint import Checkpoints, Progress
 from stepsize.task._contract import Run, Startable, Trial, seed_of
@@ -93,15 +93,20 @@ def train(
     save_every = _check.number("save_every", save_every, above=0)
     if progress is not None and not callable(progress):
         raise TypeError(_check.message("progress", progress, "a function"))
-    watch = list(watch) if isinstance(watch, Iterable) else watch  # looked through twice
+    about = {"task": task.name, "settings": dict(trial.settings), "seed": trial.seed, "steps": trial.steps}
+    bus = Bus(watch, about)
     often = Often(pause, is_open(task, evaluate_every), progress)
     if folder is None:
-        return _Training(task.start(trial, watch=watch), trial, often, None, resume, save_every).to_end()
-    checkpoints = Checkpoints(folder, trial, watch, accept_changes)
-    with locked_by_first(folder):
-        run = task.start(trial, watch=watch)
+        return _told(bus, lambda: _Training(task.start(trial, watch=bus), trial, often, None, resume, save_every))
+    checkpoints = Checkpoints(folder, trial, bus, accept_changes)
+
+    def begun() -> _Training:
+        run = task.start(trial, watch=bus)
         checkpoints.made_of = {**sources_of(task), **optimizer_of_run(run)}
-        return _Training(run, trial, often, checkpoints, resume, save_every).to_end()
+        return _Training(run, trial, often, checkpoints, resume, save_every)
+
+    with locked_by_first(folder):
+        return _told(bus, begun)
 
 
 def _trial(
@@ -274,6 +279,21 @@ class _Training:
             test=self.run.test() if self.done == self.trial.steps and not self.diverged else {},
             remark=self.remark,
         )
+
+
+def _told(bus: Bus, begun: Callable[[], _Training]) -> Trained:
+    """Train to the end, and tell observers what that was."""
+    try:
+        training = begun()  # kept here, since a control that is dropped tells its end itself
+        trained = training.to_end()
+    except TrainingInterrupted:
+        bus.end("interrupted")
+        raise
+    except BaseException as error:
+        bus.end(f"failed: {type(error).__name__}")
+        raise
+    bus.end("diverged" if trained.diverged else "finished")
+    return trained
 
 
 def _since(began: float) -> float:

@@ -1,7 +1,5 @@
 """A run as a text file: one JSON object a line, whole lines only."""
 
-import json
-import math
 import os
 import warnings
 import weakref
@@ -10,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from stepsize import _check
-from stepsize.control import SIGNALS
+from stepsize.control import DEFAULT, Record, Signal, signals_of
+from stepsize.record import Lines, RecordWarning, read_lines, to_json
 from stepsize.state import AppendedFile, write_atomic
-from stepsize.watch._read import Lines, RecordWarning, read_lines
 
 
 class JsonLines:
     """An observer that appends one JSON object a line to a file, written through at once.
 
-    A step's line has ``step`` (the first is 0), ``loss``, ``rate``, ``gradient_norm``, ``update_ratio``; a line from
-    ``Control.observe`` has ``step`` (how many were done) and what was handed over; an event's line (a change by hand,
-    a decision of feedback) has ``step``, ``what``, ``position``, ``group`` and maybe ``value`` and ``reason``. What is
-    not finite is ``null``.
+    A step's line has ``step`` (the first is 0), ``position`` (the clock) and the signals; a line from
+    ``Control.observe`` has ``step`` (how many were done), ``position`` and what was handed over; an event's line (a
+    change by hand, a decision of feedback) has ``step``, ``what``, ``group``, ``position`` and maybe ``value`` and
+    ``reason``. What is not finite is ``null``.
 
     Args:
         path: the file; made if missing, its folder too, and appended to.
@@ -32,9 +30,11 @@ class JsonLines:
         resume_at: the step from which a stopped run goes on: what the files say of it and of later ones comes again,
             and is dropped before the first new line. Damaged lines are dropped too, and said in a ``RecordWarning``; so
             is a file that ends too early.
+        signals: what is written of a step: names, patterns such as ``"update_ratio/*"``, and signals of one's own;
+            loss, rates and gradient norm when left out. ``update_ratio`` copies weights.
 
     Raises:
-        TypeError, ValueError: an argument is invalid; later, an observed value is called ``step``.
+        TypeError, ValueError: an argument is invalid; later, an observed value is called ``step`` or ``position``.
         OSError: the file cannot be written; every line in it is then still whole.
 
     Example:
@@ -58,9 +58,13 @@ class JsonLines:
         observed: Path | str | None = None,
         events: Path | str | None = None,
         resume_at: int | None = None,
+        signals: Collection[str | Signal] = DEFAULT,
     ) -> None:
         self.every = _check.whole("every", every, least=1)
+        signals_of(signals)
+        self.signals = tuple(signals)
         self._path, self._observed, self._events = map(str, (path, observed or path, events or path))
+        self._files = {"step": self._path, "observed": self._observed, "event": self._events}
         self._open: dict[str, AppendedFile] = {}
         self._kept: dict[str, bytes] = {}
         if resume_at is None:
@@ -85,24 +89,24 @@ class JsonLines:
     def _append(self, name: str, entry: Mapping[str, Any]) -> None:
         self._file(name).write((to_json(entry) + "\n").encode())
 
-    def wants(self, step: int) -> Collection[str]:
-        """Every signal, each ``every`` steps."""
-        return SIGNALS if step % self.every == 0 else ()
+    def wants(self, step: int) -> Collection[str | Signal]:
+        """The signals, each ``every`` steps."""
+        return self.signals if step % self.every == 0 else ()
 
-    def on_step(self, record: Mapping[str, float]) -> None:
-        """Append a step's record, if it is one of this observer's."""
-        if record["step"] % self.every == 0:
-            self._append(self._path, record)
+    def begin(self, facts: Mapping[str, Any]) -> None:
+        """The files have lines only."""
 
-    def on_observe(self, step: int, values: Mapping[str, float]) -> None:
-        """Append what was observed; ValueError if a value is called ``step``, as the step itself is."""
-        if "step" in values:
-            raise ValueError("an observed value must have another name than 'step', which is the step's own; rename it")
-        self._append(self._observed, {"step": step, **values})
+    def on(self, record: Record) -> None:
+        """Append a line; ValueError if an observed value is called as a step's own are."""
+        if record.kind == "observed":
+            for name in ("step", "position"):
+                if name in record.values:
+                    rule = f"an observed value must have another name than {name!r}"
+                    raise ValueError(f"{rule}, which is the record's own; rename it")
+        self._append(self._files[record.kind], record.line())
 
-    def on_event(self, step: int, event: Mapping[str, Any]) -> None:
-        """Append what has happened."""
-        self._append(self._events, {"step": step, **event})
+    def end(self, status: str) -> None:
+        """Several controls may share the files; they are closed when the observer is dropped."""
 
     def sync(self) -> None:
         """Wait until every line would survive a power cut; a checkpoint that is written next is not ahead of them."""
@@ -137,40 +141,18 @@ def _next(steps: list[int], every: int) -> int:
     return steps[-1] + max(every, steps[-1] - steps[-2] if len(steps) > 1 else 0)
 
 
-def event_line(event: Mapping[str, Any]) -> str:
+def event_line(event: Record) -> str:
     """An event in one line for people.
 
     Args:
-        event: as handed to ``on_event``.
+        event: a record of this kind.
 
     Example:
+        >>> from stepsize import Record
         >>> from stepsize.watch import event_line
-        >>> event_line({"what": "scale", "position": 5.0, "group": "head", "value": 0.5, "reason": "too noisy"})
-        'scale 0.5 of head: too noisy'
+        >>> event_line(Record(5, 5.0, "event", {"value": 0.5}, {"what": "scale", "group": "head", "reason": "noisy"}))
+        'scale 0.5 of head: noisy'
     """
-    value = f" {event['value']:.6g}" if "value" in event else ""
-    reason = f": {event['reason']}" if "reason" in event else ""
-    return f"{event['what']}{value} of {event['group']}{reason}"
-
-
-def to_json(value: Any, indent: int | None = None) -> str:
-    """Strict JSON: numbers that are not finite become ``null``.
-
-    Args:
-        value: mappings, sequences, texts, numbers, None.
-        indent: as in ``json.dumps``.
-
-    Example:
-        >>> from stepsize.watch import to_json
-        >>> to_json({"loss": float("nan")})
-        '{"loss": null}'
-    """
-    return json.dumps(_finite(value), indent=indent, allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    value = f" {event.values['value']:.6g}" if "value" in event.values else ""
+    reason = f": {event.text['reason']}" if "reason" in event.text else ""
+    return f"{event.text['what']}{value} of {event.text['group']}{reason}"

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from stepsize import _check, _extras
-from stepsize.control import SIGNALS
+from stepsize.control import DEFAULT, Record, Signal, signals_of
 from stepsize.state import evaluating
 from stepsize.watch._json_lines import event_line
 
@@ -19,14 +19,17 @@ from stepsize.watch._json_lines import event_line
 class TensorBoard:
     """An observer that writes a run's curves for TensorBoard: ``tensorboard --logdir runs``.
 
-    Tags are ``loss``, ``rate`` (``rate/NAME`` with several groups), ``gradient_norm``, ``update_ratio``, and the names
-    handed to ``Control.observe``. The file is closed when the observer is dropped or the program ends.
+    Tags are the signals' names, such as ``loss``, ``rate`` (``rate/NAME`` with several groups) and ``gradient_norm``,
+    those handed to ``Control.observe``, and ``position`` where the clock does not count steps. The file is closed when
+    the observer is dropped or the program ends.
 
     Args:
         folder: the run's folder for event files; made if missing.
         every: steps from one point to the next, >= 1. Nothing is read back from the device in between.
         resume_at: the step from which a stopped run goes on: its points and later ones come again, and TensorBoard
             shows the new ones only.
+        signals: what is drawn of a step: names, patterns such as ``"update_ratio/*"``, and signals of one's own;
+            loss, rates and gradient norm when left out. ``update_ratio`` copies weights.
 
     Raises:
         TypeError, ValueError: an argument is invalid.
@@ -47,10 +50,18 @@ class TensorBoard:
         1
     """
 
-    def __init__(self, folder: Path | str, every: int = 10, resume_at: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path | str,
+        every: int = 10,
+        resume_at: int | None = None,
+        signals: Collection[str | Signal] = DEFAULT,
+    ) -> None:
         if resume_at is not None:
             resume_at = _check.whole("resume_at", resume_at, least=0)
         self.every = _check.whole("every", every, least=1)
+        signals_of(signals)
+        self.signals = tuple(signals)
         _extras.load("tensorboard", "tensorboard", "TensorBoard(...)")
         writer_type = _extras.load("stepsize.watch._event_file", "tensorboard", "TensorBoard(...)").Writer
         self._make = partial(writer_type, str(folder), purge_step=resume_at)
@@ -65,23 +76,24 @@ class TensorBoard:
             weakref.finalize(self, _close, self._made)
         return self._made
 
-    def wants(self, step: int) -> Collection[str]:
-        """Every signal, each ``every`` steps."""
-        return SIGNALS if step % self.every == 0 else ()
+    def wants(self, step: int) -> Collection[str | Signal]:
+        """The signals, each ``every`` steps."""
+        return self.signals if step % self.every == 0 else ()
 
-    def on_step(self, record: Mapping[str, float]) -> None:
-        """Add a step's points, if it is one of this observer's."""
-        if record["step"] % self.every == 0:
-            self.on_observe(int(record["step"]), {name: value for name, value in record.items() if name != "step"})
+    def begin(self, facts: Mapping[str, Any]) -> None:
+        """There are curves only."""
 
-    def on_observe(self, step: int, values: Mapping[str, float]) -> None:
-        """Add a point for each value."""
-        for name, value in values.items():
-            self._writer.add_scalar(name, value, step)
+    def on(self, record: Record) -> None:
+        """Add a point for each value; of an event a line of text under ``events``."""
+        if record.kind == "event":
+            self._writer.add_text("events", event_line(record), record.step)
+            return
+        counts_steps = record.kind != "step" or record.position == record.step
+        for name, value in {**record.values, **({} if counts_steps else {"position": record.position})}.items():
+            self._writer.add_scalar(name, value, record.step)
 
-    def on_event(self, step: int, event: Mapping[str, Any]) -> None:
-        """Add a line of text under ``events``."""
-        self._writer.add_text("events", event_line(event), step)
+    def end(self, status: str) -> None:
+        """Several controls may share the file; it is closed when the observer is dropped."""
 
     def add_graph(self, model: torch.nn.Module, example: Any) -> None:
         """Add the model's graph, traced in eval mode; weights, mode and random state stay as they are.

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from stepsize import _check, _schema
-from stepsize.control import Observer
+from stepsize.control import Observer, Record, bus_of
 from stepsize.schedule import Schedule
 from stepsize.task._contract import Run, Trial
 from stepsize.task.built_in._frozenlake_world import DISCOUNT, World, greedy, optimum, success, world
@@ -153,7 +153,7 @@ class _LakeRun:
         self.q: Table = [[0.0] * actions for _ in range(states)]
         self.episode = 0
         self.generator = generator(trial.seed)
-        self.observers = tuple(watch)
+        self.bus = bus_of(watch)
 
     def advance(self, steps: int) -> list[float]:
         losses: list[float] = []
@@ -161,18 +161,14 @@ class _LakeRun:
             now = min(self.episode, len(self.alpha) - 1)
             draws: Table = self.generator.random((self.world.limit, 3)).tolist()
             losses.append(1 - play(self.q, self.world, draws, self.alpha[now], self.epsilon[now]))
-            self._tell({"loss": losses[-1], "rate": self.alpha[now]})
+            look = self.bus.look(self.episode, float(self.episode))
+            if look is not None:
+                look.measure(losses[-1], {"alpha": self.alpha[now]})
+                look.tell()
             self.episode += 1
             if math.isnan(losses[-1]):
                 break
         return losses
-
-    def _tell(self, facts: Mapping[str, float]) -> None:
-        wanted = {name for observer in self.observers for name in observer.wants(self.episode)}
-        if wanted:
-            record = {"step": self.episode, **{name: facts[name] for name in facts if name in wanted}}
-            for observer in self.observers:
-                observer.on_step(record)
 
     def score(self) -> float:
         reached = self.metrics()["success"]
@@ -187,8 +183,7 @@ class _LakeRun:
         return {}
 
     def observe(self, **values: float) -> None:
-        for observer in self.observers:
-            observer.on_observe(self.episode, values)
+        self.bus.send(Record(self.episode, float(self.episode), "observed", values))
 
     def state(self) -> dict[str, Any]:
         generator = copy.deepcopy(self.generator.bit_generator.state)

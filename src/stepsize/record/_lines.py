@@ -1,13 +1,12 @@
 """Reading the files of a run as a crash may have left them: what is whole is kept, what is not is said."""
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
+from stepsize.record._json import parsed
 from stepsize.state import read_regular
 
 SHOWN = 5  # numbers of damaged lines in a message
@@ -65,7 +64,7 @@ def read_lines(path: Path | str) -> Lines:
 
     Example:
         >>> from pathlib import Path
-        >>> from stepsize.watch import read_lines
+        >>> from stepsize.record import read_lines
         >>> _ = Path("metrics.jsonl").write_text('{"step": 0, "loss": 1.5}\n{"step": 1, "lo')
         >>> read_lines("metrics.jsonl").entries, read_lines("metrics.jsonl").damaged
         (({'step': 0, 'loss': 1.5},), (2,))
@@ -75,6 +74,11 @@ def read_lines(path: Path | str) -> Lines:
         content = read_regular(path)
     except (FileNotFoundError, NotADirectoryError):
         return Lines(path)
+    return lines_in(path, content)
+
+
+def lines_in(path: Path, content: bytes) -> Lines:
+    """The lines of a file's content."""
     texts = content.removesuffix(b"\n").split(b"\n") if content else []
     parts = list(map(parsed, texts))
     whole = [index for index, part in enumerate(parts) if isinstance(part, dict) and _is_whole(part)]
@@ -85,40 +89,6 @@ def read_lines(path: Path | str) -> Lines:
         tuple(index + 1 for index in whole),
         tuple(sorted({*range(1, len(parts) + 1)} - {index + 1 for index in whole})),
     )
-
-
-def read_object(path: Path | str) -> dict[str, Any] | None:
-    """The JSON object in a file; None if what is there is none.
-
-    Args:
-        path: the file.
-
-    Raises:
-        ValueError: something else than a file is there.
-        OSError: there is none, or it cannot be read.
-
-    Example:
-        >>> from pathlib import Path
-        >>> from stepsize.watch import read_object
-        >>> _ = Path("finding.json").write_text('{"rate": 0.1')
-        >>> print(read_object("finding.json"))
-        None
-    """
-    found = parsed(read_regular(path))
-    return found if isinstance(found, dict) else None
-
-
-def parsed(text: bytes) -> Any:
-    """What JSON says, or None where it is none; what is not finite is None too."""
-    try:
-        return json.loads(text.decode("utf-8"), parse_constant=lambda _: None, parse_float=_finite)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _finite(text: str) -> float | None:
-    number = float(text)
-    return number if math.isfinite(number) else None
 
 
 def _is_whole(entry: Mapping[str, Any]) -> bool:

@@ -12,10 +12,11 @@ import torch
 
 from stepsize import _check
 from stepsize._version import __version__
+from stepsize.record._facts import FACTS, check_fields, check_resumable, read_facts
+from stepsize.record._json import to_json
+from stepsize.record._layout import FORMAT, RUN
+from stepsize.record._signature import is_mine, signature
 from stepsize.state import write_status
-from stepsize.watch._facts import FACTS, FORMAT, check_fields, check_resumable, read_facts
-from stepsize.watch._json_lines import to_json
-from stepsize.watch._signature import is_mine, signature
 
 LONGEST_NAME = 200  # bytes; file systems take 255, and a number follows
 
@@ -32,7 +33,7 @@ class RunFolder:
 
     Example:
         >>> import tempfile
-        >>> from stepsize.watch import RunFolder
+        >>> from stepsize.record import RunFolder
         >>> with tempfile.TemporaryDirectory() as root:
         ...     folder = RunFolder.fresh("digits", root)
         ...     folder.write(status="running")
@@ -46,13 +47,13 @@ class RunFolder:
         self._facts: dict[str, Any] = {}
         self._found = b""
         if self.path.is_dir():  # what a process left that was killed while it began a run here
-            for partial in self.path.glob(".run.json.*.partial"):
+            for partial in self.path.glob(f".{RUN}.*.partial"):
                 partial.unlink(missing_ok=True)
         if self.path.exists() and not (self.path.is_dir() and not any(self.path.iterdir())):
             rule = "a new or empty folder"
             remedy = (
                 "it holds another run; choose another name"
-                if (self.path / "run.json").exists()
+                if (self.path / RUN).exists()
                 else ("something else is there; choose another name")
             )
             raise FileExistsError(_check.message("out", str(path), rule, remedy))
@@ -141,7 +142,7 @@ class RunFolder:
 
     @property
     def _shown(self) -> Path:
-        return self.path / "run.json"
+        return self.path / RUN
 
     @property
     def is_mine(self) -> bool:
@@ -151,7 +152,7 @@ class RunFolder:
 
 def _file_of(folder: Path) -> Path:
     """Its ``run.json``, in whatever folder the program works later; a folder moved as a whole keeps its run."""
-    return folder.absolute() / "run.json"
+    return folder.absolute() / RUN
 
 
 def _check_name(name: str) -> None:
@@ -166,7 +167,7 @@ def environment() -> dict[str, Any]:
     """Versions, threads and the git state of the working folder, as plain data.
 
     Example:
-        >>> from stepsize.watch import environment
+        >>> from stepsize.record import environment
         >>> sorted(environment())
         ['git', 'threads', 'versions']
     """

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from stepsize import _check
+from stepsize.record._layout import FORMAT
 
-FORMAT = 2  # of run.json; one without a format is of stepsize 0.1
 LONGEST = 16 * 2**20  # bytes of a run.json
 DEEPEST = 32  # mappings and lists in one another
 TRAINING = ("find", "train", "tune")  # the commands whose runs can be resumed

@@ -1,0 +1,207 @@
+"""Observers as one: what they want is asked once, computed once, and told to those who wanted it."""
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from stepsize import _check
+from stepsize.control._earlier import Earlier, is_earlier
+from stepsize.control._observer import Observer, Record
+from stepsize.control._records import read
+from stepsize.control.signals import Signal, Update, fits, signals_of
+
+Wants = list[tuple[Observer, tuple[str | Signal, ...]]]
+
+
+class Bus:
+    """What tells observers, for ``Control`` and for runs that have none; itself given as ``watch``, it is taken as is.
+
+    Args:
+        watch: an observer or several; none when left out.
+        facts: what is known of the run beforehand, handed to ``begin`` beside Control's own.
+
+    Raises:
+        TypeError, ValueError: something is no observer, or wants what is no signal.
+
+    Example:
+        >>> from stepsize import JsonLines
+        >>> from stepsize.control import Bus, Record
+        >>> bus = Bus([JsonLines("metrics.jsonl")])
+        >>> look = bus.look(0, 0.0)
+        >>> look.measure(loss=0.5, rates={"alpha": 0.1})
+        >>> look.tell()
+        >>> bus.send(Record(1, 1.0, "observed", {"success": 0.7}))
+        >>> print(open("metrics.jsonl").read().strip())
+        {"step": 0, "position": 0.0, "loss": 0.5, "rate": 0.1}
+        {"step": 1, "position": 1.0, "success": 0.7}
+    """
+
+    def __init__(
+        self, watch: Observer | Iterable[Observer] | None = None, facts: Mapping[str, Any] | None = None
+    ) -> None:
+        if facts is not None and not isinstance(facts, Mapping):
+            raise TypeError(_check.message("facts", facts, "a mapping"))
+        given = [] if watch is None else list(watch) if isinstance(watch, Iterable) else [watch]
+        self.observers = list(map(_checked, given))
+        self._given = given
+        self._facts = dict(facts or {})
+        self._more: Callable[[], Mapping[str, Any]] | None = None
+        self._begun = self._ended = False
+
+    def __iter__(self) -> Iterator[Any]:
+        """The observers as they were given."""
+        return iter(self._given)
+
+    def about(self, facts: Callable[[], Mapping[str, Any]]) -> None:
+        """Say where to ask for further facts when the first thing is told.
+
+        Args:
+            facts: called once.
+        """
+        self._more = facts
+
+    def look(self, step: int, position: float, groups: Callable[[], Mapping[str, Any]] = dict) -> "Look | None":
+        """What is wanted of the update to come; None where that is nothing.
+
+        Args:
+            step: its number.
+            position: the clock.
+            groups: gives the parameter groups by name; none when left out.
+        """
+        wants: Wants = []
+        for observer in self.observers:
+            wanted = observer.wants(step)
+            if wanted:
+                wants.append((observer, tuple(wanted)))
+        if not wants:
+            return None
+        self._begin()
+        return Look(Update(step, position, groups()), wants)
+
+    def send(self, record: Record) -> None:
+        """Tell every observer.
+
+        Args:
+            record: an event, or what was observed.
+        """
+        if self.observers:
+            self._begin()
+            for observer in self.observers:
+                observer.on(record)
+
+    def _begin(self) -> None:
+        if not self._begun:
+            self._begun = True
+            facts = {**(self._more() if self._more is not None else {}), **self._facts}
+            for observer in self.observers:
+                observer.begin(facts)
+
+    def end(self, status: str) -> None:
+        """Tell the end, once, if anything was told.
+
+        Args:
+            status: in a word.
+        """
+        if self._begun and not self._ended:
+            self._ended = True
+            for observer in self.observers:
+                observer.end(status)
+
+
+class Look:
+    """One update that observers look at: made just before it, measured just after it, told when the clock has moved.
+
+    Attributes:
+        update: as signals see it.
+        needs_norm: whether a signal needs the gradients' norm.
+    """
+
+    def __init__(self, update: Update, wants: Wants) -> None:
+        self.update, self._wants = update, wants
+        everything = tuple(each for _, wanted in wants for each in wanted)
+        update.wants = lambda name: fits(name, everything)
+        self._signals = signals_of(everything)
+        self._kept = {each.name: each.before(update) for each in self._signals if each.before is not None}
+        self._values: dict[str, float] = {}
+        self.needs_norm = any(each.needs_norm for each in self._signals)
+
+    def measure(
+        self, loss: Tensor | float | None = None, rates: Mapping[str, float] | None = None, norm: Tensor | None = None
+    ) -> None:
+        """Compute what is wanted; the one place that reads back from the device for observers.
+
+        Args:
+            loss: of the update.
+            rates: by group.
+            norm: of the gradients.
+        """
+        update = self.update
+        update.loss, update.rates, update.norm = loss, rates or {}, norm
+        for signal in self._signals:
+            kept = (self._kept.pop(signal.name),) if signal.before is not None else ()
+            found = signal.after(update, *kept)
+            several = found if isinstance(found, Mapping) else {} if found is None else {"": found}
+            for key, value in several.items():
+                name = f"{signal.name}/{key}" if key else signal.name
+                if update.wants(name):
+                    _check.one_number(name, value)
+                    self._values[name] = read(value)
+
+    def tell(self) -> None:
+        """Tell each observer what it wanted."""
+        update = self.update
+        for observer, wanted in self._wants:
+            values = {name: value for name, value in self._values.items() if fits(name, wanted)}
+            observer.on(Record(update.step, update.position, "step", values))
+
+
+def bus_of(watch: Observer | Iterable[Observer] | Bus | None) -> Bus:
+    """A bus of observers; a bus as it is.
+
+    Args:
+        watch: an observer, several, a bus, or None.
+
+    Raises:
+        TypeError, ValueError: something is no observer, or wants what is no signal.
+
+    Example:
+        >>> from stepsize.control import Bus, bus_of
+        >>> bus = Bus()
+        >>> bus_of(bus) is bus, bus_of(None).observers
+        (True, [])
+    """
+    return watch if isinstance(watch, Bus) else Bus(watch)
+
+
+def _checked(given: Any) -> Observer:
+    observer: Observer = Earlier(given) if is_earlier(given) else given
+    if not isinstance(observer, Observer):
+        rule = "an observer or several: objects with wants, begin, on and end"
+        raise TypeError(_check.message("watch", given, rule, 'write for example watch=TensorBoard("runs/a")'))
+    try:
+        signals_of(observer.wants(0))
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"watch: {error}") from None
+    return observer
+
+
+def facts_of(reference: Callable[[], Any]) -> dict[str, Any]:
+    """What observers of a control are told first."""
+    driver = reference()
+    if driver is None:
+        return {}
+    return {
+        "plan": str(driver.plan),
+        "total": driver.total,
+        "position": driver.position,
+        "groups": list(driver.names),
+    }
+
+
+def end_of(bus: Bus, driver: Any) -> None:
+    """Tell observers how a control has ended."""
+    broke = sys.exc_info()[0] is not None or hasattr(sys, "last_type")
+    short = driver.total is not None and driver.position < driver.total * (1 - 1e-9)
+    bus.end("stopped" if broke or short else "finished")

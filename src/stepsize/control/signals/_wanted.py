@@ -1,0 +1,52 @@
+"""What observers say they want: names of signals, patterns of names, signals of one's own."""
+
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+
+from stepsize import _check
+from stepsize.control.signals._signal import Signal
+
+Wanted = Iterable[str | Signal]
+
+
+def signals_in(wanted: Wanted, known: Mapping[str, Signal]) -> tuple[Signal, ...]:
+    """The signals that are wanted, each once.
+
+    Args:
+        wanted: names, patterns such as ``"update_ratio/*"``, signals.
+        known: those that have a name.
+
+    Raises:
+        TypeError, ValueError: something is no signal.
+    """
+    if isinstance(wanted, str) or not isinstance(wanted, Iterable):
+        raise TypeError(_check.message("signals", wanted, "a collection of names, patterns and signals"))
+    found: dict[str, Signal] = {}
+    for each in wanted:
+        if isinstance(each, Signal):
+            found[each.name] = each
+            continue
+        if not isinstance(each, str):
+            raise TypeError(_check.message("signals", each, "a name, a pattern or a Signal"))
+        base = each.partition("/")[0]
+        fitting = {name: signal for name, signal in known.items() if fnmatchcase(name, base)}
+        if not fitting:
+            raise ValueError(f"signals has {each!r}, which is no signal; {_check.closest(base, known)}")
+        found |= fitting
+    return tuple(found.values())
+
+
+def fits(name: str, wanted: Wanted) -> bool:
+    """Whether a value is among what is wanted: its name, a pattern that it fits, or the signal that gives it.
+
+    Args:
+        name: of the value, such as ``rate/head``.
+        wanted: names, patterns, signals.
+    """
+    for each in wanted:
+        if isinstance(each, Signal):
+            if each.name == name.partition("/")[0]:
+                return True
+        elif each == name or fnmatchcase(name, each):
+            return True
+    return False

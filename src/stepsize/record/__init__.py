@@ -1,0 +1,45 @@
+"""The folder of a run: what its files are called and how they look, writing its facts, reading all of it."""
+
+from stepsize.record._folder import RunFolder as RunFolder
+from stepsize.record._folder import environment as environment
+from stepsize.record._json import read_object as read_object
+from stepsize.record._json import to_json as to_json
+from stepsize.record._layout import BEST as BEST
+from stepsize.record._layout import EVENTS as EVENTS
+from stepsize.record._layout import FINDING as FINDING
+from stepsize.record._layout import FORMAT as FORMAT
+from stepsize.record._layout import LAST as LAST
+from stepsize.record._layout import METRICS as METRICS
+from stepsize.record._layout import PICTURE as PICTURE
+from stepsize.record._layout import PLANS as PLANS
+from stepsize.record._layout import RUN as RUN
+from stepsize.record._layout import RUNNING as RUNNING
+from stepsize.record._layout import TRIALS as TRIALS
+from stepsize.record._layout import VALIDATION as VALIDATION
+from stepsize.record._lines import Lines as Lines
+from stepsize.record._lines import RecordWarning as RecordWarning
+from stepsize.record._lines import read_lines as read_lines
+from stepsize.record._run import Run as Run
+
+__all__ = [
+    "BEST",
+    "EVENTS",
+    "FINDING",
+    "FORMAT",
+    "LAST",
+    "METRICS",
+    "PICTURE",
+    "PLANS",
+    "RUN",
+    "RUNNING",
+    "TRIALS",
+    "VALIDATION",
+    "Lines",
+    "RecordWarning",
+    "Run",
+    "RunFolder",
+    "environment",
+    "read_lines",
+    "read_object",
+    "to_json",
+]

@@ -1,0 +1,183 @@
+"""Reading a run's folder: what is whole of it, as plain data and arrays; also while another process writes it."""
+
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepsize import _check
+from stepsize.record._facts import FACTS, STATUS, TEXT, check_fields
+from stepsize.record._finding import check_finding
+from stepsize.record._json import read_object
+from stepsize.record._layout import EVENTS, FINDING, FORMAT, METRICS, RUN, RUNNING, VALIDATION
+from stepsize.record._lines import Lines, RecordWarning, read_lines
+from stepsize.record._tail import Tail
+
+Entries = Sequence[dict[str, Any]]
+SHOWN = {name: STATUS if rule is TEXT else rule for name, rule in FACTS.items()}  # a text is shown, not followed
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run has written, as far as it is whole.
+
+    Attributes:
+        folder: where.
+        facts: of ``run.json``.
+        steps: a line for each step that was looked at.
+        observed: a line for each validation; of folders that keep them among the steps' lines, these.
+        events: a line for each event.
+        finding: how the rate was found; None if that was not kept.
+
+    Example:
+        >>> from stepsize import JsonLines, Record, RunFolder
+        >>> from stepsize.record import Run
+        >>> folder = RunFolder("runs/a")
+        >>> folder.write(task="digits", rate=0.1)
+        >>> lines = JsonLines("runs/a/metrics.jsonl")
+        >>> for step in range(3):
+        ...     lines.on(Record(step, step, values={"loss": 1 / (step + 1)}))
+        >>> run = Run.open("runs/a")
+        >>> run.facts["task"], run.column("step"), run.column("loss")
+        ('digits', array([0., 1., 2.]), array([1.        , 0.5       , 0.33333333]))
+    """
+
+    folder: Path
+    facts: Mapping[str, Any]
+    steps: Entries = ()
+    observed: Entries = ()
+    events: Entries = ()
+    finding: dict[str, Any] | None = field(default=None)
+
+    @staticmethod
+    def open(folder: Path | str) -> "Run":
+        """Read a folder, of this stepsize or of an earlier one; a ``RecordWarning`` says what is damaged and left out.
+
+        Args:
+            folder: with ``run.json``.
+
+        Raises:
+            ValueError: it holds no run, one of a newer stepsize, or one of its files is no file.
+        """
+        folder = Path(folder)
+        facts = _facts(folder)
+        steps, seen = _lines(folder / METRICS), _lines(folder / VALIDATION)
+        return _run(folder, facts, steps, seen, _lines(folder / EVENTS), _finding(folder / FINDING))
+
+    @staticmethod
+    def follow(folder: Path | str, every: float = 1.0) -> "Iterator[Run]":
+        """The run as it stands, again whenever another process has written more, until that is at its end.
+
+        Half a line waits for its other half; where a resumed run takes lines back, they are gone in the next.
+
+        Args:
+            folder: with ``run.json``.
+            every: seconds between two looks, > 0.
+
+        Raises:
+            ValueError: an argument is invalid, the folder holds no run, or one of its files is no file.
+        """
+        every = _check.number("every", every, above=0)
+        _facts(Path(folder))
+        return _followed(Path(folder), every)
+
+    def column(self, name: str, of: str = "steps") -> NDArray[np.float64]:
+        """The values of one name, shape (lines,); NaN where a line has none.
+
+        Args:
+            name: such as ``"loss"``, ``"step"`` or ``"position"``.
+            of: ``"steps"``, ``"observed"`` or ``"events"``.
+
+        Raises:
+            ValueError: no line has it.
+        """
+        if of not in ("steps", "observed", "events"):
+            raise ValueError(_check.message("of", of, "'steps', 'observed' or 'events'"))
+        entries: Entries = getattr(self, of)
+        known = dict.fromkeys(key for entry in entries for key in entry)
+        if name not in known:
+            raise ValueError(f"{of} of {self.folder} has no {name!r}; {_check.closest(str(name), known)}")
+        return np.array([_number(entry.get(name)) for entry in entries])
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) else np.nan
+
+
+def _run(
+    folder: Path, facts: dict[str, Any], steps: Entries, seen: Entries, events: Entries, finding: dict[str, Any] | None
+) -> Run:
+    """Events may stand among the steps' lines, and so may validations, where they have no file of their own."""
+    figures = [entry for entry in steps if "what" not in entry]
+    validated = [entry for entry in seen if "what" not in entry]
+    among = [entry for lines in (steps, seen) for entry in lines if "what" in entry]
+    return Run(folder, facts, figures, validated or figures, [*among, *events], finding)
+
+
+def _followed(folder: Path, every: float) -> Iterator[Run]:
+    steps, seen, events = (Tail(folder / name) for name in (METRICS, VALIDATION, EVENTS))
+    told: tuple[Any, Any] | None = None
+    while True:
+        with warnings.catch_warnings():  # what is half written now is whole at the next look
+            warnings.simplefilter("ignore", RecordWarning)
+            facts, finding = _facts(folder), _finding(folder / FINDING)
+        changed = sum(tail.read() for tail in (steps, seen, events))  # each reads on
+        if changed or (facts, finding) != told:
+            told = facts, finding
+            yield _run(folder, facts, steps.entries, seen.entries, [*events.entries], finding)
+        if facts.get("status", RUNNING) != RUNNING:
+            return
+        time.sleep(every)
+
+
+def _say(problem: str) -> None:
+    warnings.warn(problem, RecordWarning, stacklevel=3)
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    """Each field that keeps its rule."""
+    path = folder / RUN
+    if not path.exists():
+        raise ValueError(_check.message("folder", str(folder), "a run folder", f"one with a {RUN}"))
+    found = read_object(path)
+    if found is None:
+        _say(f"{path} is damaged and left out")
+        return {}
+    written = found.get("format", 1)
+    if type(written) is int and written > FORMAT:
+        raise ValueError(f"{path} was written by a newer stepsize (format {written}); update stepsize")
+    facts = {}
+    for name, value in found.items():
+        try:
+            check_fields(path, {name: value}, SHOWN, remedy="it is left out")
+            facts[name] = value
+        except ValueError as error:
+            _say(str(error))
+    return facts
+
+
+def _finding(path: Path) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    found = read_object(path)
+    if found is None:
+        _say(f"{path} is damaged and left out")
+        return None
+    try:
+        check_finding(str(path), found)
+    except ValueError as error:
+        _say(f"{error}; it is left out")
+        return None
+    return found
+
+
+def _lines(path: Path) -> Entries:
+    lines: Lines = read_lines(path)
+    if lines.damaged:
+        _say(lines.complaint())
+    return lines.entries
