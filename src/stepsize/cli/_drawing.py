@@ -15,14 +15,11 @@ from rich.table import Table
 from stepsize import _check
 from stepsize.cli._options import AsJson
 from stepsize.cli._picture import drawn
-from stepsize.cli._record import said_of_record
 from stepsize.cli._screen import Screen
-from stepsize.cli._swept import told
 from stepsize.draw import draw, plain, save
-from stepsize.report import GALLERY, comparison, explanation, gallery_picture, picture, signature, summary
+from stepsize.report import GALLERY, explanation, gallery_picture, signature, summary
 from stepsize.schedule import Schedule, part
 from stepsize.state import write_atomic
-from stepsize.sweep import NAME, Sweep
 
 ROWS = 1_000_000  # of a table
 FORMATS = (".png", ".svg", ".pdf", ".csv")
@@ -51,9 +48,9 @@ def plot(
     """Draw schedules side by side, or write their values at every step; draw a sweep or runs again."""
     folders = [Path(each) for each in schedules]
     if all(folder.is_dir() for folder in folders):
-        if len(folders) == 1:
-            return _plot_folder(folders[0], out, as_json)
-        return _plot_runs(folders, out, as_json)
+        from stepsize.cli._drawing_again import plot_folder, plot_runs  # needs torch, as schedules do not
+
+        return plot_folder(folders[0], out, as_json) if len(folders) == 1 else plot_runs(folders, out, as_json)
     if total is None:
         raise ValueError("plot needs --total, the length of the run in steps (or folders of a sweep or of runs)")
     out = Path("schedule.png") if out is None else out
@@ -72,36 +69,6 @@ def plot(
         screen.say(f"{schedule}\nfirst {first:.4g}   half-way {half:.4g}   end {end:.4g}   written to {out}")
         answers.append({"schedule": str(schedule), "first": first, "half_way": half, "end": end})
     screen.answer(**answers[0], total=total, picture=str(out), schedules=answers)
-    return 0
-
-
-def _plot_folder(folder: Path, out: Path | None, as_json: bool) -> int:
-    screen = Screen(as_json)
-    if (folder / NAME).exists():
-        if out is not None and out.suffix.lower() == ".csv":
-            return told(screen, Sweep.open(folder, partial=True), out)
-        return told(screen, Sweep.open(folder, partial=True), picture=out, to_draw=True)
-    if out is not None:
-        raise ValueError("the picture of a run goes into its folder; leave --out out")
-    with said_of_record(screen):
-        image = picture(folder)
-    screen.say(f"picture  {image}")
-    screen.answer(picture=str(image))
-    return 0
-
-
-def _plot_runs(folders: list[Path], out: Path | None, as_json: bool) -> int:
-    """Several runs in one picture."""
-    screen, out = Screen(as_json), Path("runs.png") if out is None else out
-    if out.suffix.lower() not in FORMATS[:-1]:
-        raise ValueError(_check.message("out", str(out), f"a file ending in {', '.join(FORMATS[:-1])}"))
-    for folder in folders:
-        if (folder / NAME).exists():
-            raise ValueError(f"{folder} is a sweep, and plot compares runs; draw a sweep by itself")
-    with said_of_record(screen):
-        image = comparison(folders, out)
-    screen.say(f"picture  {image}")
-    screen.answer(picture=str(image))
     return 0
 
 

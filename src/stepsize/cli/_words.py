@@ -9,6 +9,7 @@ import typer
 
 from stepsize import _check
 from stepsize.cli._options import (
+    WHAT,
     Accumulate,
     Address,
     Amp,
@@ -34,7 +35,7 @@ NEEDED = inspect.Parameter.empty
 
 
 def _option(name: str, kind: Any, text: str) -> tuple[Any, Any]:
-    return Annotated[kind, typer.Option(f"--{name.replace('_', '-')}", help=text)], None
+    return Annotated[kind, typer.Option(f"--{name.replace('_', '-')}", rich_help_panel=WHAT, help=text)], None
 
 
 def _several(axis: Axis) -> str:
