@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def lazily(room: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a room (PEP 562), which loads a file of it when a name of that file is first used.
+def lazily(room: str, homes: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """The ``__getattr__`` and ``__dir__`` of a room (PEP 562): a file is loaded when a name of it is first used.
 
     Args:
         room: its full name.
@@ -22,4 +22,7 @@ def lazily(room: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
         setattr(sys.modules[room], name, value)
         return value
 
-    return load
+    def names() -> list[str]:
+        return sorted({*vars(sys.modules[room]), *home})
+
+    return load, names

@@ -8,6 +8,7 @@ import typer
 
 WHAT, HOW, WHERE, OUTPUT = "What to train", "How", "Where", "Output"
 RESUMING = "A run that was stopped"
+PANELS = (None, WHAT, RESUMING, HOW, WHERE, OUTPUT)  # in the order of help; None is that of arguments
 
 
 class ScaleRate(StrEnum):

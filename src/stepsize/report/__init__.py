@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # what needs torch, which schedules do not
     from stepsize.report._picture import picture as picture
     from stepsize.report._sweep_picture import sweep_picture as sweep_picture
 
-__getattr__ = lazily(
+__getattr__, __dir__ = lazily(
     __name__,
     {
         "_comparison": "comparison",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # what needs torch, which files and locks do not
     from stepsize.state._random import RandomState as RandomState
     from stepsize.state._random import own_randomness as own_randomness
 
-__getattr__ = lazily(
+__getattr__, __dir__ = lazily(
     __name__,
     {
         "_capture": "Captured can_capture capture",

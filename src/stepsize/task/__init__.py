@@ -51,7 +51,7 @@ if TYPE_CHECKING:  # what needs torch, which names, words and axes do not
     from stepsize.task._trained import Trained as Trained
     from stepsize.task._trained import TrainingInterrupted as TrainingInterrupted
 
-__getattr__ = lazily(
+__getattr__, __dir__ = lazily(
     __name__,
     {
         "_batches": "Shuffled",
