@@ -10,6 +10,7 @@ from stepsize._version import __version__
 from stepsize.cli._course import course
 from stepsize.cli._drawing import plot, schedules
 from stepsize.cli._init import init
+from stepsize.cli._interrupts import load_torch
 from stepsize.cli._options import (
     HOW,
     OUTPUT,
@@ -73,6 +74,7 @@ def tune(
     ] = None,
 ) -> int:
     """Find a rate, train with it under control, and show the evidence."""
+    load_torch()
     from stepsize.cli._answer import answer, finish
     from stepsize.cli._begin import job
     from stepsize.cli._over import plans_of
@@ -111,6 +113,7 @@ def find_command(
     settle: Settle = False,
 ) -> int:
     """Find a rate by a handful of short real runs, with the schedule squeezed into them."""
+    load_torch()
     from stepsize.cli._answer import answer
     from stepsize.cli._begin import job
     from stepsize.find import budget_of, check_range
@@ -170,6 +173,7 @@ def train(
     ] = False,
 ) -> int:
     """Train at a rate of your own, under control; or go on with a run that was stopped."""
+    load_torch()
     from stepsize.cli._answer import finish
     from stepsize.cli._begin import job
     from stepsize.cli._resume import resumed
@@ -219,6 +223,7 @@ def sweep_command(
     ] = None,
 ) -> int:
     """Train at many rates over several seeds, and see how everything depends on the rate."""
+    load_torch()
     from stepsize.cli._sweep import swept
 
     return swept(words, lr, seeds, stop_at, out, export)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from stepsize.cli._interrupts import load_torch
 from stepsize.cli._options import OUTPUT, AsJson
 
 ALPHAS = ["constant(value=0.5)", "linear(start=0.5, end=0.001)"]
@@ -43,7 +44,8 @@ def quadratic(
     as_json: AsJson = False,
 ) -> int:
     """Gradient descent on a bowl at many rates: where it begins to diverge, measured and by theory."""
-    from stepsize.cli._courses import descents  # needs torch
+    load_torch()
+    from stepsize.cli._courses import descents
 
     return descents(
         tuple(eigenvalues or (1.0, 10.0)),
@@ -73,6 +75,7 @@ def frozenlake(
     as_json: AsJson = False,
 ) -> int:
     """Q-learning with several schedules of alpha and many seeds: success against the episodes, with its spread."""
-    from stepsize.cli._courses import learners  # needs torch
+    load_torch()
+    from stepsize.cli._courses import learners
 
     return learners(alphas or ALPHAS, seeds=seeds, seed=seed, episodes=episodes, out=out, as_json=as_json)

@@ -13,6 +13,7 @@ import typer
 from rich.table import Table
 
 from stepsize import _check
+from stepsize.cli._interrupts import load_torch
 from stepsize.cli._options import AsJson
 from stepsize.cli._picture import drawn
 from stepsize.cli._screen import Screen
@@ -48,7 +49,8 @@ def plot(
     """Draw schedules side by side, or write their values at every step; draw a sweep or runs again."""
     folders = [Path(each) for each in schedules]
     if all(folder.is_dir() for folder in folders):
-        from stepsize.cli._drawing_again import plot_folder, plot_runs  # needs torch, as schedules do not
+        load_torch()
+        from stepsize.cli._drawing_again import plot_folder, plot_runs
 
         return plot_folder(folders[0], out, as_json) if len(folders) == 1 else plot_runs(folders, out, as_json)
     if total is None:
