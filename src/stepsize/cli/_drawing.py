@@ -14,7 +14,7 @@ from rich.table import Table
 
 from stepsize import _check
 from stepsize.cli._interrupts import load_torch
-from stepsize.cli._options import AsJson
+from stepsize.cli._options import OUTPUT, AsJson
 from stepsize.cli._picture import drawn
 from stepsize.cli._screen import Screen
 from stepsize.draw import draw, plain, save
@@ -41,6 +41,7 @@ def plot(
         typer.Option(
             "--out",
             "-o",
+            rich_help_panel=OUTPUT,
             help="The picture (.png, .svg, .pdf) or table (.csv); schedule.png if left out, runs.png of several runs.",
         ),
     ] = None,
@@ -90,7 +91,9 @@ def schedules(
     name: Annotated[str | None, typer.Argument(help="A piece, to see its formula, parameters and source.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Where its picture goes; a temporary file if left out."),
+        typer.Option(
+            "--out", "-o", rich_help_panel=OUTPUT, help="Where its picture goes; a temporary file if left out."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
