@@ -5,13 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
+from children import child, children, once
 from test_checkpoints import same
 from torch import nn
 
@@ -324,7 +323,7 @@ def test_three_processes_go_on_to_the_bit_which_plain_ddp_does_not(tmp_path):
 def torchrun(*words):
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "stepsize"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([*launch, *words], env=environment, stdout=-1, stderr=-1, text=True, start_new_session=True)
+    return child([*launch, *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def answer(process, code=0):
@@ -335,29 +334,25 @@ def answer(process, code=0):
 
 def once_done(folder, steps, process):
     """When a run's last checkpoint has so many steps."""
-    while not (folder / "last.pt").exists() or steps_done(folder) < steps:
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.02)
-
-
-def ranks_of(process):
-    return [int(each) for each in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    once(lambda: (folder / "last.pt").exists() and steps_done(folder) >= steps, process)
 
 
 @pytest.mark.slow
 def test_torchrun_trains_and_goes_on_after_ctrl_c_and_kills_to_the_bit(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ("train", "digits-mlp", "--lr", "0.05", "--steps", "1200", "--json", "--out")
-    out, err = answer(torchrun(*words, "whole"))
+    with torchrun(*words, "whole") as whole:
+        out, err = answer(whole)
     assert json.loads(out)["metrics"]["accuracy"] > 0.9
     assert err.count("trained  1200 steps") == 1
     assert "Warning" not in err
     assert {path.name for path in tmp_path.iterdir()} == {"whole"}
 
-    stopped, folder = torchrun(*words, "stopped"), tmp_path / "stopped"
-    once_done(folder, 150, stopped)
-    stopped.send_signal(signal.SIGINT)
-    answer(stopped, 1)
+    folder = tmp_path / "stopped"
+    with torchrun(*words, "stopped") as stopped:
+        once_done(folder, 150, stopped)
+        stopped.send_signal(signal.SIGINT)
+        answer(stopped, 1)
     facts = json.loads((folder / "run.json").read_text())
     assert (facts["status"], facts["done"]) == ("interrupted", steps_done(folder))
 
@@ -365,14 +360,15 @@ def test_torchrun_trains_and_goes_on_after_ctrl_c_and_kills_to_the_bit(tmp_path,
     assert "begun with 2 processes, and here is one process" in capsys.readouterr().err
     assert json.loads((folder / "run.json").read_text()) == facts
 
-    killed = torchrun("train", "--resume", "stopped")
-    once_done(folder, facts["done"] + 150, killed)
-    for pid in ranks_of(killed):
-        os.kill(pid, signal.SIGKILL)
-    answer(killed, 1)
+    with torchrun("train", "--resume", "stopped") as killed:
+        once_done(folder, facts["done"] + 150, killed)
+        for pid in children(killed.pid):
+            os.kill(pid, signal.SIGKILL)
+        answer(killed, 1)
     assert steps_done(folder) < 1200
 
-    answer(torchrun("train", "--resume", "stopped"))
+    with torchrun("train", "--resume", "stopped") as ended:
+        answer(ended)
     for name in ("metrics.jsonl", "validation.jsonl"):
         assert (folder / name).read_text() == (tmp_path / "whole" / name).read_text()
     ours, theirs = (torch.load(place / "last.pt", weights_only=True)["run"] for place in (folder, tmp_path / "whole"))

@@ -2,16 +2,15 @@
 
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import textwrap
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from children import child, once
 
 from stepsize import Task, Trial
 from stepsize.engine import Leg, Processes, engine_named, serial
@@ -218,19 +217,11 @@ def test_workers_go_with_the_process_that_began_them(tmp_path):
         "if __name__ == '__main__':\n"
         f"    list(Processes(1)(task_named({str(path) + ':task'!r}), [Trial('line', {{'lr': 0.1}}, 0, 5)]))\n"
     )
-    driver = subprocess.Popen([sys.executable, str(script)])
-    pids = _until(lambda: [int(mark.name.partition("-")[2]) for mark in tmp_path.glob("worker-*")])
-    driver.send_signal(signal.SIGKILL)
-    driver.wait()
-    _until(lambda: not _is_alive(pids[0]))
-
-
-def _until(question, seconds=90):
-    end = time.monotonic() + seconds
-    while not (answer := question()):
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.05)
-    return answer
+    with child([sys.executable, str(script)]) as driver:
+        pids = once(lambda: [int(mark.name.partition("-")[2]) for mark in tmp_path.glob("worker-*")], driver)
+        driver.kill()
+        driver.wait()
+        once(lambda: not _is_alive(pids[0]))
 
 
 def _is_alive(pid):

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from children import child
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -160,8 +161,10 @@ def test_two_processes_share_one_sweep(tmp_path):
         "      on_result=lambda result: seen.append(result.trial.key))\n"
         "print(*seen)\n"
     )
-    both = [subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    done = [process.communicate(timeout=300)[0].split() for process in both]
+    words = {"stdout": subprocess.PIPE, "text": True}
+    with child([sys.executable, str(script)], **words) as one, child([sys.executable, str(script)], **words) as other:
+        both = one, other
+        done = [process.communicate(timeout=300)[0].split() for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert sorted(done[0] + done[1]) == sorted({*done[0], *done[1]})
     found = Sweep.open(tmp_path / "s")

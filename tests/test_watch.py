@@ -11,6 +11,7 @@ import urllib.request
 
 import pytest
 import torch
+from children import child
 
 from stepsize import Control, JsonLines, TensorBoard, train
 from stepsize.report import picture
@@ -82,13 +83,9 @@ def test_a_script_that_never_closes_its_board_loses_nothing_and_a_real_server_sh
         str(port),
         "--load_fast=false",
     ]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
+    with child(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         url = f"http://127.0.0.1:{port}/data/plugin/scalars/scalars?run=a&tag=loss"
         points = _get(url, server)
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
     assert [step for _, step, _ in points] == [0, 1, 2]
 
 
