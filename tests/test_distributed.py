@@ -122,24 +122,30 @@ def refusals(folder):
     return said
 
 
-def worker(rank, world, place, shard):
+def worker(rank, world, places):
+    """Both ways in the same processes, which take longer to begin than to train."""
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{place / 'meeting'}", rank=rank, world_size=world)
+    dist.init_process_group("gloo", init_method=f"file://{places[0] / 'meeting'}", rank=rank, world_size=world)
     try:
-        with together(shard) as here:
-            assert (here.rank, here.size, here.shard) == (rank, world, shard)
-            found = {"plain": seen(place / "plain"), "accumulated": seen(place / "two", replace(TASK, accumulate=2))}
-            found |= {"fed": seen(place / "fed", FED), "legs": legs(place)}
-            found["diverged"] = train(WILD, lr=1e30).losses
-            found["usual"] = usual()
-            found["interrupted"] = interrupted(place / "interrupted")
-            if not shard:
-                found["normed"] = seen(place / "normed", replace(TASK, model=normed))
-                found["finding"] = find(TASK, low=1e-3, high=1).rate
-                found["refused"] = refusals(place / "alone")
-            torch.save(found, place / f"rank-{rank}.pt")
+        for place, shard in zip(places, (False, True), strict=True):
+            with together(shard) as here:
+                assert (here.rank, here.size, here.shard) == (rank, world, shard)
+                torch.save(trained_together(place, shard), place / f"rank-{rank}.pt")
     finally:
         dist.destroy_process_group()
+
+
+def trained_together(place, shard):
+    found = {"plain": seen(place / "plain"), "accumulated": seen(place / "two", replace(TASK, accumulate=2))}
+    found |= {"fed": seen(place / "fed", FED), "legs": legs(place)}
+    found["diverged"] = train(WILD, lr=1e30).losses
+    found["usual"] = usual()
+    found["interrupted"] = interrupted(place / "interrupted")
+    if not shard:
+        found["normed"] = seen(place / "normed", replace(TASK, model=normed))
+        found["finding"] = find(TASK, low=1e-3, high=1).rate
+        found["refused"] = refusals(place / "alone")
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -154,13 +160,18 @@ def alone(tmp_path_factory):
     return found
 
 
+@pytest.fixture(scope="module")
+def both_ways(tmp_path_factory):
+    places = [tmp_path_factory.mktemp("two") for _ in range(2)]
+    train(TASK, lr=0.02, steps=STEPS, folder=places[0] / "alone")
+    torch.multiprocessing.spawn(worker, (2, places), nprocs=2)
+    return places
+
+
 @pytest.fixture(scope="module", params=[False, True], ids=["copied", "sharded"])
-def two(request, tmp_path_factory):
+def two(request, both_ways):
     """Two processes, each on its half."""
-    place = tmp_path_factory.mktemp("two")
-    if not request.param:
-        train(TASK, lr=0.02, steps=STEPS, folder=place / "alone")
-    torch.multiprocessing.spawn(worker, (2, place, request.param), nprocs=2)
+    place = both_ways[request.param]
     found = [torch.load(place / f"rank-{rank}.pt", weights_only=False) for rank in (0, 1)]
     return {**found[0], "other": found[1], "place": place, "shard": request.param}
 
