@@ -16,7 +16,7 @@ from torch import nn
 
 from stepsize import JsonLines, Task, Trial, find, sweep, train
 from stepsize.cli import run as command
-from stepsize.control import plateau
+from stepsize.control import DEFAULT, plateau
 from stepsize.engine import Leg, serial
 from stepsize.task import Shuffled, TrainingInterrupted, _joint, led, ranks, steps_done, task_named, together
 
@@ -62,7 +62,9 @@ FED = replace(TASK, name="fed", feedback=plateau(of="validation_loss", patience=
 
 def seen(folder, task=TASK, **more):
     """Losses, figures and what the observers wrote."""
-    lines = [JsonLines(folder / "lines.jsonl", 3, folder / "validated.jsonl")] if ranks().rank == 0 else []
+    signals = (*DEFAULT, "update_ratio")
+    files = folder / "lines.jsonl", 3, folder / "validated.jsonl"
+    lines = [JsonLines(*files, signals=signals)] if ranks().rank == 0 else []
     trained = train(task, lr=0.02, steps=STEPS, watch=lines, folder=folder, **PLAN, **more)
     return {
         "losses": trained.losses,

@@ -387,8 +387,7 @@ def test_what_cannot_be_batched_is_declined_before_anything_is_trained(changes, 
 
 
 def test_other_clipping_and_tasks_that_train_by_themselves_are_declined():
-    clipped = task()
-    object.__setattr__(clipped, "clip", value_clipping(0.1))
+    clipped = replace(task(), clip=value_clipping(0.1))
     with pytest.raises(ValueError, match=r"value_clipping.* is not clipping by the global norm"):
         list(Batched()(clipped, trials()))
     with pytest.raises(ValueError, match="it trains by itself"):
