@@ -20,6 +20,7 @@ from stepsize.control import DEFAULT, plateau
 from stepsize.engine import Leg, serial
 from stepsize.task import Shuffled, TrainingInterrupted, _joint, led, ranks, steps_done, task_named, together
 
+pytestmark = pytest.mark.xdist_group("distributed")  # what several processes trained is asked by one
 STEPS = 50
 PLAN = {"schedule": "warmup(5) >> cosine()", "clip": 0.05}
 X = torch.randn(256, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
