@@ -1,9 +1,11 @@
 """Child processes of tests, which end with the test, whatever happens."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -45,3 +47,34 @@ def once(question, process=None, seconds=120):
         assert time.monotonic() < end, "it never happened"
         time.sleep(0.02)
     return answer
+
+
+FORKS = """
+import json, os, sys
+imports, programs = sys.argv[1], json.loads(sys.argv[2])
+exec(imports)
+ends = []
+for place, (program, *arguments) in enumerate(programs):
+    if not (pid := os.fork()):
+        for descriptor, name in ((1, "out"), (2, "err")):
+            os.dup2(os.open(f"{name}-{place}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+        sys.argv[1:] = arguments
+        exec(compile(program, "<program>", "exec"), {"__name__": "__main__"})
+        break
+    ends.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+else:
+    print(json.dumps(ends))
+"""
+
+
+def ended(folder, imports, *programs):
+    """The exit code, output and errors of programs, one after the other, each in a process of its own.
+
+    Each is a program and its arguments, and ends as a program does. What takes the time, the imports, is done once: the
+    processes are forks of one that has done nothing else.
+    """
+    command = [sys.executable, "-W", "ignore", "-c", FORKS, imports, json.dumps(programs)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    texts = [[(folder / f"{name}-{place}").read_text() for name in ("out", "err")] for place in range(len(programs))]
+    return [(code, *text) for code, text in zip(json.loads(done.stdout), texts, strict=True)]
