@@ -144,7 +144,7 @@ print(list(control.rates.values()), model.weight.tolist(), len(control.log))
 
 def test_a_run_goes_on_in_a_new_process_to_the_bit(tmp_path):
     runs = [(RUN, "a", "0", "20"), (RUN, "b", "0", "9"), (RUN, "b", "9", "20")]
-    codes, (whole, _, resumed), _ = zip(*ended(tmp_path, "import torch, stepsize.control", *runs), strict=True)
+    codes, (whole, _, resumed), _ = zip(*ended(tmp_path, "import torch._dynamo, stepsize.control", *runs), strict=True)
     assert codes == (0, 0, 0)
     assert resumed == whole != ""
 
@@ -320,6 +320,6 @@ def test_stopping_short_is_said_at_the_end_of_a_program_but_not_of_a_broken_one(
     program += "c = Control(torch.optim.SGD([torch.zeros(1)], lr=0.1), lr='linear()', total=10)\nc.step()\n"
     program = "import warnings\nwarnings.resetwarnings()\n" + program
     programs = [[program + more] for more in ("", "raise SystemExit(0)", "raise ValueError")]
-    codes, _, errors = zip(*ended(tmp_path, "import torch, stepsize.control", *programs), strict=True)
+    codes, _, errors = zip(*ended(tmp_path, "import torch._dynamo, stepsize.control", *programs), strict=True)
     assert codes == (0, 0, 1)
     assert ["training stopped at 1 of 10 (10%)" in each for each in errors] == [True, True, False]
