@@ -14,6 +14,7 @@ from children import child, once
 from stepsize.cli import run
 from stepsize.report import _picture
 from stepsize.report._panels import Bowl, is_noisy, moving_mean
+from stepsize.report._record import read_record
 
 pytest.importorskip("gymnasium")
 
@@ -146,9 +147,8 @@ def drawn(folder):
     """The panels of a run's picture, drawn: their titles, and the words in their legends."""
     from stepsize.draw import figure
 
-    facts = json.loads(Path(folder, "run.json").read_text())
     titles = {}
-    for panel in _picture._panels(Path(folder), facts):
+    for panel in _picture._panels(read_record(Path(folder))):
         ax = figure().add_subplot()
         panel(ax)
         titles[ax.get_title()] = " ".join(ax.get_legend_handles_labels()[1]), ax

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -563,7 +564,7 @@ def test_what_cannot_be_written_is_an_error_of_the_call_that_writes_it(tmp_path)
 def test_a_metric_called_step_is_refused_where_it_is_given(here, tmp_path):
     task = small()
     with pytest.raises(ValueError, match=r"metrics\(...\) of the task 'small' must not be called 'step'"):
-        train(type(task)(**{**vars(task), "metrics": lambda model: {"step": 3.0}}), lr=0.01)
+        train(replace(task, metrics=lambda model: {"step": 3.0}), lr=0.01)
     lines = JsonLines(tmp_path / "metrics.jsonl")
     with pytest.raises(ValueError, match="another name than 'step'"):
         lines.on(Record(3, 3, "observed", {"step": 7.0}))

@@ -289,9 +289,11 @@ def test_rates_and_momentum_are_torchs_with_its_defaults_left_as_they_are(build,
         assert isinstance(result, Plan)
     control = Scheduler(ours, result) if by_scheduler else Control(ours, lr=result, remind=False)
     left_alone = momenta(ours) if isinstance(result, list) else None
-    for _ in range(min(begin, last), min(begin + 60, last) + 1):
+    for position in range(min(begin, last), min(begin + 60, last) + 1):
         assert written(ours) == pytest.approx(written(theirs), rel=1e-9, abs=1e-12)
         assert momenta(ours) == pytest.approx(left_alone or momenta(theirs), rel=1e-9)
+        if position == last:  # beyond it torch may divide by zero
+            break
         theirs.step()
         if by_scheduler:
             ours.step()

@@ -13,7 +13,7 @@ import stepsize
 
 SOURCE = Path(stepsize.__file__).parent
 FLOORS = [
-    {"_check", "_extras", "_origin", "_schema", "_version", "schedule"},
+    {"_check", "_extras", "_lazy", "_origin", "_schema", "_version", "schedule"},
     {"optim", "state"},
     {"control", "probe", "record", "search"},
     {"watch", "draw"},

@@ -302,6 +302,7 @@ def test_a_rate_of_nought_at_a_scheduler_s_start_is_no_base():
 
 
 def test_schedulers_around_do_not_count_and_go_on():
+    torch.manual_seed(0)
     model = network()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     scheduler = Scheduler(optimizer, "cosine()", 50)

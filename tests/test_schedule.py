@@ -33,7 +33,7 @@ from stepsize.schedule import (
 )
 
 numbers = st.floats(0, 10, allow_nan=False)
-lengths = st.floats(0.01, 1_000)
+lengths = st.floats(0.01, 1_000).map(lambda length: round(length, 6))  # so that jumps are where a float can be between
 shares = st.integers(1, 8).map(lambda percent: f"{percent}%")
 epochs = st.integers(1, 3).map(lambda count: f"{count}ep")
 fixed = st.one_of(lengths, shares, epochs)

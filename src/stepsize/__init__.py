@@ -236,6 +236,8 @@ def _picture(schedule: Any) -> bytes | None:
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS and name not in _HOME:
+        return importlib.import_module(f"stepsize.{name}")
     room = _HOME.get(name) or _room_with(name)
     value = getattr(importlib.import_module(f"stepsize.{room}"), name)
     globals()[name] = value

@@ -1,27 +1,32 @@
-"""The commands, and those that find and train: tune, find, train, tasks."""
+"""The commands, in the order in which a person meets them. What needs torch is imported once it is to be done."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import torch
 import typer
 from rich.table import Table
 
 from stepsize._version import __version__
-from stepsize.cli._begin import ScaleRate, job
-from stepsize.cli._courses import course
+from stepsize.cli._course import course
 from stepsize.cli._drawing import plot, schedules
 from stepsize.cli._init import init
-from stepsize.cli._job import Job
-from stepsize.cli._options import AsJson, Budget, High, Low, Settle
-from stepsize.cli._over import plans_of
-from stepsize.cli._resume import resumed
+from stepsize.cli._interrupts import load_torch
+from stepsize.cli._options import (
+    HOW,
+    OUTPUT,
+    RESUMING,
+    WHAT,
+    AsJson,
+    Budget,
+    High,
+    Low,
+    ScaleRate,
+    Settle,
+)
 from stepsize.cli._runs import runs
 from stepsize.cli._screen import Screen
-from stepsize.cli._sweep import sweep_command
-from stepsize.cli._words import ENGINE, JSON, PLACE, RUN, SETTINGS, SHARD, TASK, Words, options
-from stepsize.find import Finding, budget_of, check_range
-from stepsize.task import BUILT_IN, Trained
+from stepsize.cli._words import ENGINE, JSON, LENGTH, PLACE, RUN, SETTINGS, SHARD, SWEPT, TASK, Words, options
+from stepsize.task import CATALOGUE
 
 app = typer.Typer(
     name="stepsize",
@@ -31,29 +36,6 @@ app = typer.Typer(
     help="Chooses, schedules, watches and steers the learning rate of PyTorch training.",
     epilog="Start with: stepsize tune digits",
 )
-
-app.add_typer(course)
-app.command(
-    name="sweep",
-    epilog="Examples: stepsize sweep digits --lr 1e-3:10:9 --seeds 3 | stepsize sweep digits --lr 1e-4:1:13"
-    " --optimizer 'sgd(momentum=0.9),adamw' | stepsize sweep digits --lr 1e-2:1:5 --batch-size 16,64,256 --out mine",
-)(sweep_command)
-app.command(
-    name="init",
-    epilog="Examples: stepsize init | stepsize init gpt.py --template language-model"
-    " | stepsize init --template lightning | stepsize init --template trainer",
-)(init)
-app.command(name="runs", epilog="Examples: stepsize runs | stepsize runs elsewhere --json")(runs)
-app.command(
-    name="plot",
-    epilog="Examples: stepsize plot 'warmup(5%) >> cosine()' --total 1000 -o schedule.png"
-    " | stepsize plot 'cosine()' 'linear()' --total 1000 -o both.svg | stepsize plot 'wsd()' --total 1000 -o table.csv"
-    " | stepsize plot sweeps/digits-0001",
-)(plot)
-app.command(
-    name="schedules",
-    epilog="Examples: stepsize schedules | stepsize schedules cosine | stepsize schedules cosine -o cosine.png",
-)(schedules)
 
 
 def _version(wanted: bool) -> None:
@@ -85,12 +67,19 @@ def tune(
     over: Annotated[
         str | None,
         typer.Option(
+            rich_help_panel=HOW,
             help="Race plans first: optimizer, schedule, or both, such as optimizer,schedule; or with values of your"
-            " own: 'optimizer=adamw|sgd(momentum=0.9)'. The budget is then 4x when left out."
+            " own: 'optimizer=adamw|sgd(momentum=0.9)'. The budget is then 4x when left out.",
         ),
     ] = None,
 ) -> int:
     """Find a rate, train with it under control, and show the evidence."""
+    load_torch()
+    from stepsize.cli._answer import answer, finish
+    from stepsize.cli._begin import job
+    from stepsize.cli._over import plans_of
+    from stepsize.find import budget_of, check_range
+
     work = job("tune", words)
     check_range(low, high)
     if settle and over is not None:
@@ -101,15 +90,15 @@ def tune(
         if plans is not None:
             found = work.find_plan(plans, low, high, budget or "4x")
             if found.best is None:
-                _answer(work)
+                answer(work)
                 return 1
         finding = work.find(low, high, budget, settle) if plans is None or found.best is None else found.best.finding
         if finding.rate is None:
-            _answer(work, finding=finding)
+            answer(work, finding=finding)
             return 1
         work.choose(lr=finding.rate)
         trained = work.train()
-        return _finish(work, trained, finding)
+        return finish(work, trained, finding)
 
 
 @app.command(
@@ -124,6 +113,11 @@ def find_command(
     settle: Settle = False,
 ) -> int:
     """Find a rate by a handful of short real runs, with the schedule squeezed into them."""
+    load_torch()
+    from stepsize.cli._answer import answer
+    from stepsize.cli._begin import job
+    from stepsize.find import budget_of, check_range
+
     work = job("find", words)
     check_range(low, high)
     budget_of(budget, work.trial.steps)  # refused before there is a folder
@@ -132,7 +126,7 @@ def find_command(
         if finding.rate is not None:
             work.folder.write(status="finished")
         image = work.picture()
-        _answer(work, finding=finding, image=image)
+        answer(work, finding=finding, image=image)
         return 0 if finding.rate is not None else 1
 
 
@@ -148,26 +142,46 @@ def train(
     task: Annotated[
         str | None, typer.Argument(metavar="[TASK]", help="A task's name, or train.py:task; the run's with --resume.")
     ] = None,
-    lr: Annotated[float | None, typer.Option(help="The learning rate, at the task's own batch size.")] = None,
+    lr: Annotated[
+        float | None, typer.Option(rich_help_panel=WHAT, help="The learning rate, at the task's own batch size.")
+    ] = None,
     scale_rate: Annotated[  # noqa: ARG001 - job reads it
-        ScaleRate, typer.Option(help="How the rate follows --batch-size: times its ratio, its root, or not at all.")
+        ScaleRate,
+        typer.Option(
+            rich_help_panel=WHAT, help="How the rate follows --batch-size: times its ratio, its root, or not at all."
+        ),
     ] = ScaleRate.none,
-    resume: Annotated[Path | None, typer.Option(help="Folder of a run that was stopped, to go on to its end.")] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(rich_help_panel=RESUMING, help="Folder of a run that was stopped, to go on to its end."),
+    ] = None,
     accept_changes: Annotated[
-        bool, typer.Option("--accept-changes", help="With --resume: go on although the task's code has changed.")
+        bool,
+        typer.Option(
+            "--accept-changes",
+            rich_help_panel=RESUMING,
+            help="With --resume: go on although the task's code has changed.",
+        ),
     ] = False,
     trust: Annotated[
         bool,
         typer.Option(
-            "--trust", help="With --resume: run the code that the folder names, though others may have made it."
+            "--trust",
+            rich_help_panel=RESUMING,
+            help="With --resume: run the code that the folder names, though others may have made it.",
         ),
     ] = False,
 ) -> int:
     """Train at a rate of your own, under control; or go on with a run that was stopped."""
+    load_torch()
+    from stepsize.cli._answer import finish
+    from stepsize.cli._begin import job
+    from stepsize.cli._resume import resumed
+
     if resume is not None:
         work = resumed(resume, context, trust, accept_changes)
         with work.reopened():
-            return _finish(work, work.train())
+            return finish(work, work.train())
     if trust or accept_changes:
         raise ValueError(f"--{'trust' if trust else 'accept-changes'} goes with --resume RUN; leave it out")
     if task is None or lr is None:
@@ -175,7 +189,51 @@ def train(
         raise ValueError(f"train needs {missing}")
     work = job("train", words)
     with work.opened(words["out"]):
-        return _finish(work, work.train())
+        return finish(work, work.train())
+
+
+@app.command(
+    name="sweep",
+    epilog="Examples: stepsize sweep digits --lr 1e-3:10:9 --seeds 3 | stepsize sweep digits --lr 1e-4:1:13"
+    " --optimizer 'sgd(momentum=0.9),adamw' | stepsize sweep digits --lr 1e-2:1:5 --batch-size 16,64,256 --out mine",
+)
+@options(TASK, SWEPT, LENGTH, ENGINE, PLACE, JSON)
+def sweep_command(
+    words: Words,
+    lr: Annotated[
+        str,
+        typer.Option(rich_help_panel=WHAT, help="Rates: LOW:HIGH:COUNT by equal factors, or a list such as 0.01,0.1."),
+    ],
+    seeds: Annotated[str, typer.Option(rich_help_panel=WHAT, help="How many seeds, or which: 0,1,5.")] = "3",
+    stop_at: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=HOW, help="Shares of the run at which the worse half of the rates stops: 0.25,0.5."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            rich_help_panel=OUTPUT,
+            help="Folder of the sweep; the same one again goes on with it. sweeps/TASK-0001 ... if left out.",
+        ),
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option(rich_help_panel=OUTPUT, help="Write all trials as a table: .csv or .parquet.")
+    ] = None,
+) -> int:
+    """Train at many rates over several seeds, and see how everything depends on the rate."""
+    load_torch()
+    from stepsize.cli._sweep import swept
+
+    return swept(words, lr, seeds, stop_at, out, export)
+
+
+app.command(
+    name="init",
+    epilog="Examples: stepsize init | stepsize init gpt.py --template language-model"
+    " | stepsize init --template lightning | stepsize init --template trainer",
+)(init)
 
 
 @app.command(epilog="Example: stepsize tasks")
@@ -183,54 +241,21 @@ def tasks(as_json: AsJson = False) -> None:
     """List the tasks there are."""
     screen = Screen(as_json)
     table = Table("task", "steps", "what it is", box=None)
-    for task in BUILT_IN.values():
-        table.add_row(task.name, str(task.steps), task.about)
+    for name, (steps, about) in CATALOGUE.items():
+        table.add_row(name, str(steps), about)
     screen.say(table)
-    screen.answer(tasks=[{"name": task.name, "steps": task.steps, "about": task.about} for task in BUILT_IN.values()])
+    screen.answer(tasks=[{"name": name, "steps": steps, "about": about} for name, (steps, about) in CATALOGUE.items()])
 
 
-def _finish(work: Job, trained: Trained, finding: Finding | None = None) -> int:
-    measured = {**trained.metrics, **trained.test}
-    figures = "   ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in measured.items())
-    if trained.complaint:
-        work.screen.say(trained.complaint)
-    if trained.remark:
-        work.screen.say(f"note     {trained.remark}")
-    work.screen.say(f"trained  {trained.steps} steps in {trained.seconds:.1f} s   {figures}")
-    work.screen.say(f"run      {work.folder.path}")
-    image = work.picture()
-    if any(work.place.glob("events.out.tfevents.*")):
-        work.screen.say(f"curves   tensorboard --logdir {work.folder.path.parent}")
-    _say_threads(work)
-    _answer(work, finding, trained, image)
-    return 1 if trained.diverged else 0
-
-
-def _say_threads(work: Job) -> None:
-    """Say it where a task has set another number of threads than the command was given."""
-    count, said = torch.get_num_threads(), work.words["threads"]
-    if count != said:
-        work.folder.write(threads=count)
-        work.screen.say(f"threads  {count}, which the task has set itself, instead of the {said} of --threads")
-
-
-def _answer(
-    work: Job, finding: Finding | None = None, trained: Trained | None = None, image: Path | None = None
-) -> None:
-    facts = work.folder.facts()
-    answer: dict[str, Any] = {
-        "task": work.task.name,
-        "rate": facts["rate"],
-        "plan": facts["plan"],
-        "seed": work.trial.seed,
-    }
-    steps = seconds = 0.0
-    if finding is not None:
-        steps, seconds = finding.cost.steps, finding.cost.seconds
-        answer |= {"low": finding.low, "high": finding.high, "verdict": finding.verdict, "doubts": finding.doubts}
-        answer["metrics"] = {"loss": min((result.score for result in finding.results), default=None)}
-    if trained is not None:
-        steps, seconds = steps + trained.steps, seconds + trained.seconds
-        answer["metrics"] = {"loss": trained.score, **trained.metrics, **trained.test}
-    answer["cost"] = {"steps": int(steps), "runs": steps / work.trial.steps, "seconds": round(seconds, 3)}
-    work.screen.answer(**answer, run=str(work.folder.path), picture=None if image is None else str(image))
+app.command(
+    name="schedules",
+    epilog="Examples: stepsize schedules | stepsize schedules cosine | stepsize schedules cosine -o cosine.png",
+)(schedules)
+app.command(
+    name="plot",
+    epilog="Examples: stepsize plot 'warmup(5%) >> cosine()' --total 1000 -o schedule.png"
+    " | stepsize plot 'cosine()' 'linear()' --total 1000 -o both.svg | stepsize plot 'wsd()' --total 1000 -o table.csv"
+    " | stepsize plot sweeps/digits-0001",
+)(plot)
+app.command(name="runs", epilog="Examples: stepsize runs | stepsize runs elsewhere --json")(runs)
+app.add_typer(course)

@@ -4,7 +4,6 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import torch
 
 from stepsize import _check
 from stepsize.cli._job import Job
+from stepsize.cli._options import ScaleRate
 from stepsize.cli._screen import Screen
 from stepsize.cli._words import settings_of
 from stepsize.engine import Engine, Ray, engine_named, serial
@@ -31,14 +31,6 @@ from stepsize.task import (
 from stepsize.task._part import check_size
 
 WORDS = ("accumulate", "amp", "data", "deterministic", "device", "shard")  # of a command line, beside those of a trial
-
-
-class ScaleRate(StrEnum):
-    """How the rate follows the batch size."""
-
-    linear = "linear"
-    sqrt = "sqrt"
-    none = "none"
 
 
 def job(command: str, words: Mapping[str, Any]) -> Job:

@@ -5,17 +5,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import torch
-import typer
 
 from stepsize import _check
 from stepsize.cli._begin import alone
 from stepsize.cli._folder import Folder, new_folder
-from stepsize.cli._job import StoppedError
 from stepsize.cli._picture import drawn
+from stepsize.cli._problems import StoppedError
 from stepsize.cli._screen import Screen
 from stepsize.draw import save
 from stepsize.record import PICTURE, RUNNING, environment, to_json
@@ -27,41 +26,19 @@ from stepsize.task.built_in._frozenlake_curves import learning_curves, prepared
 from stepsize.task.built_in._frozenlake_world import world
 from stepsize.task.built_in._quadratic import bowl, stable_below
 
-ALPHAS = ["constant(value=0.5)", "linear(start=0.5, end=0.001)"]
-OWN_ALPHAS = " and ".join(ALPHAS)
 
-course = typer.Typer(
-    name="course",
-    no_args_is_help=True,
-    help="The courses' comparisons, run and drawn: rates on a bowl, schedules of alpha on the frozen lake.",
-    epilog="Examples: stepsize course quadratic   |   stepsize course frozenlake",
-)
-Out = Annotated[Path | None, typer.Option(help="New folder for the results; runs/COURSE-0001 ... when left out.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on standard output, the rest on standard error.")]
-
-
-@course.command(
-    epilog="Examples: stepsize course quadratic | stepsize course quadratic 1 100 --momentum 0.9 --steps 200"
-    " | stepsize course quadratic 4 --lr 0.1,0.25,0.49"
-)
-def quadratic(
-    eigenvalues: Annotated[
-        list[float] | None,
-        typer.Argument(help="Eigenvalues of the bowl's matrix, its curvatures: one or two; 1 and 10 when left out."),
-    ] = None,
-    lr: Annotated[
-        list[str] | None,
-        typer.Option(help="Rates whose paths are drawn: 0.1,0.9, or the option several times. Four when left out."),
-    ] = None,
-    momentum: Annotated[float, typer.Option(help="0 or more, below 1.")] = 0.0,
-    rotation: Annotated[float, typer.Option(help="Of the bowl against the axes, in degrees.")] = 0.0,
-    steps: Annotated[int, typer.Option(help="Steps of each descent.")] = 50,
-    rates: Annotated[int, typer.Option(help="How many rates are tried, from a fiftieth of theory's bound on.")] = 40,
-    out: Out = None,
-    as_json: AsJson = False,
+def descents(
+    values: tuple[float, ...],
+    lr: list[str] | None,
+    *,
+    momentum: float,
+    rotation: float,
+    steps: int,
+    rates: int,
+    out: Path | None,
+    as_json: bool,
 ) -> int:
-    """Gradient descent on a bowl at many rates: where it begins to diverge, measured and by theory."""
-    values = tuple(eigenvalues or (1.0, 10.0))
+    """Do what the words of ``course quadratic`` say, and return the exit code."""
     said: dict[str, Any] = {"rotation": math.radians(_check.number("rotation", rotation)), "momentum": momentum}
     bowl(values, steps=steps, **said)
     drawn = None if lr is None else [_number(word) for each in lr for word in each.split(",")]
@@ -92,23 +69,9 @@ def quadratic(
     return 0
 
 
-@course.command(
-    epilog="Examples: stepsize course frozenlake | stepsize course frozenlake 'constant(value=0.1)'"
-    " 'inverse_sqrt(every=100) * 0.5' --seeds 10 --episodes 2000"
-)
-def frozenlake(
-    alphas: Annotated[
-        list[str] | None,
-        typer.Argument(help=f"Schedules that give alpha itself, over the episodes; {OWN_ALPHAS} when left out."),
-    ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="How many learners for each schedule.")] = 20,
-    seed: Annotated[int, typer.Option(help="The first learner's seed; the others' follow.")] = 0,
-    episodes: Annotated[int, typer.Option(help="Episodes that each learner plays.")] = 10_000,
-    out: Out = None,
-    as_json: AsJson = False,
-) -> int:
-    """Q-learning with several schedules of alpha and many seeds: success against the episodes, with its spread."""
-    texts = {text: text for text in alphas or ALPHAS}
+def learners(alphas: list[str], *, seeds: int, seed: int, episodes: int, out: Path | None, as_json: bool) -> int:
+    """Do what the words of ``course frozenlake`` say, and return the exit code."""
+    texts = {text: text for text in alphas}
     chosen = range(_check.whole("seed", seed, least=0), seed + seeds)
     prepared(texts, chosen, episodes)
     world()  # its package is asked for before there is a folder

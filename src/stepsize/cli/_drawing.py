@@ -13,16 +13,14 @@ import typer
 from rich.table import Table
 
 from stepsize import _check
-from stepsize.cli._options import AsJson
+from stepsize.cli._interrupts import load_torch
+from stepsize.cli._options import OUTPUT, AsJson
 from stepsize.cli._picture import drawn
-from stepsize.cli._record import said_of_record
 from stepsize.cli._screen import Screen
-from stepsize.cli._swept import told
 from stepsize.draw import draw, plain, save
-from stepsize.report import GALLERY, comparison, explanation, gallery_picture, picture, signature, summary
+from stepsize.report import GALLERY, explanation, gallery_picture, signature, summary
 from stepsize.schedule import Schedule, part
 from stepsize.state import write_atomic
-from stepsize.sweep import NAME, Sweep
 
 ROWS = 1_000_000  # of a table
 FORMATS = (".png", ".svg", ".pdf", ".csv")
@@ -43,6 +41,7 @@ def plot(
         typer.Option(
             "--out",
             "-o",
+            rich_help_panel=OUTPUT,
             help="The picture (.png, .svg, .pdf) or table (.csv); schedule.png if left out, runs.png of several runs.",
         ),
     ] = None,
@@ -51,9 +50,10 @@ def plot(
     """Draw schedules side by side, or write their values at every step; draw a sweep or runs again."""
     folders = [Path(each) for each in schedules]
     if all(folder.is_dir() for folder in folders):
-        if len(folders) == 1:
-            return _plot_folder(folders[0], out, as_json)
-        return _plot_runs(folders, out, as_json)
+        load_torch()
+        from stepsize.cli._drawing_again import plot_folder, plot_runs
+
+        return plot_folder(folders[0], out, as_json) if len(folders) == 1 else plot_runs(folders, out, as_json)
     if total is None:
         raise ValueError("plot needs --total, the length of the run in steps (or folders of a sweep or of runs)")
     out = Path("schedule.png") if out is None else out
@@ -75,36 +75,6 @@ def plot(
     return 0
 
 
-def _plot_folder(folder: Path, out: Path | None, as_json: bool) -> int:
-    screen = Screen(as_json)
-    if (folder / NAME).exists():
-        if out is not None and out.suffix.lower() == ".csv":
-            return told(screen, Sweep.open(folder, partial=True), out)
-        return told(screen, Sweep.open(folder, partial=True), picture=out, to_draw=True)
-    if out is not None:
-        raise ValueError("the picture of a run goes into its folder; leave --out out")
-    with said_of_record(screen):
-        image = picture(folder)
-    screen.say(f"picture  {image}")
-    screen.answer(picture=str(image))
-    return 0
-
-
-def _plot_runs(folders: list[Path], out: Path | None, as_json: bool) -> int:
-    """Several runs in one picture."""
-    screen, out = Screen(as_json), Path("runs.png") if out is None else out
-    if out.suffix.lower() not in FORMATS[:-1]:
-        raise ValueError(_check.message("out", str(out), f"a file ending in {', '.join(FORMATS[:-1])}"))
-    for folder in folders:
-        if (folder / NAME).exists():
-            raise ValueError(f"{folder} is a sweep, and plot compares runs; draw a sweep by itself")
-    with said_of_record(screen):
-        image = comparison(folders, out)
-    screen.say(f"picture  {image}")
-    screen.answer(picture=str(image))
-    return 0
-
-
 def _write_table(out: Path, laid: dict[str, Schedule], total: float) -> None:
     if total > ROWS:
         raise ValueError(_check.message("total", total, f"at most {ROWS:,} for a table", "draw a picture instead"))
@@ -121,7 +91,9 @@ def schedules(
     name: Annotated[str | None, typer.Argument(help="A piece, to see its formula, parameters and source.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Where its picture goes; a temporary file if left out."),
+        typer.Option(
+            "--out", "-o", rich_help_panel=OUTPUT, help="Where its picture goes; a temporary file if left out."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

@@ -1,7 +1,9 @@
 """Ctrl-C and SIGTERM: the first stops a command, and those that follow at once do not tear what it writes down."""
 
+import importlib
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -9,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 PATIENCE = 5.0  # seconds in which a command that stops is not stopped again
+_outside: list[Any] = []  # what answered Ctrl-C before the command that is under way
 
 
 @contextmanager
@@ -29,11 +32,29 @@ def interruptible() -> Iterator[None]:
             raised.append(now)
             raise KeyboardInterrupt
 
+    _outside.append(before)
     signal.signal(signal.SIGINT, interrupt)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+        _outside.pop()
+
+
+def load_torch() -> None:
+    """Import torch, which takes seconds; meanwhile Ctrl-C is answered as before the command.
+
+    For ``python -m stepsize`` that is to end at once, since there is nothing to lose yet; an exception amid the import
+    could be lost in it, or leave half of torch.
+    """
+    inside = signal.getsignal(signal.SIGINT)
+    if "torch" in sys.modules or not _outside or threading.current_thread() is not threading.main_thread():
+        return
+    signal.signal(signal.SIGINT, _outside[-1])
+    try:
+        importlib.import_module("torch")
+    finally:
+        signal.signal(signal.SIGINT, inside)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from stepsize.cli._folder import Folder, new_folder
 from stepsize.cli._interrupts import uninterrupted
 from stepsize.cli._over import plan_table
 from stepsize.cli._picture import drawn
+from stepsize.cli._problems import StoppedError
 from stepsize.cli._record import going_on, said_of_record, say_lost_validations
 from stepsize.cli._screen import Screen
 from stepsize.cli._start import from_start
@@ -54,10 +55,6 @@ from stepsize.task import (
 from stepsize.watch import JsonLines, TensorBoard
 
 POINTS = 200  # points on a curve of a whole run
-
-
-class StoppedError(Exception):
-    """Ctrl-C; the message says how far it came and where that is."""
 
 
 @dataclass

@@ -7,8 +7,7 @@ import typer
 
 from stepsize.cli._app import app
 from stepsize.cli._interrupts import interruptible, terminable
-from stepsize.cli._job import StoppedError
-from stepsize.cli._problems import DONE, FAILED, INTERRUPTED, problem
+from stepsize.cli._problems import DONE, FAILED, INTERRUPTED, StoppedError, problem
 from stepsize.cli._screen import answering, quiet_threads
 from stepsize.cli._start import begun_here
 from stepsize.task import leads, together

@@ -15,6 +15,10 @@ OURS = "This is a fault of stepsize and not of what it was given; please report 
 REFUSALS = (TypeError, ValueError, LookupError, OSError)  # other errors that stepsize raises are no fault of the input
 
 
+class StoppedError(Exception):
+    """Ctrl-C; the message says how far it came and where that is."""
+
+
 def problem(error: BaseException, arguments: Sequence[str]) -> tuple[str, int]:
     """What is said of an error that stopped a command, and the exit code; a fault of stepsize itself is raised on.
 

@@ -7,15 +7,16 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout, suppress
 from contextvars import ContextVar
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from stepsize.control import Record
 from stepsize.record import to_json
 from stepsize.task import leads
-from stepsize.watch import event_line
+
+if TYPE_CHECKING:
+    from stepsize.control import Record
 
 SHARE, PAUSE, LEAST = 0.1, 60.0, 1.0  # of the work, or seconds, from one line to the next; never more than one a second
 
@@ -216,12 +217,14 @@ class Bar:
     def begin(self, facts: Mapping[str, Any]) -> None:
         """The command has said it."""
 
-    def on(self, record: Record) -> None:
+    def on(self, record: "Record") -> None:
         """Show a step's loss and rate, and what has changed the rate; validations have their place at the end."""
         if record.kind == "step":
             values = record.values
             self(record.step + 1, self._total, f"loss {values.get('loss', 0):.4g}  rate {values['rate']:.3g}")
         elif record.kind == "event":
+            from stepsize.watch import event_line  # needs torch, which trains here
+
             self._console.print(f"step {record.step}: {event_line(record)}", soft_wrap=True)
 
     def end(self, status: str) -> None:

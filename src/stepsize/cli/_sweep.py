@@ -2,18 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from stepsize import _check, _extras
 from stepsize.cli._begin import alone, engine_said, settled_task, steps_of
-from stepsize.cli._job import StoppedError
 from stepsize.cli._over import number_of
+from stepsize.cli._problems import StoppedError
 from stepsize.cli._screen import Bar, Screen
 from stepsize.cli._start import from_start
 from stepsize.cli._swept import told
-from stepsize.cli._words import ENGINE, JSON, LENGTH, PLACE, SWEPT, TASK, Words, axes_of_words, options, split
+from stepsize.cli._words import Words, axes_of_words, split
 from stepsize.engine import Auto
 from stepsize.record import RunFolder
 from stepsize.sweep import (
@@ -31,21 +29,8 @@ EXPORTS = (".csv", ".parquet")
 Progress = Callable[[int, int, str], None]
 
 
-@options(TASK, SWEPT, LENGTH, ENGINE, PLACE, JSON)
-def sweep_command(
-    words: Words,
-    lr: Annotated[str, typer.Option(help="Rates: LOW:HIGH:COUNT by equal factors, or a list such as 0.01,0.1.")],
-    seeds: Annotated[str, typer.Option(help="How many seeds, or which: 0,1,5.")] = "3",
-    stop_at: Annotated[
-        str | None, typer.Option(help="Shares of the run at which the worse half of the rates stops: 0.25,0.5.")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the sweep; the same one again goes on with it. sweeps/TASK-0001 ... if left out."),
-    ] = None,
-    export: Annotated[Path | None, typer.Option(help="Write all trials as a table: .csv or .parquet.")] = None,
-) -> int:
-    """Train at many rates over several seeds, and see how everything depends on the rate."""
+def swept(words: Words, lr: str, seeds: str, stop_at: str | None, out: Path | None, export: Path | None) -> int:
+    """Do what the words of the command ``sweep`` say, and return the exit code."""
     alone("sweep", "and see --engine and --workers")
     screen, (chosen, _) = Screen(words["as_json"]), settled_task(words)
     if export is not None:
@@ -63,7 +48,7 @@ def sweep_command(
     try:
         with screen.progress(f"sweep {chosen.name}", count) as bar:
             hook = _waiting_said(screen, bar)
-            swept = sweep(
+            found = sweep(
                 chosen, rates, chosen_seeds, folder=place, steps=total, stop=stop, engine=how, progress=hook, **axes
             )
     except KeyboardInterrupt:
@@ -76,7 +61,7 @@ def sweep_command(
         raise
     if isinstance(how, Auto) and how.choice is not None:
         screen.say(f"engine   {how.choice.why}")
-    return told(screen, swept, export, folder=folder)
+    return told(screen, found, export, folder=folder)
 
 
 def _one_size(sizes: list[Any], epochs: float | None) -> int | None:

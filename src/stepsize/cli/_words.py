@@ -9,6 +9,8 @@ import typer
 
 from stepsize import _check
 from stepsize.cli._options import (
+    PANELS,
+    WHAT,
     Accumulate,
     Address,
     Amp,
@@ -34,7 +36,7 @@ NEEDED = inspect.Parameter.empty
 
 
 def _option(name: str, kind: Any, text: str) -> tuple[Any, Any]:
-    return Annotated[kind, typer.Option(f"--{name.replace('_', '-')}", help=text)], None
+    return Annotated[kind, typer.Option(f"--{name.replace('_', '-')}", rich_help_panel=WHAT, help=text)], None
 
 
 def _several(axis: Axis) -> str:
@@ -91,12 +93,18 @@ def options(*groups: Options) -> Callable[[Callable[..., int]], Callable[..., in
         def run(**words: Any) -> int:
             return command(words=words, **{name: words[name] for name in own})
 
-        parameters = [*before, *mine, *after]
+        parameters = sorted([*before, *mine, *after], key=_panel)
         run.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]
         run.__annotations__ = {each.name: each.annotation for each in parameters}
         return run
 
     return decorate
+
+
+def _panel(parameter: inspect.Parameter) -> int:
+    """The place of an option's panel in help; arguments have none, and come first."""
+    said = getattr(parameter.annotation, "__metadata__", [None])[0]
+    return PANELS.index(getattr(said, "rich_help_panel", None))
 
 
 def settings_of(words: Words, task: Any) -> dict[str, Any]:

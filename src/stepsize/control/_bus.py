@@ -26,6 +26,7 @@ class Bus:
         TypeError, ValueError: something is no observer, or wants what is no signal.
 
     Example:
+        >>> from pathlib import Path
         >>> from stepsize import JsonLines
         >>> from stepsize.control import Bus, Record
         >>> bus = Bus([JsonLines("metrics.jsonl")])
@@ -33,7 +34,7 @@ class Bus:
         >>> look.measure(loss=0.5, rates={"alpha": 0.1})
         >>> look.tell()
         >>> bus.send(Record(1, 1.0, "observed", {"success": 0.7}))
-        >>> print(open("metrics.jsonl").read().strip())
+        >>> print(Path("metrics.jsonl").read_text().strip())
         {"step": 0, "position": 0.0, "loss": 0.5, "rate": 0.1}
         {"step": 1, "position": 1.0, "success": 0.7}
     """

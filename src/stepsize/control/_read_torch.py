@@ -140,6 +140,9 @@ def _wave(s: Any, name: str, start: float, peak: float) -> Schedule:
     return from_function(value, name=_named(name, value))
 
 
+ROUNDING = 1e-9  # steps by which torch's phases may be apart that are meant to end together
+
+
 def _one_cycle(s: Any, group: int) -> Schedule:
     return _phases(s, group, "lr")
 
@@ -155,7 +158,8 @@ def _phases(s: Any, group: int, what: str) -> Schedule:
         begin, end = end, float(phase["end_step"])
         start, value = float(values[phase[f"start_{what}"]]), float(values[phase[f"end_{what}"]])
         if end > 0 and begin < last:
-            whole = piece(max(end - begin, 0.0), start=start, end=value)
+            span = end - begin if end - begin > ROUNDING else 0.0
+            whole = piece(span, start=start, end=value)
             cut = begin < 0 or end > last
             stretch = min(end, last) - max(begin, 0.0)
             pieces.append(part(whole, start=max(-begin, 0.0), length=stretch) if cut else whole)

@@ -3,24 +3,25 @@
 import io
 from collections.abc import Mapping
 from functools import singledispatch
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from stepsize import _check, _extras
-from stepsize.control import Control, Preview, Scheduler
 from stepsize.draw._save import plain
-from stepsize.probe import RangeResult
 from stepsize.schedule import Schedule
-from stepsize.search import Finding
+
+if TYPE_CHECKING:
+    from stepsize.control import Control, Preview, Scheduler
+    from stepsize.probe import RangeResult
+    from stepsize.search import Finding
+
+    Drawn = Schedule | Mapping[str, Schedule] | Control | Scheduler | Preview | RangeResult | Finding
 
 POINTS = 1_001
 
 
-Drawn = Schedule | Mapping[str, Schedule] | Control | Scheduler | Preview | RangeResult | Finding
-
-
-def draw(value: Drawn, ax: Any = None) -> Any:
+def draw(value: "Drawn", ax: Any = None) -> Any:
     """Draw a schedule, several by name, the rates of a control, a finding, or the result of a range test.
 
     Args:
@@ -46,22 +47,17 @@ def draw(value: Drawn, ax: Any = None) -> Any:
     """
     if ax is not None and not hasattr(ax, "plot"):
         raise TypeError(_check.message("ax", ax, "matplotlib axes"))
-    if isinstance(value, Control | Scheduler):
-        value = _whole_run(value)
+    if not isinstance(value, Schedule | Mapping | str):
+        from stepsize.draw import _trained  # needs torch, and registers what draws these
+
+        value = _trained.whole_run(value)
     _drawer(value)  # refuses what cannot be drawn before an empty figure is made
     axes = ax
     if ax is None:
         axes = figure().add_subplot()
         axes.savefig = axes.figure.savefig
-    _draw(value, axes)
+    drawn_on(value, axes)
     return axes
-
-
-def _whole_run(control: Control | Scheduler) -> Preview:
-    try:
-        return control.preview()
-    except ValueError as error:
-        raise ValueError(f"{error}, as in draw(control.preview(range(1_000)))") from None
 
 
 def figure(width: float = 7.0, height: float = 4.0) -> Any:
@@ -85,15 +81,15 @@ def figure(width: float = 7.0, height: float = 4.0) -> Any:
 
 
 @singledispatch
-def _draw(value: Any, _: Any) -> None:
+def drawn_on(value: Any, _: Any) -> None:
     rule = "a schedule, schedules by name, a Control, a preview, a finding or the result of a range test"
     remedy = "read a text by Schedule.parse(text).over(total)" if isinstance(value, str) else ""
     raise TypeError(_check.message("value", value, rule, remedy))
 
 
 def _drawer(value: Any) -> None:
-    if _draw.dispatch(type(value)) is _draw.dispatch(object):
-        _draw(value, None)
+    if drawn_on.dispatch(type(value)) is drawn_on.dispatch(object):
+        drawn_on(value, None)
     for schedule in value.values() if isinstance(value, Mapping) else [value]:
         if isinstance(schedule, Schedule):
             schedule(0)  # says what is missing
@@ -101,12 +97,12 @@ def _drawer(value: Any) -> None:
             raise TypeError(_check.message("value", schedule, "schedules by name"))
 
 
-@_draw.register
+@drawn_on.register
 def _schedule(value: Schedule, ax: Any) -> None:
     _several({str(value): value}, ax)
 
 
-@_draw.register(Mapping)
+@drawn_on.register(Mapping)
 def _several(value: Mapping[str, Schedule], ax: Any) -> None:
     """Schedules by name on one pair of axes, the borders of their pieces marked."""
     lengths = [schedule.length for schedule in value.values()]
@@ -123,58 +119,6 @@ def _several(value: Mapping[str, Schedule], ax: Any) -> None:
     ax.set_ylim(bottom=0)
     ax.grid(alpha=0.25)
     if len(value) > 1:
-        ax.legend(fontsize=8)
-
-
-@_draw.register
-def _preview(value: Preview, ax: Any) -> None:
-    for name, rates in value.rates.items():
-        ax.plot(value.positions, rates, linewidth=2, label=plain(name))
-    ax.set(xlabel="step", ylabel="learning rate")
-    ax.set_ylim(bottom=0)
-    ax.grid(alpha=0.25)
-    if len(value.rates) > 1:
-        ax.legend()
-
-
-@_draw.register
-def _range_result(value: RangeResult, ax: Any) -> None:
-    losses = np.array(value.curve)
-    finite = losses[np.isfinite(losses)]
-    if len(finite):  # the blow-up at the end must not flatten what comes before
-        low, first = float(finite.min()), float(finite[0])
-        ax.set_ylim(low - 0.15 * (first - low) - 1e-9, first + 0.6 * max(first - low, abs(first) * 0.1) + 1e-9)
-    ax.plot(value.rates, losses, linewidth=1.5)
-    suggestion = value.suggestion
-    if suggestion.rate is not None:
-        ax.axvline(suggestion.rate, color="tab:red", label=f"{suggestion.rule}: {suggestion.rate:.3g}")
-        ax.legend()
-    else:
-        ax.set_title(suggestion.reason)
-    ax.set(xlabel="learning rate", ylabel="loss on the probe" if value.probed else "loss", xscale="log")
-    ax.grid(alpha=0.25)
-
-
-@_draw.register
-def _finding(value: Finding, ax: Any) -> None:
-    by_steps: dict[int, list[tuple[float, float]]] = {}
-    for run in value.results:
-        by_steps.setdefault(run.steps, []).append((run.rate, run.score))
-    for steps, runs in sorted(by_steps.items()):
-        rates, scores = zip(*sorted(runs), strict=True)
-        ax.plot(rates, scores, marker="o", linewidth=1.5, label=f"after {steps} steps")
-    finite = [run.score for run in value.results if np.isfinite(run.score)]
-    if finite:  # the runs that broke must not flatten the others
-        low, gained = min(finite), max(value.initial - min(finite), abs(value.initial) * 0.1)
-        ax.set_ylim(low - 0.15 * gained - 1e-9, value.initial + 0.6 * gained + 1e-9)
-    if value.rate is not None:
-        ax.axvspan(value.low, value.high, color="tab:red", alpha=0.12, linewidth=0)
-        ax.axvline(value.rate, color="tab:red", label=f"rate {value.rate:.3g}")
-    else:
-        ax.set_title(plain(value.verdict), fontsize=9, wrap=True)
-    ax.set(xlabel="learning rate", ylabel="loss of the short runs", xscale="log")
-    ax.grid(alpha=0.25)
-    if value.results:
         ax.legend(fontsize=8)
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from stepsize import _check
 from stepsize._version import __version__
@@ -171,6 +170,8 @@ def environment() -> dict[str, Any]:
         >>> sorted(environment())
         ['git', 'threads', 'versions']
     """
+    import torch  # listing runs needs none
+
     versions = {
         "stepsize": __version__,
         "python": platform.python_version(),

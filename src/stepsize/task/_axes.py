@@ -83,7 +83,8 @@ class Axis:
             raise TypeError(_check.message("check", self.check, "a function of (name, value)", "or use Axis.number()"))
         if isinstance(self.candidates, str) or not isinstance(self.candidates, Iterable):
             raise TypeError(_check.message("candidates", self.candidates, "several values"))
-        forms = (None if each is None else self.canonical("candidates", each) for each in self.candidates)
+        read = self.canonical if self.applies != "optimizer" else _as_it_is  # which needs torch: a trial reads it then
+        forms = (None if each is None else read("candidates", each) for each in self.candidates)
         object.__setattr__(self, "candidates", tuple(forms))
 
     @staticmethod
@@ -149,6 +150,10 @@ class Axis:
         except ValueError:
             return TRUTHS.get(text.lower(), text)
         return int(value) if math.isfinite(value) and value == int(value) else value
+
+
+def _as_it_is(_: str, value: Any) -> Any:
+    return value
 
 
 def _set(name: str, parts: dict[str, Any], value: Any) -> None:

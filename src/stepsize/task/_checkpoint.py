@@ -13,8 +13,8 @@ from stepsize import _check, _schema
 from stepsize.control import Observer
 from stepsize.record import BEST, LAST
 from stepsize.task._contract import Run, Trial
-from stepsize.task._distributed import leads
 from stepsize.task._files import read_state, save_state
+from stepsize.task._ranks import leads
 from stepsize.task._sources import OPTIMIZER, TaskChangedWarning, bring_up_to_date, changes
 
 BY = "validation_loss"  # what the best is chosen by, where there is one; else the first figure there is

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from functools import reduce
 from operator import rshift
+from typing import TYPE_CHECKING
 
-from torch.optim import Optimizer
-
-from stepsize.optim import group_names, has_value, optimizer, read_value, write_value
 from stepsize.schedule import Schedule, warmup
+
+if TYPE_CHECKING:  # the table of axes is read where there is no torch yet
+    from torch.optim import Optimizer
 
 
 def warmed_up(schedule: Schedule, length: float | str) -> Schedule:
@@ -31,7 +32,7 @@ def warmed_up(schedule: Schedule, length: float | str) -> Schedule:
     return cold if length == 0 else warmup(length) >> cold
 
 
-def another(before: Mapping[str, Optimizer], text: str) -> dict[str, Optimizer]:
+def another(before: "Mapping[str, Optimizer]", text: str) -> "dict[str, Optimizer]":
     """An optimizer by name over the groups of a task's own.
 
     It takes over the ratios of their rates; groups that do not decay in the task's optimizer do not decay in the other,
@@ -44,6 +45,8 @@ def another(before: Mapping[str, Optimizer], text: str) -> dict[str, Optimizer]:
     Raises:
         TypeError, ValueError: it does not fit the task.
     """
+    from stepsize.optim import group_names, optimizer, read_value
+
     groups = [
         {"params": group["params"], "lr": read_value(group), "name": f"{which}/{name}" if which else name}
         for which, each in before.items()
@@ -59,7 +62,7 @@ def another(before: Mapping[str, Optimizer], text: str) -> dict[str, Optimizer]:
     return {"": made}
 
 
-def with_value(made: dict[str, Optimizer], name: str, value: float) -> dict[str, Optimizer]:
+def with_value(made: "dict[str, Optimizer]", name: str, value: float) -> "dict[str, Optimizer]":
     """The same optimizers with a value in every group that has it.
 
     Groups without weight decay keep none, unless none has any.
@@ -72,6 +75,8 @@ def with_value(made: dict[str, Optimizer], name: str, value: float) -> dict[str,
     Raises:
         ValueError: there is none to set.
     """
+    from stepsize.optim import has_value, read_value, write_value
+
     every = [group for each in made.values() for group in each.param_groups]
     groups = [group for group in every if has_value(group, name)] or every
     held = [read_value(group, name) for group in groups]

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from stepsize.state import read_regular, write_atomic
-from stepsize.task._distributed import leads, wait
+from stepsize.task._distributed import wait
+from stepsize.task._ranks import leads
 
 MARK = b"stepsize sha256 "
 LENGTH = len(MARK) + 64

@@ -3,7 +3,6 @@
 from typing import Any
 
 from stepsize import _check
-from stepsize.optim import check_choice
 from stepsize.schedule import Schedule, warmup
 
 LARGEST = 1e30  # a rate that float32 weights can still be told
@@ -64,6 +63,8 @@ def clip_of(name: str, value: Any) -> float | str:
 
 def optimizer_of(_: str, value: Any) -> str:
     """The text of an optimizer."""
+    from stepsize.optim import check_choice  # of torch's, where the table of axes is read without
+
     return check_choice(value)
 
 

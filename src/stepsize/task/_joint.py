@@ -11,8 +11,9 @@ from torch.nn.parallel import DistributedDataParallel
 from stepsize import _check
 from stepsize.control import Observer, Record, Signal
 from stepsize.state import RandomState
-from stepsize.task._distributed import Ranks, everyones, leads, led, ranks
+from stepsize.task._distributed import everyones, led
 from stepsize.task._given import loss_of
+from stepsize.task._ranks import Ranks, leads, ranks
 
 STREAM = 0x9E3779B9  # from one process's seed to the next; what is drawn in training differs from process to process
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from stepsize import _check
-from stepsize.task._distributed import Ranks, everyones, ranks
+from stepsize.task._distributed import everyones
+from stepsize.task._ranks import Ranks, ranks
 
 PLAIN = bool | int | float | complex | None  # what is of the whole batch and not of an example
 

@@ -9,27 +9,11 @@ from typing import Any
 
 from stepsize import _check
 from stepsize.task._contract import Startable
+from stepsize.task._names import TaskFileError, full_name, with_attribute
 from stepsize.task.built_in import TASKS, WITH_DATA
 
 BUILT_IN: dict[str, Any] = {task.name: task for task in TASKS}
 _read: list[tuple[str, Startable]] = []  # from files and modules, with the name that finds them from any folder
-
-
-class TaskFileError(Exception):
-    """A task's own file raised while it was read; the cause is what it raised."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__(f"{path} raised while it was read")
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (self.path, self.__cause__)  # with the cause, also from a worker process
-
-
-def _again(path: str, cause: BaseException | None) -> TaskFileError:
-    error = TaskFileError(path)
-    error.__cause__ = cause
-    return error
 
 
 def task_named(name: str) -> Startable:
@@ -56,20 +40,6 @@ def task_named(name: str) -> Startable:
     return BUILT_IN[name]  # type: ignore[no-any-return]
 
 
-def with_attribute(name: str) -> str:
-    """A task's name in which a file alone means its ``task``.
-
-    Args:
-        name: as a person says it.
-
-    Example:
-        >>> from stepsize.task import with_attribute
-        >>> with_attribute("train.py"), with_attribute("train.py:other"), with_attribute("digits")
-        ('train.py:task', 'train.py:other', 'digits')
-    """
-    return f"{name}:task" if isinstance(name, str) and name.endswith(".py") else name
-
-
 def takes_data(name: str) -> bool:
     """Whether a folder with data can mean anything to a task; of one's own that is not known, and so it can.
 
@@ -82,27 +52,6 @@ def takes_data(name: str) -> bool:
         (True, False, True)
     """
     return name not in BUILT_IN or BUILT_IN[name] in WITH_DATA
-
-
-def full_name(name: str) -> str:
-    """A task's name that finds it from any folder: the path of a file is made absolute.
-
-    Args:
-        name: as ``task_named`` takes it.
-
-    Raises:
-        TypeError: it is no text.
-
-    Example:
-        >>> from stepsize.task import full_name
-        >>> full_name("digits"), full_name("package.module:task")
-        ('digits', 'package.module:task')
-    """
-    if not isinstance(name, str):
-        raise TypeError(_check.message("name", name, "a task's name"))
-    name = with_attribute(name)
-    place, _, attribute = name.rpartition(":")
-    return f"{Path(place).resolve()}:{attribute}" if place.endswith(".py") else name
 
 
 def known_tasks() -> list[tuple[str, Startable]]:

@@ -17,11 +17,12 @@ from stepsize.optim import needs_closure
 from stepsize.state import RandomState, evaluating, own_randomness
 from stepsize.task._axes import check_takes
 from stepsize.task._contract import Resumable, Trial
-from stepsize.task._distributed import device_here, leads, ranks, the_firsts
+from stepsize.task._distributed import device_here, the_firsts
 from stepsize.task._given import batches_of, check_gradients, figures, measured, model_of, next_of, number, probe_of
 from stepsize.task._joint import Joint, Wants, placed, random_of, stream, who
 from stepsize.task._own import with_settings
 from stepsize.task._part import check_same, check_size, part
+from stepsize.task._ranks import leads, ranks
 from stepsize.task._saved import by_name, check_state, loaded
 from stepsize.task._settings import optimizers_of_trial, plan_of
 from stepsize.task._whole import model_parts, optimizer_parts, whole

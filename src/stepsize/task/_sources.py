@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 from stepsize import _check
 from stepsize.optim import read_value
 from stepsize.task._contract import Startable
-from stepsize.task._registry import with_attribute
+from stepsize.task._names import with_attribute
 from stepsize.task._supervised import Task
 
 OPTIMIZER = "the optimizer"

@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from stepsize.task._distributed import leads, ranks
+from stepsize.task._ranks import leads, ranks
 
 
 def whole(state: Any) -> Any:

@@ -48,7 +48,7 @@ class JsonLines:
         ...     loss.backward()
         ...     _ = control.step(loss)
         ...     print(path.read_text().strip())
-        {"step": 0, "loss": 1.0, "rate": 0.5, "gradient_norm": 2.0, "update_ratio": 1.0}
+        {"step": 0, "position": 0.0, "loss": 1.0, "rate": 0.5, "gradient_norm": 2.0}
     """
 
     def __init__(

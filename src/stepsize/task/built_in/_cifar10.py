@@ -9,6 +9,7 @@ from torch.nn.functional import pad
 from torch.optim import SGD, Optimizer
 
 from stepsize import _check
+from stepsize.task._catalogue import CATALOGUE
 from stepsize.task.built_in._data import CIFAR10
 from stepsize.task.built_in._image_task import Change, Network, image_task
 
@@ -101,7 +102,7 @@ cifar10 = image_task(
     crop_and_flip(4),
     name="cifar10",
     steps=10_530,  # 30 epochs of 351
-    about="colour photographs, 45,000 images of 32x32, ResNet-18, crop and flip, SGD with Nesterov momentum, 30 epochs",
+    about=CATALOGUE["cifar10"][1],
     **_RECIPE,
 )
 cifar10_small = image_task(
@@ -111,7 +112,7 @@ cifar10_small = image_task(
     crop_and_flip(1),  # what is moved by 4 pixels takes longer to learn than three epochs
     name="cifar10-small",
     steps=1_053,  # 3 epochs of 351
-    about="colour photographs, 45,000 images of 32x32, ResNet-18 of a quarter of the width, SGD, 3 epochs",
+    about=CATALOGUE["cifar10-small"][1],
     **_RECIPE,
 )
 
@@ -122,7 +123,7 @@ cifar10_plateau = replace(
     schedule="constant()",
     feedback='plateau(of="validation_loss", factor=0.1, patience=3)',
     evaluate_every="1ep",
-    about="cifar10 at a constant rate, cut to a tenth when the validation loss no longer falls, 30 epochs",
+    about=CATALOGUE["cifar10-plateau"][1],
 )
 cifar10_small_plateau = replace(
     cifar10_small,
@@ -131,5 +132,5 @@ cifar10_small_plateau = replace(
     schedule="constant()",
     feedback='plateau(of="validation_loss", factor=0.2, patience=1)',
     evaluate_every="0.5ep",
-    about="cifar10-small at a constant rate, cut to a fifth when the validation loss no longer falls, 6 epochs",
+    about=CATALOGUE["cifar10-small-plateau"][1],
 )

@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim import SGD, Optimizer
 
 from stepsize import _check, _extras
+from stepsize.task._catalogue import CATALOGUE
 from stepsize.task._supervised import Task
 
 BATCH, IMAGES = 64, 1_437  # in a batch, for training
@@ -92,5 +93,5 @@ digits = Task(
     batch_size=BATCH,
     examples=lambda: len(data()[0]),
     example=lambda: data()[0][:1],
-    about="handwritten digits, 1,437 images of 8x8, a small CNN with batch norm, SGD with momentum, 400 steps",
+    about=CATALOGUE["digits"][1],
 )

@@ -13,6 +13,7 @@ import torch
 from stepsize import _check, _schema
 from stepsize.control import Observer, Record, bus_of
 from stepsize.schedule import Schedule
+from stepsize.task._catalogue import CATALOGUE
 from stepsize.task._contract import Run, Trial
 from stepsize.task.built_in._frozenlake_world import DISCOUNT, World, greedy, optimum, success, world
 
@@ -57,7 +58,7 @@ class FrozenLake:
     schedule: str = "linear(end=0.002)"
     epsilon: str = "linear(start=0.5, end=0.01)"
     scored: ClassVar[str] = "missed of the best success"
-    about: str = "Q-learning on the slippery 4x4 lake, 10,000 episodes; the rate is alpha, the score what is missed"
+    about: str = CATALOGUE["frozenlake"][1]
 
     @property
     def axes(self) -> tuple[str, ...]:

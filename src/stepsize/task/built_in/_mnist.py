@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from stepsize import _check
+from stepsize.task._catalogue import CATALOGUE
 from stepsize.task.built_in._data import MNIST
 from stepsize.task.built_in._image_task import image_task
 
@@ -52,5 +53,5 @@ mnist = image_task(
     batch_size=64,
     steps=2_577,  # 3 epochs of 859
     schedule='linear("30%", start=0.04, end=1) >> cosine(end=1e-4)',
-    about="handwritten digits, 55,000 images of 28x28, the course's CNN, AdamW, 3 epochs",
+    about=CATALOGUE["mnist"][1],
 )

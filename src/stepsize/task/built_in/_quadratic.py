@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
 from stepsize import _check
+from stepsize.task._catalogue import CATALOGUE
 from stepsize.task._contract import Trial
 from stepsize.task._supervised import Task
 
@@ -171,7 +172,7 @@ def bowl(
         evaluate_every="0.5%",
         facts={"eigenvalues": _eigenvalues(eigenvalues), "rotation": float(rotation), "momentum": float(momentum)},
         schedule="constant()",
-        about="gradient descent on a quadratic bowl of condition number 10, where theory says which rates converge",
+        about=CATALOGUE["quadratic"][1],
     )
 
 

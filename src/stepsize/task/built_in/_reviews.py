@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from stepsize.task._batches import Shuffled
+from stepsize.task._catalogue import CATALOGUE
 from stepsize.task._supervised import Task
 from stepsize.task.built_in import _data, _figures
 from stepsize.task.built_in._data import IMDB, ROTTEN_TOMATOES, Source
@@ -169,7 +170,7 @@ imdb = review_task(
     name="imdb",
     batch_size=64,
     steps=1_053,  # 3 epochs of 351
-    about="whole film reviews, good or bad, 22,500 of up to 400 words, an LSTM, AdamW, 3 epochs",
+    about=CATALOGUE["imdb"][1],
 )
 rotten_tomatoes = review_task(
     ROTTEN_TOMATOES,
@@ -180,5 +181,5 @@ rotten_tomatoes = review_task(
     name="rotten-tomatoes",
     batch_size=32,
     steps=532,  # 2 epochs of 266: a third one is learnt by heart
-    about="sentences of film reviews, good or bad, 8,530 of up to 60 words, an LSTM, AdamW, 2 epochs",
+    about=CATALOGUE["rotten-tomatoes"][1],
 )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from stepsize.task._batches import Shuffled
+from stepsize.task._catalogue import CATALOGUE
 from stepsize.task._supervised import Task
 from stepsize.task.built_in import _data, _figures
 from stepsize.task.built_in._data import SHAKESPEARE
@@ -120,5 +121,5 @@ shakespeare = Task(
     batch_size=12,
     examples=examples,
     example=lambda: windows(data().train, torch.zeros(1, dtype=torch.int64))[0],
-    about="Shakespeare by the character, a transformer of 4 layers and width 128, AdamW, 2,000 steps",
+    about=CATALOGUE["shakespeare"][1],
 )

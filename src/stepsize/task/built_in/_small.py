@@ -10,6 +10,7 @@ from torch.nn.functional import mse_loss
 from torch.optim import SGD, Optimizer
 
 from stepsize import _check, _extras
+from stepsize.task._catalogue import CATALOGUE
 from stepsize.task._supervised import Task
 from stepsize.task.built_in._digits import digits
 
@@ -100,12 +101,12 @@ linear_regression = Task(
     batch_size=32,
     examples=lambda: len(diabetes()[0]),
     example=lambda: diabetes()[0][:1],
-    about="diabetes progression of 353 patients from ten features, a line, SGD, 300 steps; batch_size 353 takes all",
+    about=CATALOGUE["linear-regression"][1],
 )
 
 digits_mlp = replace(
     digits,
     name="digits-mlp",
     model=perceptron,
-    about="handwritten digits, 1,437 images of 8x8, a perceptron 64-128-10, SGD with momentum, 400 steps",
+    about=CATALOGUE["digits-mlp"][1],
 )

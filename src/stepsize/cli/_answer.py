@@ -1,0 +1,72 @@
+"""What a command that finds or trains says at its end."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from stepsize.cli._job import Job
+from stepsize.find import Finding
+from stepsize.task import Trained
+
+
+def finish(work: Job, trained: Trained, finding: Finding | None = None) -> int:
+    """Say what came of training, and return the exit code.
+
+    Args:
+        work: the job.
+        trained: what came of it.
+        finding: of the rate, where it was found first.
+    """
+    measured = {**trained.metrics, **trained.test}
+    figures = "   ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in measured.items())
+    if trained.complaint:
+        work.screen.say(trained.complaint)
+    if trained.remark:
+        work.screen.say(f"note     {trained.remark}")
+    work.screen.say(f"trained  {trained.steps} steps in {trained.seconds:.1f} s   {figures}")
+    work.screen.say(f"run      {work.folder.path}")
+    image = work.picture()
+    if any(work.place.glob("events.out.tfevents.*")):
+        work.screen.say(f"curves   tensorboard --logdir {work.folder.path.parent}")
+    _say_threads(work)
+    answer(work, finding, trained, image)
+    return 1 if trained.diverged else 0
+
+
+def _say_threads(work: Job) -> None:
+    """Say it where a task has set another number of threads than the command was given."""
+    count, said = torch.get_num_threads(), work.words["threads"]
+    if count != said:
+        work.folder.write(threads=count)
+        work.screen.say(f"threads  {count}, which the task has set itself, instead of the {said} of --threads")
+
+
+def answer(
+    work: Job, finding: Finding | None = None, trained: Trained | None = None, image: Path | None = None
+) -> None:
+    """Give the one JSON object, if it was asked for.
+
+    Args:
+        work: the job.
+        finding: of a rate, if there was one to find.
+        trained: what came of training, if there was any.
+        image: the run's picture, if there is one.
+    """
+    facts = work.folder.facts()
+    told: dict[str, Any] = {
+        "task": work.task.name,
+        "rate": facts["rate"],
+        "plan": facts["plan"],
+        "seed": work.trial.seed,
+    }
+    steps = seconds = 0.0
+    if finding is not None:
+        steps, seconds = finding.cost.steps, finding.cost.seconds
+        told |= {"low": finding.low, "high": finding.high, "verdict": finding.verdict, "doubts": finding.doubts}
+        told["metrics"] = {"loss": min((result.score for result in finding.results), default=None)}
+    if trained is not None:
+        steps, seconds = steps + trained.steps, seconds + trained.seconds
+        told["metrics"] = {"loss": trained.score, **trained.metrics, **trained.test}
+    told["cost"] = {"steps": int(steps), "runs": steps / work.trial.steps, "seconds": round(seconds, 3)}
+    work.screen.answer(**told, run=str(work.folder.path), picture=None if image is None else str(image))
