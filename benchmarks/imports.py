@@ -29,7 +29,7 @@ def milliseconds(before: str, code: str) -> float:
 
 def main() -> None:
     quick = arguments(__doc__ or "").quick
-    rounds = 2 if quick else 15
+    rounds = 1 if quick else 15
     times: dict[str, list[float]] = {name: [] for name in CASES}
     for number in range(rounds + 1):
         for name, case in CASES.items():

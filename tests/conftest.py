@@ -1,3 +1,5 @@
+import signal
+
 import pytest
 import torch
 from hypothesis import settings
@@ -10,6 +12,17 @@ settings.load_profile("any machine")
 def _one_thread():
     """Small nets are quickest on one thread, and two test processes share two cores."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _ctrl_c():
+    """As at a terminal, wherever the tests were begun: in the background of a shell Ctrl-C is ignored.
+
+    What is ignored is also handed on to every child, which a handler is not.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -325,7 +325,7 @@ def test_own_axes_in_every_engine(in_a_folder):
     ]
     alone = {result.trial.key: result for result in serial(task, trials)}
     assert len({tuple(result.losses) for result in alone.values()}) == len(trials)
-    for engine, close in ((Processes(2), 0), (Batched(), 1e-5)):
+    for engine, close in ((Processes(1), 0), (Batched(), 1e-5)):
         found = {result.trial.key: result for result in engine(task, trials)}
         assert found.keys() == alone.keys()
         for key, result in found.items():

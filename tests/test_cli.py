@@ -5,10 +5,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from children import child, once
 
 from stepsize import Trial
 from stepsize.cli import run
@@ -252,14 +252,12 @@ def test_divergence_is_said_with_exit_code_1(capsys):
 def test_ctrl_c_leaves_a_readable_run_and_says_how_far_it_came(words, tmp_path):
     steps = "20000" if words[0] == "train" else "2000"
     command = [sys.executable, "-m", "stepsize", *words, "--steps", steps, "--out", "run"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wanted = tmp_path / "run" / ("metrics.jsonl" if words[0] == "train" else "trials.jsonl")
-    for _ in range(600):
-        if wanted.exists() and wanted.read_text().count("\n") > (3 if words[0] == "train" else 0):
-            break
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    least = 3 if words[0] == "train" else 0
+    with child(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        once(lambda: wanted.exists() and wanted.read_text().count("\n") > least, process)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in err
     facts = json.loads((tmp_path / "run" / "run.json").read_text())

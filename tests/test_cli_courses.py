@@ -1,16 +1,15 @@
 """The courses' comparisons from the command line, and the pictures of the courses' tasks."""
 
 import json
-import os
 import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from children import child, once
 
 from stepsize.cli import run
 from stepsize.report import _picture
@@ -131,14 +130,10 @@ def test_help_has_examples(capsys):
 @pytest.mark.slow
 def test_ctrl_c_is_one_line():
     command = [sys.executable, "-m", "stepsize", "course", "frozenlake", "--episodes", "200000", "--out", "run"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    for _ in range(600):
-        if Path("run/run.json").exists():
-            break
-        time.sleep(0.1)
-    time.sleep(1)
-    os.kill(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=60)
+    with child(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        once(Path("run/run.json").exists, process)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "stepsize: stopped; nothing is kept but the settings, in run" in err
     assert "Traceback" not in err

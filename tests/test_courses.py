@@ -86,7 +86,10 @@ def test_descent_converges_up_to_the_bound_of_theory_and_not_beyond(eigenvalues,
     assert (low, high) == (sweep[1].rate, sweep[2].rate)
 
 
-@pytest.mark.parametrize("eigenvalues", [[3.0], [1.0, 10.0], [1.0, 1000.0]])
+@pytest.mark.parametrize(
+    "eigenvalues",
+    [pytest.param([3.0], marks=pytest.mark.slow), [1.0, 10.0], pytest.param([1.0, 1000.0], marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("momentum", [0.0, 0.6])
 def test_a_sweep_closes_in_on_the_bound_of_theory(eigenvalues, momentum):
     told = []

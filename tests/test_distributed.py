@@ -5,13 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
+from children import child, children, once
 from test_checkpoints import same
 from torch import nn
 
@@ -21,6 +20,7 @@ from stepsize.control import DEFAULT, plateau
 from stepsize.engine import Leg, serial
 from stepsize.task import Shuffled, TrainingInterrupted, _joint, led, ranks, steps_done, task_named, together
 
+pytestmark = pytest.mark.xdist_group("distributed")  # what several processes trained is asked by one
 STEPS = 50
 PLAN = {"schedule": "warmup(5) >> cosine()", "clip": 0.05}
 X = torch.randn(256, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -125,24 +125,30 @@ def refusals(folder):
     return said
 
 
-def worker(rank, world, place, shard):
+def worker(rank, world, places):
+    """Both ways in the same processes, which take longer to begin than to train."""
     torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{place / 'meeting'}", rank=rank, world_size=world)
+    dist.init_process_group("gloo", init_method=f"file://{places[0] / 'meeting'}", rank=rank, world_size=world)
     try:
-        with together(shard) as here:
-            assert (here.rank, here.size, here.shard) == (rank, world, shard)
-            found = {"plain": seen(place / "plain"), "accumulated": seen(place / "two", replace(TASK, accumulate=2))}
-            found |= {"fed": seen(place / "fed", FED), "legs": legs(place)}
-            found["diverged"] = train(WILD, lr=1e30).losses
-            found["usual"] = usual()
-            found["interrupted"] = interrupted(place / "interrupted")
-            if not shard:
-                found["normed"] = seen(place / "normed", replace(TASK, model=normed))
-                found["finding"] = find(TASK, low=1e-3, high=1).rate
-                found["refused"] = refusals(place / "alone")
-            torch.save(found, place / f"rank-{rank}.pt")
+        for place, shard in zip(places, (False, True), strict=True):
+            with together(shard) as here:
+                assert (here.rank, here.size, here.shard) == (rank, world, shard)
+                torch.save(trained_together(place, shard), place / f"rank-{rank}.pt")
     finally:
         dist.destroy_process_group()
+
+
+def trained_together(place, shard):
+    found = {"plain": seen(place / "plain"), "accumulated": seen(place / "two", replace(TASK, accumulate=2))}
+    found |= {"fed": seen(place / "fed", FED), "legs": legs(place)}
+    found["diverged"] = train(WILD, lr=1e30).losses
+    found["usual"] = usual()
+    found["interrupted"] = interrupted(place / "interrupted")
+    if not shard:
+        found["normed"] = seen(place / "normed", replace(TASK, model=normed))
+        found["finding"] = find(TASK, low=1e-3, high=1).rate
+        found["refused"] = refusals(place / "alone")
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -157,13 +163,18 @@ def alone(tmp_path_factory):
     return found
 
 
+@pytest.fixture(scope="module")
+def both_ways(tmp_path_factory):
+    places = [tmp_path_factory.mktemp("two") for _ in range(2)]
+    train(TASK, lr=0.02, steps=STEPS, folder=places[0] / "alone")
+    torch.multiprocessing.spawn(worker, (2, places), nprocs=2)
+    return places
+
+
 @pytest.fixture(scope="module", params=[False, True], ids=["copied", "sharded"])
-def two(request, tmp_path_factory):
+def two(request, both_ways):
     """Two processes, each on its half."""
-    place = tmp_path_factory.mktemp("two")
-    if not request.param:
-        train(TASK, lr=0.02, steps=STEPS, folder=place / "alone")
-    torch.multiprocessing.spawn(worker, (2, place, request.param), nprocs=2)
+    place = both_ways[request.param]
     found = [torch.load(place / f"rank-{rank}.pt", weights_only=False) for rank in (0, 1)]
     return {**found[0], "other": found[1], "place": place, "shard": request.param}
 
@@ -326,7 +337,7 @@ def test_three_processes_go_on_to_the_bit_which_plain_ddp_does_not(tmp_path):
 def torchrun(*words):
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "stepsize"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([*launch, *words], env=environment, stdout=-1, stderr=-1, text=True, start_new_session=True)
+    return child([*launch, *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def answer(process, code=0):
@@ -337,29 +348,25 @@ def answer(process, code=0):
 
 def once_done(folder, steps, process):
     """When a run's last checkpoint has so many steps."""
-    while not (folder / "last.pt").exists() or steps_done(folder) < steps:
-        assert process.poll() is None, process.communicate()[1]
-        time.sleep(0.02)
-
-
-def ranks_of(process):
-    return [int(each) for each in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    once(lambda: (folder / "last.pt").exists() and steps_done(folder) >= steps, process)
 
 
 @pytest.mark.slow
 def test_torchrun_trains_and_goes_on_after_ctrl_c_and_kills_to_the_bit(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ("train", "digits-mlp", "--lr", "0.05", "--steps", "1200", "--json", "--out")
-    out, err = answer(torchrun(*words, "whole"))
+    with torchrun(*words, "whole") as whole:
+        out, err = answer(whole)
     assert json.loads(out)["metrics"]["accuracy"] > 0.9
     assert err.count("trained  1200 steps") == 1
     assert "Warning" not in err
     assert {path.name for path in tmp_path.iterdir()} == {"whole"}
 
-    stopped, folder = torchrun(*words, "stopped"), tmp_path / "stopped"
-    once_done(folder, 150, stopped)
-    stopped.send_signal(signal.SIGINT)
-    answer(stopped, 1)
+    folder = tmp_path / "stopped"
+    with torchrun(*words, "stopped") as stopped:
+        once_done(folder, 150, stopped)
+        stopped.send_signal(signal.SIGINT)
+        answer(stopped, 1)
     facts = json.loads((folder / "run.json").read_text())
     assert (facts["status"], facts["done"]) == ("interrupted", steps_done(folder))
 
@@ -367,14 +374,15 @@ def test_torchrun_trains_and_goes_on_after_ctrl_c_and_kills_to_the_bit(tmp_path,
     assert "begun with 2 processes, and here is one process" in capsys.readouterr().err
     assert json.loads((folder / "run.json").read_text()) == facts
 
-    killed = torchrun("train", "--resume", "stopped")
-    once_done(folder, facts["done"] + 150, killed)
-    for pid in ranks_of(killed):
-        os.kill(pid, signal.SIGKILL)
-    answer(killed, 1)
+    with torchrun("train", "--resume", "stopped") as killed:
+        once_done(folder, facts["done"] + 150, killed)
+        for pid in children(killed.pid):
+            os.kill(pid, signal.SIGKILL)
+        answer(killed, 1)
     assert steps_done(folder) < 1200
 
-    answer(torchrun("train", "--resume", "stopped"))
+    with torchrun("train", "--resume", "stopped") as ended:
+        answer(ended)
     for name in ("metrics.jsonl", "validation.jsonl"):
         assert (folder / name).read_text() == (tmp_path / "whole" / name).read_text()
     ours, theirs = (torch.load(place / "last.pt", weights_only=True)["run"] for place in (folder, tmp_path / "whole"))

@@ -1,17 +1,18 @@
 """Engines: the same bits whoever does the work; workers that die, tasks that cannot travel, legs put together."""
 
+import itertools
+import multiprocessing
 import os
 import pickle
-import signal
 import subprocess
 import sys
 import textwrap
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from children import child, once
 
 from stepsize import Task, Trial
 from stepsize.engine import Leg, Processes, engine_named, serial
@@ -70,16 +71,7 @@ def task_file(folder, before="pass"):
     return path
 
 
-def test_processes_give_the_bits_of_serial():
-    task = task_named("linear-regression")
-    one = figures(serial(task, TRIALS))
-    several = list(Processes(2)(task, TRIALS))
-    assert figures(several) == one
-    assert {result.engine for result in several} == {"processes"}
-    assert {result.threads for result in several} == {1}
-
-
-def test_results_come_as_they_finish_and_work_is_asked_for_one_by_one():
+def test_processes_give_the_bits_of_serial_as_they_finish_and_ask_for_work_one_by_one():
     task, asked = task_named("linear-regression"), []
 
     def work():
@@ -88,17 +80,22 @@ def test_results_come_as_they_finish_and_work_is_asked_for_one_by_one():
             yield trial
 
     results = Processes(2)(task, work())
-    next(results)
+    first = next(results)
     assert len(asked) < len(TRIALS)
-    results.close()  # the workers go
+    several = [first, *results]
+    assert figures(several) == figures(serial(task, TRIALS))
+    assert {result.engine for result in several} == {"processes"}
+    assert {result.threads for result in several} == {1}
 
 
-@pytest.mark.parametrize("engine", [serial, Processes(1)], ids=["serial", "processes"])
-def test_legs_put_together_are_the_whole_trial(engine, tmp_path):
+@pytest.mark.parametrize(
+    ("engine", "ends"), [(serial, (7, 20, 30)), (Processes(1), (20, 30))], ids=["serial", "processes"]
+)
+def test_legs_put_together_are_the_whole_trial(engine, ends, tmp_path):
     task, trial = task_named("digits-mlp"), Trial("digits-mlp", {"lr": 0.05}, 0, 30)
     (whole,) = serial(task, [trial])
     keep = tmp_path / "kept" / "state.pt"
-    for until in (7, 20, 30):
+    for until in ends:
         (leg,) = engine(task, [Leg(trial, until, keep)])
         assert len(leg.losses) == until
         assert leg.losses == whole.losses[:until]
@@ -127,7 +124,7 @@ def test_a_worker_that_is_killed_is_replaced_and_its_trial_begun_again(tmp_path)
     kill = "(HERE / 'killed').exists() or ((HERE / 'killed').touch(), os.kill(os.getpid(), signal.SIGKILL))"
     path = task_file(tmp_path, kill)
     trials = [Trial("line", {"lr": lr}, 0, 20) for lr in (0.1, 0.2, 0.3, 0.4)]
-    results = figures(Processes(2)(task_named(f"{path}:task"), trials))
+    results = figures(Processes(1)(task_named(f"{path}:task"), trials))
     assert (tmp_path / "killed").exists()
     assert results == figures(serial(task_named(f"{path}:task"), trials))
 
@@ -166,7 +163,12 @@ def test_tasks_travel_by_name_with_their_changes(tmp_path):
 def test_module_level_functions_travel_pickled():
     own = Task("own", _model, _batches, _loss, _sgd, _score, _metrics, 5)
     assert packed(own).name is None
-    (result,) = Processes(1)(own, [Trial("own", {"lr": 0.1}, 0, 5)])
+    results = Processes(1)(own, itertools.repeat(Trial("own", {"lr": 0.1}, 0, 5)))
+    result = next(results)
+    (worker,) = multiprocessing.active_children()
+    results.close()
+    worker.join(60)  # it goes, though there was more to do
+    assert not worker.is_alive()
     assert figures([result]) == figures(serial(own, [Trial("own", {"lr": 0.1}, 0, 5)]))
 
 
@@ -218,19 +220,11 @@ def test_workers_go_with_the_process_that_began_them(tmp_path):
         "if __name__ == '__main__':\n"
         f"    list(Processes(1)(task_named({str(path) + ':task'!r}), [Trial('line', {{'lr': 0.1}}, 0, 5)]))\n"
     )
-    driver = subprocess.Popen([sys.executable, str(script)])
-    pids = _until(lambda: [int(mark.name.partition("-")[2]) for mark in tmp_path.glob("worker-*")])
-    driver.send_signal(signal.SIGKILL)
-    driver.wait()
-    _until(lambda: not _is_alive(pids[0]))
-
-
-def _until(question, seconds=90):
-    end = time.monotonic() + seconds
-    while not (answer := question()):
-        assert time.monotonic() < end, "it never happened"
-        time.sleep(0.05)
-    return answer
+    with child([sys.executable, str(script)]) as driver:
+        pids = once(lambda: [int(mark.name.partition("-")[2]) for mark in tmp_path.glob("worker-*")], driver)
+        driver.kill()
+        driver.wait()
+        once(lambda: not _is_alive(pids[0]))
 
 
 def _is_alive(pid):

@@ -1,5 +1,6 @@
 """Feedback: torch's and Transformers' decisions bit for bit, pure, saved, the same on every rank."""
 
+import contextlib
 import json
 import math
 import os
@@ -11,6 +12,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from children import child
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -320,16 +322,19 @@ def test_two_processes_with_different_losses_take_one_decision(tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORKER],
-            env={**environment, "RANK": str(rank), "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(2)
-    ]
-    first, second = (json.loads(process.communicate(timeout=120)[0].splitlines()[-1]) for process in processes)
+    with contextlib.ExitStack() as ranks:
+        processes = [
+            ranks.enter_context(
+                child(
+                    [sys.executable, "-c", WORKER],
+                    env={**environment, "RANK": str(rank), "OMP_NUM_THREADS": "1"},
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for rank in range(2)
+        ]
+        first, second = (json.loads(process.communicate(timeout=120)[0].splitlines()[-1]) for process in processes)
     assert first == second
     for name in ("plateau", "greedy", "observed"):
         assert len(set(first[name])) > 2  # something was decided

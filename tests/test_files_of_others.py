@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from children import child
 from files_of_others import attacks, changed, contents, copied, small, stopped
 from test_watch import scalars
 
@@ -335,8 +336,7 @@ with locked(sys.argv[1]):
 
 def test_a_second_process_is_refused_while_the_first_lives_and_a_dead_one_frees_the_run(here, capsys):
     before = contents(here)
-    first = subprocess.Popen([sys.executable, "-c", HOLDS, "y"], stdout=subprocess.PIPE, text=True)
-    try:
+    with child([sys.executable, "-c", HOLDS, "y"], stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout.readline() == "held\n"
         capsys.readouterr()
         assert run(["train", "--resume", "y"]) == 2
@@ -345,9 +345,6 @@ def test_a_second_process_is_refused_while_the_first_lives_and_a_dead_one_frees_
         with pytest.raises(ValueError, match=f"in use by process {first.pid} on .*; wait until it ends or stop it"):
             train(small(), **SETTINGS, folder=here)
         assert {name: content for name, content in contents(here).items() if name != ".lock"} == before
-    finally:
-        first.kill()
-        first.communicate()
     assert run(["train", "--resume", "y"]) == 0
     assert not (here / ".lock").exists()
 

@@ -1,14 +1,17 @@
 """Ctrl-C at any moment: exit code 130 or the command's own, never a traceback, and a status that is true."""
 
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
+from children import child, once
 
 from stepsize.cli import _interrupts, _job, run
 from stepsize.cli._interrupts import interruptible, uninterrupted
@@ -19,11 +22,10 @@ STOP = signal.SIGINT
 
 @pytest.fixture(autouse=True)
 def _default_handler(tmp_path, monkeypatch):
-    """As at a terminal, wherever the tests were begun: in the background of a shell Ctrl-C is ignored."""
+    """Also where a test has changed it."""
     monkeypatch.chdir(tmp_path)
-    before = signal.signal(STOP, signal.default_int_handler)
     yield
-    signal.signal(STOP, before)
+    signal.signal(STOP, signal.default_int_handler)
 
 
 def press():
@@ -134,29 +136,34 @@ COMMANDS = ["tasks", "plot cosine() --total 9", "train quadratic --lr 0.01 --ste
 SWEEP = "sweep quadratic --lr 0.01,0.02 --steps 1000000 --workers 2 --engine processes --out o"
 
 
-def stopped(command, seconds, times, folder, ready=None):
-    """A command that gets Ctrl-C after so many seconds, as its whole group does at a terminal."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "stepsize", *command.split()],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(STOP, signal.SIG_DFL),
-    )
+def processor_time(pid):
     try:
-        end = time.monotonic() + 60
-        while ready is not None and not ready.exists() and time.monotonic() < end:
-            time.sleep(0.05)
-        time.sleep(seconds)
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return math.inf  # it has ended
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def stopped(command, seconds, times, folder, ready=None):
+    """A command that gets Ctrl-C, as its whole group does at a terminal.
+
+    It comes so many seconds after a file is there, or after so many of processor time, which on a busy machine is the
+    same moment of its work.
+    """
+    words = [sys.executable, "-m", "stepsize", *command.split()]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with child(words, cwd=folder, **pipes) as process:
+        if ready is not None:
+            once(ready.exists, process)
+            time.sleep(seconds)
+        else:
+            end = time.monotonic() + 30
+            while process.poll() is None and processor_time(process.pid) < seconds and time.monotonic() < end:
+                time.sleep(0.01)
         for _ in range(times):
             os.killpg(process.pid, STOP)
             time.sleep(0.05)
         out, err = process.communicate(timeout=90)
-    finally:
-        process.kill()
-        process.wait()
     return process.returncode, out, err
 
 
@@ -213,20 +220,10 @@ def test_a_run_that_is_ended_by_sigterm_goes_on(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_in_the_background_of_a_shell_it_is_ignored(tmp_path):
     words = [sys.executable, "-m", "stepsize", "train", "quadratic", "--lr", "0.01", "--steps", "3000", "--out", "o"]
-    process = subprocess.Popen(
-        words,
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(STOP, signal.SIG_IGN),
-    )
-    try:
+    signal.signal(STOP, signal.SIG_IGN)  # which is handed on
+    with child(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None:
             process.send_signal(STOP)
             time.sleep(0.2)
-    finally:
-        process.kill()
-        process.wait()
     assert process.returncode == 0
     assert status() == "finished"

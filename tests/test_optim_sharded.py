@@ -80,19 +80,20 @@ def compare(name, wrap, rank, world):
         assert difference < 1e-5, f"{name}, {key}: {difference}"
 
 
-def worker(rank, world, place, kind):
+def worker(rank, world, place, kinds):
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{place}", rank=rank, world_size=world)
     try:
-        if kind == "replicated shards":
-            mesh = init_device_mesh("cpu", (2, world // 2), mesh_dim_names=("replicate", "shard"))
-        else:
-            mesh = init_device_mesh("cpu", (world,))
-            for name in ("LARS", "LAMB"):
-                compare(name, DistributedDataParallel, rank, world)
-        for name in RULES:
-            compare(name, lambda model: sharded(model, mesh), rank, world)
-        traps(mesh)
+        for kind in kinds:
+            if kind == "replicated shards":
+                mesh = init_device_mesh("cpu", (2, world // 2), mesh_dim_names=("replicate", "shard"))
+            else:
+                mesh = init_device_mesh("cpu", (world,))
+                for name in ("LARS", "LAMB"):
+                    compare(name, DistributedDataParallel, rank, world)
+            for name in RULES:
+                compare(name, lambda model, mesh=mesh: sharded(model, mesh), rank, world)
+            traps(mesh)
     finally:
         dist.destroy_process_group()
 
@@ -116,16 +117,10 @@ def traps(mesh):
     assert torch.equal(before, whole(weight))
 
 
-def run(kind, world, tmp_path):
-    place = tmp_path / "meeting"
-    torch.multiprocessing.spawn(worker, (world, place, kind), nprocs=world)
-
-
 def test_two_processes_train_as_one(tmp_path):
-    run("shards", 2, tmp_path)
+    torch.multiprocessing.spawn(worker, (2, tmp_path / "meeting", ["shards"]), nprocs=2)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["shards", "replicated shards"])
-def test_four_processes_train_as_one(kind, tmp_path):
-    run(kind, 4, tmp_path)
+def test_four_processes_train_as_one(tmp_path):
+    torch.multiprocessing.spawn(worker, (4, tmp_path / "meeting", ["shards", "replicated shards"]), nprocs=4)

@@ -3,13 +3,12 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from children import child, once
 
 from stepsize import JsonLines, Record, RunFolder
 from stepsize.record import FORMAT, METRICS, RecordWarning, Run
@@ -129,16 +128,9 @@ folder.write(status="finished")
 
 def test_a_run_is_followed_while_another_process_writes_and_resumes_it(tmp_path):
     folder = tmp_path / "run"
-    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(folder)])
-    try:
-        while not (folder / "run.json").exists():
-            assert writer.poll() is None
-            time.sleep(0.01)
+    with child([sys.executable, "-c", WRITER, str(folder)]) as writer:
+        once((folder / "run.json").exists, writer)
         runs = list(Run.follow(folder, every=0.01))
-    finally:
-        if writer.poll() is None:
-            writer.terminate()
-        writer.wait(timeout=20)
     assert len(runs) > 3
     for run in runs:
         steps = [entry["step"] for entry in run.steps]

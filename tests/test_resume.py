@@ -2,13 +2,12 @@
 
 import copy
 import io
-import subprocess
-import sys
 import warnings
 
 import numpy as np
 import pytest
 import torch
+from children import ended
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_control import OPTIMIZERS, loss_of, net, weights
@@ -144,13 +143,10 @@ print(list(control.rates.values()), model.weight.tolist(), len(control.log))
 
 
 def test_a_run_goes_on_in_a_new_process_to_the_bit(tmp_path):
-    def run(*arguments):
-        command = [sys.executable, "-W", "ignore", "-c", RUN, *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
-
-    whole = run(tmp_path / "a", 0, 20)
-    run(tmp_path / "b", 0, 9)
-    assert run(tmp_path / "b", 9, 20) == whole
+    runs = [(RUN, "a", "0", "20"), (RUN, "b", "0", "9"), (RUN, "b", "9", "20")]
+    codes, (whole, _, resumed), _ = zip(*ended(tmp_path, "import torch._dynamo, stepsize.control", *runs), strict=True)
+    assert codes == (0, 0, 0)
+    assert resumed == whole != ""
 
 
 def sgd(base):
@@ -319,9 +315,11 @@ def test_stopping_below_nine_tenths_is_said_when_the_control_is_dropped():
         del loaded
 
 
-def test_stopping_short_is_said_at_the_end_of_a_program_but_not_of_a_broken_one():
+def test_stopping_short_is_said_at_the_end_of_a_program_but_not_of_a_broken_one(tmp_path):
     program = "import torch\nfrom stepsize import Control\n"
     program += "c = Control(torch.optim.SGD([torch.zeros(1)], lr=0.1), lr='linear()', total=10)\nc.step()\n"
-    for more, said in (("", True), ("raise SystemExit(0)", True), ("raise ValueError", False)):
-        done = subprocess.run([sys.executable, "-c", program + more], capture_output=True, text=True, check=False)
-        assert ("training stopped at 1 of 10 (10%)" in done.stderr) == said
+    program = "import warnings\nwarnings.resetwarnings()\n" + program
+    programs = [[program + more] for more in ("", "raise SystemExit(0)", "raise ValueError")]
+    codes, _, errors = zip(*ended(tmp_path, "import torch._dynamo, stepsize.control", *programs), strict=True)
+    assert codes == (0, 0, 1)
+    assert ["training stopped at 1 of 10 (10%)" in each for each in errors] == [True, True, False]

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from children import child
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -160,8 +161,10 @@ def test_two_processes_share_one_sweep(tmp_path):
         "      on_result=lambda result: seen.append(result.trial.key))\n"
         "print(*seen)\n"
     )
-    both = [subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    done = [process.communicate(timeout=300)[0].split() for process in both]
+    words = {"stdout": subprocess.PIPE, "text": True}
+    with child([sys.executable, str(script)], **words) as one, child([sys.executable, str(script)], **words) as other:
+        both = one, other
+        done = [process.communicate(timeout=300)[0].split() for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert sorted(done[0] + done[1]) == sorted({*done[0], *done[1]})
     found = Sweep.open(tmp_path / "s")
@@ -226,11 +229,13 @@ def test_a_changed_task_file_is_said(tmp_path):
 # stopping early
 
 
-@pytest.mark.parametrize("engine", [serial, Processes(2)], ids=["serial", "processes"])
-def test_halving_stops_the_worse_half_and_leaves_the_others_as_they_would_be(engine, tmp_path):
+@pytest.mark.parametrize(
+    ("engine", "rungs", "left"), [(serial, (0.2, 0.5), 2), (Processes(2), (0.2,), 3)], ids=["serial", "processes"]
+)
+def test_halving_stops_the_worse_half_and_leaves_the_others_as_they_would_be(engine, rungs, left, tmp_path):
     whole, rates = swept(rates=[0.001, 0.003, 0.01, 0.03, 0.1, 1e6], seeds=2), [0.001, 0.003, 0.01, 0.03, 0.1, 1e6]
     folder = tmp_path / "s"
-    halved = swept(folder, rates=rates, seeds=2, stop=Halving((0.2, 0.5)), engine=engine)
+    halved = swept(folder, rates=rates, seeds=2, stop=Halving(rungs), engine=engine)
 
     def at_first_rung(rate):
         legs = [Leg(trial, 6) for trial in trials_of(TASK, {"lr": rate}, 2, 30)]
@@ -238,13 +243,13 @@ def test_halving_stops_the_worse_half_and_leaves_the_others_as_they_would_be(eng
 
     survivors = sorted(rates, key=at_first_rung)[:3]
     assert {each.rate for each in halved.outcomes if each.done > 6} == set(survivors)
-    assert len({each.rate for each in halved.outcomes if each.status == "finished"}) == 2
+    assert len({each.rate for each in halved.outcomes if each.status == "finished"}) == left
     expected = figures(whole)
     for key, found in figures(halved).items():
         if found[2] == "finished":
             assert found == expected[key]
     assert not list((folder / "waiting").glob("*"))
-    assert figures(swept(folder, rates=rates, seeds=2, stop=Halving((0.2, 0.5)))) == figures(halved)
+    assert figures(swept(folder, rates=rates, seeds=2, stop=Halving(rungs))) == figures(halved)
 
 
 def test_what_was_stopped_early_is_trained_to_its_end_when_nothing_stops_it(tmp_path):

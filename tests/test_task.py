@@ -4,7 +4,6 @@ import os
 import random
 import signal
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -150,14 +149,27 @@ def test_a_trial_that_does_not_fit_is_refused_before_anything_is_built(settings,
 
 
 def test_ctrl_c_stops_after_a_whole_step_and_keeps_what_was_trained():
+    begun = threading.Event()
+
+    class Begun:
+        def wants(self, step):
+            if step == 20:
+                begun.set()
+            return ()
+
+        def begin(self, control):
+            pass
+
+        on = end = begin
+
     def press():
-        time.sleep(0.6)
-        os.kill(os.getpid(), signal.SIGINT)
+        if begun.wait(60):
+            os.kill(os.getpid(), signal.SIGINT)
 
     presser = threading.Thread(target=press)
     presser.start()
     with pytest.raises(TrainingInterrupted) as caught:
-        train(DIGITS, lr=0.1, steps=100_000)
+        train(DIGITS, lr=0.1, steps=100_000, watch=[Begun()])
     presser.join()
     trained = caught.value.trained
     assert 0 < trained.steps < 100_000

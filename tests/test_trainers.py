@@ -1,16 +1,17 @@
 """Under Lightning, Transformers and Accelerate each update has the formula's rate, and a resumed run never stopped."""
 
+import contextlib
 import json
 import math
 import os
 import pickle
 import socket
-import subprocess
 import sys
 from dataclasses import replace
 
 import pytest
 import torch
+from children import child
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
@@ -700,12 +701,9 @@ def two_processes(tmp_path_factory):
         port = str(free.getsockname()[1])
     shared = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", WORKER, str(folder)]
-    ranks = [subprocess.Popen(command, env={**shared, "RANK": r, "LOCAL_RANK": r}) for r in "01"]
-    try:
+    with contextlib.ExitStack() as begun:
+        ranks = [begun.enter_context(child(command, env={**shared, "RANK": r, "LOCAL_RANK": r})) for r in "01"]
         assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
-    finally:
-        for rank in ranks:
-            rank.kill()
     one, other = (json.loads((folder / name).read_text()) for name in "01")
     assert one == other
     return one

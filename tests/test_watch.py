@@ -1,7 +1,6 @@
 """What is written can be read: TensorBoard by TensorBoard, JSON lines by anything, run folders at every moment."""
 
 import json
-import multiprocessing
 import os
 import socket
 import subprocess
@@ -11,6 +10,7 @@ import urllib.request
 
 import pytest
 import torch
+from children import child
 
 from stepsize import Control, JsonLines, TensorBoard, train
 from stepsize.report import picture
@@ -82,13 +82,9 @@ def test_a_script_that_never_closes_its_board_loses_nothing_and_a_real_server_sh
         str(port),
         "--load_fast=false",
     ]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
+    with child(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         url = f"http://127.0.0.1:{port}/data/plugin/scalars/scalars?run=a&tag=loss"
         points = _get(url, server)
-    finally:
-        server.terminate()
-        server.wait(timeout=20)
     assert [step for _, step, _ in points] == [0, 1, 2]
 
 
@@ -115,14 +111,26 @@ def test_lines_are_whole_at_every_moment_and_numbers_strict_json(tmp_path):
     assert to_json({"a": [float("nan"), 1.5], "b": None}) == '{"a": [null, 1.5], "b": null}'
 
 
-def _make(root):
-    return RunFolder.fresh("digits", root).path.name
+FRESH = """
+import os, sys
+from stepsize.watch import RunFolder
+go, told = os.pipe()
+mine = os.fork()
+if mine:
+    os.write(told, b"1")  # both begin now
+else:
+    os.read(go, 1)
+names = [RunFolder.fresh("digits", sys.argv[1]).path.name for _ in range(20)]
+if mine:
+    os.waitpid(mine, 0)
+os.write(1, "".join(name + "\\n" for name in names).encode())
+os._exit(0)
+"""
 
 
 def test_fresh_folders_are_never_shared(tmp_path):
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        names = pool.map(_make, [tmp_path] * 8)
-    assert sorted(names) == [f"digits-{number:04d}" for number in range(1, 9)]
+    done = subprocess.run([sys.executable, "-c", FRESH, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert sorted(done.stdout.split()) == [f"digits-{number:04d}" for number in range(1, 41)]
 
 
 def test_a_folder_that_holds_a_run_is_refused_and_stays_as_it_is(tmp_path):
