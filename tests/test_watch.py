@@ -170,3 +170,25 @@ def test_a_picture_needs_a_run(tmp_path):
     RunFolder(tmp_path / "empty").write(status="running")
     with pytest.raises(ValueError, match="something to draw"):
         picture(tmp_path / "empty")
+
+
+def test_a_line_has_the_order_of_its_signals_whatever_other_observers_want(tmp_path):
+    class Looks:
+        def wants(self, step):
+            return ("gradient_norm", "rate")
+
+        def begin(self, facts):
+            pass
+
+        on = end = begin
+
+    lines = []
+    for name, others in (("a", []), ("b", [Looks()])):
+        watch = [*others, JsonLines(tmp_path / name)]
+        weight = torch.ones(1, requires_grad=True)
+        control = Control(torch.optim.SGD([weight], lr=0.1), watch=watch)
+        loss = weight.square().sum()
+        loss.backward()
+        control.step(loss)
+        lines.append((tmp_path / name).read_text())
+    assert lines[0] == lines[1]

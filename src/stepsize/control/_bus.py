@@ -153,8 +153,8 @@ class Look:
     def tell(self) -> None:
         """Tell each observer what it wanted."""
         update = self.update
-        for observer, wanted in self._wants:
-            values = {name: value for name, value in self._values.items() if fits(name, wanted)}
+        for observer, wanted in self._wants:  # in the order it names, whatever others want: lines stay the same
+            values = {name: value for each in wanted for name, value in self._values.items() if fits(name, (each,))}
             observer.on(Record(update.step, update.position, "step", values))
 
 
