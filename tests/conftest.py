@@ -2,6 +2,10 @@ import signal
 
 import pytest
 import torch
+from hypothesis import settings
+
+settings.register_profile("any machine", deadline=None)  # a busy one is no fault
+settings.load_profile("any machine")
 
 
 @pytest.fixture(autouse=True)

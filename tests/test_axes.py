@@ -310,6 +310,9 @@ def test_a_function_needs_a_default_for_trials_that_say_nothing():
         (lambda: Axis.whole(least=1, candidates=(0,)), "candidates must be a whole number >= 1, got 0"),
         (lambda: Axis(lambda name, value: value, candidates="ab"), "candidates must be several values"),
         (lambda: Axis(lambda name, value: [value], candidates=(1,)), "canonical form of candidates"),
+        (lambda: Axis.whole(candidates=3), "candidates must be several values, got 3"),
+        (lambda: Axis.number(least=2, below=1), "below must be above least, 2, got 1"),
+        (lambda: Axis.one_of(), r"Axis.one_of needs values, got none; write for example"),
         (lambda: Axis.number(below=1).canonical("dropout", 1), "dropout must be below 1, got 1"),
     ],
 )

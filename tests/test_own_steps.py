@@ -237,3 +237,32 @@ def test_a_loop_that_steps_several_times_a_batch_moves_the_schedule_once():
     assert search.finding.rate is not None
     for rates in lent.values():
         assert all(len(set(rates[at : at + 4])) == 1 for at in range(0, len(rates), 4))
+
+
+@pytest.mark.parametrize("kind", ["one cycle", "cyclic"])
+def test_the_rate_found_is_the_highest_of_a_cycle(kind):
+    torch.manual_seed(0)
+    model = network()
+    groups = [{"params": model[0].parameters()}, {"params": model[4].parameters()}]
+    optimizer = torch.optim.SGD(groups, lr=0.05, momentum=0.9)
+    highest = [0.05, 0.5]
+    if kind == "cyclic":
+        scheduler = lr_scheduler.CyclicLR(optimizer, [each / 10 for each in highest], highest, step_size_up=6)
+    else:
+        scheduler = lr_scheduler.OneCycleLR(optimizer, highest, 20, pct_start=0.3, div_factor=10)
+    settings = {"probe": held_out(model), "own_steps": True, "also": [scheduler]}
+    search = RateSearch(optimizer, model, lr=PLAN, total=60, loader=loader(), **settings)
+    before = written(optimizer, scheduler)
+    for run in search:
+        train(model, run.batches(), optimizer, scheduler)
+    assert written(optimizer, scheduler) == before
+    search.apply()
+    search.apply()  # again is the same
+    rates = [[group["lr"] for group in optimizer.param_groups]]
+    for _ in range(12):
+        optimizer.step()
+        scheduler.step()
+        rates.append([group["lr"] for group in optimizer.param_groups])
+    rate = search.finding.rate
+    assert rates[0] == pytest.approx([rate / 100, rate / 10])
+    assert [max(each) for each in zip(*rates, strict=True)] == pytest.approx([rate / 10, rate], rel=0.05)

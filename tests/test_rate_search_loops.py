@@ -223,6 +223,28 @@ def no_loss(run, model, optimizer):
         run.step(None)
 
 
+def truth(run, model, optimizer):
+    for batch in run.batches():
+        loss = loss_of(model, batch)
+        loss.backward()
+        run.step(loss > 0)
+
+
+def silent_closure(run, model, optimizer):
+    for batch in run.batches():
+
+        def closure(batch=batch):
+            loss_of(model, batch).backward()
+
+        run.step(closure)
+
+
+def nested(run, model, optimizer):
+    looping(run, model, optimizer)
+    for inner in RateSearch(optimizer, model, lr=PLAN, total=100, loader=loader()):
+        looping(inner, model, optimizer)
+
+
 def new_layer(run, model, optimizer):
     looping(run, model, optimizer)
     model[4] = nn.Linear(16, 1).double()
@@ -265,6 +287,9 @@ MISUSES = {
     vector: r"shape of loss must be one number, got \(16, 1\); take its mean or sum first",
     text: "loss must be one number, got '0.3'",
     no_loss: "loss must be one number, got None",
+    truth: r"dtype of loss must be that of a number, got torch\.bool; hand over the loss itself",
+    silent_closure: "what the closure returns must be one number, got None",
+    nested: "optimizer is on loan to another search or range test, which is not over; end that first",
     new_layer: "the loop replaced, added or converted parameters in a short run; build the model",
     converted: "the loop replaced, added or converted parameters in a short run; build the model",
     new_group: "the loop replaced, added or converted parameters in a short run; build the model",
@@ -317,8 +342,48 @@ def test_a_loader_that_ends_within_a_run_begins_again_and_an_exhausted_one_says_
     search, model, _ = made(loader=lambda: iter([]), probe=data, loss=loss_of)
     with pytest.raises(ValueError, match="loader ended after 0 batches"):
         looped(search, model)
-    with pytest.raises(ValueError, match="must be one batch or more"):
+    for scored in ({"loss": loss_of}, {}):
+        search, model, _ = made(loader=lambda: iter([]), **scored)
+        with pytest.raises(ValueError, match="loader gave no batch, and runs are scored on some; hand over one with"):
+            looped(search, model)
+    with pytest.raises(ValueError, match=r"loader must be one batch or more, got \[\]"):
         made(loader=[])
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (TensorDataset(X, Y), r"a loader of batches, not a data set, got 'TensorDataset'; write DataLoader\("),
+        ({"train": [(X, Y)]}, "a data loader, a list of batches or a function"),
+        (nn.Sequential(nn.Linear(4, 1)), "a data loader, a list of batches or a function"),
+    ],
+)
+def test_what_can_be_iterated_over_and_gives_no_batches_is_refused(given, said):
+    with pytest.raises(TypeError, match=f"loader must be {said}"):
+        made(loader=given)
+    if not isinstance(given, TensorDataset):
+        with pytest.raises(TypeError, match=f"probe must be {said}"):
+            made(probe=given)
+
+
+def test_two_searches_at_once_over_one_optimizer_are_refused_and_nothing_stays_behind():
+    first, model, optimizer = made()
+    second, *_ = made(model=model, of=lambda *_: optimizer)
+    before = [p.detach().clone() for p in model.parameters()]
+
+    def both():
+        for _ in zip(first, second, strict=False):
+            pass
+
+    with pytest.raises(RuntimeError, match="on loan to another search"):
+        both()
+    gc.collect()
+    assert not on_loan(optimizer)
+    assert not optimizer._optimizer_step_post_hooks
+    assert optimizer.param_groups[0]["lr"] == 0.1
+    assert all(torch.equal(p, old) for p, old in zip(model.parameters(), before, strict=True))
+    with pytest.raises(RuntimeError, match="there is no finding: optimizer is on loan"):
+        _ = second.finding
 
 
 def test_optimizers_are_stepped_together_or_by_name_and_by_name_with_a_probe():

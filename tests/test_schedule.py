@@ -39,7 +39,7 @@ epochs = st.integers(1, 3).map(lambda count: f"{count}ep")
 fixed = st.one_of(lengths, shares, epochs)
 
 
-edges = st.tuples(st.floats(0.5, 50), st.floats(51, 100))
+edges = st.tuples(*(st.floats(low, high).map(lambda place: round(place, 6)) for low, high in ((0.5, 50), (51, 100))))
 
 
 @st.composite

@@ -138,3 +138,56 @@ def test_progress_says_which_rung_it_is():
     notes = []
     race_of(ran, 1000, progress=lambda done, expected, note: notes.append(note.split(",")[0]))
     assert list(dict.fromkeys(notes)) == ["rung 1 of 3", "rung 2 of 3", "rung 3 of 3"]
+
+
+@pytest.mark.parametrize("total", [60, 200, 2000])
+def test_batches_whose_losses_differ_are_nothing_learnt(total):
+    """A run may be scored on more batches than the loss before training was taken on."""
+    batches = [1 / (1 + place) for place in range(total)]  # whatever is trained, and at any rate
+    race = Race(total, 1e-6, 100.0)
+    counts = set()
+    while asks := race.ask():
+        for ask in asks:
+            probed = tuple(batches[: ask.probe])
+            counts.add(ask.probe)
+            losses = (1.0,) * ask.steps
+            race.tell(ask, Tried(ask.rate, ask.steps, sum(probed) / len(probed), losses, probed))
+    assert len(counts) > 1
+    assert race.finding.rate is None
+    assert "no signal" in race.finding.verdict
+
+
+def test_what_is_told_is_how_the_run_went_that_was_asked_for():
+    race = Race(200, 1e-6, 100.0)
+    (start,) = race.ask()
+    right = ran(start)
+    for ask, run, error, said in [
+        ("start", right, TypeError, r"ask must be one of those that ask\(\) gave, got 'start'"),
+        (start, None, TypeError, "run must be a Tried, or something with losses, score and probed, got None"),
+        (start, Tried(0.5, 0, 1.0), ValueError, "run must be of the rate 0.001 and 0 steps, as was asked for, got"),
+        (start, Tried(start.rate, 7, 1.0), ValueError, "got 'rate 0.001 and 7 steps'"),
+        (start, Tried(start.rate, 0, "low"), TypeError, "score of run must be one number, got 'low'"),
+    ]:
+        with pytest.raises(error, match=said):
+            race.tell(ask, run)
+    assert race.ask() == (start,)
+    race.tell(start, right)
+
+
+@pytest.mark.parametrize("odd", [-math.inf, math.nan])
+def test_a_score_that_is_no_number_is_a_broken_run_and_not_the_best(odd):
+    race = Race(200, 1e-6, 100.0)
+    while asks := race.ask():
+        for ask in asks:
+            run = ran(ask)
+            score = odd if ask.rate > 2 else run.score
+            race.tell(ask, Tried(ask.rate, ask.steps, score, run.losses, (score,) * ask.probe))
+    assert race.finding.rate == raced()[0].rate
+
+
+def test_a_clock_that_stands_still_is_no_division_by_nothing():
+    race = Race(200, 1e-6, 1.5, "5s", clock=lambda: 0.0)
+    while asks := race.ask():
+        for ask in asks:
+            race.tell(ask, ran(ask))
+    assert race.finding.rate is not None

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from stepsize import Control, JsonLines, Record, Signal, TensorBoard, linear, train
-from stepsize.control import SIGNALS
+from stepsize.control import SIGNALS, signals_of
 from stepsize.optim import total_norm
 from stepsize.record import Run, RunFolder
 from stepsize.report import picture
@@ -242,3 +242,14 @@ def test_a_tasks_own_signals_are_recorded_by_the_command_line(tmp_path, monkeypa
     run = Run.open("run")
     assert {"weight", "update_ratio/group0.0", "update_ratio/group0.1"} < set(run.steps[0])
     assert 0 < run.column("weight")[-1] < 3.5
+
+
+def test_two_signals_of_one_name_do_not_hide_each_other():
+    def one(update):
+        return 1.0
+
+    mine = Signal("loss", one)
+    for both in (["loss", mine], [mine, "lo*"], [Signal("norm", one), Signal("norm", lambda update: 2.0)]):
+        with pytest.raises(ValueError, match=r"signals has two of the name '(loss|norm)', and one would hide"):
+            signals_of(both)
+    assert signals_of([mine, mine]) == (mine,)

@@ -263,6 +263,21 @@ def test_a_trainer_that_cannot_be_searched_says_why(tmp_path):
         drive_trainer(trainer_of(tmp_path), lr=linear(), find={"budgt": 60})
 
 
+def test_a_trainer_without_a_loss_or_a_batch_and_options_that_are_none_are_refused_in_one_line(tmp_path):
+    class Silent(Model):
+        def forward(self, x, labels):
+            return {"loss": None}
+
+    with pytest.raises(TypeError, match="the loss that the trainer's model returns must be a tensor, got None"):
+        find_in_trainer(trainer_of(tmp_path, Silent()), **QUICK)
+    with pytest.raises(
+        ValueError, match="loader must be one batch or more, got the trainer's data, which give 0 batch"
+    ):
+        find_in_trainer(trainer_of(tmp_path, per_device_train_batch_size=512, dataloader_drop_last=True), **QUICK)
+    with pytest.raises(TypeError, match=r"find must be True, False or a mapping, got \{1: True\}; such as"):
+        drive_trainer(trainer_of(tmp_path), lr="cosine()", find={1: True})
+
+
 def test_training_does_not_begin_where_no_rate_is_found(tmp_path):
     trainer = trainer_of(tmp_path)
     drive_trainer(trainer, lr=linear(), find={"low": 1e-12, "high": 1e-11, **QUICK})
@@ -495,6 +510,9 @@ def test_a_module_that_cannot_be_searched_says_why(tmp_path):
         find_in_module(Two(), fitting(tmp_path))
     with pytest.raises(ValueError, match="attr must be an attribute of the module or of its hparams, got 'speed'"):
         find_in_module(Module(), fitting(tmp_path), attr="speed")
+    for attr in ("net", "training_step"):
+        with pytest.raises(ValueError, match=f"attr must be the name of an attribute that has a rate, and '{attr}' is"):
+            find_in_module(Module(), fitting(tmp_path), attr=attr)
     with pytest.raises(ValueError, match="the length of the run is not known; give total="):
         find_in_module(Module(), fitting(tmp_path, max_epochs=-1))
     with pytest.raises(ValueError, match="trained on no batch; give it training data"):

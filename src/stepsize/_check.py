@@ -52,8 +52,11 @@ def one_number(name: str, value: Any) -> None:
     """Raise unless ``value`` is a real number or a tensor of one element. Nothing is read back from a device."""
     if type(value) is float:
         return
-    if "complex" in str(getattr(value, "dtype", "")):
+    dtype = str(getattr(value, "dtype", ""))
+    if "complex" in dtype:
         raise TypeError(message(f"dtype of {name}", value.dtype, "real", "take its real part or its absolute value"))
+    if "bool" in dtype:
+        raise TypeError(message(f"dtype of {name}", value.dtype, "that of a number", "hand over the loss itself"))
     if callable(getattr(value, "numel", None)):
         if value.numel() != 1:
             raise ValueError(

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from torch import Tensor
+
 from stepsize import _check, _extras
 from stepsize.control import Plan
 from stepsize.control._course import CourseLike
@@ -130,11 +132,16 @@ def find_in_module(
 
 def attribute_of(module: Any, name: str | None) -> str | None:
     """The name of the attribute that has the rate, in a module or its hparams; None where there is none."""
-    from lightning.pytorch.utilities.parsing import lightning_hasattr
+    from lightning.pytorch.utilities.parsing import lightning_getattr, lightning_hasattr
 
     if name is not None and (not isinstance(name, str) or not lightning_hasattr(module, name)):
         raise ValueError(_check.message("attr", name, "an attribute of the module or of its hparams"))
-    return name or next((each for each in ATTRIBUTES if lightning_hasattr(module, each)), None)
+    name = name or next((each for each in ATTRIBUTES if lightning_hasattr(module, each)), None)
+    value = None if name is None else lightning_getattr(module, name)
+    if callable(value) or isinstance(value, Tensor):  # a layer, a method, a parameter: no place for a rate
+        rule = f"the name of an attribute that has a rate, and {name!r} is a {type(value).__name__}"
+        raise ValueError(_check.message("attr", name, rule, "name another with attr="))
+    return name
 
 
 def put_attribute(module: Any, name: str, rate: float, largest: float) -> None:

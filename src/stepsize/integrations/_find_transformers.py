@@ -5,6 +5,8 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
+from torch import Tensor
+
 from stepsize import _check, _extras
 from stepsize.control import Plan
 from stepsize.control._course import CourseLike
@@ -185,5 +187,8 @@ def _loss(trainer: Any, model: Any, window: Any) -> Any:
         inputs = trainer._prepare_inputs(batch)
         _, items = trainer.get_batch_samples(iter([inputs]), 1, trainer.args.device)
         with trainer.compute_loss_context_manager():
-            losses.append(trainer.compute_loss(model, inputs, num_items_in_batch=items).mean())
+            loss = trainer.compute_loss(model, inputs, num_items_in_batch=items)
+        if not isinstance(loss, Tensor):
+            raise TypeError(_check.message("the loss that the trainer's model returns", loss, "a tensor"))
+        losses.append(loss.mean())
     return sum(losses) / len(losses)

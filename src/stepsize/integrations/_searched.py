@@ -32,6 +32,10 @@ class Windows:
     def __init__(self, count: int | None, make: Callable[[], Iterator[Any]]) -> None:
         self._count, self._make = count, make
 
+    def __repr__(self) -> str:
+        count = "an unknown number of" if self._count is None else self._count
+        return f"the trainer's data, which give {count} batches"
+
     def __len__(self) -> int:
         if self._count is None:
             raise TypeError("the length of an epoch is not known")
@@ -93,7 +97,7 @@ def check_options(find: Any) -> dict[str, Any] | None:
     """What a hook was given as ``find``: options of the search, or None where there is to be none."""
     if isinstance(find, bool):
         return {} if find else None
-    if not isinstance(find, Mapping):
+    if not isinstance(find, Mapping) or not all(isinstance(name, str) for name in find):
         raise TypeError(_check.message("find", find, "True, False or a mapping", 'such as {"budget": "0.3x"}'))
     return checked(**find)
 

@@ -12,6 +12,8 @@ from stepsize import _check
 from stepsize.optim import read_value, write_value
 from stepsize.state import optimizers_in
 
+CYCLE = {"initial_lr", "max_lr", "min_lr"}  # what OneCycleLR notes in a group, and goes by
+
 
 class Loan:
     """Writes rates to groups, the largest of all groups getting the rate, and counts the steps taken with them.
@@ -75,10 +77,13 @@ class Loan:
     def give(self, rate: float) -> None:
         """Make a rate the base of the groups: of what a scheduler has noted, if there is one."""
         for group, ratio in self._pairs():
-            base, noted = rate * ratio, group.get("initial_lr")
-            if noted is not None:
-                group["initial_lr"] = base
+            base, key = rate * ratio, "max_lr" if group.keys() >= CYCLE and group["max_lr"] else "initial_lr"
+            noted = group.get(key)
             write_value(group, "lr", base * (read_value(group) / float(noted) if noted else 1.0))
+            if key == "max_lr":
+                group.update({name: group[name] * base / noted for name in ("initial_lr", "min_lr")})
+            if noted is not None:
+                group[key] = base
 
     def check(self, rate: float) -> None:
         """Raise RuntimeError where a group has another rate than the one lent."""
@@ -99,8 +104,20 @@ class Loan:
 def rebase(thing: Any) -> None:
     """Let a scheduler of torch take the noted rates of its groups as its bases, also inside what wraps or joins it."""
     if isinstance(thing, LRScheduler) and isinstance(vars(thing).get("base_lrs"), list):
+        if isinstance(vars(thing).get("max_lrs"), list):
+            _rebase_highest(thing)
         thing.base_lrs = [group["initial_lr"] for group in thing.optimizer.param_groups]
         thing._last_lr = [group["lr"] for group in thing.optimizer.param_groups]
     for part in (getattr(thing, "scheduler", None), *getattr(thing, "_schedulers", ())):
         if isinstance(part, LRScheduler):
             rebase(part)
+
+
+def _rebase_highest(cyclic: Any) -> None:
+    """Let a ``CyclicLR`` take the noted rates for its highest ones, and the lowest in proportion."""
+    for place, group in enumerate(cyclic.optimizer.param_groups):
+        highest = cyclic.max_lrs[place]
+        share = cyclic.base_lrs[place] / highest if highest else 1.0
+        cyclic.max_lrs[place] = group["initial_lr"]
+        group["initial_lr"] *= share
+        write_value(group, "lr", read_value(group) * share)

@@ -159,7 +159,7 @@ class LoopRun:
             return self._measured(loss, of)
         updates = (self._given - 1) // self._accumulate + 1
         first, self._open = self._open, False
-        done = self._drive.step(loss, of, updates)
+        done = self._drive.step(_returning(loss) if callable(loss) else loss, of, updates)
         if first:
             self._window.append(done.loss)
             if self._given % self._accumulate == 0:
@@ -175,7 +175,7 @@ class LoopRun:
             )
         if not self._open:
             raise RuntimeError("run.step was called more than once for a batch; call it once for each of run.batches()")
-        loss = loss() if callable(loss) else loss
+        loss = _returning(loss)() if callable(loss) else loss
         _check.one_number("loss", loss)
         self._open = False
         self.probed.append(number(loss))
@@ -205,6 +205,17 @@ class Batches(Iterator[Any]):
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self._loader, name)
+
+
+def _returning(closure: Callable[[], Any]) -> Callable[[], Any]:
+    """A closure that raises unless it returns a loss: optimizers that do not look at it would take anything."""
+
+    def checked() -> Any:
+        loss = closure()
+        _check.one_number("what the closure returns", loss)
+        return loss
+
+    return checked
 
 
 def number(loss: Any) -> float:

@@ -26,8 +26,9 @@ from stepsize.probe._source import Source, alike, mark_of
 from stepsize.probe._squeeze import Squeeze
 from stepsize.schedule import Schedule
 from stepsize.search import Ask, Finding, Progress, Race, Tried
-from stepsize.state import Captured, can_capture, capture, is_optimizer, lent
+from stepsize.state import Captured, can_capture, capture, is_optimizer, lent, on_loan
 
+LENT = "optimizer is on loan to another search or range test, which is not over; end that first, then begin this one"
 MODEL = "build the model and its optimizers before the search"
 
 
@@ -74,6 +75,7 @@ class RateSearch:
 
     Raises:
         TypeError, ValueError: an argument is invalid.
+        RuntimeError: the optimizer is in another search or range test that is not over.
 
     Example:
         >>> import torch
@@ -119,6 +121,7 @@ class RateSearch:
         **others: CourseLike,
     ) -> None:
         self._optimizers = optimizers_by_name(optimizer)
+        _check_not_lent(self._optimizers.values())
         if not isinstance(model, nn.Module):
             raise TypeError(_check.message("model", model, "a torch.nn.Module"))
         parts: dict[str, Any] = dict(others)
@@ -212,6 +215,11 @@ class RateSearch:
 
     def _lent(self) -> Generator[LoopRun, None, None]:
         optimizers = list(self._optimizers.values())
+        try:
+            _check_not_lent(optimizers)
+        except RuntimeError as error:
+            self._why = str(error)
+            raise
         self._why = "its loop has not ended yet"
         kept = capture(*self._things)
         try:
@@ -314,6 +322,12 @@ class RateSearch:
                 self._first = mark
             elif not alike(self._first, mark):
                 self._race.remark = "the loader gave other batches to each run, and noise decides with them"
+
+
+def _check_not_lent(optimizers: Iterable[Any]) -> None:
+    """Raise RuntimeError where an optimizer is in another search: each would put back what the other has written."""
+    if any(map(on_loan, optimizers)):
+        raise RuntimeError(LENT)
 
 
 def _agreed_time() -> float:

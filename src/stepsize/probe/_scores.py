@@ -50,7 +50,7 @@ class Scores:
         self.aside = source.aside(batches) if probe is None else 0
         self.most = 1 if self._call is not None else self.aside or self._source.length
         if self.most == 0:
-            raise ValueError(_check.message("loader" if probe is None else "probe", probe, "one batch or more"))
+            raise ValueError(_check.message(self._source.name, self._source.loader, "one batch or more"))
         data = [self._source.loader, *(each for each in also if is_loader(each) or generator_undo(each) is not None)]
         self._data = [each for each in data if can_capture(each)]
         self._own = probe is None and self._source.length is not None
@@ -91,7 +91,12 @@ class Scores:
 
     def _batches(self, count: int) -> Iterator[Any]:
         if count:  # opened at the first batch, when the loader has been put back to its start
-            yield from itertools.islice(self._source.once(), count)
+            batches = itertools.islice(self._source.once(), count)
+            first = list(itertools.islice(batches, 1))
+            if not first:
+                name = self._source.name
+                raise ValueError(f"{name} gave no batch, and runs are scored on some; hand over one with batches")
+            yield from itertools.chain(first, batches)
 
     def taken(self, count: int) -> list[float]:
         """The losses of the model as it is."""

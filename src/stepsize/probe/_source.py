@@ -1,19 +1,21 @@
 """The batches of short runs: the same for every run, from the loader's start, those set aside left out."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
+from torch.utils.data import Dataset, IterableDataset
 
 from stepsize import _check
 from stepsize.state import has_state
 
 SHARE = 0.25  # of a loader's batches, and of a whole run's, that may be set aside;
 ASIDE = 24  # but no more than these
+NO_LOADERS = (str, bytes, Mapping, Tensor, nn.Module)  # what can be iterated over or called, and gives no batches
 LOOKED = 4096  # numbers of each tensor by which two batches are told apart
 
 
@@ -29,10 +31,13 @@ class Source:
         if isinstance(loader, Iterator) and not has_state(loader):
             remedy = "an open iterator cannot be put back; hand over the loader it was made from"
             raise TypeError(_check.message(name, loader, "a data loader", remedy))
-        if (not isinstance(loader, Iterable) and not callable(loader)) or isinstance(loader, str | bytes | Tensor):
+        if isinstance(loader, Dataset) and not isinstance(loader, IterableDataset):
+            remedy = "write DataLoader(dataset, batch_size=..., shuffle=True)"
+            raise TypeError(_check.message(name, type(loader).__name__, "a loader of batches, not a data set", remedy))
+        if (not isinstance(loader, Iterable) and not callable(loader)) or isinstance(loader, NO_LOADERS):
             rule = "a data loader, a list of batches or a function that makes an iterator of them"
             raise TypeError(_check.message(name, loader, rule))
-        self.loader, self._name = loader, name
+        self.loader, self.name = loader, name
         self._make: Callable[[], Iterable[Any]] = (lambda: loader) if isinstance(loader, Iterable) else loader
         self._last: Any = None
 
@@ -65,7 +70,7 @@ class Source:
                 if count > skipped:
                     yield batch
             if count <= skipped:
-                problem = f"{self._name} ended after {count} batches"
+                problem = f"{self.name} ended after {count} batches"
                 raise ValueError(f"{problem}, and more than {skipped} are needed; hand over one with more batches")
 
     def once(self) -> Iterator[Any]:
@@ -75,10 +80,10 @@ class Source:
     def _epoch(self) -> Iterator[Any]:
         made = self._make()
         if not isinstance(made, Iterable):
-            raise TypeError(_check.message(f"what {self._name}() returns", made, "an iterator of batches"))
+            raise TypeError(_check.message(f"what {self.name}() returns", made, "an iterator of batches"))
         if isinstance(made, Iterator) and made is self._last and made is not self.loader:
             rule = "a new iterator at each call"
-            raise ValueError(_check.message(f"what {self._name}() returns", made, rule, "this one is exhausted"))
+            raise ValueError(_check.message(f"what {self.name}() returns", made, rule, "this one is exhausted"))
         self._last = made
         return iter(made)
 

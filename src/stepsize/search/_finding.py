@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from stepsize import _check
+
 
 class ShortRun(Protocol):
     """How a short run went, as a race looks at it.
@@ -42,6 +44,22 @@ class Tried:
     score: float
     losses: tuple[float, ...] = ()
     probed: tuple[float, ...] = ()
+
+
+def check_run(rate: float, steps: int, run: Any) -> None:
+    """Raise TypeError or ValueError unless this is how a run of a rate and of so many steps went.
+
+    Args:
+        rate: that was to be tried.
+        steps: of the run.
+        run: how it went.
+    """
+    if not all(hasattr(run, name) for name in ("losses", "score", "probed")):
+        raise TypeError(_check.message("run", run, "a Tried, or something with losses, score and probed"))
+    _check.one_number("score of run", run.score)
+    if isinstance(run, Tried) and (run.rate, run.steps) != (rate, steps):
+        rule = f"of the rate {rate:g} and {steps} steps, as was asked for"
+        raise ValueError(_check.message("run", f"rate {run.rate:g} and {run.steps} steps", rule))
 
 
 @dataclass(frozen=True)

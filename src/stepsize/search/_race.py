@@ -13,7 +13,7 @@ from stepsize import _check
 from stepsize.search._answer import Scope, answer
 from stepsize.search._budget import Budget, budget_of
 from stepsize.search._doubt import THREE, doubts, longer, remedy
-from stepsize.search._finding import Cost, Finding, ShortRun, Stage
+from stepsize.search._finding import Cost, Finding, ShortRun, Stage, check_run
 from stepsize.search._rung import Rung
 
 # Why these, and what they were chosen by: docs/decisions/0013-finder.md
@@ -33,6 +33,7 @@ LEAST = 100.0  # but these steps may be taken at any rate: a first look costs ha
 SETTLING = 6.0  # whole runs that may be taken beyond these to settle an answer that is not to be trusted
 RUNS = 5  # that a rung and the one after it take, about
 WORTH = 1.5  # how many times as long runs must be to be tried again
+INSTANT = 1e-9  # seconds that a run takes at least; clocks may be coarse
 WALK = 0.1  # share of the best progress by which a rate at the last rung's border must lead for another run
 
 Progress = Callable[[int, int, str], None]
@@ -147,10 +148,14 @@ class Race:
             run: how it went.
 
         Raises:
-            ValueError: it was not asked for, or has been told already.
+            TypeError: ask or run is none.
+            ValueError: it was not asked for, has been told already, or run is of another rate or length.
         """
+        if not isinstance(ask, Ask):
+            raise TypeError(_check.message("ask", ask, "one of those that ask() gave"))
         if ask not in self._open:
             raise ValueError(f"no run at the rate {ask.rate:g} of {ask.steps} steps is asked for; tell what ask() gave")
+        check_run(ask.rate, ask.steps, run)
         self._open.remove(ask)
         self._forwards += len(run.probed)
         if not ask.steps:
@@ -293,7 +298,7 @@ class Race:
         if not math.isfinite(self.budget.steps):
             began, steps = self._clock(), min(SHORTEST, self.total)
             yield from self._train([exponent], steps)
-            self._pace = (self._clock() - began) / steps
+            self._pace = max(self._clock() - began, INSTANT) / steps
             self.budget = Budget(max(1.0, self.budget.seconds / self._pace), self.budget.seconds)
 
     def _rung(self, length: int, distance: float, *, believed: bool = False, later: bool = False) -> Rung:

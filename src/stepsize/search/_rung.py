@@ -54,7 +54,8 @@ class Rung:
 
     def score(self, exponent: float) -> float:
         """The loss that a rate reached; infinite if it diverged or was not tried."""
-        return self.results[exponent].score if exponent in self.results else math.inf
+        score = self.results[exponent].score if exponent in self.results else math.inf
+        return score if math.isfinite(score) else math.inf
 
     @property
     def best(self) -> float:
@@ -81,7 +82,7 @@ class Rung:
             return self.gained > 0.0
         enough = LEARNT * (LATER if self.later and self.certain else 1.0) * self.scale
         # below zero the initial loss measures nothing, and what was gained must be no accident
-        return self.gained > enough and (self.score(self.best) >= 0.0 or self.certain)
+        return self.shown > enough and (self.score(self.best) >= 0.0 or self.certain)
 
     @property
     def scale(self) -> float:
@@ -95,8 +96,17 @@ class Rung:
     def certain(self) -> bool:
         """Whether the best rate learnt anything that is no accident of the probe's batches."""
         probed = self.results[self.best].probed
-        error = spread(self.initial, probed) / math.sqrt(max(1, len(probed)))
-        return self.gained > CERTAIN * error and self.gained > 1e-4 * self.scale
+        error = spread(self.initial, probed) / math.sqrt(max(1, min(len(probed), len(self.initial))))
+        return self.shown > CERTAIN * error and self.shown > 1e-4 * self.scale
+
+    @property
+    def shown(self) -> float:
+        """What was gained on those batches of the probe of which the loss before training is known.
+
+        A run may be scored on more, and batches that differ must not pass for something learnt.
+        """
+        probed, count = self.results[self.best].probed, len(self.initial)
+        return self.gained if len(probed) <= count else self.start - sum(probed[:count]) / count
 
     def batches(self, share: float) -> int:
         """How many batches tell the best two rates apart to within a share of the progress, one standard error."""

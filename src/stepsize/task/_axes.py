@@ -96,7 +96,7 @@ class Axis:
             candidates: as for ``Axis``.
             about: as for ``Axis``.
         """
-        return Axis(partial(whole_of, least), tuple(candidates), about)
+        return Axis(partial(whole_of, least), candidates, about)  # type: ignore[arg-type]
 
     @staticmethod
     def number(
@@ -110,7 +110,9 @@ class Axis:
             candidates: as for ``Axis``.
             about: as for ``Axis``.
         """
-        return Axis(partial(number_of, least, below), tuple(candidates), about)
+        if least is not None and not least < below:
+            raise ValueError(_check.message("below", below, f"above least, {least!r}"))
+        return Axis(partial(number_of, least, below), candidates, about)  # type: ignore[arg-type]
 
     @staticmethod
     def one_of(*values: Any, about: str = "") -> "Axis":
@@ -120,6 +122,8 @@ class Axis:
             values: numbers, texts, True and False.
             about: as for ``Axis``.
         """
+        if not values:
+            raise TypeError('Axis.one_of needs values, got none; write for example Axis.one_of("relu", "gelu")')
         return Axis(partial(one_of, values), values, about)
 
     def canonical(self, name: str, value: Any) -> Any:

@@ -24,14 +24,16 @@ def signals_in(wanted: Wanted, known: Mapping[str, Signal]) -> tuple[Signal, ...
     found: dict[str, Signal] = {}
     for each in wanted:
         if isinstance(each, Signal):
-            found[each.name] = each
-            continue
-        if not isinstance(each, str):
+            fitting = {each.name: each}
+        elif isinstance(each, str):
+            base = each.partition("/")[0]
+            fitting = {name: signal for name, signal in known.items() if fnmatchcase(name, base)}
+            if not fitting:
+                raise ValueError(f"signals has {each!r}, which is no signal; {_check.closest(base, known)}")
+        else:
             raise TypeError(_check.message("signals", each, "a name, a pattern or a Signal"))
-        base = each.partition("/")[0]
-        fitting = {name: signal for name, signal in known.items() if fnmatchcase(name, base)}
-        if not fitting:
-            raise ValueError(f"signals has {each!r}, which is no signal; {_check.closest(base, known)}")
+        if hidden := [name for name, signal in fitting.items() if found.get(name, signal) != signal]:
+            raise ValueError(f"signals has two of the name {hidden[0]!r}, and one would hide the other; rename one")
         found |= fitting
     return tuple(found.values())
 
