@@ -13,6 +13,7 @@ import torch
 from stepsize import _check
 from stepsize.cli._begin import alone
 from stepsize.cli._folder import Folder, new_folder
+from stepsize.cli._interrupts import uninterrupted
 from stepsize.cli._picture import drawn
 from stepsize.cli._problems import StoppedError
 from stepsize.cli._screen import Screen
@@ -112,8 +113,9 @@ def _results(name: str, out: Path | None, **said: Any) -> Iterator[Folder]:
     """A new folder for a block of work; what stops the block is written down in it."""
     alone("course", "since it takes seconds")
     folder = new_folder(f"course-{name}", out)
-    folder.write(command=f"course {name}", said=said, status=RUNNING, **environment())
     try:
+        with uninterrupted():
+            folder.write(command=f"course {name}", said=said, status=RUNNING, **environment())
         yield folder
     except KeyboardInterrupt:
         if folder.facts()["status"] == RUNNING:
