@@ -540,6 +540,21 @@ def test_a_saved_state_of_another_loader_is_refused():
         one.load_state_dict({name: each for name, each in one.state_dict().items() if name != "epoch"})
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ({"steps": 50, "schedule": 3}, "schedule must be one schedule or its text, got 3"),
+        ({"epochs": 1e300}, "epochs must be below .*, as many as can be counted, got 1e"),
+        ({"stepss": 50}, "find has no argument 'stepss'; did you mean 'steps'"),
+    ],
+)
+def test_find_says_what_is_wrong_by_the_name_that_was_given(words, said):
+    given = {"model": torch.nn.Linear(1, 1), "loader": [(torch.ones(4, 1), torch.ones(4, 1))]}
+    optimizer = lambda parameters, lr: torch.optim.SGD(parameters, lr=lr)  # noqa: E731
+    with pytest.raises((TypeError, ValueError), match=said):
+        find(**given, loss=torch.nn.MSELoss(), optimizer=optimizer, **words)
+
+
 @pytest.mark.slow
 def test_a_class_of_a_loss_is_known_by_its_code(tmp_path):
     (tmp_path / "parts.py").write_text("def loss(outputs, targets):\n    return (outputs - targets).square().mean()\n")

@@ -1,7 +1,8 @@
 """``find``: which rate, by a race of short real runs."""
 
+import inspect
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from torch import Tensor, nn
@@ -88,12 +89,21 @@ def find(
         True
     """
     check_task(task, args)
+    for axis in axes if task is None else ():
+        if axis not in AXES:
+            raise _no_argument(axis, AXES)
     words = Words(model, loader, loss, optimizer, steps, epochs, schedule, device)
     with words.lent():
         task, own = words.task_or(task)
         return _raced(
             task, seed_of(task, seed), steps, budget, low, high, settle, engine, on_result, progress, {**own, **axes}
         )
+
+
+def _no_argument(name: str, axes: Iterable[str]) -> TypeError:
+    """What is said of an argument that is none: those that are like it."""
+    own = [each for each in inspect.signature(find).parameters if each not in ("task", "args", "axes")]
+    return TypeError(f"find has no argument {name!r}; {_check.closest(name, dict.fromkeys([*own, *axes]))}")
 
 
 def _raced(
@@ -172,7 +182,7 @@ def checked(
     takes = tuple(axis for axis in table_of(task) if axis != "lr")
     for axis in axes:
         if axis not in (*AXES, *takes) or axis == "lr":
-            raise TypeError(f"find has no argument {axis!r}; {_check.closest(axis, takes)}")
+            raise _no_argument(axis, takes)
     said = {axis: value for axis, value in axes.items() if value is not None}
     return dict(Trial.of(task, said, seed, total).settings), total
 

@@ -10,6 +10,8 @@ from stepsize import _check
 from stepsize.task._called import Copies, Loss
 from stepsize.task._loader import Batches
 
+LONGEST = 2.0**53  # steps, from which on a float cannot count them
+
 
 def parts_of(
     model: Any,
@@ -71,6 +73,8 @@ def steps_of(steps: int | None, epochs: float | None, epoch: float | None) -> in
     epochs = _check.number("epochs", epochs, above=0)
     if epoch is None:
         raise ValueError(f"epochs cannot be counted, got {epochs:g}, since the loader has no length; give steps=")
+    if epochs * epoch >= LONGEST:
+        raise ValueError(_check.message("epochs", epochs, f"below {LONGEST / epoch:.3g}, as many as can be counted"))
     return max(1, round(epochs * epoch))
 
 

@@ -161,6 +161,9 @@ class Task:
                 raise ValueError(f"plan is the whole of it, and {', '.join(beside)} came beside it; leave that out")
             if not isinstance(self.plan, Plan | str):
                 raise TypeError(_check.message("plan", self.plan, "a Plan or its text"))
+        if isinstance(self.schedule, int | float | list | tuple | Mapping):
+            remedy = 'write for example schedule="warmup(5%) >> cosine()"'
+            raise TypeError(_check.message("schedule", self.schedule, "one schedule or its text", remedy))
         plan = self.recipe
         # a Python function inside has no text that could be read again
         schedule = plan.lr if plan.functions else str(plan.lr)
