@@ -76,6 +76,8 @@ def seen(folder: Path) -> list[Any]:
     lines = [(folder / name).read_text() for name in ("metrics.jsonl", "validation.jsonl")]
     facts = json.loads((folder / "run.json").read_text())
     states = [torch.load(folder / name, weights_only=True) for name in ("last.pt", "best.pt")]
+    for state in states:
+        del state["seconds"], state["validation"]  # times
     return [points, lines, [facts[name] for name in ("status", "done", "rate", "metrics")], states]
 
 

@@ -1,6 +1,7 @@
 """The benchmarks run, shortened, and say what they promise; full counts are `make bench`."""
 
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -46,6 +47,8 @@ def test_a_shortened_benchmark_runs(name, said):
     command = [sys.executable, str(BENCHMARKS / f"{name}.py"), "--quick"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
     assert said in done.stdout
+    for ended, identical in re.findall(r"(\d+) (?:runs|sweeps).* ended, (\d+) identical", done.stdout):
+        assert ended == identical
 
 
 @pytest.mark.parametrize("path", sorted(BENCHMARKS.glob("[!_]*.py")), ids=lambda path: path.name)
