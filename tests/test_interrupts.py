@@ -161,7 +161,8 @@ def stopped(command, seconds, times, folder, ready=None):
             while process.poll() is None and processor_time(process.pid) < seconds and time.monotonic() < end:
                 time.sleep(0.01)
         for _ in range(times):
-            os.killpg(process.pid, STOP)
+            if process.poll() is None:  # a quick command may have ended
+                os.killpg(process.pid, STOP)
             time.sleep(0.05)
         out, err = process.communicate(timeout=90)
     return process.returncode, out, err
