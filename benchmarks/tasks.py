@@ -51,10 +51,9 @@ def tuned(task: str, seed: int, words: list[str], data: Path) -> dict[str, Any]:
     """One command's answer, with the CPU seconds it took."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "stepsize", "tune", task, "--seed", str(seed), *words, "--json"]
-        if data.is_dir():
-            command += ["--data", str(data)]
         command += ["--out", f"{folder}/run"]
-        out = subprocess.run(command, capture_output=True, text=True, check=False)
+        there = {**os.environ, "STEPSIZE_DATA": str(data.resolve())} if data.is_dir() else None
+        out = subprocess.run(command, capture_output=True, text=True, check=False, env=there)
         if out.returncode:
             last = out.stderr.strip().splitlines()[-1]
             raise RuntimeError(f"{task}, seed {seed}: exit code {out.returncode}: {last}")

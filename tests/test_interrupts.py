@@ -22,10 +22,12 @@ STOP = signal.SIGINT
 
 @pytest.fixture(autouse=True)
 def _default_handler(tmp_path, monkeypatch):
-    """Also where a test has changed it."""
+    """Also where a test has changed it, or a package that was loaded for another one answers SIGTERM."""
     monkeypatch.chdir(tmp_path)
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
     yield
     signal.signal(STOP, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, before)
 
 
 def press():
