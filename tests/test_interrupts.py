@@ -197,11 +197,13 @@ def test_a_batch_systems_sigterm_is_answered_like_it(ignored, monkeypatch, capsy
     advance = _job.train
 
     def stopped(*task, **words):
+        assert callable(signal.getsignal(signal.SIGTERM)), "nobody answers it, and it would end these tests"
         os.kill(os.getpid(), signal.SIGTERM)
         return advance(*task, **words)
 
     if ignored:
         signal.signal(STOP, signal.SIG_IGN)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)  # a trainer of another test may have set it
     monkeypatch.setattr(_job, "train", stopped)
     assert run(WORDS) == 130
     assert status() == "interrupted"
