@@ -192,25 +192,6 @@ def test_while_it_works_it_says_how_far_it_came(command, sign, seconds, tmp_path
         assert status().startswith("interrupted")
 
 
-@pytest.mark.parametrize("ignored", [False, True])
-def test_a_batch_systems_sigterm_is_answered_like_it(ignored, monkeypatch, capsys):
-    advance = _job.train
-
-    def stopped(*task, **words):
-        assert callable(signal.getsignal(signal.SIGTERM)), "nobody answers it, and it would end these tests"
-        os.kill(os.getpid(), signal.SIGTERM)
-        return advance(*task, **words)
-
-    if ignored:
-        signal.signal(STOP, signal.SIG_IGN)
-    monkeypatch.delenv("WORLD_SIZE", raising=False)  # a trainer of another test may have set it
-    monkeypatch.setattr(_job, "train", stopped)
-    assert run(WORDS) == 130
-    assert status() == "interrupted"
-    assert "Traceback" not in capsys.readouterr().err
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-
-
 @pytest.mark.slow
 def test_a_run_that_is_ended_by_sigterm_goes_on(tmp_path, monkeypatch):
     command = "train quadratic --lr 0.01 --steps 1000000 --out o"
