@@ -376,6 +376,7 @@ FREE = {
     ("lent", "optimizers"),
     ("on_loan", "optimizer"),
     *((name, "thing") for name in ("can_capture", "has_state", "is_loader", "is_optimizer", "optimizers_in")),
+    ("known_length", "loader"),
 }
 RECORDS = {
     "Ask",

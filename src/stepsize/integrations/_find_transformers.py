@@ -13,6 +13,7 @@ from stepsize.control._course import CourseLike
 from stepsize.integrations._kept import Kept
 from stepsize.integrations._searched import Windows, checked, factors, largest_rate, scaled, searched, write_rates
 from stepsize.search import Finding, Progress
+from stepsize.state import known_length
 
 
 class _OverError(Exception):
@@ -149,10 +150,8 @@ def find_now(trainer: Any, plan: Mapping[str, Any], options: Mapping[str, Any]) 
 
 
 def _count(loader: Any, size: int) -> int | None:
-    try:
-        return -(-len(loader) // size)
-    except (TypeError, NotImplementedError):
-        return None
+    length = known_length(loader)
+    return None if length is None else -(-length // size)
 
 
 def _windows(trainer: Any, loader: Any, size: int) -> Iterator[Any]:

@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.data import Dataset, IterableDataset
 
 from stepsize import _check
-from stepsize.state import has_state
+from stepsize.state import has_state, known_length
 
 SHARE = 0.25  # of a loader's batches, and of a whole run's, that may be set aside;
 ASIDE = 24  # but no more than these
@@ -44,10 +44,7 @@ class Source:
     @property
     def length(self) -> int | None:
         """Batches in an epoch, if that is known."""
-        try:
-            return len(self.loader)
-        except (TypeError, NotImplementedError):
-            return None
+        return known_length(self.loader)
 
     def aside(self, steps: int) -> int:
         """How many of the first batches can be kept for scores: 0 where there are hardly any.

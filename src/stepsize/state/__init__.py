@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # what needs torch, which files and locks do not
     from stepsize.state._lent import optimizers_in as optimizers_in
     from stepsize.state._loader import has_state as has_state
     from stepsize.state._loader import is_loader as is_loader
+    from stepsize.state._loader import known_length as known_length
     from stepsize.state._modes import evaluating as evaluating
     from stepsize.state._random import RandomState as RandomState
     from stepsize.state._random import own_randomness as own_randomness
@@ -29,7 +30,7 @@ __getattr__, __dir__ = lazily(
     {
         "_capture": "Captured can_capture capture",
         "_lent": "is_optimizer lent on_loan optimizers_in",
-        "_loader": "has_state is_loader",
+        "_loader": "has_state is_loader known_length",
         "_modes": "evaluating",
         "_random": "RandomState own_randomness",
     },
@@ -46,6 +47,7 @@ __all__ = [
     "has_state",
     "is_loader",
     "is_optimizer",
+    "known_length",
     "lent",
     "locked",
     "on_loan",

@@ -44,6 +44,23 @@ def has_state(thing: Any) -> bool:
     return all(callable(getattr(each, name, None)) for each in (thing, inside) for name in METHODS)
 
 
+def known_length(loader: Any) -> int | None:
+    """Batches in a pass, where the loader knows; None where it cannot tell, as a stream.
+
+    Args:
+        loader: anything.
+
+    Example:
+        >>> from stepsize.state import known_length
+        >>> known_length([1, 2]), known_length(iter([1, 2]))
+        (2, None)
+    """
+    try:
+        return len(loader)
+    except (TypeError, NotImplementedError):
+        return None
+
+
 def loader_parts(loader: Any) -> Iterator[Any]:
     """The loader, its samplers and data sets, each once, outermost first."""
     todo, seen = [loader], set()

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, IterableDataset, RandomSampler, SequentialSampler
 
 from stepsize import _check
-from stepsize.state import RandomState, own_randomness
+from stepsize.state import RandomState, known_length, own_randomness
 from stepsize.task._part import tensors_in
 
 ASIDE = 16  # batches that a loader in a fixed order keeps for scoring,
@@ -41,7 +41,7 @@ class Batches:
         sample = made(loader)
         if sample is not loader:
             check_loader(sample, "what loader() gives")
-        self.length = length_of(sample)
+        self.length = known_length(sample)
         if self.length == 0:
             raise ValueError(_check.message("loader", sample, "of one batch or more"))
         share = ASIDE if self.length is None else min(ASIDE, self.length // SHARE)
@@ -221,14 +221,6 @@ def check_loader(loader: Any, name: str = "loader") -> None:
 def made(loader: Any) -> Any:
     """A loader, or what a function gives that makes one."""
     return loader if isinstance(loader, Iterable) or not callable(loader) else loader()
-
-
-def length_of(loader: Any) -> int | None:
-    """Batches in a pass, where the loader knows."""
-    try:
-        return len(loader)
-    except (TypeError, NotImplementedError):
-        return None
 
 
 def can_reorder(loader: Any) -> bool:
