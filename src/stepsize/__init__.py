@@ -216,7 +216,7 @@ __all__ = [
 
 
 class _Package(ModuleType):
-    """Keeps ``stepsize.find``, ``draw`` and ``sweep`` the functions, whoever has imported the rooms of that name."""
+    """Keeps ``stepsize.find``, ``draw`` and ``sweep`` functions, also after an import of the room of that name."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "schedule":

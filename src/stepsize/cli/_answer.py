@@ -15,7 +15,7 @@ def finish(work: Job, trained: Trained, finding: Finding | None = None) -> int:
 
     Args:
         work: the job.
-        trained: what came of it.
+        trained: the result.
         finding: of the rate, where it was found first.
     """
     measured = {**trained.metrics, **trained.test}

@@ -65,7 +65,7 @@ class Job:
     task: Startable
     screen: Screen
     trial: Trial  # without a rate until that is found
-    words: dict[str, Any] = field(default_factory=dict)  # what else was said, for whoever resumes
+    words: dict[str, Any] = field(default_factory=dict)  # the other options, needed on resuming
     engine: Engine = serial
     folder: Folder = field(init=False)
     resume_at: int | None = None

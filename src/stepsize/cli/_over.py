@@ -1,4 +1,4 @@
-"""Plans on the command line: what ``--over`` says, and the table of what became of them."""
+"""Plans on the command line: the values of ``--over``, and the table of results."""
 
 import math
 from typing import Any

@@ -1,4 +1,4 @@
-"""Options of commands as a table, and one mapping of what was said: by name, for whoever makes a job of it."""
+"""Options of the commands as a table, and the values given on a command line, by name."""
 
 import functools
 import inspect

@@ -55,7 +55,7 @@ def check_free(optimizers: Iterable[Any]) -> None:
 
 @contextmanager
 def set_aside(optimizers: Iterable[Any]) -> Iterator[None]:
-    """Let others drive optimizers for a block, at whose end all is put back as it was, by whoever lends them.
+    """Let others drive optimizers within a block; their lender restores everything when it ends.
 
     Args:
         optimizers: that may be driven already.

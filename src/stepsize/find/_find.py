@@ -162,7 +162,7 @@ def live_model(task: Startable) -> nn.Module | None:
 def checked(
     task: Startable, seed: int, steps: int | None, engine: Engine, axes: dict[str, Any]
 ) -> tuple[dict[str, Any], int]:
-    """Settings in their one form and the steps of a whole run, or an error, before anything is trained.
+    """Canonical settings and the steps of a whole run, or an error, before anything is trained.
 
     Args:
         task: a built-in task or your own.

@@ -11,7 +11,7 @@ from stepsize.integrations._given import by_optimizer, check, check_resume, part
 from stepsize.integrations._lightning_hooks import Given, Hooks
 from stepsize.integrations._searched import check_options
 
-if TYPE_CHECKING:  # whoever reads the annotations, as LightningCLI does, has it
+if TYPE_CHECKING:  # LightningCLI, which reads the annotations, has it installed
     from lightning.pytorch import Callback
 
 CLIPPING = "use Trainer(gradient_clip_val=...)"

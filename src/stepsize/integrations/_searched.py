@@ -164,7 +164,7 @@ def factors(scheduler: Any, stretch: float = 1.0) -> Schedule | list[Schedule]:
     if isinstance(scheduler, lr_scheduler.ReduceLROnPlateau):
         return constant()
     bases = [float(base) for base in scheduler.base_lrs]
-    if isinstance(scheduler, lr_scheduler.LambdaLR):  # its functions are the factors, to the bit
+    if isinstance(scheduler, lr_scheduler.LambdaLR):  # its functions are the factors themselves
         return [_factor(call, 1.0, stretch, index) for index, call in enumerate(scheduler.lr_lambdas)]
     read = from_torch(scheduler)
     lines: Any = read.lr if isinstance(read, Plan) else read

@@ -172,7 +172,7 @@ def _shown(value: Any) -> str:
 
 
 def check_choice(text: str) -> str:
-    """The text of an optimizer in its one form, tried on a parameter: a wrong argument is refused here.
+    """The canonical text of an optimizer, tried on a parameter: a wrong argument is refused here.
 
     Args:
         text: as ``optimizer`` takes it.

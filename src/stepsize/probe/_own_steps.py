@@ -79,7 +79,7 @@ class OwnSteps:
         """Rates that something else has written were written over."""
 
     def end(self) -> None:
-        """Let the optimizers go; whoever lends them puts their rates back."""
+        """Release the optimizers; their lender restores the rates."""
         remove(self._handles)
 
 

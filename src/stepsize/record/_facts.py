@@ -136,7 +136,7 @@ def check_resumable(path: Path, facts: Mapping[str, Any], settings: Collection[s
     Args:
         path: the file.
         facts: what it says, from ``read_facts``.
-        settings: names of what a trial may set, which whoever resumes it checks.
+        settings: names of what a trial may set; their values are checked on resuming.
 
     Raises:
         ValueError: it is no run that was trained, lacks something, or says a word that this stepsize does not know.

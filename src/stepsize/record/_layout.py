@@ -1,6 +1,6 @@
 """What stands in a run's folder: the names of its files, and the versions of their formats. It is said here alone."""
 
-RUN = "run.json"  # facts: what was run, how far it came, what came of it
+RUN = "run.json"  # facts: settings, progress, status
 METRICS = "metrics.jsonl"  # a line for each step that was looked at
 VALIDATION = "validation.jsonl"  # a line for each validation
 EVENTS = "events.jsonl"  # a line for each change by hand, decision of feedback, foreign write

@@ -1,4 +1,4 @@
-"""The built-in tasks in words, for whoever lists them without making them, which needs torch."""
+"""One line about each built-in task, for listing them without torch."""
 
 from collections.abc import Mapping
 

@@ -101,7 +101,7 @@ def check_seed(seed: Any) -> int:
 
 
 def key_of(task: str, settings: Mapping[str, Any], seed: int, steps: int) -> str:
-    """The key of a trial of these, whose settings are in their one form; nothing is checked.
+    """The key of a trial with these settings, which are canonical already; nothing is checked.
 
     Args:
         task: its name.

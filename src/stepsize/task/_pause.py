@@ -10,7 +10,7 @@ LEAST = 10  # steps between two of them
 
 
 def check_pause(value: Any) -> Length:
-    """A pause between validations in its one form: steps, a share of the run, epochs, or None for a twentieth.
+    """The canonical pause between validations: steps, a share of the run, epochs, or None for a twentieth.
 
     Raises:
         TypeError, ValueError: it is no such length, or 0.

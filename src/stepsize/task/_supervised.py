@@ -154,7 +154,7 @@ class Task:
             raise TypeError(_check.message("facts", self.facts, "a mapping of plain data by name")) from None
 
     def _settle_plan(self) -> None:
-        """Check plan, schedule, clip and feedback, and keep each in its one form."""
+        """Check plan, schedule, clip and feedback, and keep each in its canonical form."""
         if self.plan is not None:
             beside = [name for name in ("schedule", "clip", "feedback") if getattr(self, name) is not None]
             if beside:
