@@ -56,7 +56,7 @@ def find_in_module(
         budget: what to spend, about, as for ``find``.
         low: the lowest rate to try, > 0.
         high: the highest rate to try, > low.
-        probe: what runs are scored on, if not on batches set aside: a function that returns the loss on held-out data.
+        probe: a function that returns the loss on held-out data, to score runs on; as for ``RateSearch`` when left out.
         progress: called with (steps done, steps expected, a note for people).
 
     Returns:
