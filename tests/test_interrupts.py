@@ -168,6 +168,27 @@ def stopped(command, seconds, times, folder, ready=None):
     return process.returncode, out, err
 
 
+def test_ctrl_c_within_executed_text_changes_no_exit_code(tmp_path):
+    """As while a dataclass is made: Python remembers it, and would end itself by the signal, although it was caught."""
+    script = """
+import signal
+from stepsize import __main__ as command
+import stepsize.cli
+
+def run(words):
+    try:
+        exec("signal.raise_signal(signal.SIGINT)", {"signal": signal})
+    except KeyboardInterrupt:
+        return 130
+
+stepsize.cli.run = run
+signal.signal = lambda *_: None
+command.main()
+"""
+    (tmp_path / "pressed.py").write_text(script)
+    assert subprocess.run([sys.executable, "-m", "pressed"], cwd=tmp_path, check=False).returncode == 130
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [*COMMANDS, SWEEP])
 @pytest.mark.parametrize(("seconds", "times"), [(0.3, 1), (0.8, 3), (2.0, 2)])

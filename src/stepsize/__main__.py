@@ -24,6 +24,9 @@ def main() -> None:
     settle_streams()
     code = run(sys.argv[1:])
     leave_on_interrupt(code)
+    # Where Ctrl-C came within an exec, as while a dataclass is made, Python remembers it although it was caught, and
+    # `python -m` ends by the signal. The next exec forgets it.
+    exec("")  # noqa: S102
     sys.exit(flushed(code))
 
 
