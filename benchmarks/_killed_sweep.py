@@ -17,7 +17,7 @@ import torch
 
 from stepsize import Trial, sweep
 from stepsize.engine import Processes
-from stepsize.sweep import _database, _store, logspace
+from stepsize.sweeps import _database, _store, logspace
 
 RATES, SEEDS, STEPS = logspace(1e-3, 1e9, 20), 10, 10  # some of the 200 trials diverge
 FIRST, COMMIT = 50, 0.003  # transactions among which one is chosen; seconds that a commit may take

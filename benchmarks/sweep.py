@@ -25,7 +25,7 @@ from _common import arguments, conclude, interval, progress
 from stepsize import Trial, sweep
 from stepsize.engine import Processes, serial
 from stepsize.report import sweep_picture
-from stepsize.sweep import Sweep, logspace
+from stepsize.sweeps import Sweep, logspace
 from stepsize.task import task_named
 
 DIGITS, WORKERS = task_named("digits"), 2

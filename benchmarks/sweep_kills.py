@@ -28,7 +28,7 @@ from typing import Any
 from _common import arguments, conclude, progress
 from _killed_sweep import go_on
 
-from stepsize.sweep import NAME
+from stepsize.sweeps import NAME
 
 SHARES = {"transaction": 0.5, "driver": 0.35, "worker": 0.15}
 TRIALS = 200

@@ -13,9 +13,9 @@ import torch
 from stepsize import Plan, Task, Trial, train
 from stepsize.cli import run
 from stepsize.engine import Batched, Processes, serial
-from stepsize.find import find, find_plan
+from stepsize.finder import find, find_plan
 from stepsize.schedule import Schedule, from_function
-from stepsize.sweep import Sweep, sweep
+from stepsize.sweeps import Sweep, sweep
 from stepsize.task import AXES, Axis, check_takes, table_of, task_named
 from stepsize.task._own import RESERVED
 

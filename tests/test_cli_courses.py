@@ -145,7 +145,7 @@ def test_ctrl_c_is_one_line():
 
 def drawn(folder):
     """The panels of a run's picture, drawn: their titles, and the words in their legends."""
-    from stepsize.draw import figure
+    from stepsize.views import figure
 
     titles = {}
     for panel in _picture._panels(read_record(Path(folder))):

@@ -10,7 +10,7 @@ import torch
 
 from stepsize import Task, Trial, find
 from stepsize.engine import Result
-from stepsize.find import Budget, budget_of
+from stepsize.finder import Budget, budget_of
 from stepsize.search._answer import DRIFT
 from stepsize.search._rung import BEYOND, CURVED, Rung
 from stepsize.task import task_named

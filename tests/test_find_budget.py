@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from stepsize import Task, find
-from stepsize.find import budget_of, find_plan
+from stepsize.finder import budget_of, find_plan
 
 
 class Point(nn.Module):

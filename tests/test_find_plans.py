@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from stepsize import Task
-from stepsize.find import find_plan
+from stepsize.finder import find_plan
 from stepsize.task import task_named
 
 

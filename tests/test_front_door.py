@@ -44,7 +44,7 @@ def test_every_schedule_is_at_the_front_door_for_type_checkers_too():
 
 
 def test_names_are_imported_in_a_fresh_python_one_by_one():
-    code = "from stepsize import one_minus_sqrt, piecewise_linear, stairs, capture, LARS\nimport stepsize.find\n"
+    code = "from stepsize import one_minus_sqrt, piecewise_linear, stairs, capture, LARS\nimport stepsize.finder\n"
     code += "from stepsize import find, evaluating\nassert callable(find)\n"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

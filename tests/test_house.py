@@ -16,10 +16,10 @@ FLOORS = [
     {"_check", "_extras", "_lazy", "_origin", "_schema", "_version", "schedule"},
     {"optim", "state"},
     {"control", "probe", "record", "search"},
-    {"watch", "draw"},
+    {"views", "watch"},
     {"task"},
     {"engine"},
-    {"find", "sweep"},
+    {"finder", "sweeps"},
     {"cli", "integrations", "report"},
     {"__main__"},
 ]
@@ -113,12 +113,10 @@ def test_the_lower_floors_load_no_picture_data_or_command_line_library():
     assert not loaded(code) & HEAVY
 
 
-def test_rooms_and_functions_of_one_name_stay_apart():
-    code = (
-        "import stepsize.find, stepsize.draw, stepsize.report\nimport stepsize\n"
-        "from stepsize.find import Finding\nfrom stepsize import find, draw\n"
-        "assert callable(find) and callable(draw) and stepsize.find is find and callable(stepsize.draw)"
-    )
+def test_importing_a_room_under_a_name_gives_the_room():
+    lines = [f"import stepsize.{room} as room\nassert isinstance(room, type(sys)), room" for room in ROOMS]
+    functions = "from stepsize import draw, find, sweep\nassert all(map(callable, (draw, find, sweep)))"
+    code = "\n".join(["import sys", *lines, functions])
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 

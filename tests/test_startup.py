@@ -100,14 +100,14 @@ def test_names_that_are_loaded_late_are_known_and_others_refused(room):
 
 def test_a_room_by_its_name_loads_no_other():
     code = "import stepsize, sys\nassert stepsize.schedule.cosine\nfrom stepsize import report\n"
-    code += "print('torch' in sys.modules, 'stepsize.find' in sys.modules)"
+    code += "print('torch' in sys.modules, 'stepsize.finder' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False False\n"
 
 
 def test_only_torch_free_pictures_come_without_it():
     code = "import sys\nfrom stepsize import cosine, draw\ndraw(cosine(9))\nassert 'torch' not in sys.modules\n"
-    code += "from stepsize.draw import draw as again\ntry:\n    draw(3)\nexcept TypeError as error:\n    print(error)"
+    code += "from stepsize.views import draw as again\ntry:\n    draw(3)\nexcept TypeError as error:\n    print(error)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("value must be a schedule, schedules by name, a Control")
     assert stepsize.draw.__name__ == "draw"

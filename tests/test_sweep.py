@@ -21,7 +21,7 @@ from stepsize import Sweep, logspace, sweep
 from stepsize.engine import Leg, Processes, Result, is_broken, serial
 from stepsize.report import sweep_picture
 from stepsize.report._sweep_picture import _top
-from stepsize.sweep import (
+from stepsize.sweeps import (
     Halving,
     SweepFileError,
     TaskChangedWarning,
@@ -32,8 +32,8 @@ from stepsize.sweep import (
     rate_sensitivity,
     trials_of,
 )
-from stepsize.sweep._axes import seeds_of, settings_of
-from stepsize.sweep._store import POINTS, thinned
+from stepsize.sweeps._axes import seeds_of, settings_of
+from stepsize.sweeps._store import POINTS, thinned
 from stepsize.task import task_named
 from stepsize.task import train as train_to_end
 from stepsize.task.built_in._quadratic import bowl

@@ -19,7 +19,7 @@ import pytest
 from stepsize import Sweep, sweep
 from stepsize.cli import run
 from stepsize.engine import Auto, serial
-from stepsize.sweep import WAITING, SweepFileError, _schema, _store
+from stepsize.sweeps import WAITING, SweepFileError, _schema, _store
 from stepsize.task import task_named
 
 TASK = task_named("quadratic")

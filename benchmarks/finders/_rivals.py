@@ -19,7 +19,7 @@ from _trainers import polling, prodigy
 from oracle import Oracle
 from torch import Tensor
 
-from stepsize.find import find
+from stepsize.finder import find
 from stepsize.probe import RateSearch, minimum_tenth, probe_minimum_third, range_test, steepest_by_log_rate, valley
 from stepsize.state import RandomState, own_randomness
 

@@ -18,7 +18,7 @@ from _common import conclude, progress  # noqa: E402
 
 from stepsize import sweep  # noqa: E402
 from stepsize.engine import Processes, serial  # noqa: E402
-from stepsize.sweep import Best, Curve, Sweep, logspace  # noqa: E402
+from stepsize.sweeps import Best, Curve, Sweep, logspace  # noqa: E402
 from stepsize.task import Task, task_named  # noqa: E402
 
 KEPT, PICTURES = ROOT / "sweeps" / "questions", ROOT / "docs" / "images" / "questions"

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from _asked import asked, plain, told
 
-from stepsize.draw import figure
-from stepsize.sweep import Best, logspace
+from stepsize.sweeps import Best, logspace
 from stepsize.task import task_named
+from stepsize.views import figure
 
 SIZES, IMAGES, OWN = (8, 16, 32, 64, 128, 256, 512), 1_437, 64
 TASKS = {  # name: rates, seeds, epochs

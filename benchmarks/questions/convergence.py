@@ -11,7 +11,7 @@ import numpy as np
 from _asked import COLOURS, GREY, asked, smooth
 from matplotlib.ticker import ScalarFormatter
 
-from stepsize.draw import figure
+from stepsize.views import figure
 
 BOUNDS, WIDTH = (1.0, 0.3, 0.1, 0.03), 40
 

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from _asked import COLOURS, GREY, asked, band, plain, star, told
 
-from stepsize.draw import figure
-from stepsize.sweep import Curve, Sweep, logspace
+from stepsize.sweeps import Curve, Sweep, logspace
 from stepsize.task import task_named
+from stepsize.views import figure
 
 NAMES = {
     "sgd": "SGD",

@@ -11,7 +11,7 @@ from _asked import GREY, asked, band, plain, smooth, star, told
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 
-from stepsize.draw import figure
+from stepsize.views import figure
 
 
 def main() -> None:

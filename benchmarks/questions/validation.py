@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from _asked import COLOURS, GREY, asked, band, plain, star, told
 
-from stepsize.draw import figure
-from stepsize.sweep import Curve, best_rate, logspace
+from stepsize.sweeps import Curve, best_rate, logspace
 from stepsize.task import task_named
+from stepsize.views import figure
 
 TASKS = {  # name: rates, seeds, steps
     "digits": (logspace(1e-3, 10, 9), 2, 100),

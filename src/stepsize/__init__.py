@@ -26,15 +26,14 @@ if TYPE_CHECKING:
     from stepsize.control import noisy_plateau as noisy_plateau
     from stepsize.control import plateau as plateau
     from stepsize.control import position_of as position_of
-    from stepsize.draw import draw as draw
     from stepsize.engine import Auto as Auto
     from stepsize.engine import Batched as Batched
     from stepsize.engine import Processes as Processes
     from stepsize.engine import Ray as Ray
     from stepsize.engine import serial as serial
-    from stepsize.find import Finding as Finding
-    from stepsize.find import find as find
-    from stepsize.find import find_plan as find_plan
+    from stepsize.finder import Finding as Finding
+    from stepsize.finder import find as find
+    from stepsize.finder import find_plan as find_plan
     from stepsize.integrations import drive_trainer as drive_trainer
     from stepsize.integrations import find_in_module as find_in_module
     from stepsize.integrations import find_in_trainer as find_in_trainer
@@ -90,21 +89,21 @@ if TYPE_CHECKING:
     from stepsize.schedule import triangular2 as triangular2
     from stepsize.schedule import warmup as warmup
     from stepsize.schedule import wsd as wsd
-    from stepsize.sweep import Sweep as Sweep
-    from stepsize.sweep import logspace as logspace
-    from stepsize.sweep import sweep as sweep
+    from stepsize.sweeps import Sweep as Sweep
+    from stepsize.sweeps import logspace as logspace
+    from stepsize.sweeps import sweep as sweep
     from stepsize.task import Task as Task
     from stepsize.task import Trial as Trial
     from stepsize.task import task_named as task_named
     from stepsize.task import train as train
+    from stepsize.views import draw as draw
     from stepsize.watch import JsonLines as JsonLines
     from stepsize.watch import TensorBoard as TensorBoard
 
 _ROOMS = {
     "control": "Control Observer Plan Record Scheduler Signal from_torch greedy noisy_plateau plateau position_of",
-    "draw": "draw",
     "engine": "Auto Batched Processes Ray serial",
-    "find": "Finding find find_plan",
+    "finder": "Finding find find_plan",
     "integrations": "drive_trainer find_in_module find_in_trainer lightning_callback",
     "optim": (
         "LAMB LARS Stages adaptive_clipping clip_adaptively clip_by_norm clip_by_value combine groups "
@@ -121,8 +120,9 @@ _ROOMS = {
     ),
     "search": "",
     "state": "",
-    "sweep": "Sweep logspace sweep",
+    "sweeps": "Sweep logspace sweep",
     "task": "Task Trial task_named train",
+    "views": "draw",
     "watch": "JsonLines TensorBoard",
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
@@ -216,27 +216,25 @@ __all__ = [
 
 
 class _Package(ModuleType):
-    """Keeps ``stepsize.find``, ``draw`` and ``sweep`` functions, also after an import of the room of that name."""
+    """Gives schedules their picture in notebooks once their room, which may not know of pictures, is loaded."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "schedule":
             value.Schedule.picture = staticmethod(_picture)
-        if isinstance(value, ModuleType) and _HOME.get(name) == name:
-            value = getattr(value, name)
         super().__setattr__(name, value)
 
 
 def _picture(schedule: Any) -> bytes | None:
     """What a notebook shows of a schedule; nothing without matplotlib."""
     try:
-        image: bytes = importlib.import_module("stepsize.draw").png(schedule)
+        image: bytes = importlib.import_module("stepsize.views").png(schedule)
     except ImportError:
         return None
     return image
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ROOMS and name not in _HOME:
+    if name in _ROOMS:
         return importlib.import_module(f"stepsize.{name}")
     room = _HOME.get(name) or _room_with(name)
     value = getattr(importlib.import_module(f"stepsize.{room}"), name)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from stepsize.cli._job import Job
-from stepsize.find import Finding
+from stepsize.finder import Finding
 from stepsize.task import Trained
 
 

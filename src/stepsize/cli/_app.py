@@ -78,7 +78,7 @@ def tune(
     from stepsize.cli._answer import answer, finish
     from stepsize.cli._begin import job
     from stepsize.cli._over import plans_of
-    from stepsize.find import budget_of, check_range
+    from stepsize.finder import budget_of, check_range
 
     work = job("tune", words)
     check_range(low, high)
@@ -116,7 +116,7 @@ def find_command(
     load_torch()
     from stepsize.cli._answer import answer
     from stepsize.cli._begin import job
-    from stepsize.find import budget_of, check_range
+    from stepsize.finder import budget_of, check_range
 
     work = job("find", words)
     check_range(low, high)

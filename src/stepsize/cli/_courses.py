@@ -17,7 +17,6 @@ from stepsize.cli._interrupts import uninterrupted
 from stepsize.cli._picture import drawn
 from stepsize.cli._problems import StoppedError
 from stepsize.cli._screen import Screen
-from stepsize.draw import save
 from stepsize.record import PICTURE, RUNNING, environment, to_json
 from stepsize.report._courses import NEAR, learning, trajectories
 from stepsize.state import write_atomic
@@ -26,6 +25,7 @@ from stepsize.task.built_in._bowl_sweep import HIGHEST, measured_threshold, rate
 from stepsize.task.built_in._frozenlake_curves import learning_curves, prepared
 from stepsize.task.built_in._frozenlake_world import world
 from stepsize.task.built_in._quadratic import bowl, stable_below
+from stepsize.views import save
 
 
 def descents(

@@ -17,10 +17,10 @@ from stepsize.cli._interrupts import load_torch
 from stepsize.cli._options import OUTPUT, AsJson
 from stepsize.cli._picture import drawn
 from stepsize.cli._screen import Screen
-from stepsize.draw import draw, plain, save
 from stepsize.report import GALLERY, explanation, gallery_picture, signature, summary
 from stepsize.schedule import Schedule, part
 from stepsize.state import write_atomic
+from stepsize.views import draw, plain, save
 
 ROWS = 1_000_000  # of a table
 FORMATS = (".png", ".svg", ".pdf", ".csv")

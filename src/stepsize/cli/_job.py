@@ -21,7 +21,7 @@ from stepsize.cli._screen import Screen
 from stepsize.cli._start import from_start
 from stepsize.control import DEFAULT, Plan, Record
 from stepsize.engine import Auto, Engine, Result, serial
-from stepsize.find import Finding, PlanFinding, find, find_plan
+from stepsize.finder import Finding, PlanFinding, find, find_plan
 from stepsize.record import (
     EVENTS,
     FINDING,

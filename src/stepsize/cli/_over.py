@@ -7,7 +7,7 @@ from rich.table import Table
 
 from stepsize import _check
 from stepsize.cli._words import split
-from stepsize.find import PlanFinding
+from stepsize.finder import PlanFinding
 from stepsize.task import Axis, table_of
 
 MOST = 100  # plans; each needs a rate to be found

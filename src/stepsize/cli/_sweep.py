@@ -14,7 +14,7 @@ from stepsize.cli._swept import told
 from stepsize.cli._words import Words, axes_of_words, split
 from stepsize.engine import Auto
 from stepsize.record import RunFolder
-from stepsize.sweep import (
+from stepsize.sweeps import (
     WAITING,
     Halving,
     Sweep,

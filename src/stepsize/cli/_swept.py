@@ -8,7 +8,7 @@ from rich.table import Table
 from stepsize.cli._picture import drawn
 from stepsize.cli._screen import Screen
 from stepsize.report import sweep_picture
-from stepsize.sweep import Best, Sweep
+from stepsize.sweeps import Best, Sweep
 
 
 def told(

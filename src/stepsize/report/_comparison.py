@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from stepsize import _check
-from stepsize.draw import figure, plain, save
 from stepsize.report._bowl import COLOURS
 from stepsize.report._panels import is_noisy, moving_mean
 from stepsize.report._record import Drawn, read_record
+from stepsize.views import figure, plain, save
 
 MOST = 12  # runs in a picture
 SMOOTHED = 20  # parts of a noisy curve whose means are drawn

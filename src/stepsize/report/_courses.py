@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from stepsize import _check
-from stepsize.draw import figure, plain
 from stepsize.report._bowl import COLOURS, path, rates
 from stepsize.schedule import Schedule
 from stepsize.task.built_in._frozenlake_curves import LearningCurves
 from stepsize.task.built_in._quadratic import Trajectory
+from stepsize.views import figure, plain
 
 NEAR = 0.02  # two points of success
 

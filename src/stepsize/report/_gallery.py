@@ -4,8 +4,8 @@ import inspect
 from pathlib import Path
 
 from stepsize import schedule as room
-from stepsize.draw import draw, save
 from stepsize.schedule import PIECES, Schedule, from_function, one_cycle
+from stepsize.views import draw, save
 
 TOTAL = 1_000.0
 _EXAMPLES = {

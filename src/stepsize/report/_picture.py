@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from stepsize import _check
-from stepsize.draw import figure, plain, save
 from stepsize.record import PICTURE
 from stepsize.report._bowl import BLUE, GREY, RED
 from stepsize.report._panels import ORANGE, Bowl, Lines, Panel, is_noisy, moving_mean, success
 from stepsize.report._record import Drawn, read_record
+from stepsize.views import figure, plain, save
 
 COLUMNS = {1: 1, 2: 2, 4: 2}  # by the number of panels; else three
 LONGEST = 400  # characters of a picture's title

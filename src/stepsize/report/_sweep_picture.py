@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from stepsize import _check, _extras
-from stepsize.draw import figure, plain, save
 from stepsize.state import write_atomic
-from stepsize.sweep import Best, Curve, Sweep, best_rate
+from stepsize.sweeps import Best, Curve, Sweep, best_rate
+from stepsize.views import figure, plain, save
 
 COLOURS = ("#1f5fa8", "#e0812a", "#3b8f5a", "#8250a0", "#b8232f", "#5a6472", "#2a9d9d", "#a0522d")
 GREY = "#8a8f98"

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from stepsize.sweep._answers import Array
-from stepsize.sweep._schema import Row
+from stepsize.sweeps._answers import Array
+from stepsize.sweeps._schema import Row
 from stepsize.task import AXES
 
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from stepsize.engine import Result
-from stepsize.sweep._database import SweepFileError, connected, path_of, told, writing
-from stepsize.sweep._schema import POINTS
+from stepsize.sweeps._database import SweepFileError, connected, path_of, told, writing
+from stepsize.sweeps._schema import POINTS
 from stepsize.task import Trial
 
 BEAT, SILENT = 5.0, 30.0  # seconds between two signs of life, and until one that gives none is taken for dead

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from stepsize import _check, _extras
-from stepsize.sweep._answers import Array, Best, best_rate, divergence_threshold, rate_sensitivity
-from stepsize.sweep._database import COPY, SweepFileError, connected, path_of, told
-from stepsize.sweep._outcome import Curve, Outcome, outcome_of
-from stepsize.sweep._schema import POINTS, facts_in, rows
+from stepsize.sweeps._answers import Array, Best, best_rate, divergence_threshold, rate_sensitivity
+from stepsize.sweeps._database import COPY, SweepFileError, connected, path_of, told
+from stepsize.sweeps._outcome import Curve, Outcome, outcome_of
+from stepsize.sweeps._schema import POINTS, facts_in, rows
 
 
 class Sweep:

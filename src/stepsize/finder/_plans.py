@@ -9,7 +9,7 @@ from typing import Any
 
 from stepsize import _check
 from stepsize.engine import Engine, Leg, serial
-from stepsize.find._find import check_range, check_task, checked, find
+from stepsize.finder._find import check_range, check_task, checked, find
 from stepsize.search import Cost, Finding, Progress, budget_of
 from stepsize.task import Startable, Trial, check_takes, seed_of, squeezed, table_of
 
@@ -96,7 +96,7 @@ def find_plan(
         TypeError, ValueError: an argument is invalid.
 
     Example:
-        >>> from stepsize.find import find_plan
+        >>> from stepsize.finder import find_plan
         >>> from stepsize.task import task_named
         >>> found = find_plan(task_named("digits"), {"optimizer": ["sgd(momentum=0.9)", "adamw"]}, steps=60)
         >>> len(found.entries), found.best is found.entries[0]
@@ -147,7 +147,7 @@ def combined(task: Startable, over: Mapping[str, Iterable[Any] | None]) -> list[
         TypeError, ValueError: there is no axis, no value, or one that its axis cannot have.
 
     Example:
-        >>> from stepsize.find._plans import combined
+        >>> from stepsize.finder._plans import combined
         >>> from stepsize.task import task_named
         >>> combined(task_named("digits"), {"optimizer": [None, "adamw"], "warmup": [0]})
         [{'warmup': 0.0}, {'optimizer': 'adamw', 'warmup': 0.0}]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stepsize import _check
-from stepsize.sweep._schema import COLUMNS, TABLES, facts_in, misbuilt, rows
+from stepsize.sweeps._schema import COLUMNS, TABLES, facts_in, misbuilt, rows
 
 NAME = "sweep.db"
 FORMAT = 1  # of the tables; a file of a higher one was written by a newer stepsize

@@ -1,10 +1,10 @@
 """Which rate? A race of short real runs, and an answer with its evidence."""
 
-from stepsize.find._find import check_range as check_range
-from stepsize.find._find import find as find
-from stepsize.find._plans import PlanEntry as PlanEntry
-from stepsize.find._plans import PlanFinding as PlanFinding
-from stepsize.find._plans import find_plan as find_plan
+from stepsize.finder._find import check_range as check_range
+from stepsize.finder._find import find as find
+from stepsize.finder._plans import PlanEntry as PlanEntry
+from stepsize.finder._plans import PlanFinding as PlanFinding
+from stepsize.finder._plans import find_plan as find_plan
 from stepsize.search import Budget as Budget
 from stepsize.search import Cost as Cost
 from stepsize.search import Finding as Finding

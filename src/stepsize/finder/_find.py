@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from stepsize import _check
 from stepsize.engine import Engine, Result, serial
-from stepsize.find._race import LIVE, Trials, seconds
-from stepsize.find._words import Words
+from stepsize.finder._race import LIVE, Trials, seconds
+from stepsize.finder._words import Words
 from stepsize.search import Finding, Progress, Race
 from stepsize.state import RandomState, capture, own_randomness
 from stepsize.task import AXES, LARGEST, Startable, Task, Trial, seed_of, table_of
@@ -198,7 +198,7 @@ def check_range(low: float, high: float) -> tuple[float, float]:
         TypeError, ValueError: an argument is invalid.
 
     Example:
-        >>> from stepsize.find import check_range
+        >>> from stepsize.finder import check_range
         >>> check_range(1e-3, 1)
         (0.001, 1.0)
     """

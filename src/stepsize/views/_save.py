@@ -22,7 +22,7 @@ def save(figure: Any, path: Path | str, dpi: float = 130) -> None:
 
     Example:
         >>> from stepsize import cosine, draw
-        >>> from stepsize.draw import save
+        >>> from stepsize.views import save
         >>> save(draw(cosine(100)).figure, "cosine.png")
     """
     path, buffer = Path(path), io.BytesIO()
@@ -39,7 +39,7 @@ def plain(text: object) -> str:
         text: such as a task's name.
 
     Example:
-        >>> from stepsize.draw import plain
+        >>> from stepsize.views import plain
         >>> plain("cost in $ of $x$")
         'cost in \\$ of \\$x\\$'
     """

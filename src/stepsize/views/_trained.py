@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from stepsize.control import Control, Preview, Scheduler
-from stepsize.draw._draw import drawn_on
-from stepsize.draw._save import plain
 from stepsize.probe import RangeResult
 from stepsize.search import Finding
+from stepsize.views._draw import drawn_on
+from stepsize.views._save import plain
 
 
 def whole_run(value: Any) -> Any:

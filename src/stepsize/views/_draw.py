@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from stepsize import _check, _extras
-from stepsize.draw._save import plain
 from stepsize.schedule import Schedule
+from stepsize.views._save import plain
 
 if TYPE_CHECKING:
     from stepsize.control import Control, Preview, Scheduler
@@ -48,7 +48,7 @@ def draw(value: "Drawn", ax: Any = None) -> Any:
     if ax is not None and not hasattr(ax, "plot"):
         raise TypeError(_check.message("ax", ax, "matplotlib axes"))
     if not isinstance(value, Schedule | Mapping | str):
-        from stepsize.draw import _trained  # needs torch, and registers what draws these
+        from stepsize.views import _trained  # needs torch, and registers what draws these
 
         value = _trained.whole_run(value)
     _drawer(value)  # refuses what cannot be drawn before an empty figure is made
@@ -72,7 +72,7 @@ def figure(width: float = 7.0, height: float = 4.0) -> Any:
         ImportError: matplotlib is not installed.
 
     Example:
-        >>> from stepsize.draw import figure
+        >>> from stepsize.views import figure
         >>> len(figure().axes)
         0
     """
@@ -133,7 +133,7 @@ def png(value: Schedule) -> bytes:
 
     Example:
         >>> from stepsize import cosine
-        >>> from stepsize.draw import png
+        >>> from stepsize.views import png
         >>> png(cosine(100))[:4]
         b'\x89PNG'
     """

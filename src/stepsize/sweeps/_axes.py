@@ -26,7 +26,7 @@ def logspace(low: float, high: float, count: int) -> list[float]:
         TypeError, ValueError: an argument is invalid.
 
     Example:
-        >>> from stepsize.sweep import logspace
+        >>> from stepsize.sweeps import logspace
         >>> logspace(1e-3, 1, 7)
         [0.001, 0.003162, 0.01, 0.03162, 0.1, 0.3162, 1.0]
     """
@@ -48,7 +48,7 @@ def seeds_of(seeds: int | Iterable[int]) -> list[int]:
         TypeError, ValueError: there are none, one stands twice, or one is no seed.
 
     Example:
-        >>> from stepsize.sweep._axes import seeds_of
+        >>> from stepsize.sweeps._axes import seeds_of
         >>> seeds_of(3), seeds_of([5, 7])
         ([0, 1, 2], [5, 7])
     """
@@ -74,7 +74,7 @@ def settings_of(task: Startable, axes: Mapping[str, Any]) -> list[dict[str, Any]
         TypeError, ValueError: an axis is empty, holds a value twice or one that is none, or is not of this task.
 
     Example:
-        >>> from stepsize.sweep._axes import settings_of
+        >>> from stepsize.sweeps._axes import settings_of
         >>> from stepsize.task import task_named
         >>> settings_of(task_named("digits"), {"lr": [0.1, 1], "clip": [None, 1.0]})
         [{'lr': 0.1}, {'lr': 1.0}, {'clip': 1.0, 'lr': 0.1}, {'clip': 1.0, 'lr': 1.0}]
@@ -141,7 +141,7 @@ def trials_of(task: Startable, axes: Mapping[str, Any], seeds: int | Iterable[in
         TypeError, ValueError: an argument is invalid, or there would be more than 100,000 trials.
 
     Example:
-        >>> from stepsize.sweep import trials_of
+        >>> from stepsize.sweeps import trials_of
         >>> from stepsize.task import task_named
         >>> trials = trials_of(task_named("digits"), {"lr": [0.1, 1]}, seeds=2, steps=10)
         >>> [(trial.settings["lr"], trial.seed) for trial in trials]

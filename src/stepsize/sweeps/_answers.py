@@ -55,7 +55,7 @@ def best_rate(rates: Any, values: Any) -> Best:
         ValueError: the shapes do not fit, the rates do not rise, or a value is negative infinity.
 
     Example:
-        >>> from stepsize.sweep import best_rate
+        >>> from stepsize.sweeps import best_rate
         >>> best = best_rate([0.01, 0.1, 1.0], [[3, 3.1, 2.9], [1, 1.2, 1.1], [2, 1.9, 2.2]])
         >>> best.rate, round(best.low, 3), round(best.high, 3), best.at_border
         (0.1, 0.032, 0.316, False)
@@ -104,7 +104,7 @@ def divergence_threshold(rates: Any, values: Any, initial: float) -> tuple[float
         TypeError, ValueError: the shapes do not fit, the rates do not rise, or a value is negative infinity.
 
     Example:
-        >>> from stepsize.sweep import divergence_threshold
+        >>> from stepsize.sweeps import divergence_threshold
         >>> divergence_threshold([0.1, 1.0, 10.0], [[1.5], [1.0], [float("inf")]], initial=2.0)
         (1.0, 10.0)
     """
@@ -138,7 +138,7 @@ def rate_sensitivity(rates: Any, values: Any, initial: float) -> float:
         ValueError: the shapes do not fit, the rates do not rise, or a value is negative infinity.
 
     Example:
-        >>> from stepsize.sweep import rate_sensitivity
+        >>> from stepsize.sweeps import rate_sensitivity
         >>> rate_sensitivity([0.1, 1.0, 10.0], [[1.5], [1.0], [float("inf")]], initial=2.0)
         0.5
 

@@ -23,7 +23,7 @@ class Halving:
         TypeError, ValueError: an argument is invalid.
 
     Example:
-        >>> from stepsize.sweep import Halving
+        >>> from stepsize.sweeps import Halving
         >>> Halving((0.25, 0.5)).steps(400)
         [100, 200]
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from stepsize import _check
 from stepsize.engine import Auto, Engine, Leg, Processes, Result, cores, serial
-from stepsize.sweep._axes import trials_of
-from stepsize.sweep._halving import Halving
-from stepsize.sweep._read import Sweep
-from stepsize.sweep._store import Store
+from stepsize.sweeps._axes import trials_of
+from stepsize.sweeps._halving import Halving
+from stepsize.sweeps._read import Sweep
+from stepsize.sweeps._store import Store
 from stepsize.task import Startable, Task, TaskChangedWarning, Trial, changes, packed, ranks, sources_of
 
 PAUSE = 0.3  # seconds between two looks at what another process is doing
@@ -134,7 +134,7 @@ def chosen_engine(task: Startable, trials: int) -> Engine:
         trials: how many.
 
     Example:
-        >>> from stepsize.sweep import chosen_engine
+        >>> from stepsize.sweeps import chosen_engine
         >>> from stepsize.task import task_named
         >>> chosen_engine(task_named("digits"), trials=1).__name__
         'serial'
@@ -156,7 +156,7 @@ def facts_of(task: Startable, steps: int) -> dict[str, Any]:
         steps: length of a trial.
 
     Example:
-        >>> from stepsize.sweep._run import facts_of
+        >>> from stepsize.sweeps._run import facts_of
         >>> from stepsize.task import task_named
         >>> facts_of(task_named("quadratic"), 100)["task"]
         'quadratic'
