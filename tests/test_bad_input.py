@@ -431,6 +431,11 @@ def sgd():
     return torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
 
 
+def trained():
+    model = torch.nn.Linear(1, 1)
+    return {"optimizer": torch.optim.SGD(model.parameters(), lr=0.1), "model": model}
+
+
 @cache
 def transformers_trainer():
     from transformers import Trainer, TrainingArguments
@@ -500,8 +505,7 @@ GOOD = {
     "find_in_module": lambda: {"module": lightning_pair()[0], "trainer": lightning_pair()[1]},
     "keras_schedule": lambda: {"schedule": COSINE, "lr": 0.1, "total": 10},
     "RateSearch": lambda: {
-        "optimizer": sgd(),
-        "model": torch.nn.Linear(1, 1),
+        **trained(),
         "lr": COSINE,
         "total": 10,
         "loader": [torch.ones(1)] * 9,
@@ -512,7 +516,7 @@ GOOD = {
     "budget_of": lambda: {"budget": "1x", "total": 100},
     "minimum_tenth": lambda: {"rates": [1, 2], "losses": [1, 1]},
     "probe_minimum_third": lambda: {"rates": [1, 2], "losses": [1, 1]},
-    "range_test": lambda: {"optimizer": sgd(), "model": torch.nn.Linear(1, 1)},
+    "range_test": lambda: trained(),
     "serial": lambda: {"task": DIGITS, "trials": []},
     "smooth": lambda: {"losses": [1.0]},
     "steepest_by_log_rate": lambda: {"rates": [1, 2], "losses": [1, 1]},

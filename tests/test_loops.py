@@ -113,6 +113,16 @@ def test_a_gradient_scaler_is_stepped_as_by_hand_and_a_skipped_step_moves_no_clo
     assert [event.what for event in control.log] == ["skipped"] * 3
 
 
+def test_a_scaler_that_scaled_no_loss_is_named():
+    model = net()
+    control = Control(sgd(model), lr=cosine(), total=10, scaler=torch.amp.GradScaler("cpu"))
+    loss = loss_of(model, 0)
+    loss.backward()
+    with pytest.raises(RuntimeError, match=r"scaler has scaled no loss yet; call scaler.scale"):
+        control.step(loss)
+    assert control.position == 0
+
+
 def test_one_scaler_over_several_optimizers_is_updated_once():
     model = net()
     optimizers = [torch.optim.SGD(model[0].parameters(), lr=0.1), torch.optim.SGD(model[2].parameters(), lr=0.2)]

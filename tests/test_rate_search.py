@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
-from stepsize import Control, RateSearch, Scheduler, Task, draw, find, one_cycle
+from stepsize import Control, RateSearch, Scheduler, Task, draw, find, one_cycle, range_test
 from stepsize.state import RandomState, on_loan, own_randomness
 
 X = torch.randn(256, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
@@ -474,3 +475,10 @@ def test_a_finding_is_drawn_whoever_found_it():
         assert ax.lines[-1].get_xdata()[0] == finding.rate
     nothing = draw(find(task(sgd, steps=60, loss=lambda model, batch: 0 * loss_of(model, batch))))
     assert "nothing was learnt" in nothing.get_title()
+
+
+@pytest.mark.parametrize("probe", [range_test, partial(RateSearch, lr="cosine()", total=100, loader=[1, 2])])
+def test_an_optimizer_that_trains_nothing_of_the_model_is_named(probe):
+    other = torch.nn.Linear(4, 1)
+    with pytest.raises(ValueError, match="model must be one that the optimizer trains, got 'Linear'"):
+        probe(torch.optim.SGD(other.parameters(), lr=0.1), torch.nn.Linear(4, 1))

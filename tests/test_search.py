@@ -1,6 +1,7 @@
 """The race as ask and tell: numbers in, numbers out, in any order, whatever trains."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -191,3 +192,13 @@ def test_a_clock_that_stands_still_is_no_division_by_nothing():
         for ask in asks:
             race.tell(ask, ran(ask))
     assert race.finding.rate is not None
+
+
+def test_a_rate_without_effect_is_no_answer():
+    race = Race(200, 1e-6, 100.0)
+    while asks := race.ask():
+        for ask in asks:
+            race.tell(ask, replace(ran(replace(ask, rate=0.01)), rate=ask.rate))
+    assert race.finding.rate is None
+    assert race.finding.verdict.startswith("no signal: all rates from ")
+    assert {run.steps for run in race.finding.results} == {race.finding.results[0].steps}

@@ -149,6 +149,11 @@ class Updater:
         return Updated(True, norm, factor, loss)
 
     def _scaled(self, scaler: torch.amp.GradScaler, clip: Clip | None, want_norm: bool) -> Updated:
+        if not scaler.is_enabled() or scaler._scale is not None:
+            return self._step_scaled(scaler, clip, want_norm)
+        raise RuntimeError("scaler has scaled no loss yet; call scaler.scale(loss).backward() before step")
+
+    def _step_scaled(self, scaler: torch.amp.GradScaler, clip: Clip | None, want_norm: bool) -> Updated:
         norm = factor = None
         if clip is not None or want_norm:
             for optimizer in self.optimizers:

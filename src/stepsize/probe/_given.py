@@ -3,7 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from torch import nn
+
 from stepsize import _check
+from stepsize.optim import parameters
 from stepsize.state import can_capture, is_optimizer
 
 
@@ -22,6 +25,18 @@ def optimizers_by_name(value: Any) -> dict[str, Any]:
     if len({id(each) for each in named.values()}) < len(named):
         raise ValueError(_check.message("optimizer", value, "several in which each is there once"))
     return named
+
+
+def check_model(value: Any, optimizers: Iterable[Any]) -> None:
+    """Raise unless it is a module of which the optimizers train something."""
+    if not isinstance(value, nn.Module):
+        raise TypeError(_check.message("model", value, "a torch.nn.Module"))
+    own = {id(parameter) for parameter in value.parameters()}
+    if own and not any(id(parameter) in own for optimizer in optimizers for parameter in parameters(optimizer)):
+        remedy = "build the optimizer from model.parameters(), after the model was moved or wrapped"
+        raise ValueError(
+            _check.message("model", type(value).__name__, "one whose parameters the optimizer has", remedy)
+        )
 
 
 def also_of(value: Any) -> list[Any]:

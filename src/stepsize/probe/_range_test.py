@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from stepsize import _check
 from stepsize.probe._fixed_probe import Probe
-from stepsize.probe._given import also_of
+from stepsize.probe._given import also_of, check_model
 from stepsize.probe._under_way import RangeTest
 from stepsize.state import has_state, is_loader, is_optimizer
 
@@ -89,8 +89,7 @@ def range_test(
     Source: Smith 2017, "Cyclical learning rates for training neural networks" (arXiv 1506.01186), section 3.3.
     """
     optimizers = _optimizers(optimizer)
-    if not isinstance(model, nn.Module):
-        raise TypeError(_check.message("model", model, "a torch.nn.Module"))
+    check_model(model, optimizers)
     if scaler is not None and not isinstance(scaler, torch.amp.GradScaler):
         raise TypeError(_check.message("scaler", scaler, "a torch.amp.GradScaler"))
     if probe is not None and not callable(probe):

@@ -16,7 +16,7 @@ from stepsize.control._bases import check_free, clear_marks, set_aside
 from stepsize.control._course import CourseLike
 from stepsize.optim import Clipper, parameters, read_value
 from stepsize.probe._drive import Drive
-from stepsize.probe._given import also_of, optimizers_by_name
+from stepsize.probe._given import also_of, check_model, optimizers_by_name
 from stepsize.probe._loan import Loan, rebase
 from stepsize.probe._loop_run import LoopRun, finite_mean
 from stepsize.probe._own_steps import OwnSteps, check_own
@@ -122,8 +122,7 @@ class RateSearch:
     ) -> None:
         self._optimizers = optimizers_by_name(optimizer)
         _check_not_lent(self._optimizers.values())
-        if not isinstance(model, nn.Module):
-            raise TypeError(_check.message("model", model, "a torch.nn.Module"))
+        check_model(model, self._optimizers.values())
         parts: dict[str, Any] = dict(others)
         self._squeeze = Squeeze(Plan(lr, clip=clip, **parts), total, position, per_epoch)
         self._squeeze.check_groups(group for each in self._optimizers.values() for group in each.param_groups)

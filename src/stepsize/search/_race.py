@@ -206,6 +206,12 @@ class Race:
             return self._nothing(
                 f"no signal: nothing was learnt at any rate from {low:g} to {high:g} in {rung.length} steps"
             )
+        if rung.unmoved:
+            tried = f"all rates from {10 ** min(rung.results):g} to {10 ** max(rung.results):g}"
+            return self._nothing(
+                f"no signal: {tried} gave the same losses; something else sets the rate, such as a scheduler with "
+                "rates of its own (max_lr)"
+            )
         self._conclude(rung)
         rungs = yield from self._closer(rung)
         while (

@@ -155,6 +155,12 @@ class Rung:
         best = self.score(self.best)
         return [each for each in self.results if each > self.best and is_broken(self.score(each), best, self.start)]
 
+    @property
+    def unmoved(self) -> bool:
+        """Whether the rate has no effect: several runs, and all the same to the last digit."""
+        runs = {(run.score, run.losses, run.probed) for run in self.results.values()}
+        return len(self.results) > 2 and len(runs) == 1
+
     def alike(self, share: float) -> list[float]:
         """Exponents that the probe cannot tell from the best: within two standard errors, and a share of its gain."""
         best = self.results[self.best]
