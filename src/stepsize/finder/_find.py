@@ -102,7 +102,7 @@ def find(
 
 def _no_argument(name: str, axes: Iterable[str]) -> TypeError:
     """What is said of an argument that is none: those that are like it."""
-    own = [each for each in inspect.signature(find).parameters if each not in ("task", "args", "axes")]
+    own = [parameter for parameter in inspect.signature(find).parameters if parameter not in ("task", "args", "axes")]
     return TypeError(f"find has no argument {name!r}; {_check.closest(name, dict.fromkeys([*own, *axes]))}")
 
 
@@ -139,7 +139,7 @@ def check_task(task: object, args: tuple[object, ...]) -> None:
         args: what was given after it.
     """
     if isinstance(task, nn.Module) or args:
-        given = ", ".join(type(each).__name__ for each in (task, *args))
+        given = ", ".join(type(value).__name__ for value in (task, *args))
         raise TypeError(
             f"find takes one task and options by name, got {given}; write find(model=..., loader=..., loss=..., "
             "optimizer=..., steps=...), or find(Task(...)), or use RateSearch in your own loop"
@@ -183,8 +183,8 @@ def checked(
     for axis in axes:
         if axis not in (*AXES, *takes) or axis == "lr":
             raise _no_argument(axis, takes)
-    said = {axis: value for axis, value in axes.items() if value is not None}
-    return dict(Trial.of(task, said, seed, total).settings), total
+    settings = {axis: value for axis, value in axes.items() if value is not None}
+    return dict(Trial.of(task, settings, seed, total).settings), total
 
 
 def check_range(low: float, high: float) -> tuple[float, float]:

@@ -159,7 +159,7 @@ def combined(task: Startable, over: Mapping[str, Iterable[Any] | None]) -> list[
     for axis, given in over.items():
         usual = axes[axis].candidates
         if given is None and not usual:
-            known = " and ".join(name for name, each in axes.items() if each.candidates)
+            known = " and ".join(name for name, choice in axes.items() if choice.candidates)
             raise ValueError(
                 _check.message(f"the values of {axis} in over", given, f"said by you; only {known} have usual ones")
             )
@@ -167,11 +167,11 @@ def combined(task: Startable, over: Mapping[str, Iterable[Any] | None]) -> list[
             rule = "several values of an axis other than lr, whose rates are found"
             raise TypeError(_check.message(f"over[{axis!r}]", given, rule))
         chosen = list(usual if given is None else given)
-        forms = [None if each is None else axes[axis].canonical(f"over[{axis!r}]", each) for each in chosen]
+        forms = [None if choice is None else axes[axis].canonical(f"over[{axis!r}]", choice) for choice in chosen]
         values[axis] = list(dict.fromkeys(forms))
         if not values[axis]:
             raise ValueError(_check.message(f"over[{axis!r}]", chosen, "one value or more"))
-    made = [dict(zip(values, each, strict=True)) for each in itertools.product(*values.values())]
+    made = [dict(zip(values, choice, strict=True)) for choice in itertools.product(*values.values())]
     return [{axis: value for axis, value in plan.items() if value is not None} for plan in made]
 
 
@@ -213,8 +213,8 @@ class _Heats:
 
     def leg(self, entry: PlanEntry, length: int) -> Leg:
         """A run of a plan at its rate, the schedule squeezed into it."""
-        said = squeezed({**self.settings, **entry.settings, "lr": entry.finding.rate}, length / self.total)
-        return Leg(Trial.of(self.task, said, self.seed, length), length, metrics=False, probe=PROBE)
+        shortened = squeezed({**self.settings, **entry.settings, "lr": entry.finding.rate}, length / self.total)
+        return Leg(Trial.of(self.task, shortened, self.seed, length), length, metrics=False, probe=PROBE)
 
     def verdict(self, ranked: list[PlanEntry]) -> str:
         """What the last heat said."""

@@ -35,20 +35,20 @@ class Words:
         Raises:
             TypeError, ValueError: there are neither, or both, or a word is invalid.
         """
-        said = {name: value for name, value in vars(self).items() if value is not None}
-        if task is None and not said.keys() & {"model", "loader"}:
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        if task is None and not given.keys() & {"model", "loader"}:
             remedy = "or write find(model=..., loader=..., loss=..., optimizer=..., steps=...)"
             raise TypeError(_check.message("task", task, "a task", f'for example task_named("digits"), {remedy}'))
         if task is None:
-            words = {"model": None, "loader": None, "optimizer": None, **said}
+            words = {"model": None, "loader": None, "optimizer": None, **given}
             return Task.of(**words), {}
-        beside = [name for name in said if name not in OF_A_TASK]
+        beside = [name for name in given if name not in OF_A_TASK]
         if beside:
-            shown = " ".join(map(str.strip, repr(said[beside[0]]).splitlines()))[:60]
+            shown = " ".join(map(str.strip, repr(given[beside[0]]).splitlines()))[:60]
             raise TypeError(
                 f"{beside[0]} must be left out beside a task, which says it itself, got {shown}; or leave out the task"
             )
-        settings = {name: said[name] for name in ("optimizer", "schedule") if name in said}
+        settings = {name: given[name] for name in ("optimizer", "schedule") if name in given}
         return task, {name: str(each) if isinstance(each, Schedule) else each for name, each in settings.items()}
 
     @contextmanager

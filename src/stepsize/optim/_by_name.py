@@ -37,22 +37,22 @@ def groups(model: nn.Module, rates: Mapping[str, Any]) -> list[dict[str, Any]]:
     check_model(model)
     if not isinstance(rates, Mapping) or not rates:
         raise TypeError(_check.message("rates", rates, 'a mapping such as {"head": 0.1, "*": 0.01}'))
-    said = {key: _options(key, value) for key, value in rates.items() for key in as_patterns("rates", key)}
-    found = picked("rates", [pattern for pattern in said if pattern != "*"], model, remedy="give the rate to {}")
-    rest = ["*"] if "*" in said else []
+    chosen = {key: _options(key, value) for key, value in rates.items() for key in as_patterns("rates", key)}
+    found = picked("rates", [pattern for pattern in chosen if pattern != "*"], model, remedy="give the rate to {}")
+    rest = ["*"] if "*" in chosen else []
     twice = [f"{name} ({' and '.join(here)})" for name, here in found.items() if len(here) > 1]
     if twice:
         raise ValueError(f"rates fit a parameter twice: {some(twice)}; make the patterns narrower")
     forgotten = [name for name, here in found.items() if not (here or rest)]
     if forgotten:
         raise ValueError(f'rates fit no pattern to {some(forgotten)}; add them, or "*" for all others')
-    members: dict[str, Named] = {pattern: [] for pattern in said}
+    members: dict[str, Named] = {pattern: [] for pattern in chosen}
     for name, parameter in model.named_parameters():
         members[(found[name] or rest)[0]].append((name, parameter))
     if rest and not members["*"]:
         raise ValueError("rates has '*', and the other patterns fit all parameters already; leave it out")
-    names = {pattern: "others" if pattern == "*" else pattern for pattern in said}
-    return [{"name": names[pattern], "params": members[pattern], **said[pattern]} for pattern in said]
+    names = {pattern: "others" if pattern == "*" else pattern for pattern in chosen}
+    return [{"name": names[pattern], "params": members[pattern], **chosen[pattern]} for pattern in chosen]
 
 
 def no_decay(model: nn.Module, also: Iterable[str] = (), **options: Any) -> list[dict[str, Any]]:
@@ -121,7 +121,8 @@ def combine(*lists: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     if not lists or not all(map(_is_named, lists)):
         raise TypeError(_check.message("lists", lists, "lists of groups, as groups, layerwise and no_decay make them"))
     places = [
-        {id(p): (index, name) for index, group in enumerate(each) for name, p in group["params"]} for each in lists
+        {id(p): (index, name) for index, group in enumerate(members) for name, p in group["params"]}
+        for members in lists
     ]
     for other in places[1:]:
         odd = [name for key, (_, name) in (places[0] | other).items() if (key in places[0]) != (key in other)]
@@ -130,7 +131,7 @@ def combine(*lists: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     found: dict[tuple[int, ...], Named] = {}
     for name, parameter in (pair for group in lists[0] for pair in group["params"]):
         found.setdefault(tuple(place[id(parameter)][0] for place in places), []).append((name, parameter))
-    return [_merged([each[index] for each, index in zip(lists, key, strict=True)], found[key]) for key in found]
+    return [_merged([members[index] for members, index in zip(lists, key, strict=True)], found[key]) for key in found]
 
 
 def _merged(parts: list[Mapping[str, Any]], members: Named) -> dict[str, Any]:

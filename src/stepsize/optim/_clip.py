@@ -100,7 +100,7 @@ def clip_by_value(parameters: Iterable[Tensor], threshold: float, norm: Tensor |
         raise TypeError(_check.message("gradients", "complex ones", rule, "clip by norm"))
     norm = total_norm(gradients) if norm is None else norm
     parts = [part for part in map(_memory, gradients) if part.numel()]
-    largest = [torch.stack(torch._foreach_norm(each, math.inf)).amax().to(norm) for each in by_kind(parts)]
+    largest = [torch.stack(torch._foreach_norm(tensors, math.inf)).amax().to(norm) for tensors in by_kind(parts)]
     factor = torch.clamp(threshold / torch.stack([torch.zeros_like(norm), *largest]).amax(), max=1.0)
     for members in by_kind(parts):
         bound = min(threshold, torch.finfo(members[0].dtype).max)

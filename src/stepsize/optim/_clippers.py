@@ -152,7 +152,7 @@ class adaptive_clipping(Clipper):  # noqa: N801
 
 
 CLIPPERS: dict[str, type[Clipper]] = {
-    each.__name__: each for each in (adaptive_clipping, norm_clipping, value_clipping)
+    clipping.__name__: clipping for clipping in (adaptive_clipping, norm_clipping, value_clipping)
 }
 
 

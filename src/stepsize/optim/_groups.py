@@ -88,7 +88,9 @@ def read_value(group: Mapping[str, Any], hyperparameter: str = "lr") -> float:
     place = pair_index(group, hyperparameter)
     value: Any = group.get(hyperparameter) if place is None else group["betas"][place]
     if not has_value(group, hyperparameter):
-        known = [key for key, each in group.items() if isinstance(each, Real | Tensor) and not isinstance(each, bool)]
+        known = [
+            key for key, entry in group.items() if isinstance(entry, Real | Tensor) and not isinstance(entry, bool)
+        ]
         known += ["beta1", "beta2"] if "betas" in group else []
         problem = f"the optimizer has no {hyperparameter!r} in its parameter groups"
         raise ValueError(f"{problem}; {_check.closest(hyperparameter, known)}")

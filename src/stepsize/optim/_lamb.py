@@ -133,9 +133,9 @@ def _move_together(members: Sequence[tuple[Any, ...]]) -> None:
     """
     for group, _, gradient, first, second, _ in members:
         beta1, beta2 = group["betas"]
-        mine = local(gradient)
-        local(first).lerp_(mine, 1 - beta1)
-        local(second).mul_(beta2).addcmul_(mine, mine, value=1 - beta2)
+        shard = local(gradient)
+        local(first).lerp_(shard, 1 - beta1)
+        local(second).mul_(beta2).addcmul_(shard, shard, value=1 - beta2)
     shards = [member for member in members if member[0]["adapt"] and is_shard(member[1])]
     ratios: dict[int, Any] = {}
     if shards:

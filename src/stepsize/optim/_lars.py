@@ -109,10 +109,10 @@ def _move_together(members: Sequence[tuple[Any, ...]]) -> None:
     found: Any = norms if norms.device.type != "cpu" or torch.compiler.is_compiling() else norms.tolist()
     groups = {id(group): group for group, *_ in members}
     for key, group in groups.items():
-        mine = [index for index, member in enumerate(members) if id(member[0]) == key]
-        ratios = [_ratio(group, found[index], found[len(members) + index]) for index in mine]
-        ours, theirs, kept = ([members[index][column] for index in mine] for column in (1, 2, 3))
-        _move(group, ours, theirs, kept, ratios)
+        chosen = [index for index, member in enumerate(members) if id(member[0]) == key]
+        ratios = [_ratio(group, found[index], found[len(members) + index]) for index in chosen]
+        ours, moments, kept = ([members[index][column] for index in chosen] for column in (1, 2, 3))
+        _move(group, ours, moments, kept, ratios)
 
 
 def _ratio(group: Group, weight: Any, gradient: Any) -> Any:

@@ -86,9 +86,9 @@ def _found_layers(model: nn.Module) -> dict[str, Named]:
     layer = next(iter(found))
     places = {unit: layer for (unit, _), layer in zip(units, layers, strict=True)}
     for name, parameter in model.named_parameters():
-        mine = [places[path] for path in prefixes(name)[:-1] if path in places]
-        if mine or not units:
-            layer = mine[0] if mine else layer
+        own = [places[path] for path in prefixes(name)[:-1] if path in places]
+        if own or not units:
+            layer = own[0] if own else layer
             found[layer] += [*before, (name, parameter)]
             before = []
         else:
@@ -117,11 +117,11 @@ def _given_layers(model: nn.Module, patterns: Sequence[str]) -> dict[str, Named]
             found[path] = []
     odd = []
     for name, parameter in model.named_parameters():
-        mine = [path for path in prefixes(name) if path in found]
-        if len(mine) == 1:
-            found[mine[0]].append((name, parameter))
+        own = [path for path in prefixes(name) if path in found]
+        if len(own) == 1:
+            found[own[0]].append((name, parameter))
         else:
-            odd.append(name if not mine else f"{name} (twice: {' and '.join(mine)})")
+            odd.append(name if not own else f"{name} (twice: {' and '.join(own)})")
     if odd:
         raise ValueError(f"layers must have each parameter once, and these are not so: {some(odd)}")
     return {name: members for name, members in found.items() if members}

@@ -66,18 +66,18 @@ def optimizer(text: str, params: Iterable[Any], lr: float, **options: Any) -> Op
         ('SGD', 0.9, True)
     """
     choice = read_choice(text)
-    said = {**choice.options, **options}
+    merged = {**choice.options, **options}
     lr = _check.number("lr", lr, least=0)
     if not isinstance(params, Iterable):
         raise TypeError(_check.message("params", params, "parameters or parameter groups"))
     kind = kinds()[choice.name]()
     known = _arguments(kind)
-    for name in said:
+    for name in merged:
         if name not in known:
             raise ValueError(f"optimizer {choice.name!r} has no argument {name!r}; {_check.closest(name, known)}")
     given = biases_apart(params) if issubclass(kind, Rule) else params
     try:
-        made: Optimizer = kind(given, lr=lr, **said)  # type: ignore[call-arg]
+        made: Optimizer = kind(given, lr=lr, **merged)  # type: ignore[call-arg]
     except Exception as error:  # torch's classes check little: a pair too short is an IndexError there
         refused = TypeError if isinstance(error, TypeError) else ValueError
         why = " ".join(str(error).split())
@@ -148,13 +148,15 @@ def _maker(name: str) -> Callable[..., Choice]:
                 raise TypeError(_check.message(f"{key} of the optimizer {name!r}", value, "a number"))
         return Choice(name, {key: _as_given(value, known[key].default) for key, value in options.items()})
 
-    named = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in known.values()]
+    named = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in known.values()]
     choose.__signature__ = inspect.Signature(named)  # type: ignore[attr-defined]
     return choose
 
 
 def _arguments(kind: type[Optimizer]) -> dict[str, inspect.Parameter]:
-    return {key: each for key, each in inspect.signature(kind).parameters.items() if key not in ("params", "lr")}
+    return {
+        key: parameter for key, parameter in inspect.signature(kind).parameters.items() if key not in ("params", "lr")
+    }
 
 
 def _as_given(value: Any, default: Any) -> Any:

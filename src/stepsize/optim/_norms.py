@@ -73,9 +73,9 @@ def squared_norms(tensors: Sequence[Tensor]) -> Tensor:
 def squares_here(tensors: Sequence[Tensor]) -> Tensor:
     """Each tensor's sum of squares, of what this process holds."""
     if tensors[0].device.type == "cpu" and not torch.compiler.is_compiling():
-        return torch.tensor([squared_norm(each) for each in tensors], dtype=torch.float64)
+        return torch.tensor([squared_norm(tensor) for tensor in tensors], dtype=torch.float64)
     kind = torch.float32 if tensors[0].device.type == "mps" else torch.float64
-    halves = any(each.dtype in HALVES for each in tensors)
+    halves = any(tensor.dtype in HALVES for tensor in tensors)
     return torch.stack(torch._foreach_norm(list(tensors), 2, torch.float32 if halves else None)).to(kind).square()
 
 
@@ -113,7 +113,7 @@ def total_norm(tensors: Iterable[Tensor]) -> Tensor:
     if any(map(is_shard, dense)):
         kind = torch.float32 if dense[0].dtype in HALVES else dense[0].dtype
         return squared_norms(dense).sum().sqrt().to(kind)
-    if not any(each.dtype in HALVES for each in dense):
+    if not any(tensor.dtype in HALVES for tensor in dense):
         return get_total_norm(dense)
     norms = [
         norm

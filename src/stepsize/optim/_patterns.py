@@ -100,12 +100,12 @@ def check_model(model: Any) -> None:
 
 def fitting(name: str, patterns: Iterable[str], model: nn.Module) -> set[str]:
     """The names of all parameters that any of the patterns fits; each has to fit some."""
-    return {each for each, here in picked(name, patterns, model).items() if here}
+    return {key for key, here in picked(name, patterns, model).items() if here}
 
 
 def no_such(name: str, pattern: str, model: nn.Module) -> ValueError:
     """The complaint about a pattern that fits nothing."""
-    known = {path for path, _ in model.named_modules() if path} | {each for each, _ in model.named_parameters()}
+    known = {path for path, _ in model.named_modules() if path} | {key for key, _ in model.named_parameters()}
     return ValueError(f"{name} has {pattern!r}, which fits no parameter; {_check.closest(pattern, known)}")
 
 

@@ -98,23 +98,23 @@ class Rule(Optimizer, ABC):
         super().load_state_dict(state_dict)
 
     def _check_state(self, state: Any) -> None:
-        mine = type(self).__name__
+        own = type(self).__name__
         if not isinstance(state, Mapping) or not {"state", "param_groups"} <= set(state):
             raise TypeError(_check.message("state_dict", state, "a mapping from state_dict() of an optimizer"))
         lacks = sorted({key for group in state["param_groups"] for key in self.defaults if key not in group})
         if lacks:
-            raise ValueError(f"state_dict is of another optimizer than {mine}: its groups lack {', '.join(lacks)}")
+            raise ValueError(f"state_dict is of another optimizer than {own}: its groups lack {', '.join(lacks)}")
         weights = [weight for group in self.param_groups for weight in group["params"]]
         numbers = [number for group in state["param_groups"] for number in group["params"]]
         if len(weights) != len(numbers):
-            raise ValueError(f"state_dict is of {len(numbers)} parameters, and this {mine} has {len(weights)}")
+            raise ValueError(f"state_dict is of {len(numbers)} parameters, and this {own} has {len(weights)}")
         for weight, number in zip(weights, numbers, strict=True):
             kept = state["state"].get(number, {})
             if kept and set(kept) != self.BUFFERS:
                 problem = (
                     f"it keeps {', '.join(sorted(kept))} for a parameter, and not {', '.join(sorted(self.BUFFERS))}"
                 )
-                raise ValueError(f"state_dict is of another optimizer than {mine}: {problem}")
+                raise ValueError(f"state_dict is of another optimizer than {own}: {problem}")
             for key, value in kept.items():
                 if key != "step" and value.shape != weight.shape:
                     rule = f"{tuple(weight.shape)}, that of its parameter"
@@ -137,8 +137,8 @@ def biases_apart(params: Iterable[Any]) -> list[Group]:
     What has fewer than two dimensions counts as such. Groups that say ``adapt`` themselves stay as they are.
     """
     given = list(params)
-    whole = [each if isinstance(each, dict) else None for each in given]
-    groups = [each for each in whole if each is not None] if all(whole) else [{"params": given}]
+    whole = [entry if isinstance(entry, dict) else None for entry in given]
+    groups = [entry for entry in whole if entry is not None] if all(whole) else [{"params": given}]
     adapting: list[Group] = []
     others: list[Group] = []
     for group in groups:
@@ -147,13 +147,13 @@ def biases_apart(params: Iterable[Any]) -> list[Group]:
             adapting.append(group)
             continue
         listed = [held] if isinstance(held, Tensor) else list(held)
-        small = [getattr(each[1] if isinstance(each, tuple) else each, "ndim", 2) < 2 for each in listed]
+        small = [getattr(entry[1] if isinstance(entry, tuple) else entry, "ndim", 2) < 2 for entry in listed]
         for into, is_small in ((adapting, False), (others, True)):
-            mine = [each for each, is_this in zip(listed, small, strict=True) if is_this == is_small]
+            members = [entry for entry, is_this in zip(listed, small, strict=True) if is_this == is_small]
             names = [str(group.get("name"))] * ("name" in group) + ["no_adapt"] * is_small
-            if mine:
-                said = {"name": "/".join(names)} if names else {}
-                into.append({**group, **said, "adapt": not is_small, "params": mine})
+            if members:
+                name = {"name": "/".join(names)} if names else {}
+                into.append({**group, **name, "adapt": not is_small, "params": members})
     return adapting + others
 
 
@@ -174,8 +174,8 @@ def below_one(name: str, value: Any) -> None:
 def fits_fused(weight: Tensor, *others: Tensor) -> bool:
     """Whether torch's fused updates are right for tensors on the CPU: they take all memory to be laid out alike."""
     if weight.is_contiguous():
-        return all(each.is_contiguous() for each in others)
-    return is_dense(weight) and all(each.stride() == weight.stride() for each in others)
+        return all(other.is_contiguous() for other in others)
+    return is_dense(weight) and all(other.stride() == weight.stride() for other in others)
 
 
 def known_here(tensor: Tensor) -> bool:

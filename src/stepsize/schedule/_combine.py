@@ -117,8 +117,8 @@ class Sequence(Schedule):
         which = np.searchsorted(self._starts, positions, side="right") - 1
         values = np.empty_like(positions)
         for index, (start, part) in enumerate(zip(self._starts, self.parts, strict=True)):
-            mine = which == index
-            values[mine] = part._on(positions[mine] - start)
+            here = which == index
+            values[here] = part._on(positions[here] - start)
         over = positions >= self._finish
         if over.any():
             values[over] = self.end

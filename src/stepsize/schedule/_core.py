@@ -212,9 +212,9 @@ class Schedule(ABC):
         """The Python functions inside, by name: what ``parse`` needs to read this schedule's text again."""
         found: dict[str, Callable[[float], float]] = {}
         for inside in vars(self).values():
-            for each in inside if isinstance(inside, tuple) else (inside,):
-                if isinstance(each, Schedule):
-                    found |= each.functions
+            for part in inside if isinstance(inside, tuple) else (inside,):
+                if isinstance(part, Schedule):
+                    found |= part.functions
         return found
 
     def __rshift__(self, other: "Schedule") -> "Schedule":

@@ -49,7 +49,7 @@ class function(Piece):  # noqa: N801 - pieces are written like functions
 
     def _formula(self, position: Any, length: float, xp: ModuleType) -> Any:
         if isinstance(position, np.ndarray):
-            return np.array([self._value(float(each)) for each in position.ravel()]).reshape(position.shape)
+            return np.array([self._value(float(place)) for place in position.ravel()]).reshape(position.shape)
         return self._value(position)
 
     def _text(self, place: int) -> str:

@@ -65,33 +65,33 @@ def answer(rungs: Sequence[Rung], scope: Scope, total: int, remark: str = "") ->
     # of equals the lower; not above the best one that was tried, and far from a whole run a little less
     beyond = max(0.0, math.log2(total / last.length) - NEAR)
     lower = at if whole else min(at - min(MOST, CAUTION * beyond**2), alike[0] + further)
-    breaks = min((each for rung in rungs for each in rung.broken() if each > last.best), default=math.inf)
+    breaks = min((exponent for rung in rungs for exponent in rung.broken() if exponent > last.best), default=math.inf)
     chosen = scope.inside(lower if whole else min(lower, breaks - MARGIN))
-    fine = [each for each in last.results if last.score(each) <= last.score(last.best) + FINE * last.gained]
+    fine = [exponent for exponent in last.results if last.score(exponent) <= last.score(last.best) + FINE * last.gained]
     low = scope.inside(min(chosen - BELOW, last.vertex - BELOW, *fine))
     high = scope.inside(max(chosen + ABOVE, min(last.vertex + 0.1, breaks), *fine))
     rate = float(f"{10**chosen:.3g}")
     interval = min(rate, max(scope.low, 10**low)), max(rate, min(scope.high, 10**high))
-    said = verdict(last, scope, at if abs(further) > 0.02 else None, breaks, remark)
-    return Answer(rate, *interval, said, last.start)
+    words = verdict(last, scope, at if abs(further) > 0.02 else None, breaks, remark)
+    return Answer(rate, *interval, words, last.start)
 
 
 def verdict(last: Rung, scope: Scope, drifted: float | None, breaks: float, remark: str) -> str:
     """The conclusion in words; exponents of where drift leads and of the lowest rate that breaks a run."""
-    said, alike = f"lowest loss at {10 ** scope.inside(last.vertex):.3g}", last.alike(FLAT)
+    words, alike = f"lowest loss at {10 ** scope.inside(last.vertex):.3g}", last.alike(FLAT)
     if len(alike) > 1:
         span = f"{10 ** alike[0]:.3g} to {10 ** alike[-1]:.3g}"
-        said = f"rates from {span} are indistinguishable: the lower is taken"
+        words = f"rates from {span} are indistinguishable: the lower is taken"
     elif drifted is not None:
-        said += f", drifting to {10**drifted:.3g} by the end of a whole run"
+        words += f", drifting to {10**drifted:.3g} by the end of a whole run"
     if remark:
-        said += f"; {remark}"
+        words += f"; {remark}"
     if breaks < math.inf:
-        said += f", and {10**breaks:.3g} breaks the run"
+        words += f", and {10**breaks:.3g} breaks the run"
     ends = (min(last.results), -last.distance), (max(last.results), last.distance)
     if any(last.best == end and not scope.allowed(end + step) for end, step in ends):
-        said += "; still improving at the border"
-    return said
+        words += "; still improving at the border"
+    return words
 
 
 def drift(rungs: Sequence[Rung], total: int) -> float:
@@ -100,6 +100,6 @@ def drift(rungs: Sequence[Rung], total: int) -> float:
     before = next((rung for rung in reversed(rungs) if rung.length < last.length), None)
     if before is None:
         return 0.0
-    each = (last.vertex - before.vertex) / math.log2(last.length / before.length)
+    doubling = (last.vertex - before.vertex) / math.log2(last.length / before.length)
     low, high = FARTHEST
-    return max(low, min(high, DRIFT * each * math.log2(total / last.length)))
+    return max(low, min(high, DRIFT * doubling * math.log2(total / last.length)))

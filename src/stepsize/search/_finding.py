@@ -134,6 +134,6 @@ class Finding:
         price = f"{len(self.results)} short runs, {self.cost.runs:.1f} of a whole one, {self.cost.seconds:.1f} s"
         if self.rate is None:
             return f"no usable rate: {self.verdict} ({price})"
-        said = f"rate {self.rate:.3g}, good between {self.low:.3g} and {self.high:.3g}: {self.verdict} ({price})"
+        words = f"rate {self.rate:.3g}, good between {self.low:.3g} and {self.high:.3g}: {self.verdict} ({price})"
         doubt = f"; not to be trusted yet, since {', and '.join(self.doubts)}: settle it by {self.remedy}"
-        return said + doubt if self.doubts else said
+        return words + doubt if self.doubts else words

@@ -197,7 +197,7 @@ class Race:
         while not rung.learnt and (longer := self._longer(rung)) > rung.length:
             # a flat start may only need more steps: the highest rates that hold are the ones to ask
             self._conclude(rung, "nothing learnt yet: longer")
-            holding = [each for each in sorted(rung.results) if each not in rung.hopeless][-2:]
+            holding = [exponent for exponent in sorted(rung.results) if exponent not in rung.hopeless][-2:]
             rates = self._affordable(holding or decades, longer)
             if not rates:
                 break
@@ -218,8 +218,8 @@ class Race:
             self._settle and doubts(rungs, self.total) and len(rungs) < len(more := (yield from self._further(rungs)))
         ):
             rungs = more
-        said = answer(rungs, self.scope, self.total, self.remark)
-        return self._found(said.rate, said.low, said.high, said.verdict, said.initial, rungs)
+        found = answer(rungs, self.scope, self.total, self.remark)
+        return self._found(found.rate, found.low, found.high, found.verdict, found.initial, rungs)
 
     @property
     def _steps(self) -> int:
@@ -243,9 +243,9 @@ class Race:
     def _affordable(self, exponents: list[float], length: int) -> list[float]:
         """Those of some rates that there is room for, the highest first to be kept; what is done costs nothing."""
         done = self._done(length)
-        new = [each for each in exponents if 10.0**each not in done]
+        new = [exponent for exponent in exponents if 10.0**exponent not in done]
         dropped = max(0, len(new) - max(0, math.floor(self._room / self._price(length))))
-        return [each for each in exponents if each not in new[:dropped]]
+        return [exponent for exponent in exponents if exponent not in new[:dropped]]
 
     def _price(self, length: int) -> float:
         """Steps that a run takes with its score, which costs nothing where runs score themselves."""
@@ -277,7 +277,9 @@ class Race:
         """The rungs, and one of longer runs, if there is room for it."""
         self._settling, last = SETTLING * self.total, rungs[-1]
         middle, distance = self.scope.inside(last.vertex), RUNGS[-1][1]
-        rates = [each for each in (middle + place * distance for place in THREE) if self.scope.allowed(each)]
+        rates = [
+            exponent for exponent in (middle + place * distance for place in THREE) if self.scope.allowed(exponent)
+        ]
         length = longer(last, self.total)
         if length == last.length or self._affordable(rates, length) != rates:
             return rungs
@@ -331,7 +333,11 @@ class Race:
                 todo = [lowest - rung.distance]
             else:
                 todo = [highest + rung.distance] * (highest not in rung.hopeless)
-            todo = [each for each in todo if self.scope.allowed(each) and rung.near(each) not in rung.results]
+            todo = [
+                exponent
+                for exponent in todo
+                if self.scope.allowed(exponent) and rung.near(exponent) not in rung.results
+            ]
             todo = self._affordable(todo, rung.length)
         self._needed = rung.batches(NOISE) if rung.learnt else self.total
         return rung
@@ -352,7 +358,7 @@ class Race:
     def _conclude(self, rung: Rung, concluded: str = "") -> None:
         """Keep what a rung came to."""
         concluded = concluded or f"best near {10 ** self.scope.inside(rung.vertex):.2g}"
-        self._stages.append(Stage(rung.length, tuple(10**each for each in sorted(rung.results)), concluded))
+        self._stages.append(Stage(rung.length, tuple(10**exponent for exponent in sorted(rung.results)), concluded))
 
     def _nothing(self, why: str) -> Finding:
         """No answer, and why."""
@@ -369,6 +375,6 @@ class Race:
     ) -> Finding:
         cost = Cost(self._steps, self._forwards, self._spent / self.total, self._clock() - self._began)
         against = doubts(rungs, self.total) if rungs else ()
-        told = tuple(run for _, run in self._told)
+        runs = tuple(run for _, run in self._told)
         way = remedy(rungs[-1], self.total) if against else ""
-        return Finding(rate, low, high, why, initial, told, cost, tuple(self._stages), against, way)
+        return Finding(rate, low, high, why, initial, runs, cost, tuple(self._stages), against, way)

@@ -141,19 +141,23 @@ class Rung:
 
     def near(self, exponent: float) -> float:
         """The exponent tried that is this one but for rounding, if there is one."""
-        return next((each for each in self.results if abs(each - exponent) < 1e-6), exponent)
+        return next((tried for tried in self.results if abs(tried - exponent) < 1e-6), exponent)
 
     @property
     def hopeless(self) -> list[float]:
         """Exponents that ended above where they began."""
-        return [each for each in self.results if not self.score(each) <= self.start + LEARNT * self.scale]
+        return [exponent for exponent in self.results if not self.score(exponent) <= self.start + LEARNT * self.scale]
 
     def broken(self) -> list[float]:
         """Exponents above the best that lost half of its progress."""
         if not self.learnt:
             return []
         best = self.score(self.best)
-        return [each for each in self.results if each > self.best and is_broken(self.score(each), best, self.start)]
+        return [
+            exponent
+            for exponent in self.results
+            if exponent > self.best and is_broken(self.score(exponent), best, self.start)
+        ]
 
     @property
     def unmoved(self) -> bool:

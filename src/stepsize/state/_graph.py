@@ -71,8 +71,8 @@ class Graph:
             if (content := _content_undo(value)) is not None:
                 self.then.append(content)
             if not isinstance(value, dict):
-                return [(name, each, helpers) for each in value if not isinstance(each, FIXED)]
-            return [(f"{name}[{key!r}]" if type(key) is str else name, each, helpers) for key, each in value.items()]
+                return [(name, item, helpers) for item in value if not isinstance(item, FIXED)]
+            return [(f"{name}[{key!r}]" if type(key) is str else name, item, helpers) for key, item in value.items()]
         if isinstance(value, nn.Module):
             return self._module(name, value)
         if is_optimizer(value) or isinstance(value, torch.amp.GradScaler):
@@ -88,9 +88,9 @@ class Graph:
         self._seen[id(attributes)] = attributes
         self.then.append(_mapping_undo(attributes))
         slots = {key: getattr(value, key) for key in _slots(type(value)) if hasattr(value, key)}
-        self.then += [_slot_undo(value, key, each) for key, each in slots.items() if not is_code(each)]
-        data = {key: each for key, each in {**attributes, **slots}.items() if not key.startswith(HOOKS)}
-        return [(f"{name}.{key}", each, True) for key, each in data.items()]
+        self.then += [_slot_undo(value, key, item) for key, item in slots.items() if not is_code(item)]
+        data = {key: item for key, item in {**attributes, **slots}.items() if not key.startswith(HOOKS)}
+        return [(f"{name}.{key}", item, True) for key, item in data.items()]
 
     def _module(self, name: str, module: nn.Module) -> Iterable[tuple[str, Any, bool]]:
         """A module's mode, its parameters, buffers and submodules; other attributes that are data."""
@@ -98,16 +98,16 @@ class Graph:
         self.then.append(lambda: setattr(module, "training", training))
         inside = [attributes[key] for key in KEPT_OF_MODULES if isinstance(attributes.get(key), dict | set)]
         parameters = attributes.get("_parameters")
-        if isinstance(parameters, dict) and all(type(each) in (*PLAIN, type(None)) for each in parameters.values()):
+        if isinstance(parameters, dict) and all(type(item) in (*PLAIN, type(None)) for item in parameters.values()):
             inside.append(parameters)  # sharded ones come and go with each step
         inside += [*module.parameters(recurse=False), *module.buffers(recurse=False)]
-        found = [(name, each, False) for each in inside]
-        found += [(f"{name}.{key}", each, False) for key, each in module.named_children()]
+        found = [(name, item, False) for item in inside]
+        found += [(f"{name}.{key}", item, False) for key, item in module.named_children()]
         kind = type(module).__module__
         if kind.startswith("torch.") and not kind.startswith("torch.nn.modules"):
             return found  # of wrappers such as FSDP, which keep much beside that is theirs to know
         self.then.append(_mapping_undo(attributes, leave=OF_MODULES))
-        return found + [(f"{name}.{key}", each, False) for key, each in attributes.items() if key not in OF_MODULES]
+        return found + [(f"{name}.{key}", item, False) for key, item in attributes.items() if key not in OF_MODULES]
 
     def _helper(self, name: str, value: Any) -> Iterable[tuple[str, Any, bool]]:
         """An object that an optimizer holds and that is none of the known kinds."""
@@ -214,7 +214,7 @@ def _same(now: dict[Any, Any], before: dict[Any, Any]) -> bool:
 
 
 def _slots(kind: type) -> list[str]:
-    named = [getattr(each, "__slots__", ()) for each in kind.__mro__]
+    named = [getattr(base, "__slots__", ()) for base in kind.__mro__]
     every = [slot for slots in named for slot in ([slots] if isinstance(slots, str) else slots)]
     return [slot for slot in every if slot not in ("__dict__", "__weakref__")]
 

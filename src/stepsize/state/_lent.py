@@ -49,17 +49,17 @@ def optimizers_in(thing: Any) -> list[Any]:
     """
     todo, seen, found = [thing], dict[int, Any](), list[Any]()
     while todo:
-        each = todo.pop(0)
-        if id(each) in seen or isinstance(each, Tensor):
+        optimizer = todo.pop(0)
+        if id(optimizer) in seen or isinstance(optimizer, Tensor):
             continue
-        seen[id(each)] = each
-        if is_optimizer(each):
-            found.append(each)
-            todo += [value for name, value in getattr(each, "__dict__", {}).items() if name not in _DATA]
-        elif isinstance(each, Mapping):
-            todo += each.values()
-        elif isinstance(each, list | tuple):
-            todo += each
+        seen[id(optimizer)] = optimizer
+        if is_optimizer(optimizer):
+            found.append(optimizer)
+            todo += [value for name, value in getattr(optimizer, "__dict__", {}).items() if name not in _DATA]
+        elif isinstance(optimizer, Mapping):
+            todo += optimizer.values()
+        elif isinstance(optimizer, list | tuple):
+            todo += optimizer
     return found
 
 
@@ -81,15 +81,15 @@ def lent(optimizers: Iterable[Any]) -> Iterator[None]:
         False
     """
     marked = optimizers_in(list(optimizers))
-    for each in marked:
-        _LENT.setdefault(id(each), [each, 0])[1] += 1
+    for optimizer in marked:
+        _LENT.setdefault(id(optimizer), [optimizer, 0])[1] += 1
     try:
         yield
     finally:
-        for each in marked:
-            _LENT[id(each)][1] -= 1
-            if _LENT[id(each)][1] == 0:
-                del _LENT[id(each)]
+        for optimizer in marked:
+            _LENT[id(optimizer)][1] -= 1
+            if _LENT[id(optimizer)][1] == 0:
+                del _LENT[id(optimizer)]
 
 
 def on_loan(optimizer: Any) -> bool:
@@ -112,4 +112,4 @@ def on_loan(optimizer: Any) -> bool:
         >>> on_loan(optimizer)
         False
     """
-    return bool(_LENT) and any(id(each) in _LENT for each in optimizers_in(optimizer))
+    return bool(_LENT) and any(id(part) in _LENT for part in optimizers_in(optimizer))

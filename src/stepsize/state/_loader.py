@@ -41,7 +41,7 @@ def has_state(thing: Any) -> bool:
         (True, False)
     """
     inside = getattr(thing, "base_dataloader", thing)  # Accelerate's loaders have these methods whatever is inside
-    return all(callable(getattr(each, name, None)) for each in (thing, inside) for name in METHODS)
+    return all(callable(getattr(holder, name, None)) for holder in (thing, inside) for name in METHODS)
 
 
 def known_length(loader: Any) -> int | None:

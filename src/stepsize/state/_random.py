@@ -97,11 +97,11 @@ class RandomState:
         Args:
             other: another state.
         """
-        mine, theirs = (state.state_dict() for state in (self, other))
-        same = mine["python"] == theirs["python"] and torch.equal(mine["cpu"], theirs["cpu"])
+        own, others = (state.state_dict() for state in (self, other))
+        same = own["python"] == others["python"] and torch.equal(own["cpu"], others["cpu"])
         return same and all(
             torch.equal(a, b) if isinstance(a, Tensor) else a == b
-            for a, b in zip([*mine["numpy"], *mine["cuda"]], [*theirs["numpy"], *theirs["cuda"]], strict=True)
+            for a, b in zip([*own["numpy"], *own["cuda"]], [*others["numpy"], *others["cuda"]], strict=True)
         )
 
     def restore(self) -> None:

@@ -88,7 +88,7 @@ def settings_of(task: Startable, axes: Mapping[str, Any]) -> list[dict[str, Any]
     values = {axis: _values(axis, table[axis], axes[axis]) for axis in [*(axis for axis in axes if axis != "lr"), "lr"]}
     _check_size({"rates" if axis == "lr" else axis: len(several) for axis, several in values.items()})
     product = [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
-    return [{axis: value for axis, value in each.items() if value is not None} for each in product]
+    return [{axis: value for axis, value in combination.items() if value is not None} for combination in product]
 
 
 def _values(name: str, axis: Axis, given: Any) -> list[Any]:

@@ -50,9 +50,9 @@ def connected(folder: Path | str, *, writing: bool) -> sqlite3.Connection:
 
 def _check_kind(path: Path) -> None:
     """Raise unless what SQLite will open are files: it would wait for ever for a pipe."""
-    for each in (path.with_name(f"{path.name}{end}") for end in BESIDE):
-        if each.exists() and not each.is_file():
-            raise SweepFileError(f"{each} is a folder, a pipe or a device, not a file; choose another folder")
+    for beside in (path.with_name(f"{path.name}{end}") for end in BESIDE):
+        if beside.exists() and not beside.is_file():
+            raise SweepFileError(f"{beside} is a folder, a pipe or a device, not a file; choose another folder")
 
 
 def _written(path: Path) -> sqlite3.Connection:
@@ -165,7 +165,7 @@ def told(path: Path) -> Iterator[None]:
 
 def _printable(text: str) -> str:
     """A text on one line; SQLite quotes what is damaged as it is."""
-    return "".join(each if each.isprintable() else "?" for each in text)
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def _remedy(problem: str) -> str:

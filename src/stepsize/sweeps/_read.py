@@ -192,13 +192,13 @@ class Sweep:
         self.to_pandas().to_parquet(path, index=False)
 
     def _curve(self, variant: tuple[tuple[str, Any], ...], measure: str) -> Curve:
-        mine = self._by_variant[variant]
-        rates, seeds = sorted({each.rate for each in mine}), sorted({each.seed for each in mine})
+        outcomes = self._by_variant[variant]
+        rates, seeds = sorted({outcome.rate for outcome in outcomes}), sorted({outcome.seed for outcome in outcomes})
         values = np.full((len(rates), len(seeds)), np.nan)
         row, column = {rate: i for i, rate in enumerate(rates)}, {seed: i for i, seed in enumerate(seeds)}
-        for each in mine:
-            if each.status in ("finished", "diverged"):
-                values[row[each.rate], column[each.seed]] = each.value(measure)
+        for outcome in outcomes:
+            if outcome.status in ("finished", "diverged"):
+                values[row[outcome.rate], column[outcome.seed]] = outcome.value(measure)
         return Curve(variant, np.asarray(rates), values, tuple(seeds))
 
 

@@ -68,7 +68,7 @@ def _are_settings(value: Any) -> bool:
     if not isinstance(value, dict) or not all(map(str.isidentifier, value)) or not _is_number(value.get("lr")):
         return False
     return 0 < value["lr"] <= LARGEST and all(
-        isinstance(each, str | bool) or _is_number(each) for each in value.values()
+        isinstance(setting, str | bool) or _is_number(setting) for setting in value.values()
     )
 
 
@@ -126,7 +126,7 @@ def misbuilt(db: sqlite3.Connection) -> str:
 
 
 def _are_texts(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(each, str) for each in value.values())
+    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
 
 
 def facts_in(db: sqlite3.Connection) -> tuple[dict[str, Any], str]:
@@ -187,7 +187,7 @@ def _contradiction(row: Row, facts: Mapping[str, Any]) -> str:
     """What in the row of a trial cannot be true together, or empty."""
     done, steps, status = row["done"], row["steps"], row["status"]
     stride = max(1, math.ceil(done / POINTS))
-    for wrong, said in (
+    for wrong, rule in (
         (row["key"] != key_of(facts["task"], row["settings"], row["seed"], steps), "its key is of another trial"),
         (steps != facts["steps"], f"it has {steps} steps, and the sweep's trials have {facts['steps']}"),
         (done > steps, f"{done} of {steps} steps are done"),
@@ -197,5 +197,5 @@ def _contradiction(row: Row, facts: Mapping[str, Any]) -> str:
         (done and row["losses"] != 8 * math.ceil(done / stride), f"its losses are not those of {done} steps"),
     ):
         if wrong:
-            return f"the trial {row['key']} contradicts itself: {said}"
+            return f"the trial {row['key']} contradicts itself: {rule}"
     return ""

@@ -181,8 +181,8 @@ class Store:
     def _agree(self, facts: dict[str, Any]) -> None:
         before = dict(self._db.execute("SELECT name, value FROM sweep").fetchall())
         if not before:
-            said = [(name, json.dumps(value)) for name, value in facts.items()]
-            self._db.executemany("INSERT INTO sweep VALUES (?, ?)", said)
+            stored = [(name, json.dumps(value)) for name, value in facts.items()]
+            self._db.executemany("INSERT INTO sweep VALUES (?, ?)", stored)
             return
         for name, value in facts.items():
             was, now = json.loads(before.get(name, "null")), json.loads(json.dumps(value))
