@@ -293,6 +293,7 @@ CASES = {
     "evaluate_every": {"Task": [*LENGTHS, 0, 1.5, "0ep"], "default": optional(WHOLE)},
     "facts": {"Bus": [3, "a"], "default": [None, 3, ["rotation"], {"rotation": {1, 2}}]},
     "trials": {"serial": [None, 3], "chosen_engine": []},
+    "columns": [3, "loss", ["loss"], {"loss": 3}, {"": "a"}],
     "ax": [3, "axes"],
     "width": POSITIVE,
     "height": POSITIVE,

@@ -17,6 +17,7 @@ from stepsize.record._json import read_object
 from stepsize.record._layout import EVENTS, FINDING, FORMAT, METRICS, RUN, RUNNING, VALIDATION
 from stepsize.record._lines import Lines, RecordWarning, read_lines
 from stepsize.record._tail import Tail
+from stepsize.record.foreign import Reader, check_columns, no_run, read_log, source_at
 
 Entries = Sequence[dict[str, Any]]
 SHOWN = {name: STATUS if rule is TEXT else rule for name, rule in FACTS.items()}  # a text is shown, not followed
@@ -24,11 +25,12 @@ SHOWN = {name: STATUS if rule is TEXT else rule for name, rule in FACTS.items()}
 
 @dataclass(frozen=True)
 class Run:
-    """What a run has written, as far as it is whole.
+    """What a run has written, as far as it is whole; also a run that others have logged.
 
     Attributes:
-        folder: where.
-        facts: of ``run.json``.
+        folder: where; of a foreign log, what was read.
+        facts: of ``run.json``. Of a foreign log ``log``, the format; ``columns``, which of its names was read as what;
+            and where it says so ``steps``, ``done``, ``status``, ``settings``. What it lacks is absent.
         steps: a line for each step that was looked at.
         observed: a line for each validation; of folders that keep them among the steps' lines, these.
         events: a line for each event.
@@ -55,36 +57,53 @@ class Run:
     finding: dict[str, Any] | None = field(default=None)
 
     @staticmethod
-    def open(folder: Path | str) -> "Run":
-        """Read a folder, of this stepsize or of an earlier one; a ``RecordWarning`` says what is damaged and left out.
+    def open(path: Path | str, columns: Mapping[str, str] | None = None) -> "Run":
+        """Read a run's folder, of this stepsize or of an earlier one, or a log that others have written.
+
+        That is Transformers' ``trainer_state.json``, TensorBoard's event files, a table such as Lightning's
+        ``metrics.csv`` or W&B's export, or JSON lines with any names; or a folder with one of them. Usual names such as
+        ``train/loss``, ``lr-AdamW/pg1``, ``grad_norm``, ``eval_loss`` are read as ``loss``, ``rate``,
+        ``gradient_norm``, ``validation_loss``; all others stay as they are. Of a step that the log has twice, the
+        later counts. A ``RecordWarning`` says what is damaged and left out.
 
         Args:
-            folder: with ``run.json``.
+            path: a folder with ``run.json``, a log, or a folder with a log.
+            columns: for a foreign log, what values are called in it, by our names: ``{"loss": "my/loss"}``; ``step``
+                and ``seconds`` too.
 
         Raises:
-            ValueError: it holds no run, one of a newer stepsize, or one of its files is no file.
+            TypeError, ValueError: there is no run and no log, or several logs; it is one of a newer stepsize; one of
+                its files is no file; or a log has no such column.
+            ImportError: TensorBoard is not installed, and it is TensorBoard's.
         """
-        folder = Path(folder)
-        facts = _facts(folder)
-        steps, seen = _lines(folder / METRICS), _lines(folder / VALIDATION)
-        return _run(folder, facts, steps, seen, _lines(folder / EVENTS), _finding(folder / FINDING))
+        path, foreign = _found(Path(path), columns)
+        if foreign is not None:
+            return _foreign(path, foreign, columns)
+        facts = _facts(path)
+        steps, seen = _lines(path / METRICS), _lines(path / VALIDATION)
+        return _run(path, facts, steps, seen, _lines(path / EVENTS), _finding(path / FINDING))
 
     @staticmethod
-    def follow(folder: Path | str, every: float = 1.0) -> "Iterator[Run]":
+    def follow(path: Path | str, every: float = 1.0, columns: Mapping[str, str] | None = None) -> "Iterator[Run]":
         """The run as it stands, again whenever another process has written more, until that is at its end.
 
-        Half a line waits for its other half; where a resumed run takes lines back, they are gone in the next.
+        Half a line waits for its other half; where a resumed run takes lines back, they are gone in the next. Of most
+        foreign logs it is not known when they end.
 
         Args:
-            folder: with ``run.json``.
+            path: as in ``open``.
             every: seconds between two looks, > 0.
+            columns: as in ``open``.
 
         Raises:
-            ValueError: an argument is invalid, the folder holds no run, or one of its files is no file.
+            TypeError, ValueError: an argument is invalid, there is no run and no log, or one of its files is no file.
         """
         every = _check.number("every", every, above=0)
-        _facts(Path(folder))
-        return _followed(Path(folder), every)
+        found, foreign = _found(Path(path), columns)
+        if foreign is not None:
+            return _followed_log(found, foreign, every, columns)
+        _facts(found)
+        return _followed(found, every)
 
     def column(self, name: str, of: str = "steps") -> NDArray[np.float64]:
         """The values of one name, shape (lines,); NaN where a line has none.
@@ -103,6 +122,47 @@ class Run:
         if name not in known:
             raise ValueError(f"{of} of {self.folder} has no {name!r}; {_check.closest(str(name), known)}")
         return np.array([_number(entry.get(name)) for entry in entries])
+
+
+def _found(path: Path, columns: Mapping[str, str] | None) -> tuple[Path, Reader | None]:
+    """What is to be read, and who reads it; None for the folder of a run."""
+    check_columns(columns)
+    if (path / RUN).exists():
+        if columns is not None:
+            raise ValueError(f"columns are for logs of others, and {path} is a run of stepsize; leave them out")
+        return path, None
+    source = source_at(path)
+    if source is None:
+        raise no_run(path)
+    return source[1], source[0]
+
+
+def _foreign(path: Path, reader: Reader, columns: Mapping[str, str] | None) -> Run:
+    log, lines = read_log(reader, path, columns)
+    facts = {**log.facts, "log": reader.name, "columns": dict(lines.columns)}
+    if lines.counts is not None:
+        facts["counts"] = lines.counts
+    return Run(path, facts, lines.steps, lines.observed or lines.steps, log.events)
+
+
+def _followed_log(path: Path, reader: Reader, every: float, columns: Mapping[str, str] | None) -> Iterator[Run]:
+    """A log is read anew as a whole whenever it has changed: of most formats the lines so far may change too."""
+    seen: Any = None
+    while True:
+        stamp = [(file.name, (about := file.stat()).st_size, about.st_mtime_ns) for file in _files(path)]
+        if stamp != seen:
+            seen = stamp
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RecordWarning)
+                run = _foreign(path, reader, columns)
+            yield run
+            if run.facts.get("status", RUNNING) != RUNNING:
+                return
+        time.sleep(every)
+
+
+def _files(path: Path) -> list[Path]:
+    return sorted(each for each in path.iterdir() if each.is_file()) if path.is_dir() else [path]
 
 
 def _number(value: Any) -> float:
@@ -142,8 +202,6 @@ def _say(problem: str) -> None:
 def _facts(folder: Path) -> dict[str, Any]:
     """Each field that keeps its rule."""
     path = folder / RUN
-    if not path.exists():
-        raise ValueError(_check.message("folder", str(folder), "a run folder", f"one with a {RUN}"))
     found = read_object(path)
     if found is None:
         _say(f"{path} is damaged and left out")
