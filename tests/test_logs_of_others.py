@@ -256,7 +256,7 @@ def test_several_logs_in_a_folder_are_named_and_none_is_an_error(tmp_path):
         Run.open(tmp_path / "none")
     for name in ("a.jsonl", "b.jsonl"):
         as_lines(tmp_path / name, [{"step": 0, "loss": 1}])
-    with pytest.raises(ValueError, match=r"holds 2 logs, a\.jsonl, b\.jsonl; name one"):
+    with pytest.raises(ValueError, match=r"single log, .*; name one of 2: a\.jsonl, b\.jsonl"):
         Run.open(tmp_path)
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(ValueError, match="columns are for logs of others"):

@@ -33,7 +33,8 @@ def source_at(path: Path) -> "tuple[Reader, Path] | None":
         found = reader.within(path)
         if len(found) > 1:
             names = ", ".join(str(each.relative_to(path)) for each in found[:5]) + (", ..." if len(found) > 5 else "")
-            raise ValueError(f"{path} holds {len(found)} logs, {names}; name one of them")
+            rule = "a run folder or one with a single log"
+            raise ValueError(_check.message("path", str(path), rule, f"name one of {len(found)}: {names}"))
         if found:
             return reader, found[0]
     return None
