@@ -63,7 +63,7 @@ FED = replace(TASK, name="fed", feedback=plateau(of="validation_loss", patience=
 
 def seen(folder, task=TASK, **more):
     """Losses, figures and what the observers wrote."""
-    signals = (*DEFAULT, "update_ratio")
+    signals = (*DEFAULT, "update_ratio", "curvature", "decrease_ratio")
     files = folder / "lines.jsonl", 3, folder / "validated.jsonl"
     lines = [JsonLines(*files, signals=signals)] if ranks().rank == 0 else []
     trained = train(task, lr=0.02, steps=STEPS, watch=lines, folder=folder, **PLAN, **more)
@@ -212,7 +212,7 @@ def test_observers_of_the_first_process_see_the_whole_gradient_and_the_whole_upd
         for each in (two, alone)
     )
     assert [line.keys() for line in ours] == [line.keys() for line in theirs]
-    assert {"gradient_norm", "update_ratio"} <= ours[0].keys()
+    assert {"gradient_norm", "update_ratio", "curvature", "decrease_ratio"} <= ours[0].keys()
     close([list(line.values()) for line in ours], [list(line.values()) for line in theirs])
     assert max(line["gradient_norm"] for line in ours) > PLAN["clip"]
 

@@ -10,9 +10,10 @@ from stepsize import _check
 from stepsize.control._earlier import Earlier, is_earlier
 from stepsize.control._observer import Observer, Record
 from stepsize.control._records import read
-from stepsize.control.signals import Signal, Update, fits, signals_of
+from stepsize.control.signals import SIGNALS, Signal, Update, fits, signals_of
 
 Wants = list[tuple[Observer, tuple[str | Signal, ...]]]
+NOTHING: frozenset[str] = frozenset()
 
 
 class Bus:
@@ -63,23 +64,39 @@ class Bus:
         """
         self._more = facts
 
-    def look(self, step: int, position: float, groups: Callable[[], Mapping[str, Any]] = dict) -> "Look | None":
+    def look(
+        self,
+        step: int,
+        position: float,
+        groups: Callable[[], Mapping[str, Any]] = dict,
+        again: Any = None,
+    ) -> "Look | None":
         """What is wanted of the update to come; None where that is nothing.
 
         Args:
             step: its number.
             position: the clock.
             groups: gives the parameter groups by name; none when left out.
+            again: evaluates the update's batch once more, for signals that are wanted here or in another process.
         """
         wants: Wants = []
         for observer in self.observers:
             wanted = observer.wants(step)
             if wanted:
                 wants.append((observer, tuple(wanted)))
-        if not wants:
+        if not wants and again is None:
             return None
         self._begin()
-        return Look(Update(step, position, groups()), wants)
+        return Look(Update(step, position, groups(), again=again), wants)
+
+    def wants_again(self, step: int) -> frozenset[str]:
+        """The names of the signals wanted of a step that evaluate its batch once more.
+
+        Args:
+            step: its number.
+        """
+        wanted = [each for observer in self.observers for each in observer.wants(step)]
+        return frozenset(each.name for each in signals_of(wanted) if each.cost == "again") if wanted else NOTHING
 
     def send(self, record: Record) -> None:
         """Tell every observer.
@@ -121,7 +138,8 @@ class Look:
 
     def __init__(self, update: Update, wants: Wants) -> None:
         self.update, self._wants = update, wants
-        everything = tuple(each for _, wanted in wants for each in wanted)
+        others = () if update.again is None else update.again.wanted
+        everything = (*(each for _, wanted in wants for each in wanted), *(each for each in others if each in SIGNALS))
         update.wants = lambda name: fits(name, everything)
         self._signals = signals_of(everything)
         self._kept = {each.name: each.before(update) for each in self._signals if each.before is not None}

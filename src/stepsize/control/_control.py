@@ -2,7 +2,7 @@
 
 import inspect
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from stepsize import _check
-from stepsize.control._bus import Bus, bus_of, end_of, facts_of
+from stepsize.control._again import Again, Repeats, losses_in
+from stepsize.control._bus import NOTHING, Bus, bus_of, end_of, facts_of
 from stepsize.control._course import BoundLike, CourseLike
 from stepsize.control._given import clipping_at, optimizers_of, plan_of
 from stepsize.control._governed import Governed
@@ -147,7 +148,8 @@ class Control(Governed):
         self._end_hooks = weakref.finalize(self, remove, self._updater.beside.listen())
         self._zero = zero
         self._waited = 0.0  # what calls that a wrapper left out have said of the clock
-        self._window: list[Any] = [0, None, None]  # of an update that is not complete: calls, advance, loss
+        self._window: list[Any] = [0, None, None, ()]  # of an update that is not complete: calls, advance, loss, again
+        self._repeats = Repeats(self._bus)
         self._unsettled: tuple[Tensor, float] | None = None  # an update of which only the device knows whether it was
 
     @property
@@ -174,6 +176,7 @@ class Control(Governed):
         loss: Tensor | float | Closure | None = None,
         advance: float | None = None,
         to: float | None = None,
+        again: Callable[[], Tensor] | Sequence[Callable[[], Tensor]] | None = None,
     ) -> Step:
         """Clip, update, zero the gradients, advance the clock, write the next values, tell the observers.
 
@@ -185,10 +188,17 @@ class Control(Governed):
                 these; 1 for each update when left out.
             to: where the clock is after this update, in place of ``advance``, for loops that keep a count of their own:
                 ``control.step(loss, to=iteration + 1)``. Above the present position.
+            again: computes the same loss of the same batch once more, such as ``lambda: loss_fn(model(x), y)``, or
+                several that do so part by part, for signals that look along the update (``curvature``,
+                ``decrease_ratio``). Called at steps only of which an observer wants these; gradients, buffers such as
+                BatchNorm's statistics and random numbers are then as if it had not been. Divided and cast as the loss
+                is, but not scaled by a scaler. With several processes every rank hands it over, and the first one's
+                observers decide.
 
         Raises:
             TypeError, ValueError: loss is not one number; advance is not a finite number > 0; ``to`` is not above the
-                present position; the optimizer needs a closure or cannot take one.
+                present position; the optimizer needs a closure or cannot take one; again is no function, or returns no
+                loss.
             FloatingPointError: the gradients are not finite, and ``nonfinite="raise"`` was asked for.
         """
         closure: Closure | None = None
@@ -197,6 +207,7 @@ class Control(Governed):
                 closure, loss = loss, None
             else:
                 _check.one_number("loss", loss)
+        losses = () if again is None else losses_in(again)
         if self._updater.beside.outside:
             self._updater.beside.begin()
         if advance is not None:
@@ -212,14 +223,14 @@ class Control(Governed):
             if loss is not None:
                 loss = loss.detach() if isinstance(loss, Tensor) else loss
                 window[2] = loss if window[2] is None else window[2] + loss
+            window[3] += (losses,)
             if window[0] < self._accumulate:
                 return Step(self._driver.position, None, None, False, None, loss)
-            _, advance, loss = window
-            self._window = [0, None, None]
+            return self._flushed()
         driver, updater = self._driver, self._updater
         looked_at = self._bus.observers or driver.plan.clip is not None or self._governor.steering is not None
-        if looked_at or closure is not None or not updater.is_plain:
-            return self._update(loss, closure, advance)
+        if looked_at or closure is not None or losses or not updater.is_plain:
+            return self._update(loss, closure, advance, losses)
         # what _update does, in short, where there is nothing to be looked at
         driver.check()
         position, names = driver.position, driver.rated
@@ -247,13 +258,27 @@ class Control(Governed):
 
     def flush(self) -> Step | None:
         """Update with what has been accumulated so far, at the ragged end of an epoch; None if that is nothing."""
-        calls, advance, loss = self._window
-        if not calls:
-            return None
-        self._window = [0, None, None]
-        return self._update(loss, None, advance)
+        return self._flushed() if self._window[0] else None
 
-    def _update(self, loss: Any, closure: Closure | None, given: float | None) -> Step:
+    def _flushed(self) -> Step:
+        _, advance, loss, again = self._window
+        self._window = [0, None, None, ()]
+        return self._update(loss, None, advance, sum(again, ()) if all(again) else ())
+
+    def wants_again(self) -> bool:
+        """Whether the next update's batch will be evaluated once more; reads nothing back.
+
+        A loop needs to ask only where handing the batch over costs something. With several processes every rank asks.
+
+        Example:
+            >>> import torch
+            >>> from stepsize import Control
+            >>> Control(torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.5)).wants_again()
+            False
+        """
+        return bool(self._repeats.wanted(self._driver.steps))
+
+    def _update(self, loss: Any, closure: Closure | None, given: float | None, losses: tuple[Any, ...] = ()) -> Step:
         driver, updater = self._driver, self._updater
         advance = 1.0 if given is None else given + self._waited
         if self._unsettled is not None:
@@ -264,7 +289,9 @@ class Control(Governed):
         looks = steering is not None and steering.feedback.of == "loss"
         if looks and loss is None and closure is None:
             raise ValueError("feedback looks at the loss of every step; call control.step(loss)")
-        look = self._bus.look(driver.steps, position, driver.groups)
+        wanted = self._repeats.wanted(driver.steps) if losses and closure is None else NOTHING
+        again = Again(losses, updater.parameters(), updater.scaler, self._repeats, wanted) if wanted else None
+        look = self._bus.look(driver.steps, position, driver.groups, again)
         threshold, clip = clipping_at(way, position)
         updated = updater(closure, clip, look is not None and look.needs_norm)
         if closure is not None:
@@ -319,7 +346,7 @@ class Control(Governed):
             TypeError, ValueError: it is no such state, or it differs and no choice was made. Nothing is changed then.
         """
         super().load_state_dict(state, base=base, plan=plan, extend=extend)
-        self._window = [0, None, None]
+        self._window = [0, None, None, ()]
 
     def _settle(self) -> None:
         """Ask the device whether the last update was one, if nobody else knows, before the clock is read again."""
@@ -360,7 +387,7 @@ class Control(Governed):
 
     def zero_grad(self) -> None:
         """Drop the gradients of all parameters; an accumulation window that was open begins anew."""
-        self._window = [0, None, None]
+        self._window = [0, None, None, ()]
         self._updater.zero_grad()
 
     def detach(self) -> None:

@@ -29,6 +29,7 @@ from stepsize.optim._named import kinds as kinds
 from stepsize.optim._named import optimizer as optimizer
 from stepsize.optim._named import read_choice as read_choice
 from stepsize.optim._norms import total_norm as total_norm
+from stepsize.optim._products import inner_product as inner_product
 from stepsize.optim._split import split_matrices as split_matrices
 from stepsize.optim._stages import Stages as Stages
 
@@ -50,6 +51,7 @@ __all__ = [
     "group_names",
     "groups",
     "has_value",
+    "inner_product",
     "kinds",
     "layerwise",
     "needs_closure",

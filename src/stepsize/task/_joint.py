@@ -12,7 +12,7 @@ from stepsize import _check
 from stepsize.control import Observer, Record, Signal
 from stepsize.state import RandomState
 from stepsize.task._distributed import everyones, led
-from stepsize.task._given import loss_of
+from stepsize.task._given import loss_of, measured
 from stepsize.task._ranks import Ranks, leads, ranks
 
 STREAM = 0x9E3779B9  # from one process's seed to the next; what is drawn in training differs from process to process
@@ -93,6 +93,17 @@ class Joint:
             for buffer in self.model.buffers():  # DDP does the same
                 dist.broadcast(buffer, 0)
         return self.loss(batch)  # type: ignore[no-any-return]
+
+    def alone(self, batch: Any, last: bool = True) -> Tensor:
+        """The same loss by itself: where weights are copied, its gradients are averaged by nobody.
+
+        Args:
+            batch: as before.
+            last: as before.
+        """
+        if self.ranks.shard:
+            self.model.set_requires_gradient_sync(last)  # type: ignore[operator]
+        return measured(self.loss.task, self.model, batch)
 
     def mean(self, loss: Tensor) -> Tensor:
         """The mean of all processes' losses, the same on each."""

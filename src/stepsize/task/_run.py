@@ -3,7 +3,7 @@
 import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 from typing import TYPE_CHECKING, Any
 
@@ -121,10 +121,11 @@ class SupervisedRun:
         if self._needs_closure:
             total = self._with_closure(list(batches))
         else:
-            total = self._backward(batches)
+            kept: list[tuple[Any, RandomState]] | None = [] if self.control.wants_again() else None
+            total = self._backward(batches, kept)
             if check and not self._done:
                 check_gradients(self.task, self.model.parameters())
-            self.control.step(total)
+            self.control.step(total, again=None if kept is None else self._again(kept))
         self._done += 1
         return total
 
@@ -147,16 +148,26 @@ class SupervisedRun:
             check_same(self.task, batch)
         return to_device(part(batch, self.size), self.device)
 
-    def _backward(self, batches: Iterable[Any]) -> Tensor:
-        """The gradients of an update, and its loss over all processes."""
+    def _backward(self, batches: Iterable[Any], kept: list[tuple[Any, RandomState]] | None = None) -> Tensor:
+        """The gradients of an update, and its loss over all processes; batches are kept with where draws begin."""
         task, losses = self.task, []
         for place, batch in enumerate(batches, 1):
+            if kept is not None:
+                kept.append((batch, RandomState.now()))
             with torch.autocast(self.device.type, torch.bfloat16, enabled=task.amp):
                 loss = self._joint(batch, last=place == task.accumulate)
             share = loss if task.accumulate == 1 else loss / task.accumulate
             share.backward()  # type: ignore[no-untyped-call]
             losses.append(share.detach())
         return self._joint.mean(reduce(add, losses))
+
+    def _again(self, kept: list[tuple[Any, RandomState]]) -> list[Callable[[], Tensor]]:
+        """What computes the losses of these batches once more, from the same random numbers."""
+        return [partial(self._share_again, *each, last=each is kept[-1]) for each in kept]
+
+    def _share_again(self, batch: Any, state: RandomState, last: bool) -> Tensor:
+        with own_randomness(state), torch.autocast(self.device.type, torch.bfloat16, enabled=self.task.amp):
+            return self._joint.alone(batch, last) / self.task.accumulate
 
     def _next_batch(self) -> Any:
         return next_of(self.task, self.batches)

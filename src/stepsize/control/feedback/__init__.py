@@ -8,3 +8,4 @@ from stepsize.control.feedback._protocol import Feedback as Feedback
 from stepsize.control.feedback._protocol import Observation as Observation
 from stepsize.control.feedback._steering import Steering as Steering
 from stepsize.control.feedback._steering import as_feedback as as_feedback
+from stepsize.control.feedback._steering import several_processes as several_processes

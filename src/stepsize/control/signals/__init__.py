@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from stepsize.control.signals._curvature import curvature
+from stepsize.control.signals._decrease_ratio import decrease_ratio
 from stepsize.control.signals._gradient_norm import gradient_norm
 from stepsize.control.signals._loss import loss
 from stepsize.control.signals._rate import rate
@@ -14,7 +16,7 @@ from stepsize.control.signals._wanted import fits as fits
 from stepsize.control.signals._wanted import signals_in
 
 SIGNALS: Mapping[str, Signal] = MappingProxyType(
-    {each.name: each for each in (gradient_norm, loss, rate, update_ratio)}
+    {each.name: each for each in (curvature, decrease_ratio, gradient_norm, loss, rate, update_ratio)}
 )
 """The signals that are known by name."""
 

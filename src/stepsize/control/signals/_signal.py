@@ -9,7 +9,7 @@ from torch import Tensor
 
 from stepsize import _check
 
-COSTS = ("free", "reads back", "copies")
+COSTS = ("free", "reads back", "copies", "again")
 OURS = ("step", "position")  # of every record
 
 
@@ -30,6 +30,8 @@ class Update:
         loss: what was handed over or returned by a closure; known after the update.
         rates: the learning rate of each group, with which it was done; known after the update.
         norm: the gradients' global norm before clipping, 0-d; known after the update, where a signal needs it.
+        again: evaluates the update's batch once more, where the loop has handed it over (``step(loss, again=...)``).
+        shared: what signals of one update share with each other, by a name of their own.
     """
 
     step: int
@@ -39,6 +41,8 @@ class Update:
     loss: Tensor | float | None = None
     rates: Mapping[str, float] = field(default_factory=dict)
     norm: Tensor | None = None
+    again: Any = None
+    shared: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def parameters(self) -> dict[str, Tensor]:
@@ -64,7 +68,8 @@ class Signal:
         after: called with the ``Update``, and with what ``before`` returned where there is one. Returns a number or a
             tensor of one element; several by key, where the key ``""`` stands for the name alone; or None for nothing.
         before: called with the ``Update`` just before it; nothing when left out.
-        cost: ``"free"``, ``"reads back"`` (from the device, once a value), or ``"copies"`` (weights, or the like).
+        cost: ``"free"``, ``"reads back"`` (from the device, once a value), ``"copies"`` (weights, or the like), or
+            ``"again"`` (evaluates the batch once more).
         needs_norm: whether it needs ``update.norm``.
 
     Raises:
