@@ -349,6 +349,8 @@ FREE = {
     ("needs_closure", "optimizer"),
     ("squeezed", "settings"),
     ("total_norm", "tensors"),
+    ("inner_product", "first"),
+    ("inner_product", "second"),
     ("parse_call", "makers"),
     ("gradient_norm", "parameters"),
     ("group_names", "optimizer"),
