@@ -213,7 +213,8 @@ def test_observers_of_the_first_process_see_the_whole_gradient_and_the_whole_upd
     )
     assert [line.keys() for line in ours] == [line.keys() for line in theirs]
     assert {"gradient_norm", "update_ratio", "curvature", "decrease_ratio"} <= ours[0].keys()
-    close([list(line.values()) for line in ours], [list(line.values()) for line in theirs])
+    # the decrease is a small difference of losses
+    close([list(line.values()) for line in ours], [list(line.values()) for line in theirs], 1e-10)
     assert max(line["gradient_norm"] for line in ours) > PLAN["clip"]
 
 
