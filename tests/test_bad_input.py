@@ -10,7 +10,7 @@ import pytest
 import torch
 from test_house import public
 
-from stepsize import Scheduler, Task, Trial
+from stepsize import Plan, Scheduler, Task, Trial
 from stepsize.schedule import cosine
 from stepsize.task import Axis, task_named
 
@@ -101,6 +101,7 @@ CASES = {
         "Control": [3, "lr: cosin()", "lr cosine()", True],
         "Task": [3, "lr: cosin()", "lr cosine()", True, "lr: absolute(cosine())"],
         "Axis": optional(FUNCTIONS),
+        **{name: [3, "old", ["new"]] for name in ("Choice", "on_resume")},
         "default": [],
     },
     "position": {"RateSearch": [*NUMBERS, -1, 1.5, 10], "default": optional(NOT_NEGATIVE)},
@@ -188,7 +189,8 @@ CASES = {
     "plans": [3, "lr: linear()", [], {0: 3}, {-1: "lr: linear()"}, {"a": "lr: linear()"}, {0: "lr: cosin()"}],
     "schedules": SCHEDULE_TEXTS,
     "scheduler": [None, 3, "StepLR"],
-    "choice": [3, "old", ["new"]],
+    "base": [3, "old", ["new"]],
+    "extend": [3, "kep", ["keep"]],
     "model": {"default": [None, 3, "model"], "Task": FUNCTIONS, "find": [3, "model", torch.nn.Linear(1, 1)]},
     "lr": {
         **dict.fromkeys(["Control", "Plan", "Scheduler"], SCHEDULES),
@@ -380,13 +382,21 @@ FREE = {
     ("on_loan", "optimizer"),
     *((name, "thing") for name in ("can_capture", "has_state", "is_loader", "is_optimizer", "optimizers_in")),
     ("known_length", "loader"),
+    ("is_generator", "thing"),
+    *(("hook_steps", each) for each in ("optimizer", "before", "after")),
+    *((name, "optimizer") for name in ("inner_optimizers", "loaded_bases", "was_update")),
+    ("loaded_bases", "hyperparameter"),
+    *((name, "optimizers") for name in ("check_free", "set_aside")),
+    ("unhook", "handles"),
+    *(
+        ("Driver", each) for each in ("optimizers", "plan", "log", "position", "initial")
+    ),  # Control's are checked before
 }
 RECORDS = {
     "Ask",
     "Best",
     "Captured",
     "Clipped",
-    "Choice",
     "Cost",
     "Curve",
     "Finding",
@@ -417,6 +427,7 @@ NOT_CALLED = RECORDS | {
     "Event",
     "Observation",
     "CheckpointError",
+    "DiffersError",
     "LockedError",
     "RecordWarning",
     "ShortRunWarning",
@@ -473,6 +484,7 @@ GOOD = {
     # what the other parameters are while one of them is bad
     "Axis": lambda: {"check": lambda name, value: value},
     "Control": lambda: {"optimizer": sgd(), "total": 10},
+    "Driver": lambda: {"optimizers": {"": sgd()}, "plan": Plan(COSINE)},
     "Signal": lambda: {"name": "speed", "after": len},
     "Task": lambda: {field: getattr(DIGITS, field) for field in Task.__dataclass_fields__},
     "Trial": lambda: {"task": "digits"},

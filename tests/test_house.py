@@ -204,6 +204,7 @@ RECORDS = {
 INTERFACES = {"Resumable", "Run", "ShortRun", "Startable"}
 WARNINGS = {
     "CheckpointError",
+    "DiffersError",
     "LockedError",
     "RecordWarning",
     "ScheduleTextError",

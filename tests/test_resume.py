@@ -257,7 +257,7 @@ def test_nonsense_in_resuming_is_refused_and_nothing_changes():
     for said, call in {
         "base must be 'saved' or 'new'": lambda c: c.load_state_dict(saved.state_dict(), base="old"),
         "give one of them": lambda c: c.load_state_dict(saved.state_dict(), plan="new", extend="keep"),
-        "how must be one of": lambda c: c.load_state_dict(saved.state_dict(), extend="strech"),
+        "extend must be one of": lambda c: c.load_state_dict(saved.state_dict(), extend="strech"),
         "total must be a finite number > 0": lambda c: c.extend(0),
         "it lacks": lambda c: c.load_state_dict({"version": 2}),
         "version of state must be 2": lambda c: c.load_state_dict({**saved.state_dict(), "version": 7}),

@@ -639,7 +639,7 @@ def test_accelerate_loads_a_state_of_another_length_as_chosen(tmp_path, kind):
     [
         (3, {"plan": "new"}, "scheduler must be a Scheduler or Control, got 3"),
         (None, {}, "on_resume needs a choice; write for example"),
-        (None, {"extends": "keep"}, "no choice 'extends'; did you mean 'extend'"),
+        (None, {"extend": "kep"}, "extend must be one of 'keep', 'stretch', 'cooldown', or a schedule, got 'kep'"),
         (None, {"plan": "old"}, "plan must be 'saved' or 'new', got 'old'"),
     ],
 )

@@ -1,10 +1,19 @@
 """What sits in a training loop: Control, the plan it applies, feedback, and the protocol of those who watch it."""
 
+from stepsize.control._bases import check_free as check_free
+from stepsize.control._bases import loaded_bases as loaded_bases
+from stepsize.control._bases import set_aside as set_aside
 from stepsize.control._bus import Bus as Bus
 from stepsize.control._bus import bus_of as bus_of
 from stepsize.control._control import Control as Control
+from stepsize.control._course import CourseLike as CourseLike
+from stepsize.control._driver import Driver as Driver
 from stepsize.control._from_torch import from_torch as from_torch
 from stepsize.control._governor import ShortRunWarning as ShortRunWarning
+from stepsize.control._hooks import hook_steps as hook_steps
+from stepsize.control._hooks import inner_optimizers as inner_optimizers
+from stepsize.control._hooks import unhook as unhook
+from stepsize.control._hooks import was_update as was_update
 from stepsize.control._log import Event as Event
 from stepsize.control._observer import Observer as Observer
 from stepsize.control._observer import Record as Record
@@ -12,6 +21,8 @@ from stepsize.control._plan import Plan as Plan
 from stepsize.control._position import position_of as position_of
 from stepsize.control._records import Preview as Preview
 from stepsize.control._records import Step as Step
+from stepsize.control._resume import Choice as Choice
+from stepsize.control._resume import DiffersError as DiffersError
 from stepsize.control._scheduler import Scheduler as Scheduler
 from stepsize.control.feedback import Decision as Decision
 from stepsize.control.feedback import Feedback as Feedback
@@ -29,8 +40,12 @@ __all__ = [
     "DEFAULT",
     "SIGNALS",
     "Bus",
+    "Choice",
     "Control",
+    "CourseLike",
     "Decision",
+    "DiffersError",
+    "Driver",
     "Event",
     "Feedback",
     "Observation",
@@ -44,10 +59,17 @@ __all__ = [
     "Step",
     "Update",
     "bus_of",
+    "check_free",
     "from_torch",
     "greedy",
+    "hook_steps",
+    "inner_optimizers",
+    "loaded_bases",
     "noisy_plateau",
     "plateau",
     "position_of",
+    "set_aside",
     "signals_of",
+    "unhook",
+    "was_update",
 ]

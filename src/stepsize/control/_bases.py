@@ -15,8 +15,8 @@ from typing import Any
 from torch.optim import Optimizer
 
 from stepsize import _check
+from stepsize.control._hooks import inner_optimizers
 from stepsize.control._line import Line
-from stepsize.control._updates import inner
 from stepsize.optim import read_value, write_value
 from stepsize.schedule import Schedule
 
@@ -42,9 +42,18 @@ _HELD: weakref.WeakKeyDictionary[Optimizer, Hold] = weakref.WeakKeyDictionary()
 
 
 def check_free(optimizers: Iterable[Any]) -> None:
-    """Raise if an optimizer is driven already."""
+    """Raise ValueError if an optimizer is driven already by a Control or Scheduler.
+
+    Args:
+        optimizers: that somebody else is to drive.
+
+    Example:
+        >>> import torch
+        >>> from stepsize.control import check_free
+        >>> check_free([torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)])
+    """
     for optimizer in optimizers:
-        for leaf in inner(optimizer):
+        for leaf in inner_optimizers(optimizer):
             hold = _HELD.get(leaf)
             if hold is not None and hold.driver is not None and hold.driver() is not None:
                 raise ValueError(
@@ -55,12 +64,24 @@ def check_free(optimizers: Iterable[Any]) -> None:
 
 @contextmanager
 def set_aside(optimizers: Iterable[Any]) -> Iterator[None]:
-    """Let others drive optimizers within a block; their lender restores everything when it ends.
+    """Let others drive optimizers within a block, whose values are bases then; their lender restores all at its end.
 
     Args:
         optimizers: that may be driven already.
+
+    Example:
+        >>> import torch
+        >>> from stepsize import Control
+        >>> from stepsize.control import set_aside
+        >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
+        >>> control = Control(optimizer, lr="linear()", total=4)
+        >>> with set_aside([optimizer]):
+        ...     other = Control(optimizer, lr="linear()", total=2)
     """
-    leaves = [leaf for optimizer in optimizers for leaf in inner(optimizer)]
+    optimizers = list(optimizers)
+    for optimizer in optimizers:
+        clear_marks(optimizer.param_groups)
+    leaves = [leaf for optimizer in optimizers for leaf in inner_optimizers(optimizer)]
     held = {leaf: _HELD.pop(leaf) for leaf in leaves if leaf in _HELD}
     try:
         yield
@@ -73,14 +94,14 @@ def set_aside(optimizers: Iterable[Any]) -> Iterator[None]:
 def hold(driver: Any, groups: Sequence[Mapping[str, Any]], lines: Mapping[str, Line]) -> None:
     """Note that a driver has its optimizers."""
     for optimizer in driver.optimizers.values():
-        for leaf in inner(optimizer):
+        for leaf in inner_optimizers(optimizer):
             _HELD[leaf] = Hold(weakref.ref(driver), groups, lines)
 
 
 def let_go(optimizers: Iterable[Any]) -> None:
     """Note that nobody drives these optimizers, and that their groups have their bases."""
     for optimizer in optimizers:
-        for leaf in inner(optimizer):
+        for leaf in inner_optimizers(optimizer):
             _HELD.pop(leaf, None)
 
 
@@ -106,7 +127,7 @@ def clear_marks(groups: Iterable[MutableMapping[str, Any]]) -> bool:
 
 def earlier(optimizer: Any, hyperparameter: str) -> dict[int, float]:
     """Bases, by the groups' identity, behind values that a driver of this process wrote last and let fall."""
-    holds = [_HELD[leaf] for leaf in inner(optimizer) if leaf in _HELD]
+    holds = [_HELD[leaf] for leaf in inner_optimizers(optimizer) if leaf in _HELD]
     found = {}
     for held in holds:
         line = held.lines.get(hyperparameter)
@@ -125,7 +146,7 @@ def put_back(optimizer: Any, driven: Iterable[str]) -> None:
         driven: the hyperparameters that are taken over now.
     """
     driven = set(driven)
-    for held in [_HELD[leaf] for leaf in inner(optimizer) if leaf in _HELD]:
+    for held in [_HELD[leaf] for leaf in inner_optimizers(optimizer) if leaf in _HELD]:
         for name in held.lines.keys() - driven:
             bases = earlier(optimizer, name)
             for group in optimizer.param_groups:
@@ -202,7 +223,18 @@ def _usual(kind: type) -> dict[str, Any]:
     return {name: each.default for name, each in given.items() if each.default is not inspect.Parameter.empty}
 
 
-def loaded(optimizer: Any, hyperparameter: str) -> list[float]:
-    """The bases that marks in the groups speak of; empty where they were not loaded."""
+def loaded_bases(optimizer: Any, hyperparameter: str = "lr") -> list[float]:
+    """The bases that a loaded state dict has left in the groups of an optimizer; empty where it has not.
+
+    Args:
+        optimizer: not driven yet.
+        hyperparameter: which.
+
+    Example:
+        >>> import torch
+        >>> from stepsize.control import loaded_bases
+        >>> loaded_bases(torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5))
+        []
+    """
     marked = [group.get(BASE + hyperparameter) for group in optimizer.param_groups]
     return [float(each) for each in marked if each is not None]

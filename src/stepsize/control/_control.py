@@ -17,11 +17,11 @@ from stepsize.control._course import BoundLike, CourseLike
 from stepsize.control._given import clipping_at, optimizers_of, plan_of
 from stepsize.control._governed import Governed
 from stepsize.control._governor import Governor
+from stepsize.control._hooks import unhook
 from stepsize.control._observer import Observer, Record
 from stepsize.control._plan import Plan
 from stepsize.control._records import Step, read
 from stepsize.control._update import Closure, Updater
-from stepsize.control._updates import remove
 from stepsize.control.feedback import Feedback
 from stepsize.optim import Clipper
 from stepsize.schedule import Schedule
@@ -145,7 +145,7 @@ class Control(Governed):
         if self._bus.observers:
             self._bus.about(partial(facts_of, weakref.ref(self._driver)))
             self._end_watch = weakref.finalize(self, end_of, self._bus, self._driver)
-        self._end_hooks = weakref.finalize(self, remove, self._updater.beside.listen())
+        self._end_hooks = weakref.finalize(self, unhook, self._updater.beside.listen())
         self._zero = zero
         self._waited = 0.0  # what calls that a wrapper left out have said of the clock
         self._window: list[Any] = [0, None, None, ()]  # of an update that is not complete: calls, advance, loss, again

@@ -9,13 +9,15 @@ from torch.optim import Optimizer
 
 from stepsize import _check
 from stepsize.control import _bases
+from stepsize.control._bus import Bus
 from stepsize.control._cells import cells
 from stepsize.control._course import Course, check_names, matching, schedules_for
+from stepsize.control._hooks import inner_optimizers
 from stepsize.control._line import Line, Share
 from stepsize.control._log import Event, Log
 from stepsize.control._plan import Plan
 from stepsize.control._roster import Roster
-from stepsize.control._updates import caller, inner
+from stepsize.control._updates import caller
 from stepsize.optim import read_value
 from stepsize.schedule import Schedule, constant
 
@@ -25,13 +27,30 @@ FOREIGN = ("warn", "raise", "adopt")
 class Driver:
     """Keeps the groups of one or several optimizers where the plan says; knows nothing of losses and updates.
 
+    What ``Control`` and ``Scheduler`` are built on: ``write`` derives the values of the present position and writes
+    them, ``advance`` moves the clock and writes what comes next.
+
     Args:
-        optimizers: by name.
-        plan: laid over the run.
-        foreign: what to do about values that something else has written.
-        log: for events.
-        position: where the clock begins.
+        optimizers: by name; one alone has the name "".
+        plan: laid over the run, so that all its lengths are numbers.
+        foreign: what to do about values that something else has written, as for ``Control``.
+        log: for events; one that nobody reads when left out.
+        position: where the clock begins, >= 0.
         initial: whether a group's ``initial_lr`` is its base, as in torch's schedulers.
+
+    Raises:
+        TypeError, ValueError: the plan does not fit the groups, foreign is none of its words, or an optimizer is under
+            control already.
+
+    Example:
+        >>> import torch
+        >>> from stepsize import Plan
+        >>> from stepsize.control import Driver
+        >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
+        >>> driver = Driver({"": optimizer}, Plan("linear(4)"))
+        >>> driver.advance(1.0)
+        >>> optimizer.param_groups[0]["lr"]
+        0.375
     """
 
     detached: bool  # whether it drives no longer
@@ -40,8 +59,8 @@ class Driver:
         self,
         optimizers: Mapping[str, Optimizer],
         plan: Plan,
-        foreign: str,
-        log: Log,
+        foreign: str = "warn",
+        log: Log | None = None,
         position: float = 0.0,
         initial: bool = False,
     ) -> None:
@@ -50,7 +69,7 @@ class Driver:
             raise ValueError(_check.message("foreign", foreign, f"one of {', '.join(map(repr, FOREIGN))}"))
         self.optimizers = dict(optimizers)
         self.detached = False
-        self.plan, self.foreign, self.log = plan, foreign, log
+        self.plan, self.foreign, self.log = plan, foreign, Log(Bus()) if log is None else log
         self.position, self.steps, self.skipped = position, int(position), 0
         self.total: float | None = None
         self.end = math.inf  # from where on a step is past the total, and this has not been said
@@ -98,7 +117,7 @@ class Driver:
         """Raise where the script says one base and a loaded state another."""
         for optimizer in self.optimizers.values():
             for hyperparameter in self.plan.courses:
-                bases = _bases.loaded(optimizer, hyperparameter)
+                bases = _bases.loaded_bases(optimizer, hyperparameter)
                 if bases:
                     _bases.check_stated(optimizer, hyperparameter, bases)
 
@@ -168,7 +187,7 @@ class Driver:
     def mark(self, optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
         """Put the bases into an optimizer's state dict."""
         for each, places in self.roster.ranges():
-            if optimizer in inner(each):
+            if optimizer in inner_optimizers(each):
                 _bases.mark(saved, places, self._lines)
 
     def check(self) -> None:

@@ -1,6 +1,7 @@
 """What becomes of a plan when the run gets another length on the way."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -29,11 +30,7 @@ def extended(plan: Plan, position: float, old: float | None, total: float, how: 
             squeezed to the new end; ``"cooldown"``: the rate goes down in a line from where it is to zero at the new
             end; a schedule: it goes on like that, as a factor of what it is now.
     """
-    if isinstance(how, str) and how not in HOW:
-        how = Schedule.parse(how) if "(" in how else how
-    if not isinstance(how, Schedule) and how not in HOW:
-        rule = f"one of {', '.join(map(repr, HOW))}, or a schedule"
-        raise ValueError(_check.message("how", how, rule))
+    how = check_how("how", how)
     if how in ("keep", "stretch") and total == old:
         return plan
     if isinstance(how, Schedule) or how == "cooldown":
@@ -47,6 +44,15 @@ def extended(plan: Plan, position: float, old: float | None, total: float, how: 
         raise ValueError(_check.message("how", how, rule, f"the run is at {position:g} of {old and f'{old:g}'}"))
     speed = (old - position) / (total - position)
     return plan.changed(lambda _, each: _stretched(each, position, total - position, speed))
+
+
+def check_how(name: str, how: Any) -> str | Schedule:
+    """One of the words, or a schedule, which may be given as a text; or an error that says so."""
+    if isinstance(how, str) and how not in HOW and "(" in how:
+        how = Schedule.parse(how)
+    if not isinstance(how, Schedule) and how not in HOW:
+        raise ValueError(_check.message(name, how, f"one of {', '.join(map(repr, HOW))}, or a schedule"))
+    return how  # type: ignore[no-any-return]
 
 
 def _check_ahead(position: float, total: float) -> None:

@@ -16,12 +16,13 @@ from stepsize import _check
 from stepsize.control._bus import Bus
 from stepsize.control._driver import Driver
 from stepsize.control._extend import extended
+from stepsize.control._hooks import inner_optimizers, unhook
 from stepsize.control._line import Share
 from stepsize.control._log import Log
 from stepsize.control._plan import Plan
 from stepsize.control._records import Preview
 from stepsize.control._resume import Choice, Given, load, state_of
-from stepsize.control._updates import caller, inner, is_called_by, remove
+from stepsize.control._updates import caller, is_called_by
 from stepsize.control.feedback import Steering
 from stepsize.schedule import Schedule
 
@@ -70,10 +71,10 @@ class Governor:
         handles = [
             each.register_state_dict_post_hook(Marks(self.driver))
             for optimizer in optimizers.values()
-            for each in inner(optimizer)
+            for each in inner_optimizers(optimizer)
             if hasattr(each, "_optimizer_state_dict_post_hooks")
         ]
-        self._end_marks = weakref.finalize(self, remove, handles)
+        self._end_marks = weakref.finalize(self, unhook, handles)
         if remind:
             self._say_zero()
             weakref.finalize(self, _remind, self.driver, self._began, caller())

@@ -117,6 +117,11 @@ class Plan:
         return {name: getattr(self, name) for name in BOUNDS if getattr(self, name) is not None}
 
     @property
+    def schedules(self) -> dict[str, list[Schedule]]:
+        """All schedules of what is driven, by hyperparameter."""
+        return {name: schedules_of(course) for name, course in self.courses.items()}
+
+    @property
     def functions(self) -> dict[str, Callable[[float], float]]:
         """The Python functions inside, by name: what ``parse`` needs to read this plan's text again."""
         found: dict[str, Callable[[float], float]] = {}

@@ -7,7 +7,7 @@ from typing import Any
 
 from stepsize import _check
 from stepsize.control._driver import Driver
-from stepsize.control._extend import extended
+from stepsize.control._extend import check_how, extended
 from stepsize.control._line import Share
 from stepsize.control._plan import Plan
 from stepsize.control._saved import VERSION, check_feedback, check_state
@@ -29,7 +29,7 @@ class Given:
 
 
 class DiffersError(ValueError):
-    """The saved run and the present one differ, and no choice was made.
+    """The saved run and the present one differ, and no choice was made; what trainers' hooks say anew.
 
     Args:
         problem: what differs.
@@ -53,7 +53,21 @@ class DiffersError(ValueError):
 
 @dataclass(frozen=True)
 class Choice:
-    """What is to hold where the saved run and the present one differ; None: nothing may differ."""
+    """What is to hold where the saved run and the present one differ; None: nothing may differ.
+
+    Args:
+        base: ``"saved"`` or ``"new"``.
+        plan: ``"saved"`` or ``"new"``.
+        extend: ``"keep"``, ``"stretch"`` or ``"cooldown"``.
+
+    Raises:
+        ValueError: there is no such choice, or a plan is chosen and extended.
+
+    Example:
+        >>> from stepsize.control import Choice
+        >>> Choice.of({"extend": "stretch"})
+        Choice(base=None, plan=None, extend='stretch')
+    """
 
     base: str | None = None
     plan: str | None = None
@@ -72,6 +86,8 @@ class Choice:
         for name in ("base", "plan"):
             if getattr(self, name) not in (None, "saved", "new"):
                 raise ValueError(_check.message(name, getattr(self, name), "'saved' or 'new'"))
+        if self.extend is not None:
+            check_how("extend", self.extend)
         if self.extend is not None and self.plan is not None:
             raise ValueError("extend= changes the saved plan, and plan= chooses one; give one of them")
 

@@ -11,9 +11,10 @@ from stepsize import _check
 from stepsize.control._course import BoundLike, CourseLike
 from stepsize.control._governed import Governed
 from stepsize.control._governor import Governor
+from stepsize.control._hooks import accumulates, moves_nothing, unhook
 from stepsize.control._plan import Plan
 from stepsize.control._resume import Choice
-from stepsize.control._updates import Updates, accumulates, moves_nothing, remove
+from stepsize.control._updates import Updates
 from stepsize.control.feedback import Feedback, Steering
 from stepsize.control.feedback._steering import processes
 
@@ -325,7 +326,7 @@ class Scheduler(Governed, LRScheduler):
     def detach(self) -> None:
         """End control: the groups get their bases back, and another scheduler may take the optimizer over."""
         super().detach()
-        remove(self._updates.handles)
+        unhook(self._updates.handles)
         for group in self.optimizer.param_groups:
             group.pop("initial_lr", None)
 

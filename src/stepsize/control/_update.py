@@ -8,7 +8,8 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from stepsize import _check
-from stepsize.control._updates import Beside, accumulates, was_done
+from stepsize.control._hooks import accumulates, was_update
+from stepsize.control._updates import Beside
 from stepsize.optim import Clipped, gradient_norm, group_names, needs_closure
 
 Closure = Callable[[], Any]
@@ -163,7 +164,7 @@ class Updater:
         for optimizer in self.optimizers:
             # an optimizer that is stepped runs its hooks; one that knows of scaling is always stepped, and was told
             # on the device whether to leave the weights alone
-            handle = optimizer.register_step_post_hook(lambda stepped, *_: done.append(was_done(stepped)))
+            handle = optimizer.register_step_post_hook(lambda stepped, *_: done.append(was_update(stepped)))
             try:
                 scaler.step(optimizer)
             finally:

@@ -3,7 +3,6 @@
 import sys
 import warnings
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any, TypeVar
@@ -12,65 +11,13 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from stepsize.optim import parameters, read_value
+from stepsize.control._hooks import hook_steps, inner_optimizers, moves_nothing, unhook, was_update
 from stepsize.state import on_loan, optimizers_in
 
 Listener = TypeVar("Listener", bound=Callable[..., None])
 TWICE = 2  # updates beside Control.step, each followed by it, that are no accident
 FORGOTTEN = 20  # updates without any Control.step that are no warm-up
 OURS = {"stepsize", "torch"}
-
-
-def inner(optimizer: Any) -> list[Any]:
-    """The optimizers that really step: the innermost ones that share parameters with it, or itself.
-
-    Args:
-        optimizer: an optimizer, or what wraps one, as SAM, Lookahead, ZeRO and Accelerate do.
-    """
-    mine = {id(parameter) for parameter in parameters(optimizer)}
-    inside = [
-        leaf
-        for each in optimizers_in(optimizer)[1:]
-        if not mine.isdisjoint(map(id, parameters(each)))
-        for leaf in inner(each)
-    ]
-    return list({id(each): each for each in inside}.values()) or [optimizer]
-
-
-def hook(optimizer: Any, before: Callable[..., None] | None, after: Callable[..., None] | None) -> list[Any]:
-    """Call back before and after each step of an optimizer; the handles that end it, none where torch has no hooks."""
-    kept = [getattr(optimizer, f"_optimizer_step_{when}_hooks", None) for when in ("pre", "post")]
-    if not all(isinstance(each, OrderedDict) for each in kept):  # as where Optimizer.__init__ was never called
-        return []
-    optimizer._patch_step_function()  # a copy, or an optimizer without Optimizer.__init__, may not have it
-    handles = [] if before is None else [optimizer.register_step_pre_hook(before)]
-    return handles if after is None else [*handles, optimizer.register_step_post_hook(after)]
-
-
-def accumulates(optimizer: Any) -> bool:
-    """Whether a wrapper waits for more gradients now and says so, as Accelerate's does."""
-    return getattr(getattr(optimizer, "gradient_state", None), "sync_gradients", True) is False
-
-
-def was_done(optimizer: Optimizer) -> bool | Tensor:
-    """Whether a step was an update: under a gradient scaler, a fused optimizer learns only on the device."""
-    found = getattr(optimizer, "found_inf", None)
-    return True if found is None else found == 0
-
-
-def moves_nothing(optimizer: Any) -> bool:
-    """Whether a step leaves the weights alone: rates and gradients are 0, as where torch fills an optimizer's state.
-
-    Reads back from the device, so it is asked only where a rate of 0 was written by something else.
-    """
-    rates = all("lr" in group and read_value(group) == 0 for group in optimizer.param_groups)
-    return rates and all(p.grad is None or not bool(p.grad.count_nonzero()) for p in parameters(optimizer))
-
-
-def remove(handles: Iterable[Any]) -> None:
-    """End hooks."""
-    for handle in handles:
-        handle.remove()
 
 
 class Updates:
@@ -84,17 +31,17 @@ class Updates:
 
     def __init__(self, optimizer: Any, before: Callable[[Any], bool], after: Callable[[], None]) -> None:
         self._before, self._after = weakref.WeakMethod(before), weakref.WeakMethod(after)
-        leaves = inner(optimizer)
+        leaves = inner_optimizers(optimizer)
         self._rounds: list[list[bool | Tensor]] = []  # since the last call of take, what each update's steps were
         self._done = {id(each): 0 for each in leaves}  # steps of each in these rounds
         self._compiled: list[bool | Tensor] = []
         self._outermost: dict[int, FrameType] = {}
         self._counts = True
-        self.handles = [handle for each in leaves for handle in hook(each, self._enter, self._leave)]
+        self.handles = [handle for each in leaves for handle in hook_steps(each, self._enter, self._leave)]
         for each in optimizers_in(optimizer):
             if id(each) not in self._done:  # it may hand its rates on to those inside before they step
-                self.handles += hook(each, self._enter_wrapper, None)
-        weakref.finalize(before.__self__, remove, self.handles)  # type: ignore[attr-defined]
+                self.handles += hook_steps(each, self._enter_wrapper, None)
+        weakref.finalize(before.__self__, unhook, self.handles)  # type: ignore[attr-defined]
 
     def take(self) -> int:
         """How many there were since the last call; reads back from the device only after fused steps under a scaler."""
@@ -122,7 +69,7 @@ class Updates:
 
     def _leave(self, optimizer: Optimizer, *_: Any) -> None:
         if torch.compiler.is_compiling():  # what changes from step to step would be compiled anew
-            self._compiled.append(was_done(optimizer))
+            self._compiled.append(was_update(optimizer))
             return
         if self._outermost.get(id(optimizer)) is not sys._getframe(1):
             return
@@ -132,7 +79,7 @@ class Updates:
             self._done[id(optimizer)] += 1
             if place == len(self._rounds):
                 self._rounds.append([])
-            self._rounds[place].append(was_done(optimizer))
+            self._rounds[place].append(was_update(optimizer))
             after = self._after()
             if after is not None and min(self._done.values()) == len(self._rounds):
                 after()
@@ -170,14 +117,14 @@ class Beside:
         self.outside = self._twice = 0
         self.stepped = self._said = False
         self._place = ("", 0)
-        leaves = [(each, leaf) for each in optimizers for leaf in inner(each)]
+        leaves = [(each, leaf) for each in optimizers for leaf in inner_optimizers(each)]
         self.wraps = any(leaf is not each for each, leaf in leaves)
         self._leaves = [leaf for _, leaf in leaves]
 
     def listen(self) -> list[Any]:
         """Begin; the handles that end it."""
         before = self._enter if self.wraps else None
-        return [handle for leaf in self._leaves for handle in hook(leaf, before, self._leave)]
+        return [handle for leaf in self._leaves for handle in hook_steps(leaf, before, self._leave)]
 
     def begin(self) -> None:
         """``Control.step`` is called after a step that was not its own."""
@@ -197,7 +144,7 @@ class Beside:
     def _leave(self, optimizer: Optimizer, *_: Any) -> None:
         if self.inside:
             if self.wraps:
-                self.seen.append(was_done(optimizer))
+                self.seen.append(was_update(optimizer))
             return
         if self._said or torch.compiler.is_compiling() or optimizer is not self._leaves[0]:
             return

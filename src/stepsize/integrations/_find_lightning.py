@@ -7,8 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from stepsize import _check, _extras
-from stepsize.control import Plan
-from stepsize.control._course import CourseLike
+from stepsize.control import CourseLike, Plan
 from stepsize.integrations._kept import Kept
 from stepsize.integrations._lightning_loop import Loop
 from stepsize.integrations._searched import checked, factors, largest_rate, scaled, searched

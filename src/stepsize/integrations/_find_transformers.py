@@ -8,8 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from stepsize import _check, _extras
-from stepsize.control import Plan
-from stepsize.control._course import CourseLike
+from stepsize.control import CourseLike, Plan
 from stepsize.integrations._kept import Kept
 from stepsize.integrations._searched import Windows, checked, factors, largest_rate, scaled, searched, write_rates
 from stepsize.search import Finding, Progress

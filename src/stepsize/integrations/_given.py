@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stepsize import _check
-from stepsize.control import Plan, Scheduler
-from stepsize.control._resume import Choice, DiffersError
+from stepsize.control import Choice, DiffersError, Plan, Scheduler
 from stepsize.schedule import Schedule
 
 DRIVEN = ("lr", "momentum", "weight_decay", "feedback", "floor", "cap")

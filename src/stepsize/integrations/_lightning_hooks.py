@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from stepsize.control import Scheduler
-from stepsize.control._bases import loaded
+from stepsize.control import Scheduler, loaded_bases
 from stepsize.integrations._find_lightning import attribute_of, find_now, put_attribute
 from stepsize.integrations._given import go_on
 from stepsize.integrations._searched import found_or_raise, largest_rate, write_rates
@@ -74,7 +73,7 @@ class Hooks:
             )
         self.given.check(len(trainer.optimizers))
         for optimizer in trainer.optimizers if self.find is not None else ():
-            for base in loaded(optimizer, "lr"):  # of the checkpoint: found then, and it holds
+            for base in loaded_bases(optimizer):  # of the checkpoint: found then, and it holds
                 optimizer.defaults["lr"] = base
         self._drive(trainer)
         self._go_on(trainer.global_step)

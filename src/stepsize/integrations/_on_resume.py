@@ -1,16 +1,18 @@
 """Choices for a state that a trainer loads."""
 
+from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar
 
 from stepsize import _check
-from stepsize.control import Control, Scheduler
-from stepsize.control._resume import Choice
+from stepsize.control import Choice, Control, Scheduler
 
 Driven = TypeVar("Driven")
 
 
-def on_resume(scheduler: Driven, **choice: str) -> Driven:
+def on_resume(
+    scheduler: Driven, *, base: str | None = None, plan: str | None = None, extend: str | None = None
+) -> Driven:
     """Choose beforehand what holds where a checkpoint differs, for a trainer that calls ``load_state_dict`` itself.
 
     For ``Trainer(optimizers=(optimizer, on_resume(Scheduler(...), extend="stretch")))`` of Transformers,
@@ -19,8 +21,9 @@ def on_resume(scheduler: Driven, **choice: str) -> Driven:
 
     Args:
         scheduler: a ``Scheduler`` or ``Control``, also one that Accelerate has prepared.
-        choice: as for ``load_state_dict``: ``base="saved"`` or ``"new"``; ``plan="saved"`` or ``"new"``;
-            ``extend="keep"``, ``"stretch"`` or ``"cooldown"``.
+        base: ``"saved"`` or ``"new"``, as for ``load_state_dict``.
+        plan: ``"saved"`` or ``"new"``, likewise.
+        extend: ``"keep"``, ``"stretch"`` or ``"cooldown"``, likewise.
 
     Returns:
         The same scheduler.
@@ -43,9 +46,9 @@ def on_resume(scheduler: Driven, **choice: str) -> Driven:
     inner: Any = getattr(scheduler, "scheduler", scheduler)
     if not isinstance(inner, Control | Scheduler):
         raise TypeError(_check.message("scheduler", scheduler, "a Scheduler or Control"))
-    Choice.of(choice)
-    if not choice:
+    choice = Choice(base, plan, extend)
+    if choice == Choice():
         raise ValueError('on_resume needs a choice; write for example on_resume(scheduler, extend="stretch")')
     load: Any = type(inner).load_state_dict
-    inner.load_state_dict = partial(load, inner, **choice)  # type: ignore[method-assign]
+    inner.load_state_dict = partial(load, inner, **asdict(choice))  # type: ignore[method-assign]
     return scheduler

@@ -7,8 +7,7 @@ from typing import Any
 from torch.optim import Optimizer
 
 from stepsize import _check
-from stepsize.control import Control, Step
-from stepsize.control._updates import hook, remove
+from stepsize.control import Control, Step, hook_steps, unhook
 
 
 class Drive:
@@ -29,7 +28,7 @@ class Drive:
         self._beside = 0
         self._used = False
         self._controls = self._made()
-        self._handles = [each for one in optimizers.values() for each in hook(one, None, self._heard)]
+        self._handles = [each for one in optimizers.values() for each in hook_steps(one, None, self._heard)]
         self._stepped: set[str] = set()
 
     def _made(self) -> dict[str, Control]:
@@ -112,5 +111,5 @@ class Drive:
 
     def end(self) -> None:
         """Let the optimizers go."""
-        remove(self._handles)
+        unhook(self._handles)
         self._detach()

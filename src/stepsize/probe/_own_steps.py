@@ -7,9 +7,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from stepsize import _check
-from stepsize.control import Plan, Step
-from stepsize.control._governor import Governor
-from stepsize.control._updates import hook, inner, remove, was_done
+from stepsize.control import Driver, Plan, Step, hook_steps, inner_optimizers, unhook, was_update
 
 REMEDY = "in a loop with own_steps"
 
@@ -29,16 +27,16 @@ class OwnSteps:
     apart = False
 
     def __init__(self, optimizers: Mapping[str, Optimizer], plan: Plan, total: int, per_epoch: float | None) -> None:
-        self._driver = Governor(optimizers, plan, total, per_epoch, "raise", remind=False).driver
+        self._driver = Driver(optimizers, plan.over(total, per_epoch))
         self._heard: list[bool | Tensor] = []
-        leaves = [leaf for each in optimizers.values() for leaf in inner(each)]
-        self._handles = [handle for leaf in leaves for handle in hook(leaf, self._lend, self._hear)]
+        leaves = [leaf for each in optimizers.values() for leaf in inner_optimizers(each)]
+        self._handles = [handle for leaf in leaves for handle in hook_steps(leaf, self._lend, self._hear)]
 
     def _lend(self, *_: Any) -> None:
         self._driver.write()
 
     def _hear(self, optimizer: Optimizer, *_: Any) -> None:
-        self._heard.append(was_done(optimizer))
+        self._heard.append(was_update(optimizer))
 
     def begin(self, fresh: bool) -> None:
         """Begin a batch."""
@@ -80,7 +78,7 @@ class OwnSteps:
 
     def end(self) -> None:
         """Release the optimizers; their lender restores the rates."""
-        remove(self._handles)
+        unhook(self._handles)
 
 
 def check_own(probe: Any, loss: Any, **own: Any) -> None:

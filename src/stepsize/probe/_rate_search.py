@@ -11,9 +11,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from stepsize import _check
-from stepsize.control import Control, Plan
-from stepsize.control._bases import check_free, clear_marks, set_aside
-from stepsize.control._course import CourseLike
+from stepsize.control import Control, CourseLike, Plan, check_free, set_aside
 from stepsize.optim import Clipper, parameters, read_value
 from stepsize.probe._drive import Drive
 from stepsize.probe._given import also_of, check_model, optimizers_by_name
@@ -244,7 +242,6 @@ class RateSearch:
         kept.restore()
         self._loan.lend(ask.rate)
         for optimizer in self._optimizers.values():
-            clear_marks(optimizer.param_groups)
             for group in optimizer.param_groups:
                 if "initial_lr" in group:  # of a scheduler, which has noted what it takes for the base
                     group["initial_lr"] = read_value(group)

@@ -11,8 +11,7 @@ from stepsize.probe._fixed_probe import FixedProbe
 from stepsize.probe._loop_run import losses_on
 from stepsize.probe._source import Source, alike, mark_of
 from stepsize.search import FORWARD
-from stepsize.state import Captured, can_capture, capture, is_loader
-from stepsize.state._graph import generator_undo
+from stepsize.state import Captured, can_capture, capture, is_generator, is_loader
 
 
 class Scores:
@@ -51,7 +50,7 @@ class Scores:
         self.most = 1 if self._call is not None else self.aside or self._source.length
         if self.most == 0:
             raise ValueError(_check.message(self._source.name, self._source.loader, "one batch or more"))
-        data = [self._source.loader, *(each for each in also if is_loader(each) or generator_undo(each) is not None)]
+        data = [self._source.loader, *(each for each in also if is_loader(each) or is_generator(each))]
         self._data = [each for each in data if can_capture(each)]
         self._own = probe is None and self._source.length is not None
         self._kept: Captured | None = None

@@ -6,7 +6,6 @@ from typing import Any
 
 from stepsize import _check
 from stepsize.control import Plan
-from stepsize.control._course import schedules_of
 from stepsize.optim import has_value
 from stepsize.schedule import part
 
@@ -36,7 +35,7 @@ class Squeeze:
             raise ValueError(_check.message("position", self.position, f"below the total, {self.total}"))
         if self.per_epoch is not None:
             _check.number("per_epoch", self.per_epoch, above=0)
-        for schedule in schedules_of(self.plan.lr):
+        for schedule in self.plan.schedules["lr"]:
             if schedule.is_absolute:
                 rule = "a factor of the rate that is tried"
                 raise ValueError(_check.message("lr", str(schedule), rule, "leave out absolute(...)"))
@@ -58,7 +57,7 @@ class Squeeze:
 
     def plan_for(self, steps: int) -> Plan:
         """The plan of a run of so many steps, >= 1."""
-        functions = any(each.functions for course in self.plan.courses.values() for each in schedules_of(course))
+        functions = any(schedule.functions for driven in self.plan.schedules.values() for schedule in driven)
         if not self.position and not functions:  # a function's own positions know of no length
             return self.plan.changed(lambda _, schedule: schedule.stretch(steps / self.total))
         laid, start, speed = self.plan.over(self.total, self.per_epoch), float(self.position), self.left / steps

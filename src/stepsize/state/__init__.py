@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # what needs torch, which files and locks do not
     from stepsize.state._capture import Captured as Captured
     from stepsize.state._capture import can_capture as can_capture
     from stepsize.state._capture import capture as capture
+    from stepsize.state._graph import is_generator as is_generator
     from stepsize.state._lent import is_optimizer as is_optimizer
     from stepsize.state._lent import lent as lent
     from stepsize.state._lent import on_loan as on_loan
@@ -29,6 +30,7 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "_capture": "Captured can_capture capture",
+        "_graph": "is_generator",
         "_lent": "is_optimizer lent on_loan optimizers_in",
         "_loader": "has_state is_loader known_length",
         "_modes": "evaluating",
@@ -45,6 +47,7 @@ __all__ = [
     "capture",
     "evaluating",
     "has_state",
+    "is_generator",
     "is_loader",
     "is_optimizer",
     "known_length",

@@ -152,6 +152,21 @@ def generator_undo(value: Any) -> Undo | None:
     return None
 
 
+def is_generator(thing: Any) -> bool:
+    """Whether something draws random numbers from a state that can be put back: of torch, NumPy or Python.
+
+    Args:
+        thing: anything.
+
+    Example:
+        >>> import random
+        >>> from stepsize.state import is_generator
+        >>> is_generator(random.Random(0)), is_generator([0])
+        (True, False)
+    """
+    return generator_undo(thing) is not None
+
+
 def _content_undo(value: Any) -> Undo | None:
     """What puts the content of a container back, by identity; None for anything else."""
     if isinstance(value, dict):
