@@ -66,6 +66,78 @@ def test_imports_run_only_downwards_lazy_ones_too(path):
         assert below or other == room or other in MAY_USE_ITS_OWN_FLOOR.get(room, set()), f"{path} imports {other}"
 
 
+# private files of other rooms that are still looked into; this list only shrinks
+LOOKS_INTO = {"cli/_courses.py", "report/_bowl.py", "report/_courses.py", "report/_panels.py"}
+
+
+def private_imports(path):
+    """Every private file of another room, and of a room inside another, that a file imports."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("stepsize."):
+            continue
+        parts = node.module.split(".")[1:]
+        inner = [place for place, part in enumerate(parts) if part.startswith("_")]
+        if inner and inner[0] > 0:
+            house = "/".join(parts[: inner[0]])
+            here = path.relative_to(SOURCE).parent.as_posix()
+            if house != here and not house.startswith(f"{here}/") and not here.startswith(f"{house}/"):
+                yield node.module
+
+
+def test_no_room_looks_into_private_files_of_another():
+    found = {}
+    for path in sorted(SOURCE.rglob("*.py")):
+        if private := list(private_imports(path)):
+            found[path.relative_to(SOURCE).as_posix()] = private
+    assert {path: found[path] for path in found if path not in LOOKS_INTO} == {}
+    assert {path for path in LOOKS_INTO if (SOURCE / path).exists()} <= set(found), "the list can be shortened"
+
+
+# files that may know each other: what a schedule is, and what >> and * make of two
+CIRCLES = {
+    frozenset({"schedule/_core.py", "schedule/_combine.py"}),
+    frozenset({"views/_draw.py", "views/_trained.py"}),  # until views are plain data
+}
+
+
+def neighbours():
+    """By file, the files that it imports, lazily and for type hints too; the rooms' front doors aside."""
+    files = {
+        f"stepsize.{'.'.join(path.relative_to(SOURCE).with_suffix('').parts)}": path for path in SOURCE.rglob("*.py")
+    }
+    found = {}
+    for module, path in files.items():
+        names = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+            elif isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+        found[module] = {name for name in names if name in files}
+    return {module: names for module, names in found.items() if files[module].name != "__init__.py"}
+
+
+def reachable(start, graph):
+    seen, todo = set(), [start]
+    while todo:
+        for module in graph[todo.pop()] - seen:
+            seen.add(module)
+            todo.append(module)
+    return seen
+
+
+def test_no_files_import_each_other_in_a_circle():
+    graph = neighbours()
+    graph = {module: names & set(graph) for module, names in graph.items()}
+    reached = {module: reachable(module, graph) for module in graph}
+    circles = {
+        frozenset(f"{name.partition('.')[2].replace('.', '/')}.py" for name in names if module in reached[name])
+        for module, names in reached.items()
+        if module in names
+    }
+    assert circles <= CIRCLES
+
+
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
 def test_only_the_command_line_prints_and_assert_is_for_tests(path):
     for node in ast.walk(ast.parse(path.read_text())):
@@ -201,7 +273,7 @@ RECORDS = {
     "Tried",
     "Update",
 }
-INTERFACES = {"Resumable", "Run", "ShortRun", "Startable"}
+INTERFACES = {"Batchable", "Paced", "Probed", "Resumable", "ShortRun", "Startable", "Training"}
 WARNINGS = {
     "CheckpointError",
     "DiffersError",

@@ -480,5 +480,5 @@ def test_a_finding_is_drawn_whoever_found_it():
 @pytest.mark.parametrize("probe", [range_test, partial(RateSearch, lr="cosine()", total=100, loader=[1, 2])])
 def test_an_optimizer_that_trains_nothing_of_the_model_is_named(probe):
     other = torch.nn.Linear(4, 1)
-    with pytest.raises(ValueError, match="model must be one that the optimizer trains, got 'Linear'"):
+    with pytest.raises(ValueError, match="model must be one whose parameters the optimizer has, got 'Linear'"):
         probe(torch.optim.SGD(other.parameters(), lr=0.1), torch.nn.Linear(4, 1))

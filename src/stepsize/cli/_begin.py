@@ -20,7 +20,9 @@ from stepsize.task import (
     Startable,
     Task,
     Trial,
+    check_size,
     full_name,
+    prepare,
     ranks,
     seed_of,
     table_of,
@@ -28,7 +30,6 @@ from stepsize.task import (
     task_named,
     together,
 )
-from stepsize.task._part import check_size
 
 WORDS = ("accumulate", "amp", "data", "deterministic", "device", "shard")  # of a command line, beside those of a trial
 
@@ -92,16 +93,8 @@ def settled_task(words: Mapping[str, Any]) -> tuple[Startable, dict[str, Any]]:
         raise ValueError(f"the task {task.name!r} trains by itself and takes no {', '.join(changes)}; leave that out")
     if changes and isinstance(task, Task):
         task = replace(task, **changes)
-    _prepare(task)
+    prepare(task)
     return task, said
-
-
-def _prepare(task: Startable) -> None:
-    """Ask a task for its data and packages before anything is made or done."""
-    for name in ("examples", "prepare"):
-        ask = getattr(task, name, None)
-        if callable(ask):
-            ask()
 
 
 def alone(command: str, instead: str) -> None:

@@ -378,6 +378,27 @@ class Control(Governed):
             self._governor.steer(numbers, now=not steering.together)
         self._bus.send(Record(self._driver.steps, self._driver.position, "observed", numbers))
 
+    def catch_up(self, updates: int) -> None:
+        """Move the clock past updates that were done elsewhere, by one position each, as where steps are batched.
+
+        Args:
+            updates: how many, >= 0.
+
+        Raises:
+            TypeError, ValueError: updates is no whole number >= 0.
+
+        Example:
+            >>> import torch
+            >>> from stepsize import Control
+            >>> control = Control(torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5), lr="linear()", total=4)
+            >>> control.catch_up(3)
+            >>> control.rates
+            {'group0': 0.125}
+        """
+        self._settle()
+        for _ in range(_check.whole("updates", updates, least=0)):
+            self._driver.advance(1.0)
+
     def decide(self) -> None:
         """Let feedback decide now on what was observed, and not with the next step; every rank must call.
 

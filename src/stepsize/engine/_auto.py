@@ -17,7 +17,7 @@ from stepsize.engine._measured import LITTLE, Measured, alone, timed, together
 from stepsize.engine._processes import cores
 from stepsize.engine._serial import check_trial, check_work, serial
 from stepsize.engine._work import Leg, Result, leg_of
-from stepsize.task import AXES, Startable, Trial, packed
+from stepsize.task import AXES, Startable, Trial, device_of, packed
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Auto:
     def _processes(self, task: Startable) -> int:
         """How many processes could be used."""
         count = cores() if self.workers is None else self.workers
-        if count < 2 or getattr(task, "device", "cpu") != "cpu":
+        if count < 2 or device_of(task) != "cpu":
             return 1
         try:
             packed(task)

@@ -12,13 +12,12 @@ import torch
 from stepsize import _check
 from stepsize.engine._compiled import compiler, shapes
 from stepsize.engine._declined import DeclinedError, check_run, check_task
-from stepsize.engine._members import Members, fresh
+from stepsize.engine._members import Members
 from stepsize.engine._serial import check_trial, check_work
 from stepsize.engine._stacked import Stack
 from stepsize.engine._tried import tried
 from stepsize.engine._work import Leg, Result, concluded, leg_of, resumed
-from stepsize.task import Startable, Trial, own_settings
-from stepsize.task._run import SupervisedRun
+from stepsize.task import Batchable, Startable, Trial, device_of, own_settings
 
 FEW, MANY = 32, 256  # members at once on a CPU, and on anything else
 LOOKS = 4  # batches that are looked at to see whether all have one shape
@@ -88,7 +87,7 @@ class Batched:
 
     def count(self, task: Startable) -> int:
         """How many trials of a task are trained at once."""
-        return self.members or (FEW if getattr(task, "device", "cpu") == "cpu" else MANY)
+        return self.members or (FEW if device_of(task) == "cpu" else MANY)
 
     def bench(self, task: Startable) -> "Bench":
         """Where a task's trials are stacked; what was compiled is used again by the next call for the same task."""
@@ -113,7 +112,7 @@ class Flight:
     def __init__(self, task: Any, leg: Leg) -> None:
         began = time.perf_counter()
         self.leg = leg
-        self.run: SupervisedRun = check_run(task.start(leg.trial))
+        self.run = check_run(task.name, task.start(leg.trial))
         self.losses, before = resumed(self.run, leg)
         self.seconds = before + time.perf_counter() - began
 
@@ -149,7 +148,7 @@ class Bench:
         own = tuple(own_settings(leg.trial.settings).items())
         what = (type(run.optimizer).__name__, repr(groups), run.size, own)
         if what not in self.uniform:
-            self.uniform[what] = len({repr(shapes(batch)) for batch in fresh(run, LOOKS)}) == 1
+            self.uniform[what] = len({repr(shapes(batch)) for batch in run.fresh(LOOKS)}) == 1
         alike = None if self.uniform[what] else leg.trial.seed  # batches of other shapes cannot be stacked
         return (*what, alike, len(flight.losses), leg.until)
 
@@ -194,7 +193,7 @@ class Bench:
             yield from (flight for flight in waiting if not flight.alive)
             flying = [flight for flight in waiting if flight.alive]
 
-    def loaded(self, stack: Stack, runs: Sequence[SupervisedRun]) -> Stack:
+    def loaded(self, stack: Stack, runs: Sequence[Batchable]) -> Stack:
         """The stack with these runs in it, or one of their number."""
         if self.engine.compiled:
             runs = [*runs, *[runs[-1]] * (stack.count - len(runs))]

@@ -10,15 +10,13 @@ import re
 import shutil
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
 from stepsize.engine._members import Batch
-
-if TYPE_CHECKING:
-    from stepsize.engine._stacked import Stack
 
 OURS = re.compile(r"__builtins|__import_(torch|stepsize|inspect|contextlib|functools)|__optimizer")
 _count = itertools.count()
@@ -41,6 +39,16 @@ def compiler() -> str:
     return "" if shutil.which(found) else f"there is no C++ compiler {found!r}"
 
 
+class Stepped(Protocol):
+    """What is compiled of a stack: its tensors, the optimizer over them, and the step."""
+
+    trained: list[Tensor]
+    optimizer: Optimizer
+
+    def plain_step(self, batches: Sequence[Any], dims: Any, rates: Tensor, thresholds: Tensor | None) -> Tensor:
+        """One update of every member; the loss of each."""
+
+
 class Compiled:
     """The compiled steps of a stack.
 
@@ -48,7 +56,7 @@ class Compiled:
         stack: whose; its tensors must stay the same ones.
     """
 
-    def __init__(self, stack: "Stack") -> None:
+    def __init__(self, stack: Stepped) -> None:
         self.stack = stack
         self.kept: dict[tuple[int, str], Tensor] = {}
         self.shape: Any = None

@@ -3,8 +3,7 @@
 from typing import Any
 
 from stepsize.optim import Clipper, needs_closure
-from stepsize.task import Task, ranks
-from stepsize.task._run import SupervisedRun
+from stepsize.task import Batchable, Task, ranks
 
 REMEDY = "use engine serial or processes, or auto, which chooses"
 
@@ -34,18 +33,20 @@ def check_task(task: Any) -> None:
         raise DeclinedError(task.name, "several processes train together here")
 
 
-def check_run(run: Any) -> SupervisedRun:
+def check_run(name: str, run: Any) -> Batchable:
     """A run whose plan and optimizer can be batched, as far as they say themselves.
 
     Args:
+        name: of its task.
         run: what the task has started.
 
     Raises:
         DeclinedError: they cannot.
     """
-    name = run.task.name if hasattr(run, "task") else "?"
-    if type(run) is not SupervisedRun:
+    if not isinstance(run, Batchable):
         raise DeclinedError(name, "its runs are not the supervised builder's")
+    if why := run.why_not_batched:
+        raise DeclinedError(name, why)
     plan = run.control.plan
     if plan.feedback is not None and plan.feedback.of == "loss":
         raise DeclinedError(name, f"its feedback {plan.feedback} looks at the loss of every step")

@@ -17,7 +17,7 @@ from stepsize.engine._batched import Batched, Bench, Flight
 from stepsize.engine._declined import DeclinedError
 from stepsize.engine._members import Members
 from stepsize.engine._work import Leg
-from stepsize.task import Startable
+from stepsize.task import Startable, device_of
 
 START = 5.0  # seconds until worker processes train; benchmarks/sweep.py
 SHARED = 0.9  # of a core's speed, where every core has a worker
@@ -97,7 +97,7 @@ def clock(task: Startable) -> Callable[[], float]:
     Args:
         task: whose trials are timed.
     """
-    one = torch.get_num_threads() == 1 and getattr(task, "device", "cpu") == "cpu"
+    one = torch.get_num_threads() == 1 and device_of(task) == "cpu"
     return time.process_time if one else time.perf_counter
 
 

@@ -5,7 +5,6 @@ same batches: they are drawn once.
 """
 
 from collections.abc import Sequence
-from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,8 +13,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from stepsize.schedule import Schedule
-from stepsize.state import RandomState, own_randomness
-from stepsize.task._run import SupervisedRun, to_device
+from stepsize.task import Batchable
 
 MOST = 64e6  # bytes of batches that are drawn ahead
 AHEAD = 100  # steps between two looks at whether losses are still finite, at most
@@ -52,11 +50,11 @@ class Members:
         runs: of one task and batch size, each at its own first step or all at the same later one.
     """
 
-    def __init__(self, runs: Sequence[SupervisedRun]) -> None:
+    def __init__(self, runs: Sequence[Batchable]) -> None:
         self.runs = list(runs)
-        self.done = runs[0]._done
+        self.done = runs[0].done
         self.accumulate = runs[0].task.accumulate
-        leaders: dict[int, SupervisedRun] = {}
+        leaders: dict[int, Batchable] = {}
         for run in runs:
             leaders.setdefault(run.trial.seed, run)
         self.leaders = list(leaders.values())
@@ -65,7 +63,7 @@ class Members:
 
     def advance(self, steps: int) -> list[tuple[Batch, ...]]:
         """The batches of the next steps, one for each backward pass; the runs' own state is moved past them."""
-        drawn = [self._drawn(run, steps * self.accumulate) for run in self.leaders]
+        drawn = [run.drawn(steps * self.accumulate) for run in self.leaders]
         self.done += steps
         each = [self._together(batches) for batches in zip(*drawn, strict=True)]
         count = self.accumulate
@@ -73,13 +71,7 @@ class Members:
 
     def first(self, count: int) -> list[Batch]:
         """The first batches of all members, drawn beside those that they train on."""
-        return [self._together(batches) for batches in zip(*(fresh(run, count) for run in self.leaders), strict=True)]
-
-    def _drawn(self, run: SupervisedRun, count: int) -> list[Any]:
-        with own_randomness(run._random) as ended:
-            batches = [to_device(run._next_batch(), run.device) for _ in range(count)]
-        run._random = ended[0]
-        return batches
+        return [self._together(batches) for batches in zip(*(run.fresh(count) for run in self.leaders), strict=True)]
 
     def _together(self, batches: Sequence[Any]) -> Batch:
         if len(batches) == 1:
@@ -109,11 +101,11 @@ class Members:
 
     def ahead(self, most: int) -> int:
         """How many steps to draw batches for at once, at most ``most``."""
-        (batch,) = fresh(self.runs[0], 1)
+        (batch,) = self.runs[0].fresh(1)
         size = sum(leaf.nbytes for leaf in tree_flatten(batch)[0] if isinstance(leaf, Tensor))
         return max(1, min(most, AHEAD, int(MOST // max(1, size * self.accumulate * len(self.leaders)))))
 
-    def settle(self, index: int, *, clock: bool) -> SupervisedRun:
+    def settle(self, index: int, *, clock: bool) -> Batchable:
         """A run with its batches, random state and, where it will be kept, its clock where they are after these steps.
 
         Args:
@@ -121,24 +113,8 @@ class Members:
             clock: whether to move its control too.
         """
         run = self.runs[index]
-        leader = self.leaders[int(self.which[index])]
-        run.batches, run._random = leader.batches, leader._random
-        driver = run.control._driver
-        for _ in range(self.done - driver.steps if clock else 0):
-            driver.advance(1.0)
-        run._done = self.done
+        run.catch_up(self.leaders[int(self.which[index])], self.done, clock)
         return run
-
-
-def fresh(run: SupervisedRun, count: int) -> list[Any]:
-    """The first batches of a run, drawn beside those it trains on.
-
-    Args:
-        run: whose batches.
-        count: how many.
-    """
-    with own_randomness(RandomState.seeded(run.trial.seed)):
-        return [to_device(batch, run.device) for batch in islice(run._fresh_batches(), count)]
 
 
 def _stacked(leaves: Sequence[Any], which: Tensor) -> Any:

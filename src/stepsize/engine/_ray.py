@@ -17,7 +17,7 @@ from stepsize import _check, _extras
 from stepsize.engine._processes import ATTEMPTS, Failed, cores
 from stepsize.engine._serial import check_trial, check_work
 from stepsize.engine._work import Leg, Result, done
-from stepsize.task import Parcel, Startable, Trial, packed, unpacked
+from stepsize.task import Parcel, Startable, Trial, device_of, packed, unpacked
 
 RETRIES = 4 * ATTEMPTS  # of a trial whose worker or machine dies; machines of a cluster go more often than processes
 PATIENCE = 5.0  # seconds for anything to listen at an address
@@ -85,7 +85,7 @@ class Ray:
         check_work(task, trials)
         parcel = packed(task)
         ray = self.connect()
-        on_card = str(getattr(task, "device", "cpu")).startswith("cuda")
+        on_card = device_of(task).startswith("cuda")
         needs = {"CPU": float(self.threads), "GPU": float(on_card) if self.gpus is None else float(self.gpus)}
         _check_room(ray, needs)
         return self._results(ray, parcel, needs, map(check_trial, trials))

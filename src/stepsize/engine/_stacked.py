@@ -16,8 +16,7 @@ from torch.func import functional_call, grad_and_value, vmap
 from stepsize.engine._compiled import Compiled
 from stepsize.engine._members import Batch
 from stepsize.engine._updates import copied, one_state, stacked_state, update, wide
-from stepsize.task._given import measured
-from stepsize.task._run import SupervisedRun
+from stepsize.task import Batchable, measured
 
 
 class Loss(nn.Module):
@@ -27,7 +26,7 @@ class Loss(nn.Module):
         run: whose model and loss.
     """
 
-    def __init__(self, run: SupervisedRun) -> None:
+    def __init__(self, run: Batchable) -> None:
         super().__init__()
         self.model, self.task = run.model, run.task
 
@@ -48,7 +47,7 @@ class Stack:
         ValueError: the members' models or optimizers are not alike.
     """
 
-    def __init__(self, runs: Sequence[SupervisedRun], trained: Iterable[str], compiled: bool = False) -> None:
+    def __init__(self, runs: Sequence[Batchable], trained: Iterable[str], compiled: bool = False) -> None:
         self.count, self.wanted = len(runs), set(trained)
         self.loss = Loss(runs[0]).train()
         sorts = _sorted(runs[0].model, self.wanted)
@@ -63,7 +62,7 @@ class Stack:
         self.compiled = Compiled(self) if compiled else None
         self.load(runs)
 
-    def load(self, runs: Sequence[SupervisedRun]) -> None:
+    def load(self, runs: Sequence[Batchable]) -> None:
         """Take the tensors of these runs, as many as there is room for."""
         sorts = [_sorted(run.model, self.wanted) for run in runs]
         with torch.no_grad():
@@ -77,7 +76,7 @@ class Stack:
                 self.optimizer.state[tensor] = state
         self.begun = False
 
-    def unload(self, index: int, run: SupervisedRun, *, state: bool) -> None:
+    def unload(self, index: int, run: Batchable, *, state: bool) -> None:
         """Give a member's tensors back to its run.
 
         Args:

@@ -13,14 +13,13 @@ from stepsize.engine._members import Members
 from stepsize.engine._stacked import Stack
 from stepsize.engine._updates import why_not_linear
 from stepsize.state import own_randomness
-from stepsize.task._given import loss_of
-from stepsize.task._run import SupervisedRun
+from stepsize.task import Batchable, loss_of
 
 NEAR = {torch.float64: 1e-11, torch.float32: 2e-3}  # relative distance of what ought to be equal
 STEPS = 4  # that are tried compiled
 
 
-def tried(runs: Sequence[SupervisedRun], compiled: bool = False) -> Stack:
+def tried(runs: Sequence[Batchable], compiled: bool = False) -> Stack:
     """The runs stacked, if everything they would do together is what each does alone, as far as a batch can show.
 
     Args:
@@ -32,7 +31,7 @@ def tried(runs: Sequence[SupervisedRun], compiled: bool = False) -> Stack:
     """
     name = runs[0].task.name
     for run in runs:
-        check_run(run)
+        check_run(name, run)
     (batch,) = Members(runs).first(1)
     twin, used = _alone(runs[0], batch.of(0))
     own = {id(p) for group in runs[0].optimizer.param_groups for p in group["params"]}
@@ -58,20 +57,20 @@ def tried(runs: Sequence[SupervisedRun], compiled: bool = False) -> Stack:
     return stack
 
 
-def _alone(run: SupervisedRun, batch: Any) -> tuple[torch.nn.Module, set[str]]:
+def _alone(run: Batchable, batch: Any) -> tuple[torch.nn.Module, set[str]]:
     """A copy of the run's model with the gradients and buffers of one batch, and which parameters the loss used."""
     twin = copy.deepcopy(run.model).train()
-    with own_randomness(run._random) as ended:
+    with own_randomness(run.random) as ended:
         loss = loss_of(run.task, twin, batch)
         loss = loss if run.task.accumulate == 1 else loss / run.task.accumulate
         loss.backward()  # type: ignore[no-untyped-call]
-    if not ended[0].equals(run._random):
+    if not ended[0].equals(run.random):
         why = "its model or loss draws random numbers, such as dropout's, which each member would need of its own"
         raise DeclinedError(run.task.name, why)
     return twin, {key for key, p in twin.named_parameters() if p.grad is not None}
 
 
-def _try_compiled(stack: Stack, runs: Sequence[SupervisedRun]) -> None:
+def _try_compiled(stack: Stack, runs: Sequence[Batchable]) -> None:
     """Some steps plainly, the same compiled; the stack is as it was then."""
     name, members = runs[0].task.name, Members(runs)
     batches = members.first(STEPS * members.accumulate)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from stepsize import _check, _schema
-from stepsize.task import Run, Startable, Trial, read_state, save_state
+from stepsize.task import Probed, Startable, Training, Trial, read_state, save_state
 
 CHUNK = 25  # steps between two looks at whether the loss is still finite
 
@@ -125,7 +125,7 @@ def leg_of(work: Trial | Leg) -> Leg:
     return work if isinstance(work, Leg) else Leg(work, work.steps)
 
 
-def concluded(run: Run, leg: Leg, losses: list[float], seconds: float, engine: str) -> Result:
+def concluded(run: Training, leg: Leg, losses: list[float], seconds: float, engine: str) -> Result:
     """What comes of a leg whose steps are done: its scores, and its state kept where it will go on.
 
     Args:
@@ -137,7 +137,7 @@ def concluded(run: Run, leg: Leg, losses: list[float], seconds: float, engine: s
     """
     began = time.perf_counter()
     alive = not losses or math.isfinite(losses[-1])
-    probed = run.probe(leg.probe) if leg.probe and alive and hasattr(run, "probe") else ()
+    probed = run.probe(leg.probe) if leg.probe and alive and isinstance(run, Probed) else ()
     score = (sum(probed) / len(probed) if probed else run.score()) if alive else math.inf
     score = score if math.isfinite(score) else math.inf
     metrics = run.metrics() if leg.metrics and math.isfinite(score) else {}
@@ -146,7 +146,7 @@ def concluded(run: Run, leg: Leg, losses: list[float], seconds: float, engine: s
     return Result(leg.trial, score, tuple(losses), metrics, seconds, engine, torch.get_num_threads(), probed)
 
 
-def resumed(run: Run, leg: Leg) -> tuple[list[float], float]:
+def resumed(run: Training, leg: Leg) -> tuple[list[float], float]:
     """Losses and seconds of the legs before, the run put where they ended."""
     if leg.keep is None or not leg.keep.exists():
         return [], 0.0
@@ -168,7 +168,7 @@ KEPT = _schema.record(
 )
 
 
-def _keep(run: Run, leg: Leg, losses: list[float], seconds: float, *, over: bool) -> None:
+def _keep(run: Training, leg: Leg, losses: list[float], seconds: float, *, over: bool) -> None:
     if leg.keep is None:
         return
     if over:

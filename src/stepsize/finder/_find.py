@@ -13,8 +13,7 @@ from stepsize.finder._race import LIVE, Trials, seconds
 from stepsize.finder._words import Words
 from stepsize.search import Finding, Progress, Race
 from stepsize.state import RandomState, capture, own_randomness
-from stepsize.task import AXES, LARGEST, Startable, Task, Trial, seed_of, table_of
-from stepsize.task._given import model_of
+from stepsize.task import AXES, LARGEST, Startable, Task, Trial, model_of, seed_of, table_of
 
 
 def find(

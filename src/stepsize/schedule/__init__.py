@@ -1,5 +1,6 @@
 """Schedules: numbers over the position of a run. No torch, no files, no clock."""
 
+from stepsize.schedule._core import LATER
 from stepsize.schedule._core import Schedule as Schedule
 from stepsize.schedule._decays import exponential as exponential
 from stepsize.schedule._decays import inverse_sqrt as inverse_sqrt
@@ -21,6 +22,7 @@ from stepsize.schedule._stairs import stairs as stairs
 from stepsize.schedule._tables import piecewise_constant as piecewise_constant
 from stepsize.schedule._tables import piecewise_linear as piecewise_linear
 from stepsize.schedule._text import ScheduleTextError as ScheduleTextError
+from stepsize.schedule._text import parse
 from stepsize.schedule._text import parse_call as parse_call
 from stepsize.schedule._waves import cosine as cosine
 from stepsize.schedule._waves import cosine_restarts as cosine_restarts
@@ -32,6 +34,8 @@ from stepsize.schedule._wrap import absolute as absolute
 from stepsize.schedule._wrap import clip as clip
 from stepsize.schedule._wrap import part as part
 from stepsize.schedule._wrap import repeat as repeat
+
+LATER.update(repeat=repeat, clip=clip, stairs=stairs, parse=parse)
 
 __all__ = [
     "PIECES",

@@ -11,6 +11,7 @@ from stepsize import _check
 from stepsize.schedule._length import LIMIT, SMALLEST, Horizon, Length
 
 Array = NDArray[np.float64]
+LATER: dict[str, Callable[..., "Schedule"]] = {}  # what stands above this file and has a method here, by name
 OUTER, IN_SEQUENCE, IN_PRODUCT = range(3)  # where a text stands, for its brackets
 
 
@@ -128,9 +129,7 @@ class Schedule(ABC):
             >>> linear(10).repeat(3)([0, 5, 10, 15, 30])
             array([1. , 0.5, 1. , 0.5, 0. ])
         """
-        from stepsize.schedule._wrap import repeat
-
-        return repeat(self, times)
+        return LATER["repeat"](self, times)
 
     def clip(self, low: float = 0.0, high: float | None = None) -> "Schedule":
         """This schedule kept between two bounds.
@@ -147,9 +146,7 @@ class Schedule(ABC):
             >>> linear(10).clip(low=0.25)([0, 5, 10])
             array([1.  , 0.5 , 0.25])
         """
-        from stepsize.schedule._wrap import clip
-
-        return clip(self, low, high)
+        return LATER["clip"](self, low, high)
 
     def stairs(self, every: Length) -> "Schedule":
         """This schedule as a staircase: on each stair, the value it has where the stair begins.
@@ -165,9 +162,7 @@ class Schedule(ABC):
             >>> linear(40).stairs(10)([0, 9, 10, 39])
             array([1.  , 1.  , 0.75, 0.25])
         """
-        from stepsize.schedule._stairs import stairs
-
-        return stairs(self, every)
+        return LATER["stairs"](self, every)
 
     @staticmethod
     def parse(text: str, functions: Mapping[str, Callable[[float], float]] | None = None) -> "Schedule":
@@ -185,9 +180,7 @@ class Schedule(ABC):
             >>> Schedule.parse("warmup(5%) >> 0.5 * cosine(end=0.1)")
             warmup(5%) >> (0.5 * cosine(end=0.1))
         """
-        from stepsize.schedule._text import parse
-
-        return parse(text, functions)
+        return LATER["parse"](text, functions)
 
     def compiled(self) -> Callable[[float], float]:
         """The value at one position as a plain function, for loops that ask at every step: nothing is checked there.

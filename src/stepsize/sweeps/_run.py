@@ -17,7 +17,7 @@ from stepsize.sweeps._axes import trials_of
 from stepsize.sweeps._halving import Halving
 from stepsize.sweeps._read import Sweep
 from stepsize.sweeps._store import Store
-from stepsize.task import Startable, Task, TaskChangedWarning, Trial, changes, packed, ranks, sources_of
+from stepsize.task import Startable, Task, TaskChangedWarning, Trial, changes, device_of, packed, ranks, sources_of
 
 PAUSE = 0.3  # seconds between two looks at what another process is doing
 WAITING = "waiting for "  # what the note begins with while only other processes are at work
@@ -139,7 +139,7 @@ def chosen_engine(task: Startable, trials: int) -> Engine:
         >>> chosen_engine(task_named("digits"), trials=1).__name__
         'serial'
     """
-    if min(cores(), trials) < 2 or getattr(task, "device", "cpu") != "cpu":
+    if min(cores(), trials) < 2 or device_of(task) != "cpu":
         return serial
     try:
         packed(task)

@@ -24,19 +24,28 @@ if TYPE_CHECKING:  # what needs torch, which names, words and axes do not
     from stepsize.task._checkpoint import CheckpointError as CheckpointError
     from stepsize.task._checkpoint import steps_done as steps_done
     from stepsize.task._contract import Resumable as Resumable
-    from stepsize.task._contract import Run as Run
     from stepsize.task._contract import Startable as Startable
+    from stepsize.task._contract import Training as Training
     from stepsize.task._contract import Trial as Trial
     from stepsize.task._contract import key_of as key_of
     from stepsize.task._contract import seed_of as seed_of
     from stepsize.task._distributed import led as led
     from stepsize.task._distributed import locked_by_first as locked_by_first
+    from stepsize.task._faces import Batchable as Batchable
+    from stepsize.task._faces import Paced as Paced
+    from stepsize.task._faces import Probed as Probed
+    from stepsize.task._faces import device_of as device_of
+    from stepsize.task._faces import prepare as prepare
     from stepsize.task._files import read_state as read_state
     from stepsize.task._files import save_state as save_state
+    from stepsize.task._given import loss_of as loss_of
+    from stepsize.task._given import measured as measured
+    from stepsize.task._given import model_of as model_of
     from stepsize.task._own import own_settings as own_settings
     from stepsize.task._parcel import Parcel as Parcel
     from stepsize.task._parcel import packed as packed
     from stepsize.task._parcel import unpacked as unpacked
+    from stepsize.task._part import check_size as check_size
     from stepsize.task._registry import BUILT_IN as BUILT_IN
     from stepsize.task._registry import known_tasks as known_tasks
     from stepsize.task._registry import takes_data as takes_data
@@ -56,11 +65,14 @@ __getattr__, __dir__ = lazily(
     {
         "_batches": "Shuffled",
         "_checkpoint": "CheckpointError steps_done",
-        "_contract": "Resumable Run Startable Trial key_of seed_of",
+        "_contract": "Resumable Startable Training Trial key_of seed_of",
         "_distributed": "led locked_by_first",
+        "_faces": "Batchable Paced Probed device_of prepare",
         "_files": "read_state save_state",
+        "_given": "loss_of measured model_of",
         "_own": "own_settings",
         "_parcel": "Parcel packed unpacked",
+        "_part": "check_size",
         "_registry": "BUILT_IN known_tasks takes_data task_named",
         "_settings": "squeezed",
         "_sources": "TaskChangedWarning changes named_sources sources_of",
@@ -76,32 +88,41 @@ __all__ = [
     "CATALOGUE",
     "LARGEST",
     "Axis",
+    "Batchable",
     "CheckpointError",
+    "Paced",
     "Parcel",
+    "Probed",
     "Ranks",
     "Resumable",
-    "Run",
     "Shuffled",
     "Startable",
     "Task",
     "TaskChangedWarning",
     "TaskFileError",
     "Trained",
+    "Training",
     "TrainingInterrupted",
     "Trial",
     "axes_of",
     "canonical",
     "changes",
+    "check_size",
     "check_takes",
+    "device_of",
     "full_name",
     "key_of",
     "known_tasks",
     "leads",
     "led",
     "locked_by_first",
+    "loss_of",
+    "measured",
+    "model_of",
     "named_sources",
     "own_settings",
     "packed",
+    "prepare",
     "ranks",
     "read_state",
     "save_state",

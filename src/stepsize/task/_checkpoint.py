@@ -12,7 +12,7 @@ import torch
 from stepsize import _check, _schema
 from stepsize.control import Observer
 from stepsize.record import BEST, LAST
-from stepsize.task._contract import Run, Trial
+from stepsize.task._contract import Training, Trial
 from stepsize.task._files import read_state, save_state
 from stepsize.task._ranks import leads
 from stepsize.task._sources import OPTIMIZER, TaskChangedWarning, bring_up_to_date, changes
@@ -64,7 +64,7 @@ class Checkpoints:
         self.accepted = False  # whether the last one was of a task that has changed since
         self.folder.mkdir(parents=True, exist_ok=True)
 
-    def save(self, run: Run, progress: Progress) -> None:
+    def save(self, run: Training, progress: Progress) -> None:
         """Write the last one, over the one before."""
         content = self._content(run, progress)
         for observer in self.watch if leads() else ():
@@ -73,7 +73,7 @@ class Checkpoints:
                 sync()
         save_state(self.folder / LAST, content)
 
-    def save_if_best(self, run: Run, progress: Progress) -> None:
+    def save_if_best(self, run: Training, progress: Progress) -> None:
         """Write the best one, if the last figures are."""
         figures = progress.history[-1]
         value = figures.get(BY)
@@ -82,7 +82,7 @@ class Checkpoints:
         progress.best = value
         save_state(self.folder / BEST, self._content(run, progress))
 
-    def _content(self, run: Run, progress: Progress) -> dict[str, Any]:
+    def _content(self, run: Training, progress: Progress) -> dict[str, Any]:
         return {
             "trial": {"key": self.trial.key, "text": describe(self.trial)},
             "run": run.state(),
@@ -95,7 +95,7 @@ class Checkpoints:
             "made_of": self.made_of,
         }
 
-    def load(self, run: Run) -> Progress:
+    def load(self, run: Training) -> Progress:
         """Put a fresh run of the same trial where the last checkpoint was, and say how far that is.
 
         Raises:
@@ -128,7 +128,7 @@ class Checkpoints:
         known_of = {name: saved[name] for name in ("seconds", "validation", "pause") if name in saved}
         return Progress(saved["losses"].tolist(), history, known, **known_of)
 
-    def _check_task(self, saved: Mapping[str, Any], run: Run) -> None:
+    def _check_task(self, saved: Mapping[str, Any], run: Training) -> None:
         before = saved.get("made_of", {})
         differ = changes(before, self.made_of) if before else []
         another = before.get(OPTIMIZER, self.made_of.get(OPTIMIZER)) != self.made_of.get(OPTIMIZER)

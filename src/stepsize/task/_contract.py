@@ -121,7 +121,7 @@ def key_of(task: str, settings: Mapping[str, Any], seed: int, steps: int) -> str
 
 
 @runtime_checkable
-class Run(Protocol):
+class Training(Protocol):
     """A trial under way."""
 
     def advance(self, steps: int) -> list[float]:
@@ -190,5 +190,5 @@ class Startable(Protocol):
     def steps(self) -> int:
         """How many steps a whole run has, unless a trial says otherwise."""
 
-    def start(self, trial: Trial, watch: Iterable[Observer] = ()) -> Run:
+    def start(self, trial: Trial, watch: Iterable[Observer] = ()) -> Training:
         """A run at its first step. The same trial gives the same run."""

@@ -26,7 +26,7 @@ def save_state(path: Path | str, state: Mapping[str, Any]) -> None:
 
     Args:
         path: the file.
-        state: from ``Run.state()``.
+        state: from ``Training.state()``.
 
     Raises:
         OSError: it cannot be written; a file that was there is untouched.

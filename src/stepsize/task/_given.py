@@ -69,7 +69,19 @@ def check_batches(batches: Callable[..., Any], with_size: bool) -> None:
 
 
 def model_of(task: Any) -> nn.Module:
-    """A task's model."""
+    """A task's model, as its function makes it now.
+
+    Args:
+        task: a ``Task``.
+
+    Raises:
+        TypeError, ValueError: it is no module, or has nothing to train.
+
+    Example:
+        >>> from stepsize.task import model_of, task_named
+        >>> sum(p.numel() for p in model_of(task_named("digits")).parameters())
+        650
+    """
     model, name = task.model(), f"model() of the task {task.name!r}"
     if not isinstance(model, nn.Module):
         raise TypeError(_check.message(name, model, "a torch.nn.Module"))
@@ -158,7 +170,24 @@ def next_of(task: Any, batches: Iterator[Any]) -> Any:
 
 
 def loss_of(task: Any, model: nn.Module, batch: Any) -> Tensor:
-    """A batch's loss to be trained by, a real tensor of no dimension. Nothing is read back from the device."""
+    """A batch's loss to be trained by, a real tensor of no dimension. Nothing is read back from the device.
+
+    Args:
+        task: a ``Task``.
+        model: of it.
+        batch: of it.
+
+    Raises:
+        TypeError, ValueError: as ``measured``; or it has no gradient.
+
+    Example:
+        >>> import torch
+        >>> from stepsize.task import loss_of, model_of, task_named
+        >>> task = task_named("linear-regression")
+        >>> batch = next(iter(task.batches(torch.Generator().manual_seed(0), task.batch_size)))
+        >>> loss_of(task, model_of(task), batch).requires_grad
+        True
+    """
     loss = measured(task, model, batch)
     if not loss.requires_grad:
         name = f"loss(...) of the task {task.name!r}"
@@ -182,7 +211,24 @@ def check_gradients(task: Any, parameters: Iterable[Tensor]) -> None:
 
 
 def measured(task: Any, model: nn.Module, batch: Any) -> Tensor:
-    """A batch's loss, with or without a gradient."""
+    """A batch's loss, with or without a gradient, a real tensor of no dimension.
+
+    Args:
+        task: a ``Task``.
+        model: of it.
+        batch: of it.
+
+    Raises:
+        TypeError, ValueError: it is no real tensor of one element.
+
+    Example:
+        >>> import torch
+        >>> from stepsize.task import measured, model_of, task_named
+        >>> task = task_named("linear-regression")
+        >>> batch = next(iter(task.batches(torch.Generator().manual_seed(0), task.batch_size)))
+        >>> measured(task, model_of(task), batch).shape
+        torch.Size([])
+    """
     name, rule = f"loss(...) of the task {task.name!r}", "a tensor of one element"
     try:
         loss = task.loss(model, batch)

@@ -5,15 +5,14 @@ import keyword
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from stepsize import _check
 from stepsize.task._axes import AXES, Axis
+from stepsize.task._faces import Supervised
 from stepsize.task._given import CALLED_WITH
 
-if TYPE_CHECKING:
-    from stepsize.task._supervised import Task
-
+Kind = TypeVar("Kind", bound=Supervised)
 FUNCTIONS = (*CALLED_WITH, "batches")
 # what calls and tables say beside settings, so that no axis can be called so
 RESERVED = {
@@ -24,7 +23,7 @@ RESERVED = {
 }
 
 
-def check_own(task: "Task") -> None:
+def check_own(task: Supervised) -> None:
     """Raise unless the axes of a task's own are some.
 
     Args:
@@ -47,7 +46,7 @@ def check_own(task: "Task") -> None:
         _check_taken(task, name)
 
 
-def _check_taken(task: "Task", name: str) -> None:
+def _check_taken(task: Supervised, name: str) -> None:
     takers = [function for function in FUNCTIONS if name in _parameters(getattr(task, function))]
     if not takers:
         remedy = f"write for example model=lambda {name}=...: ..."
@@ -82,7 +81,7 @@ def own_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in AXES}
 
 
-def with_settings(task: "Task", settings: Mapping[str, Any]) -> "Task":
+def with_settings(task: Kind, settings: Mapping[str, Any]) -> Kind:
     """A task whose functions are called with the settings of its own axes that they take; itself where there are none.
 
     Args:
@@ -98,4 +97,5 @@ def with_settings(task: "Task", settings: Mapping[str, Any]) -> "Task":
         taken = {each: own[each] for each in own.keys() & _parameters(function).keys()}
         if taken:
             changed[name] = partial(function, **taken)
-    return replace(task, **changed)
+    made: Any = task
+    return replace(made, **changed)  # type: ignore[no-any-return]

@@ -19,6 +19,10 @@ def check_size(size: int | None) -> None:
 
     Args:
         size: examples in a batch, where that is known.
+
+    Example:
+        >>> from stepsize.task import check_size
+        >>> check_size(32)
     """
     mine = ranks()
     if size is not None and size % mine.size:

@@ -4,8 +4,9 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from functools import partial, reduce
+from itertools import islice
 from operator import add
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from stepsize.state import RandomState, evaluating, own_randomness
 from stepsize.task._axes import check_takes
 from stepsize.task._contract import Resumable, Trial
 from stepsize.task._distributed import device_here, the_firsts
+from stepsize.task._faces import Supervised
 from stepsize.task._given import batches_of, check_gradients, figures, measured, model_of, next_of, number, probe_of
 from stepsize.task._joint import Joint, Wants, placed, random_of, stream, who
 from stepsize.task._own import with_settings
@@ -26,9 +28,6 @@ from stepsize.task._ranks import leads, ranks
 from stepsize.task._saved import by_name, check_state, loaded
 from stepsize.task._settings import optimizers_of_trial, plan_of
 from stepsize.task._whole import model_parts, optimizer_parts, whole
-
-if TYPE_CHECKING:
-    from stepsize.task._supervised import Task
 
 PROBE = 0x5EED  # makes the order of probe batches another one than that of training
 SCORED = 24  # batches that a run is scored on whose task has no score
@@ -57,7 +56,7 @@ def check_device(device: Any) -> torch.device:
 class SupervisedRun:
     """A trial of a supervised task under way."""
 
-    def __init__(self, task: "Task", trial: Trial, watch: Iterable[Observer]) -> None:
+    def __init__(self, task: Supervised, trial: Trial, watch: Iterable[Observer]) -> None:
         if trial.task != task.name:
             raise ValueError(_check.message("trial", trial.task, f"one of the task {task.name!r}"))
         if "lr" not in trial.settings:
@@ -98,6 +97,40 @@ class SupervisedRun:
     def optimizer(self) -> Optimizer:
         """The optimizer, or the first of several."""
         return next(iter(self.optimizers.values()))
+
+    @property
+    def done(self) -> int:
+        """Steps so far."""
+        return self._done
+
+    @property
+    def random(self) -> RandomState:
+        """What it draws from next."""
+        return self._random
+
+    @property
+    def why_not_batched(self) -> str:
+        """Why its steps are its own; empty where they can be taken together with those of others."""
+        return "" if type(self) is SupervisedRun else "its runs are not the supervised builder's"
+
+    def drawn(self, count: int) -> list[Any]:
+        """Its next batches, on its device; its random state moves past them."""
+        with own_randomness(self._random) as ended:
+            batches = [to_device(self._next_batch(), self.device) for _ in range(count)]
+        self._random = ended[0]
+        return batches
+
+    def fresh(self, count: int) -> list[Any]:
+        """Its first batches, drawn beside those that it trains on."""
+        with own_randomness(RandomState.seeded(self.trial.seed)):
+            return [to_device(batch, self.device) for batch in islice(self._fresh_batches(), count)]
+
+    def catch_up(self, leader: "SupervisedRun", done: int, clock: bool) -> None:
+        """Be where steps done elsewhere have led: its batches where a leader's are, its clock too if asked."""
+        self.batches, self._random = leader.batches, leader._random
+        if clock:
+            self.control.catch_up(done - self._done)
+        self._done = done
 
     def _fresh_batches(self) -> Iterator[Any]:
         generator = torch.Generator().manual_seed(self.trial.seed)

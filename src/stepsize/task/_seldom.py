@@ -5,6 +5,8 @@ from typing import Any
 
 from stepsize.task._contract import Startable
 from stepsize.task._distributed import led
+from stepsize.task._faces import Paced, feedback_of
+from stepsize.task._supervised import Task
 
 MOST = 0.2  # share of a run's time that validations on its way may take
 FREE = 2.0  # seconds that they may take together anyhow
@@ -17,7 +19,7 @@ def is_open(task: Startable, evaluate_every: int | None) -> bool:
         task: whose run it is.
         evaluate_every: of the call.
     """
-    silent = getattr(task, "evaluate_every", "said") is None or not hasattr(task, "pause")
+    silent = not isinstance(task, Paced) or (isinstance(task, Task) and task.evaluate_every is None)
     return evaluate_every is None and silent
 
 
@@ -27,8 +29,7 @@ def has_feedback(run: Any) -> bool:
     Args:
         run: a task's.
     """
-    plan = getattr(getattr(run, "control", None), "plan", None)
-    return getattr(plan, "feedback", None) is not None
+    return feedback_of(run) is not None
 
 
 def settled(pause: int, steps: int, validation: float, stepping: float) -> int:

@@ -1,7 +1,7 @@
 """What the settings of a trial make of a task's own recipe: its plan and its optimizer."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary, ref
 
 from torch import nn
@@ -11,15 +11,13 @@ from stepsize import _check
 from stepsize.control import Plan
 from stepsize.task._axes import AXES
 from stepsize.task._contract import Trial
+from stepsize.task._faces import Supervised
 from stepsize.task._given import optimizers_of
 
-if TYPE_CHECKING:
-    from stepsize.task._supervised import Task
-
-_PLANS: "WeakKeyDictionary[Trial, tuple[ref[Task], Plan]]" = WeakKeyDictionary()  # of whom, and which
+_PLANS: "WeakKeyDictionary[Trial, tuple[ref[Supervised], Plan]]" = WeakKeyDictionary()  # of whom, and which
 
 
-def plan_of(task: "Task", trial: Trial) -> Plan:
+def plan_of(task: Supervised, trial: Trial) -> Plan:
     """The plan of a trial: the task's squeezed into the trial's steps, but for what the trial says itself.
 
     Args:
@@ -58,7 +56,7 @@ def squeezed(settings: Mapping[str, Any], share: float) -> dict[str, Any]:
     return {name: squeeze[name](value, share) if name in squeeze else value for name, value in settings.items()}
 
 
-def optimizers_of_trial(task: "Task", settings: Mapping[str, Any], model: nn.Module) -> dict[str, Optimizer]:
+def optimizers_of_trial(task: Supervised, settings: Mapping[str, Any], model: nn.Module) -> dict[str, Optimizer]:
     """The optimizer of a trial, by the name "", or its several by name, with what the trial sets of them.
 
     Args:

@@ -14,11 +14,11 @@ from types import CellType, CodeType, FunctionType
 from typing import Any
 
 from torch import Tensor
-from torch.optim import Optimizer
 
 from stepsize import _check
 from stepsize.optim import read_value
 from stepsize.task._contract import Startable
+from stepsize.task._faces import optimizer_of_training
 from stepsize.task._names import with_attribute
 from stepsize.task._supervised import Task
 
@@ -127,8 +127,8 @@ def optimizer_of_run(run: Any) -> dict[str, str]:
     Args:
         run: at its first step; one without an optimizer has none.
     """
-    optimizer = getattr(run, "optimizer", None)
-    if not isinstance(optimizer, Optimizer):
+    optimizer = optimizer_of_training(run)
+    if optimizer is None:
         return {}
     kind = type(optimizer)
     said = {OPTIMIZER: f"{kind.__module__}.{kind.__qualname__}"}
@@ -148,9 +148,9 @@ def bring_up_to_date(state: Any, run: Any, before: Mapping[str, str], now: Mappi
         before: ``optimizer_of_run`` of the run whose state it is.
         now: ``optimizer_of_run`` of this one.
     """
-    optimizer, saved = getattr(run, "optimizer", None), state.get("optimizer")
+    optimizer, saved = optimizer_of_training(run), state.get("optimizer")
     groups = saved.get("param_groups") if isinstance(saved, Mapping) else None
-    if not isinstance(optimizer, Optimizer) or not isinstance(groups, list):
+    if optimizer is None or not isinstance(groups, list):
         return
     for number, (theirs, mine) in enumerate(zip(groups, optimizer.param_groups, strict=False)):
         for name in mine if isinstance(theirs, dict) else ():

@@ -13,7 +13,7 @@ from stepsize import _check
 from stepsize.control import Feedback, Observer, Plan, Signal, signals_of
 from stepsize.schedule import Length, Schedule
 from stepsize.task._axes import Axis
-from stepsize.task._contract import Run, Trial, check_seed
+from stepsize.task._contract import Training, Trial, check_seed
 from stepsize.task._given import check_batches, check_functions
 from stepsize.task._loader import Loader
 from stepsize.task._of import check_words, parts_of
@@ -259,7 +259,7 @@ class Task:
         """
         return plan_of(self, trial)
 
-    def start(self, trial: Trial, watch: Iterable[Observer] = ()) -> Run:
+    def start(self, trial: Trial, watch: Iterable[Observer] = ()) -> Training:
         """A run at its first step.
 
         Args:

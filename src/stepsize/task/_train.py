@@ -15,8 +15,9 @@ from stepsize import _check
 from stepsize.control import Bus, Observer
 from stepsize.task._axes import AXES, table_of
 from stepsize.task._checkpoint import Checkpoints, Progress
-from stepsize.task._contract import Run, Startable, Trial, seed_of
+from stepsize.task._contract import Startable, Training, Trial, seed_of
 from stepsize.task._distributed import locked_by_first, most
+from stepsize.task._faces import Paced
 from stepsize.task._pause import pause_of
 from stepsize.task._seldom import has_feedback, is_open, settled
 from stepsize.task._sources import optimizer_of_run, sources_of
@@ -81,8 +82,8 @@ def train(
     if not isinstance(task, Startable):
         raise TypeError(_check.message("task", task, "a task", 'for example task_named("digits")'))
     trial = _trial(task, trial, lr, seed, steps, axes)
-    own = getattr(task, "pause", None)
-    pause = pause_of(None, trial.steps, None) if own is None else own(trial.steps, trial.settings.get("batch_size"))
+    size = trial.settings.get("batch_size")
+    pause = task.pause(trial.steps, size) if isinstance(task, Paced) else pause_of(None, trial.steps, None)
     pause = pause if evaluate_every is None else _check.whole("evaluate_every", evaluate_every, least=1)
     if not isinstance(resume, bool):
         raise TypeError(_check.message("resume", resume, "True or False"))
@@ -97,13 +98,13 @@ def train(
     bus = Bus(watch, about)
     often = Often(pause, is_open(task, evaluate_every), progress)
     if folder is None:
-        return _told(bus, lambda: _Training(task.start(trial, watch=bus), trial, often, None, resume, save_every))
+        return _told(bus, lambda: _Loop(task.start(trial, watch=bus), trial, often, None, resume, save_every))
     checkpoints = Checkpoints(folder, trial, bus, accept_changes)
 
-    def begun() -> _Training:
+    def begun() -> _Loop:
         run = task.start(trial, watch=bus)
         checkpoints.made_of = {**sources_of(task), **optimizer_of_run(run)}
-        return _Training(run, trial, often, checkpoints, resume, save_every)
+        return _Loop(run, trial, often, checkpoints, resume, save_every)
 
     with locked_by_first(folder):
         return _told(bus, begun)
@@ -148,11 +149,17 @@ class Often(NamedTuple):
     progress: Callable[[int, int, str], None] | None
 
 
-class _Training:
+class _Loop:
     """The loop of ``train``: chunks of steps between looks at the clock, the signal and the validation set."""
 
     def __init__(
-        self, run: Run, trial: Trial, often: Often, checkpoints: Checkpoints | None, resume: bool, save_every: float
+        self,
+        run: Training,
+        trial: Trial,
+        often: Often,
+        checkpoints: Checkpoints | None,
+        resume: bool,
+        save_every: float,
     ) -> None:
         self.trial, self.run, self.often = trial, run, often
         self.may_be_seldom = often.is_open and not has_feedback(run)
@@ -281,7 +288,7 @@ class _Training:
         )
 
 
-def _told(bus: Bus, begun: Callable[[], _Training]) -> Trained:
+def _told(bus: Bus, begun: Callable[[], _Loop]) -> Trained:
     """Train to the end, and tell observers what that was."""
     try:
         training = begun()  # kept here, since a control that is dropped tells its end itself

@@ -14,7 +14,7 @@ from stepsize import _check, _schema
 from stepsize.control import Observer, Record, bus_of
 from stepsize.schedule import Schedule
 from stepsize.task._catalogue import CATALOGUE
-from stepsize.task._contract import Run, Trial
+from stepsize.task._contract import Training, Trial
 from stepsize.task.built_in._frozenlake_world import DISCOUNT, World, greedy, optimum, success, world
 
 Table = list[list[float]]
@@ -84,7 +84,7 @@ class FrozenLake:
         """
         world()
 
-    def start(self, trial: Trial, watch: Iterable[Observer] = ()) -> Run:
+    def start(self, trial: Trial, watch: Iterable[Observer] = ()) -> Training:
         """A run before its first episode.
 
         Args:
