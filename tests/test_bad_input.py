@@ -383,6 +383,8 @@ FREE = {
     *((name, "thing") for name in ("can_capture", "has_state", "is_loader", "is_optimizer", "optimizers_in")),
     ("known_length", "loader"),
     ("is_generator", "thing"),
+    *(("gathered", each) for each in ("value", "device")),
+    *(("reduced", each) for each in ("values", "how", "device")),
     *((name, "task") for name in ("device_of", "loss_of", "measured", "model_of", "prepare")),
     *((name, each) for name in ("loss_of", "measured") for each in ("model", "batch")),
     ("check_size", "size"),

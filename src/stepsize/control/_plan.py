@@ -198,10 +198,22 @@ class Plan:
                 raise ValueError(f"{problem}; give total=, the number of steps to be trained")
             return schedule
 
-        plan = self.changed(laid)
-        if plan.feedback is not None:
-            object.__setattr__(plan, "feedback", plan.feedback.over(total, per_epoch))
-        return plan
+        feedback = None if self.feedback is None else self.feedback.over(total, per_epoch)
+        return Plan(**{**self.parts(laid), "feedback": feedback})
+
+    def replaced(self, **parts: Any) -> "Plan":
+        """This plan with other parts.
+
+        Args:
+            parts: arguments of ``Plan`` by name; None leaves a part out.
+
+        Example:
+            >>> from stepsize import Plan
+            >>> print(Plan("cosine(100)", clip=1).replaced(clip=0.5))
+            lr: cosine(100)
+            clip: 0.5
+        """
+        return Plan(**{**self.parts(lambda _, schedule: schedule), **parts})
 
     @staticmethod
     def parse(text: str, functions: Mapping[str, Callable[[float], float]] | None = None) -> "Plan":

@@ -185,8 +185,8 @@ def _parse(text: str, given: Plan, laid: Plan) -> Plan:
     except RecursionError:
         raise ValueError(_check.message("plan of state", rest, "a plan's text", "it is nested too deeply")) from None
     if feedback is not None:
-        mine = laid.feedback
-        object.__setattr__(plan, "feedback", mine if feedback == str(mine) else as_feedback(feedback))
+        own = laid.feedback
+        plan = plan.replaced(feedback=own if feedback == str(own) else as_feedback(feedback))
     return plan
 
 

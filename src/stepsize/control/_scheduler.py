@@ -16,7 +16,7 @@ from stepsize.control._plan import Plan
 from stepsize.control._resume import Choice
 from stepsize.control._updates import Updates
 from stepsize.control.feedback import Feedback, Steering
-from stepsize.control.feedback._steering import processes
+from stepsize.state import processes
 
 IDLE = 10  # calls of step in a row without a first update, for each process: no warm-up of a gradient scaler
 MANY = 1_000  # the same once there were updates: more than accumulate gradients

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from stepsize import _check
 from stepsize.engine._members import Batch
 
 OURS = re.compile(r"__builtins|__import_(torch|stepsize|inspect|contextlib|functools)|__optimizer")
@@ -35,7 +36,7 @@ def compiler() -> str:
 
         found = get_cpp_compiler()
     except Exception as error:
-        return f"torch finds no C++ compiler ({' '.join(str(error).split())[:120]})"
+        return f"torch finds no C++ compiler ({_check.in_one_line(error, 120)})"
     return "" if shutil.which(found) else f"there is no C++ compiler {found!r}"
 
 

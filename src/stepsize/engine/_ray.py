@@ -109,7 +109,7 @@ class Ray:
         try:
             ray.init(address, **quiet)
         except (ConnectionError, RuntimeError) as error:
-            raise ConnectionError(_unreachable(address, " ".join(str(error).split())[:200])) from error
+            raise ConnectionError(_unreachable(address, _check.in_one_line(error))) from error
         return ray
 
     def _started_here(self, ray: Any, quiet: dict[str, Any]) -> Any:
@@ -117,7 +117,7 @@ class Ray:
         try:
             ray.init("local", num_cpus=count, include_dashboard=False, object_store_memory=STORE, **quiet)
         except Exception as error:  # Ray raises no class of its own for it
-            why = " ".join(str(error).split())[:200]
+            why = _check.in_one_line(error)
             remedy = "the engine processes needs no Ray, and another try may do on a busy machine"
             raise ConnectionError(f"Ray could not be started on this machine ({why}); {remedy}") from error
         return ray
@@ -201,7 +201,7 @@ def _heard(ray: Any, reference: Any, work: Trial | Leg) -> Result:
     try:
         said = ray.get(reference)
     except ray.exceptions.RayError as error:
-        why = " ".join(str(error).split())[:300]
+        why = _check.in_one_line(error, 300)
         raise RuntimeError(
             f"{work} could not be trained: its workers died {RETRIES + 1} times ({why}); a machine out of memory does "
             "so, and fewer workers help"

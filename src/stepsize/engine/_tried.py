@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from stepsize import _check
 from stepsize.engine._declined import DeclinedError, check_run
 from stepsize.engine._members import Members
 from stepsize.engine._stacked import Stack
@@ -44,7 +45,7 @@ def tried(runs: Sequence[Batchable], compiled: bool = False) -> Stack:
         stack = Stack(runs, trained, compiled)
         gradients, _, buffers = stack.gradients(batch.value, batch.dims)
     except Exception as error:
-        raise DeclinedError(name, f"its step cannot be done on stacked weights ({_line(error)})") from error
+        raise DeclinedError(name, f"its step cannot be done on stacked weights ({_check.with_class(error)})") from error
     for index in sorted({0, len(runs) - 1}):
         if index:
             twin, _ = _alone(runs[index], batch.of(index))
@@ -85,7 +86,7 @@ def _try_compiled(stack: Stack, runs: Sequence[Batchable]) -> None:
             ends.append([tensor.clone() for tensor in (*stack.trained, *stack.buffers)])
             stack.load(runs)
     except Exception as error:
-        raise DeclinedError(name, f"its step cannot be compiled ({_line(error)})") from error
+        raise DeclinedError(name, f"its step cannot be compiled ({_check.with_class(error)})") from error
     _check_near(name, list(zip(*ends, strict=True)), "what compiled steps reach")
 
 
@@ -99,7 +100,3 @@ def _check_near(name: str, pairs: Sequence[tuple[Tensor, Tensor | None]], what: 
             whole += float(other.double().square().sum())
     if math.isfinite(whole) and not apart <= near**2 * max(whole, 1e-30):
         raise DeclinedError(name, f"{what} are not those of each member alone (off by {math.sqrt(apart / whole):.1g})")
-
-
-def _line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

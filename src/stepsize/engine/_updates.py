@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from stepsize import _check
+
 TRIED = ((0.5, 0.03), (0.1, 0.4), (0.0, 0.2), (0.3, 0.01))  # rates of two members at four steps
 EQUAL = 1e-10  # relative distance, in float64, of what ought to be equal
 
@@ -118,7 +120,7 @@ def why_not_linear(optimizer: Optimizer) -> str:
         with torch.no_grad():
             distance = _distance(optimizer)
     except Exception as error:
-        return f"the optimizer {name} does not step on stacked parameters ({_line(error)})"
+        return f"the optimizer {name} does not step on stacked parameters ({_check.with_class(error, 160)})"
     if distance <= EQUAL:
         return ""
     return f"the steps of the optimizer {name} are not entry by entry and linear in the rate (off by {distance:.1g})"
@@ -188,8 +190,3 @@ def _cloned(state: Mapping[int, Mapping[str, Any]]) -> dict[int, dict[str, Any]]
         key: {name: value.clone() if isinstance(value, Tensor) else value for name, value in each.items()}
         for key, each in state.items()
     }
-
-
-def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:160]}"

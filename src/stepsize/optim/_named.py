@@ -80,7 +80,7 @@ def optimizer(text: str, params: Iterable[Any], lr: float, **options: Any) -> Op
         made: Optimizer = kind(given, lr=lr, **merged)  # type: ignore[call-arg]
     except Exception as error:  # torch's classes check little: a pair too short is an IndexError there
         refused = TypeError if isinstance(error, TypeError) else ValueError
-        why = " ".join(str(error).split())
+        why = _check.in_one_line(error, 10_000)
         raise refused(f"optimizer {str(choice)!r} refuses what it is given: {why}") from None
     return made
 

@@ -9,6 +9,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.utils.hooks import RemovableHandle
 
 from stepsize import _check
+from stepsize.control import was_update
 from stepsize.optim import read_value, write_value
 from stepsize.state import optimizers_in
 
@@ -65,9 +66,7 @@ class Loan:
             handle.remove()
 
     def _count(self, optimizer: Optimizer, *_: Any) -> None:
-        # an optimizer that knows of scaling is always stepped, and is told whether to leave the weights alone
-        found = getattr(optimizer, "found_inf", None)
-        self.steps += found is None or not bool(found)
+        self.steps += bool(was_update(optimizer))
 
     def lend(self, rate: float) -> None:
         """Write a rate."""

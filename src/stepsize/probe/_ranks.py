@@ -4,10 +4,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
 
 import torch
-import torch.distributed as dist
+
+from stepsize.state import gathered, processes
 
 
 class Verdict(IntEnum):
@@ -33,7 +33,7 @@ def agreed(mine: Outcome, device: torch.device) -> Outcome:
 
     A mean is there where every process has a value.
     """
-    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+    if processes() == 1:
         return mine
     row = [
         float(mine.verdict),
@@ -42,11 +42,8 @@ def agreed(mine: Outcome, device: torch.device) -> Outcome:
         _or_nan(mine.probed),
         mine.probed is not None,
     ]
-    place = device if dist.get_backend() == "nccl" else torch.device("cpu")
-    own = torch.tensor(row, dtype=torch.float64, device=place)
-    rows = [torch.empty_like(own) for _ in range(dist.get_world_size())]
-    dist.all_gather(rows, own)
-    verdicts, losses, have_loss, probed, have_probed = zip(*(each.tolist() for each in rows), strict=True)
+    rows = gathered(row, device)
+    verdicts, losses, have_loss, probed, have_probed = zip(*rows, strict=True)
     return Outcome(
         Verdict(int(max(verdicts))),
         math.fsum(losses) / len(rows) if all(have_loss) and _finite(losses) else _worst(losses, have_loss),
@@ -75,10 +72,9 @@ def mean_of_each(values: Sequence[float]) -> list[float]:
     Args:
         values: of this process.
     """
-    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
+    if processes() == 1:
         return list(values)
-    rows: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(rows, list(values))
+    rows = gathered(list(values))
     return [math.fsum(column) / len(column) if _finite(column) else _odd(column) for column in zip(*rows, strict=False)]
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:  # what needs torch, which files and locks do not
     from stepsize.state._loader import is_loader as is_loader
     from stepsize.state._loader import known_length as known_length
     from stepsize.state._modes import evaluating as evaluating
+    from stepsize.state._processes import gathered as gathered
+    from stepsize.state._processes import processes as processes
+    from stepsize.state._processes import reduced as reduced
     from stepsize.state._random import RandomState as RandomState
     from stepsize.state._random import own_randomness as own_randomness
 
@@ -34,6 +37,7 @@ __getattr__, __dir__ = lazily(
         "_lent": "is_optimizer lent on_loan optimizers_in",
         "_loader": "has_state is_loader known_length",
         "_modes": "evaluating",
+        "_processes": "gathered processes reduced",
         "_random": "RandomState own_randomness",
     },
 )
@@ -46,6 +50,7 @@ __all__ = [
     "can_capture",
     "capture",
     "evaluating",
+    "gathered",
     "has_state",
     "is_generator",
     "is_loader",
@@ -56,7 +61,9 @@ __all__ = [
     "on_loan",
     "optimizers_in",
     "own_randomness",
+    "processes",
     "read_regular",
+    "reduced",
     "write_atomic",
     "write_status",
 ]

@@ -88,7 +88,7 @@ class RandomState:
             try:
                 attempt()
             except (OverflowError, RuntimeError, TypeError, ValueError) as error:
-                why = " ".join(str(error).split())[:200]
+                why = _check.in_one_line(error)
                 raise ValueError(f"{name} of the random state is none of its generator: {why}") from None
 
     def equals(self, other: "RandomState") -> bool:

@@ -40,7 +40,7 @@ def _copied(model: nn.Module) -> nn.Module:
     try:
         copied = copy.deepcopy(model)
     except Exception as error:
-        why = " ".join(str(error).split())[:200]
+        why = _check.in_one_line(error)
         rule, remedy = "one that can be copied", "give a function that makes it: model=lambda: ..."
         raise TypeError(_check.message("model", type(model).__name__, rule, f"{remedy} ({why})")) from error
     for parameter in copied.parameters():

@@ -118,7 +118,7 @@ class Checkpoints:
         try:
             run.load_state(saved["run"])
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            why = " ".join(str(error).split())[:300]
+            why = _check.in_one_line(error, 300)
             raise CheckpointError(f"{path} cannot be gone on with: {why}") from error
         for partial in self.folder.glob(".*.pt.*.partial"):  # of a process that was killed while it wrote
             partial.unlink(missing_ok=True)

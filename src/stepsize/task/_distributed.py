@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 
 from stepsize import _check
-from stepsize.state import locked
+from stepsize.state import gathered, locked, reduced
 from stepsize.task._ranks import leads, ranks, said
 
 Value = TypeVar("Value")
@@ -68,21 +68,14 @@ def the_firsts(value: Value) -> Value:
 
 def everyones(value: Value) -> list[Value]:
     """The value of each process, by rank."""
-    found: list[Any] = [value]
-    if ranks().size > 1:
-        found *= ranks().size
-        dist.all_gather_object(found, value)
-    return found
+    return gathered(value) if ranks().size > 1 else [value]
 
 
 def most(*values: float) -> list[float]:
     """Of each value the largest over all processes, the same on every one: what they go by in common."""
     if ranks().size == 1:
         return list(values)
-    place = "cuda" if dist.get_backend() == "nccl" else "cpu"
-    found = torch.tensor(values, dtype=torch.float64, device=place)
-    dist.all_reduce(found, dist.ReduceOp.MAX)
-    return list(map(float, found.tolist()))
+    return reduced(values, "max", "cuda")
 
 
 def wait() -> None:

@@ -159,5 +159,4 @@ def loaded(what: str, load: Callable[[], Loaded]) -> Loaded:
     try:
         return load()
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        why = " ".join(str(error).split())[:200]
-        raise ValueError(f"{what}: {why or type(error).__name__}") from error
+        raise ValueError(f"{what}: {_check.in_one_line(error)}") from error

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
 from typing import Any
 
 from torch import Tensor, nn
@@ -164,10 +163,11 @@ class Task:
         if isinstance(self.schedule, int | float | list | tuple | Mapping):
             remedy = 'write for example schedule="warmup(5%) >> cosine()"'
             raise TypeError(_check.message("schedule", self.schedule, "one schedule or its text", remedy))
-        plan = self.recipe
+        plan = self._made()
         # a Python function inside has no text that could be read again
         schedule = plan.lr if plan.functions else str(plan.lr)
-        kept = {"schedule": schedule, "feedback": plan.feedback} if self.plan is None else {"plan": plan}
+        canonical = {"schedule": schedule, "feedback": plan.feedback} if self.plan is None else {"plan": plan}
+        kept: dict[str, Any] = {**canonical, "_recipe": plan}
         for name, value in kept.items():
             object.__setattr__(self, name, value)
         if not isinstance(plan.lr, Schedule) or plan.lr.is_absolute:
@@ -237,9 +237,13 @@ class Task:
         parts = parts_of(model, loader, optimizer, loss, steps, epochs, name, device, accumulate)
         return Task(**{**parts, "schedule": schedule, **more})
 
-    @cached_property
+    @property
     def recipe(self) -> Plan:
         """The plan of a whole run, unless a trial says otherwise."""
+        plan: Plan = vars(self)["_recipe"]  # no field, since it is made of them when the task is
+        return plan
+
+    def _made(self) -> Plan:
         if self.plan is None:
             return Plan(SCHEDULE if self.schedule is None else self.schedule, clip=self.clip, feedback=self.feedback)
         return Plan.parse(self.plan) if isinstance(self.plan, str) else self.plan

@@ -4,14 +4,13 @@ import math
 from typing import Any
 
 import torch
-import torch.distributed as dist
-from torch import Tensor
 
 from stepsize import _check
 from stepsize.control.feedback._greedy import greedy
 from stepsize.control.feedback._noisy_plateau import noisy_plateau
 from stepsize.control.feedback._plateau import plateau
 from stepsize.control.feedback._protocol import Decision, Feedback, Observation, State
+from stepsize.state import processes, reduced
 
 BUILT_IN = {"greedy": greedy, "noisy_plateau": noisy_plateau, "plateau": plateau}
 
@@ -86,11 +85,6 @@ class Steering:
         self._waiting = [float(value) for value in state["waiting"]]
 
 
-def processes() -> int:
-    """How many processes train together."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
 def several_processes() -> bool:
     """Whether this is one of several processes that train together."""
     return processes() > 1
@@ -98,9 +92,5 @@ def several_processes() -> bool:
 
 def agreed(values: list[float], device: torch.device | None) -> list[float]:
     """The mean of all ranks' values, the same on every rank; empty if no rank has any."""
-    mine: Tensor = torch.tensor([math.fsum(values), len(values)], dtype=torch.float64)
-    if device is not None and dist.get_backend() == "nccl":
-        mine = mine.to(device)
-    dist.all_reduce(mine)
-    total, count = mine.tolist()
+    total, count = reduced([math.fsum(values), len(values)], "sum", device)
     return [total / count] if count else []

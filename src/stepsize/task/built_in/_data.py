@@ -177,6 +177,18 @@ def held_out(labels: Tensor) -> tuple[Tensor, Tensor]:
     return order[: len(labels) - count].sort().values, order[len(labels) - count :].sort().values
 
 
+def shuffled(x: Tensor, y: Tensor, generator: torch.Generator, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Epoch after epoch of shuffled pairs; what is left over of an epoch is passed over.
+
+    What ``Shuffled`` gives, drawn at the first batch and kept nowhere: resuming draws again up to where it was.
+    """
+    while True:
+        order = torch.randperm(len(y), generator=generator)
+        for first in range(0, len(order) - size + 1, size):
+            picked = order[first : first + size]
+            yield x[picked], y[picked]
+
+
 def evenly(count: int, most: int) -> Tensor:
     """Indices of at most so many of ``count`` examples, evenly spread, int64."""
     return torch.arange(count) if count <= most else torch.arange(most) * count // most

@@ -11,6 +11,7 @@ from torch.optim import SGD, Optimizer
 from stepsize import _check, _extras
 from stepsize.task._catalogue import CATALOGUE
 from stepsize.task._supervised import Task
+from stepsize.task.built_in._data import shuffled
 
 BATCH, IMAGES = 64, 1_437  # in a batch, for training
 
@@ -45,16 +46,7 @@ def batches(generator: torch.Generator, size: int = BATCH) -> Iterator[tuple[Ten
     """Epoch after epoch of shuffled batches; what is left over of an epoch is passed over."""
     if size > IMAGES:
         raise ValueError(_check.message("batch_size", size, f"at most {IMAGES:,}, the images there are"))
-    return _shuffled(generator, size)
-
-
-def _shuffled(generator: torch.Generator, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    x, y, _, _ = data()
-    while True:
-        order = torch.randperm(len(y), generator=generator)
-        for first in range(0, len(order) - size + 1, size):
-            picked = order[first : first + size]
-            yield x[picked], y[picked]
+    return shuffled(*data()[:2], generator, size)
 
 
 def loss(network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:

@@ -12,6 +12,7 @@ from torch.optim import SGD, Optimizer
 from stepsize import _check, _extras
 from stepsize.task._catalogue import CATALOGUE
 from stepsize.task._supervised import Task
+from stepsize.task.built_in._data import shuffled
 from stepsize.task.built_in._digits import digits
 
 Batch = tuple[Tensor, Tensor]
@@ -49,16 +50,7 @@ def batches(generator: torch.Generator, size: int) -> Iterator[Batch]:
     if size > PATIENTS:
         remedy = f"{PATIENTS} takes all of them at every step"
         raise ValueError(_check.message("batch_size", size, f"at most {PATIENTS}, the patients there are", remedy))
-    return _shuffled(generator, size)
-
-
-def _shuffled(generator: torch.Generator, size: int) -> Iterator[Batch]:
-    x, y, _, _ = diabetes()
-    while True:
-        order = torch.randperm(PATIENTS, generator=generator)
-        for first in range(0, PATIENTS - size + 1, size):
-            picked = order[first : first + size]
-            yield x[picked], y[picked]
+    return shuffled(*diabetes()[:2], generator, size)
 
 
 def loss(model: nn.Module, batch: Batch) -> Tensor:
