@@ -10,13 +10,13 @@ import optuna
 import torch
 
 from stepsize import Trial
-from stepsize.task import Run, task_named
+from stepsize.task import Training, task_named
 
 TASK = task_named("digits-mlp")
 RUNGS = (25, 50, 100, 200)  # steps after which a run may be pruned; the last is its end
 
 
-def to_rung(run: Run, steps: int) -> float:
+def to_rung(run: Training, steps: int) -> float:
     """The loss on the training set after so many steps more; infinite where training has diverged."""
     losses = run.advance(steps)
     return run.score() if len(losses) == steps and math.isfinite(losses[-1]) else math.inf

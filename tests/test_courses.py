@@ -15,7 +15,7 @@ import torch
 from stepsize import Trial, train
 from stepsize._extras import MissingExtraError
 from stepsize.report import _courses as courses
-from stepsize.task import Run, Startable
+from stepsize.task import Startable, Training
 from stepsize.task.built_in import _frozenlake_world
 from stepsize.task.built_in._bowl_sweep import amplitudes, expected_ratios, measured_threshold, rate_sweep
 from stepsize.task.built_in._frozenlake import FrozenLake, frozenlake
@@ -132,7 +132,7 @@ def test_a_bowl_of_condition_one_is_solved_in_one_step_at_one_over_its_curvature
 def test_the_bowl_is_a_task_like_any_other():
     assert isinstance(quadratic, Startable)
     run = quadratic.start(Trial("quadratic", {"lr": 0.15}, 0, 10))
-    assert isinstance(run, Run)
+    assert isinstance(run, Training)
     whole = run.advance(10)
     first, second = (quadratic.start(Trial("quadratic", {"lr": 0.15}, 0, 10)) for _ in range(2))
     part = first.advance(4)
@@ -379,7 +379,7 @@ def test_observers_are_told_what_they_want():
 
 def test_the_lake_is_a_task_that_train_takes():
     assert isinstance(frozenlake, Startable)
-    assert isinstance(lake_run(), Run)
+    assert isinstance(lake_run(), Training)
     trained = train(frozenlake, lr=0.5, steps=400)
     assert len(trained.losses) == 400
     assert trained.score == pytest.approx(optimum() - trained.metrics["success"])

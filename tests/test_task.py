@@ -11,7 +11,7 @@ import torch
 
 from stepsize import Task, Trial, train
 from stepsize.engine import serial
-from stepsize.task import Run, Startable, TrainingInterrupted, task_named
+from stepsize.task import Startable, Training, TrainingInterrupted, task_named
 
 DIGITS = task_named("digits")
 
@@ -38,7 +38,7 @@ def with_dropout():
 def test_the_contract():
     assert isinstance(DIGITS, Startable)
     run = DIGITS.start(Trial("digits", {"lr": 0.1}, 0, 10))
-    assert isinstance(run, Run)
+    assert isinstance(run, Training)
     first = run.score()
     assert len(run.advance(10)) == 10
     assert run.score() < first

@@ -9,7 +9,7 @@ import torch
 from _entry import Entry
 from _suggestion import RANGE, Suggestion, counted
 
-from stepsize.task import Run, Trial
+from stepsize.task import Training, Trial
 
 
 def asha(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:
@@ -58,7 +58,7 @@ def priorband(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:
     np.random.seed(seed)
     torch.manual_seed(seed)
     search = neps.AskAndTell(neps.algorithms.priorband(Space(), base=options.get("base", "hyperband")))
-    runs: dict[str, tuple[Run, int]] = {}  # under way, and how far, by the name of a rate and its rung
+    runs: dict[str, tuple[Training, int]] = {}  # under way, and how far, by the name of a rate and its rung
     scores: dict[float, float] = {}
     while count.gradients < options.get("runs", 1) * task.steps:
         trial = search.ask()

@@ -1,16 +1,55 @@
 """What plain data from a file must look like: small checks put together; the first fault is raised in one line.
 
-A check is called with the name of a value, for the message, and the value; it raises ValueError or returns nothing.
+A check is called with the name of a value, for the message, and the value; it raises ValueError or returns nothing. A
+rule is a check that can also be asked, with the words for what it wants: of files that are read field by field.
 """
 
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, NamedTuple
 
 from stepsize import _check
 
 Check = Callable[[str, Any], None]
+LARGEST_WHOLE = 2**53  # up to which every whole number is a float
+
+
+class Rule(NamedTuple):
+    """What a value must be, in words and as a test; called as any check."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+    def __call__(self, name: str, value: Any, remedy: str = "") -> None:
+        if not self.holds(value):
+            raise ValueError(_check.message(name, value, self.words, remedy))
+
+
+def from_to(least: int, most: int = LARGEST_WHOLE, words: str = "") -> Rule:
+    """A whole number from ``least`` to ``most``, no float."""
+    words = words or f"a whole number from {least:,} to {most:,}"
+    return Rule(words, lambda value: type(value) is int and least <= value <= most)
+
+
+def or_none(rule: Rule, none: str) -> Rule:
+    """What a rule lets through, or None, which a file calls ``none``."""
+    return Rule(f"{rule.words}, or {none}", lambda value: value is None or rule.holds(value))
+
+
+def mapping_to(rule: Rule, words: str = "") -> Rule:
+    """A mapping whose values keep a rule."""
+
+    def holds(value: Any) -> bool:
+        return isinstance(value, dict) and all(map(rule.holds, value.values()))
+
+    return Rule(words or f"a mapping, each value {rule.words}", holds)
+
+
+def is_finite(value: Any, least: float = -math.inf) -> bool:
+    """Whether a value is a number that a float can be, and no truth value."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max and value >= least
 
 
 def finite(least: float | None = None, above: float | None = None, most: float = math.inf) -> Check:

@@ -4,12 +4,12 @@ import json
 import math
 import os
 import stat
-import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from stepsize import _check
+from stepsize._schema import Rule, from_to, is_finite, mapping_to, or_none
 from stepsize.record._layout import FORMAT
 
 LONGEST = 16 * 2**20  # bytes of a run.json
@@ -18,50 +18,26 @@ TRAINING = ("find", "train", "tune")  # the commands whose runs can be resumed
 DAMAGED = "the file was damaged or edited; put a copy back, or begin the run anew"
 
 
-class Rule(NamedTuple):
-    """What a value must be, in words and as a test."""
-
-    words: str
-    holds: Callable[[Any], bool]
-
-
-def _whole(least: int, most: int = 2**53) -> Rule:
-    return Rule(
-        f"a whole number from {least:,} to {most:,}", lambda value: type(value) is int and least <= value <= most
-    )
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and abs(value) <= sys.float_info.max
-
-
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and not any(each == "\0" or "\ud800" <= each <= "\udfff" for each in value)
 
 
 def _or_null(rule: Rule) -> Rule:
-    return Rule(f"{rule.words}, or null", lambda value: value is None or rule.holds(value))
-
-
-def _mapping_to(rule: Rule) -> Rule:
-    def holds(value: Any) -> bool:
-        return isinstance(value, dict) and all(map(rule.holds, value.values()))
-
-    return Rule(f"a mapping, each value {rule.words}", holds)
+    return or_none(rule, "null")
 
 
 TEXT = Rule("a text", _is_text)
 STATUS = Rule("a text", lambda value: isinstance(value, str))  # may hold whatever an error said
 TRUTH = Rule("true or false", lambda value: isinstance(value, bool))
-NUMBER = Rule("a number", _is_number)
-POSITIVE = Rule("a number > 0 and at most 1e30", lambda value: _is_number(value) and 0 < value <= 1e30)
-FROM_ZERO = Rule("a number >= 0", lambda value: _is_number(value) and value >= 0)
+NUMBER = Rule("a number", is_finite)
+POSITIVE = Rule("a number > 0 and at most 1e30", lambda value: is_finite(value) and 0 < value <= 1e30)
+FROM_ZERO = Rule("a number >= 0", lambda value: is_finite(value) and value >= 0)
 MAPPING = Rule("a mapping", lambda value: isinstance(value, dict))
-THREADS, SEED, STEPS = _whole(1, 4096), _whole(0, 2**32 - 1), _whole(1)
+THREADS, SEED, STEPS = from_to(1, 4096), from_to(0, 2**32 - 1), from_to(1)
 
 # of every run.json that has the field
 FACTS: Mapping[str, Rule] = {
-    "format": _whole(1),
+    "format": from_to(1),
     "command": TEXT,
     "task": TEXT,
     "plan": TEXT,
@@ -69,17 +45,17 @@ FACTS: Mapping[str, Rule] = {
     "seed": SEED,
     "steps": STEPS,
     "said": MAPPING,
-    "made_of": _mapping_to(TEXT),
+    "made_of": mapping_to(TEXT),
     "about_task": MAPPING,
-    "done": _whole(0),
+    "done": from_to(0),
     "started": TEXT,
     "status": STATUS,
-    "versions": _mapping_to(TEXT),
-    "threads": _whole(1),
+    "versions": mapping_to(TEXT),
+    "threads": from_to(1),
     "git": _or_null(MAPPING),
-    "resumed_at": _or_null(_whole(0)),
+    "resumed_at": _or_null(from_to(0)),
     "trial": TEXT,
-    "metrics": _mapping_to(_or_null(NUMBER)),
+    "metrics": mapping_to(_or_null(NUMBER)),
     "seconds": FROM_ZERO,
     "signature": _or_null(TEXT),
 }
@@ -98,10 +74,10 @@ SAID: Mapping[str, Rule] = {
     "data": TEXT,
     "device": TEXT,
     "amp": TRUTH,
-    "accumulate": _whole(1),
+    "accumulate": from_to(1),
     "deterministic": TRUTH,
     "shard": TRUTH,
-    "processes": _whole(1),
+    "processes": from_to(1),
 }
 NEEDED_WORDS = ("task", "threads", "seed", "steps")
 
@@ -175,8 +151,8 @@ def check_fields(
         ValueError: one does not.
     """
     for name, rule in rules.items():
-        if name in fields and not rule.holds(fields[name]):
-            raise ValueError(_check.message(f"{prefix}{name} in {path}", fields[name], rule.words, remedy))
+        if name in fields:
+            rule(f"{prefix}{name} in {path}", fields[name], remedy)
 
 
 def _text_of(file: Path, path: Path) -> str:

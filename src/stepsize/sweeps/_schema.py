@@ -3,11 +3,11 @@
 import json
 import math
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from stepsize import _check
+from stepsize._schema import Rule, from_to, is_finite, mapping_to, or_none
 from stepsize.task import LARGEST, key_of
 
 POINTS = 512  # of a curve of training losses; of longer ones the means of equal stretches are kept
@@ -26,42 +26,28 @@ CREATE TABLE trials (
 CREATE INDEX by_place ON trials (status, place);
 CREATE TABLE rungs (key TEXT NOT NULL, done INTEGER NOT NULL, score REAL, PRIMARY KEY (key, done));
 """
+LARGEST_WHOLE = 2**63 - 1
 UNREADABLE = object()  # stands for a text that is no JSON, and keeps to no rule
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Rule:
-    """What a column must hold.
-
-    Args:
-        words: for an error.
-        holds: whether a value, read as JSON where that is the form, keeps to it.
-        is_json: whether it is kept as JSON.
-    """
-
-    words: str
-    holds: Callable[[Any], bool]
-    is_json: bool = False
+JSON = {"value", "settings", "metrics"}  # columns that are kept so
 
 
-def _whole(least: int, most: int = 2**63 - 1) -> Rule:
-    words = f"a whole number >= {least}" if most == 2**63 - 1 else f"a whole number from {least} to {most}"
-    return Rule(words, lambda value: type(value) is int and least <= value <= most)
+def _whole(least: int, most: int = LARGEST_WHOLE) -> Rule:
+    """A whole number as SQLite keeps it."""
+    return from_to(
+        least, most, f"a whole number {f'from {least} to {most}' if most < LARGEST_WHOLE else f'>= {least}'}"
+    )
 
 
 def _optional(rule: Rule) -> Rule:
-    return Rule(f"{rule.words}, or NULL", lambda value: value is None or rule.holds(value), rule.is_json)
+    return or_none(rule, "NULL")
 
 
 def _is_number(value: Any, least: float = -math.inf) -> bool:
-    if type(value) is int:
-        return abs(value) < 2**63 and value >= least
-    return type(value) is float and math.isfinite(value) and value >= least
-
-
-def _are_metrics(value: Any) -> bool:
-    return isinstance(value, dict) and all(map(_is_number, value.values()))
+    """A finite number as SQLite keeps it."""
+    return is_finite(value, least) and (type(value) is float or abs(value) <= LARGEST_WHOLE)
 
 
 def _are_settings(value: Any) -> bool:
@@ -78,21 +64,21 @@ COUNT = _whole(0)
 SEED = _whole(0, 2**32 - 1)
 KEY = Rule("16 hexadecimal digits", lambda value: isinstance(value, str) and len(value) == 16 and value.isalnum())
 COLUMNS: dict[str, dict[str, Rule]] = {
-    "sweep": {"name": TEXT, "value": Rule("JSON", lambda value: value is not UNREADABLE, is_json=True)},
+    "sweep": {"name": TEXT, "value": Rule("JSON", lambda value: value is not UNREADABLE)},
     # a model may be broken before any training
     "starts": {"seed": SEED, "score": Rule("a number, or inf", lambda value: _is_number(value) or value == math.inf)},
     "owners": {"id": _whole(1), "host": TEXT, "pid": _whole(1, 2**31 - 1), "beat": NUMBER},
     "trials": {
         "key": KEY,
         "place": COUNT,
-        "settings": Rule("settings by axis, with an lr", _are_settings, is_json=True),
+        "settings": Rule("settings by axis, with an lr", _are_settings),
         "seed": SEED,
         "steps": _whole(1),
         "status": Rule(f"one of {', '.join(STATUSES)}", lambda value: value in STATUSES),
         "done": COUNT,
         "owner": _optional(COUNT),
         "score": _optional(NUMBER),
-        "metrics": _optional(Rule("finite numbers by name", _are_metrics, is_json=True)),
+        "metrics": _optional(mapping_to(NUMBER, "finite numbers by name")),
         "losses": _optional(Rule("the bytes of float64 numbers", lambda size: size >= 0 and size % 8 == 0)),
         "seconds": _optional(Rule("a finite number >= 0", lambda value: _is_number(value, least=0))),
         "engine": _optional(TEXT),
@@ -125,10 +111,6 @@ def misbuilt(db: sqlite3.Connection) -> str:
     return "" if foreign is None else f"{foreign!r} was added to it"
 
 
-def _are_texts(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
-
-
 def facts_in(db: sqlite3.Connection) -> tuple[dict[str, Any], str]:
     """What all trials share, and what is wrong with it, or an empty text; nothing where there are no trials either.
 
@@ -140,7 +122,7 @@ def facts_in(db: sqlite3.Connection) -> tuple[dict[str, Any], str]:
     fault = next((fault for _, fault in found if fault), "")
     begun = facts or db.execute("SELECT count(*) FROM trials").fetchone()[0]
     if begun and not fault:
-        hashes = Rule("texts by name", _are_texts)
+        hashes = mapping_to(TEXT, "texts by name")
         for name, rule in (
             ("task", TEXT),
             ("steps", _whole(1)),
@@ -164,7 +146,7 @@ def rows(db: sqlite3.Connection, table: str, facts: Mapping[str, Any] | None = N
     order = " ORDER BY place" if table == "trials" else ""
     for values in db.execute(f"SELECT {', '.join(names)} FROM {table}{order}"):  # noqa: S608 - names of our own
         raw = dict(zip(rules, values, strict=True))
-        row = {name: _loaded(value) if rules[name].is_json else value for name, value in raw.items()}
+        row = {name: _loaded(value) if name in JSON else value for name, value in raw.items()}
         wrong = next((name for name, rule in rules.items() if not rule.holds(row[name])), None)
         if wrong is not None:
             fault = _check.message(f"{wrong} in {table}", raw[wrong], rules[wrong].words)
