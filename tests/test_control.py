@@ -2,6 +2,7 @@
 
 import copy
 import io
+import sys
 
 import numpy as np
 import pytest
@@ -324,3 +325,26 @@ def test_the_text_of_a_plan_is_yaml():
     several = Plan(["cosine()", "multi_step(at=[30, 80])"], momentum="absolute(constant(value=0.9))")
     assert Plan.parse(str(several)) == several
     assert yaml.safe_load(str(several))["lr"] == ["cosine()", "multi_step(at=[30, 80])"]
+
+
+def test_from_a_step_to_the_arithmetic_are_four_calls():
+    from stepsize.control._line import Line
+
+    model = net()
+    control = Control(torch.optim.SGD(model.parameters(), lr=0.1), lr=cosine(), total=9, clip=1.0)
+    depths = []
+
+    def look(frame, event, _):
+        if event == "call" and frame.f_code is Line.write.__code__:
+            depth = 1
+            while frame.f_code is not Control.step.__code__:
+                frame, depth = frame.f_back, depth + 1
+            depths.append(depth)
+
+    loss_of(model, 0).backward()
+    sys.setprofile(look)
+    try:
+        control.step()
+    finally:
+        sys.setprofile(None)
+    assert depths == [4]

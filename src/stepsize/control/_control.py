@@ -303,8 +303,10 @@ class Control(Governed):
         if self._zero:
             updater.zero_grad()
         self._waited = advance if updated.waits and given is not None else 0.0
-        if not updated.waits:
-            self._move(updated.done, advance)
+        if updated.done is True:
+            driver.advance(advance)
+        elif not updated.waits:
+            self._unsure(updated.done, advance)
         if steering is not None and not updated.waits:  # a loss whose gradients were not finite says nothing
             looked = {"loss": read(loss)} if looks and updated.done is not False else None
             self._governor.steer(looked, True, position, updater.device)
@@ -312,14 +314,14 @@ class Control(Governed):
             look.tell()
         return Step(position, updated.norm, threshold, updated.done, updated.factor, loss, names, values)
 
-    def _move(self, done: bool | Tensor, advance: float) -> None:
+    def _unsure(self, done: bool | Tensor, advance: float) -> None:
+        """After an update that was left out, or of which only the device knows whether it was."""
         if done is False:
             who = "the scaler left the step out" if self._updater.nonfinite is None else "the step was left out"
             self._driver.skipped += 1
             self._driver.say("skipped", reason=f"the gradients were not finite, and {who}")
             return
-        if done is not True:
-            self._unsettled = done, self._driver.position
+        self._unsettled = done, self._driver.position  # type: ignore[assignment]
         self._driver.advance(advance)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
@@ -356,7 +358,7 @@ class Control(Governed):
         self._unsettled = None
         if not bool(done):
             self._governor.retreat(position)
-            self._move(False, 0.0)
+            self._unsure(False, 0.0)
 
     def observe(self, **values: float | Tensor) -> None:
         """Hand measured values, such as validation losses, to observers and feedback. Tensors are read back.
