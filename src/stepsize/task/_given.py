@@ -80,7 +80,7 @@ def model_of(task: Any) -> nn.Module:
     Example:
         >>> from stepsize.task import model_of, task_named
         >>> sum(p.numel() for p in model_of(task_named("digits")).parameters())
-        650
+        25978
     """
     model, name = task.model(), f"model() of the task {task.name!r}"
     if not isinstance(model, nn.Module):
