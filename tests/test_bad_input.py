@@ -37,6 +37,12 @@ FINDERS = partial(dict.fromkeys, ["find_in_module", "find_in_trainer"])
 CASES = {
     # by parameter name: what must be refused wherever a parameter of that name occurs
     "budget": BUDGETS,
+    "steer": [3, b"runs/a", True, ["runs/a"]],
+    "verbs": [3, "stop", ["scale"], ["stopp"], None],
+    "verb": [None, 3, "scal", ""],
+    "how": ["more", 3, ""],
+    "id": ["a", 3, "../../../../../x"],
+    "sent": [*optional(NUMBERS), None, -1],
     "find": [None, 3, "yes", {"budgt": 60}, {"budget": "a"}],
     "put": [None, 1, "yes"],
     "own_steps": [None, 1, "yes", True],
@@ -75,7 +81,14 @@ CASES = {
     "make": FUNCTIONS,
     "size": [*WHOLE, 11],
     "folders": [None, 3, "runs", [], ["runs/a"], ["no/such/folder"] * 2],
-    "folder": {"sweep": [3, b"x"], "picture": ["no/such/folder"], "steps_done": ["no/such/folder"]},
+    "folder": {
+        "sweep": [3, b"x"],
+        "picture": ["no/such/folder"],
+        "steps_done": ["no/such/folder"],
+        "Steer": [3, "no/such/folder"],
+        "replay": ["no/such/folder"],
+        "Commands": [None, 3, b"a"],
+    },
     "save_every": POSITIVE,
     "test": [3, "x"],
     "margin": NOT_NEGATIVE,
@@ -121,6 +134,7 @@ CASES = {
     "wait": [*NUMBERS, -1, 1.5],
     "window": WHOLE,
     "value": {
+        "Command": [*POSITIVE, 1e19],
         "as_clip": [True, 0, -1, [1.0], math.nan],
         "constant": NOT_NEGATIVE,
         "default": [None, 3, "cosine()", [1, 2], {"a": 3}],
@@ -130,7 +144,11 @@ CASES = {
     "peak": NOT_NEGATIVE,
     "up": {"default": [*LENGTHS, None, 0, "0%"], "one_cycle": [*LENGTHS, None]},
     "down": [*LENGTHS, 0, "0%"],
-    "at": [None, 3, "5%", [], [None], ["a"], [-1], [5, 3], [math.nan], [True]],
+    "at": {
+        "Command": ["5%", -1, 1.5, math.nan, True, [3]],
+        "default": [None, 3, "5%", [], [None], ["a"], [-1], [5, 3], [math.nan], [True]],
+    },
+    "reason": [None, 3, "a\nb", "a" * 501],
     "values": {
         "default": [None, 3, "5%", [], [1], [1, 2, 3, 4], ["a", 1, 2], [-1, 1, 2], [math.inf, 1, 2]],
         **{
@@ -398,6 +416,8 @@ FREE = {
     ),  # Control's are checked before
 }
 RECORDS = {
+    "Answer",
+    "Replay",
     "Ask",
     "Best",
     "Captured",
@@ -487,6 +507,8 @@ GOOD = {
     "piecewise_constant": lambda: {"at": [3], "values": [1, 2]},
     "piecewise_linear": lambda: {"at": [3, 4], "values": [1, 2]},
     # what the other parameters are while one of them is bad
+    "Command": lambda: {"verb": "extend", "value": 5},
+    "Commands": lambda: {"folder": "runs"},
     "Axis": lambda: {"check": lambda name, value: value},
     "Control": lambda: {"optimizer": sgd(), "total": 10},
     "Driver": lambda: {"optimizers": {"": sgd()}, "plan": Plan(COSINE)},

@@ -72,7 +72,8 @@ def test_observers_are_told_of_events():
     control.step()
     control.scale(0.5, reason="why not")
     facts = {"position": 1.0, "what": "scale", "value": 0.5, "group": "*", "reason": "why not"}
-    assert seen.events == [(1, facts)]
+    rate = next(iter(control.rates.values()))
+    assert seen.events == [(1, facts | {"before": 2 * rate, "after": rate})]
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

@@ -38,6 +38,8 @@ def test_tune_finds_trains_and_shows(capsys, tmp_path):
     folder = tmp_path / answer["run"]
     files = {path.name for path in folder.iterdir() if "tfevents" not in path.name}
     assert files == {
+        "commands.jsonl",
+        "steering.json",
         "run.json",
         "metrics.jsonl",
         "validation.jsonl",

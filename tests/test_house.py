@@ -255,6 +255,8 @@ def has_example(value):
 
 
 RECORDS = {
+    "Answer",
+    "Replay",
     "Ask",
     "Best",
     "Captured",

@@ -180,7 +180,7 @@ def test_another_base_is_an_error_that_names_the_choice():
     control = begun(0.2, lr=linear(), total=10)
     control.load_state_dict(saved, base="new")
     assert control.rates["group0"] == pytest.approx(0.1)
-    assert control.log[-1][2:] == ("resume", None, "*", "base=new")
+    assert control.log[-1][2:6] == ("resume", None, "*", "base=new")
 
 
 def test_another_plan_is_an_error_that_names_the_choice():

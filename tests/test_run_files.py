@@ -25,7 +25,7 @@ NUMBERS = {"number", "whole"}
 # what a field may be; values of every other kind must be refused
 OF = {
     **{name: {"text"} for name in ("command", "task", "plan", "started", "status", "trial")},
-    **{name: {"whole"} for name in ("format", "seed", "steps", "done", "threads")},
+    **{name: {"whole"} for name in ("format", "seed", "steps", "done", "threads", "total")},
     **{name: {"mapping"} for name in ("said", "made_of", "about_task", "versions", "metrics")},
     "rate": {*NUMBERS, "null"},
     "git": {"mapping", "null"},
@@ -48,6 +48,7 @@ BEYOND = {
     "seed": [-1, 2**32],
     "steps": [0, -1, 2**60],
     "done": [-1, 13, 10**9],
+    "total": [0, -1, 2**60],
     "threads": [0, -5],
     "resumed_at": [-1],
     "seconds": [-0.5, 10**400],

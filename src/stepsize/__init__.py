@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from stepsize.control import Record as Record
     from stepsize.control import Scheduler as Scheduler
     from stepsize.control import Signal as Signal
+    from stepsize.control import Steer as Steer
     from stepsize.control import from_torch as from_torch
     from stepsize.control import greedy as greedy
     from stepsize.control import noisy_plateau as noisy_plateau
@@ -101,7 +102,9 @@ if TYPE_CHECKING:
     from stepsize.watch import TensorBoard as TensorBoard
 
 _ROOMS = {
-    "control": "Control Observer Plan Record Scheduler Signal from_torch greedy noisy_plateau plateau position_of",
+    "control": (
+        "Control Observer Plan Record Scheduler Signal Steer from_torch greedy noisy_plateau plateau position_of"
+    ),
     "engine": "Auto Batched Processes Ray serial",
     "finder": "Finding find find_plan",
     "integrations": "drive_trainer find_in_module find_in_trainer lightning_callback",
@@ -148,6 +151,7 @@ __all__ = [
     "Scheduler",
     "Signal",
     "Stages",
+    "Steer",
     "Sweep",
     "Task",
     "TensorBoard",

@@ -25,6 +25,7 @@ from stepsize.cli._options import (
 )
 from stepsize.cli._runs import runs
 from stepsize.cli._screen import Screen
+from stepsize.cli._steer import replay, steer
 from stepsize.cli._words import ENGINE, JSON, LENGTH, PLACE, RUN, SETTINGS, SHARD, SWEPT, TASK, Words, options
 from stepsize.task import CATALOGUE
 
@@ -257,5 +258,13 @@ app.command(
     " | stepsize plot 'cosine()' 'linear()' --total 1000 -o both.svg | stepsize plot 'wsd()' --total 1000 -o table.csv"
     " | stepsize plot sweeps/digits-0001",
 )(plot)
+app.command(
+    name="steer",
+    epilog="Examples: stepsize steer runs/digits-0001 scale 0.5 --wait | stepsize steer RUN set 3e-4 --group 'head*'"
+    " | stepsize steer RUN cooldown 500 --at 2000 | stepsize steer RUN stop | stepsize steer RUN",
+)(steer)
+app.command(name="replay", epilog="Examples: stepsize replay runs/digits-0001 | stepsize replay RUN -o plan.yaml")(
+    replay
+)
 app.command(name="runs", epilog="Examples: stepsize runs | stepsize runs elsewhere --json")(runs)
 app.add_typer(course)

@@ -322,6 +322,7 @@ class Job:
         self.folder.write(
             status=status,
             done=trained.steps,
+            **({"total": trained.steps} if trained.steps > trained.trial.steps else {}),
             trial=trained.trial.key,
             metrics={"loss": trained.score, **trained.metrics, **trained.test},
             seconds=round(trained.seconds, 3),

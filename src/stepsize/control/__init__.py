@@ -21,6 +21,8 @@ from stepsize.control._plan import Plan as Plan
 from stepsize.control._position import position_of as position_of
 from stepsize.control._records import Preview as Preview
 from stepsize.control._records import Step as Step
+from stepsize.control._replay import Replay as Replay
+from stepsize.control._replay import replay as replay
 from stepsize.control._resume import Choice as Choice
 from stepsize.control._resume import DiffersError as DiffersError
 from stepsize.control._scheduler import Scheduler as Scheduler
@@ -35,12 +37,19 @@ from stepsize.control.signals import SIGNALS as SIGNALS
 from stepsize.control.signals import Signal as Signal
 from stepsize.control.signals import Update as Update
 from stepsize.control.signals import signals_of as signals_of
+from stepsize.control.steering import Answer as Answer
+from stepsize.control.steering import Command as Command
+from stepsize.control.steering import Commands as Commands
+from stepsize.control.steering import Steer as Steer
 
 __all__ = [
     "DEFAULT",
     "SIGNALS",
+    "Answer",
     "Bus",
     "Choice",
+    "Command",
+    "Commands",
     "Control",
     "CourseLike",
     "Decision",
@@ -53,9 +62,11 @@ __all__ = [
     "Plan",
     "Preview",
     "Record",
+    "Replay",
     "Scheduler",
     "ShortRunWarning",
     "Signal",
+    "Steer",
     "Step",
     "Update",
     "bus_of",
@@ -68,6 +79,7 @@ __all__ = [
     "noisy_plateau",
     "plateau",
     "position_of",
+    "replay",
     "set_aside",
     "signals_of",
     "unhook",

@@ -4,6 +4,7 @@ import inspect
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,11 +19,13 @@ from stepsize.control._given import clipping_at, optimizers_of, plan_of
 from stepsize.control._governed import Governed
 from stepsize.control._governor import Governor
 from stepsize.control._hooks import unhook
+from stepsize.control._obey import Obeyed, commands_of
 from stepsize.control._observer import Observer, Record
 from stepsize.control._plan import Plan
 from stepsize.control._records import Step, read
 from stepsize.control._update import Closure, Updater
 from stepsize.control.feedback import Feedback
+from stepsize.control.steering import Commands
 from stepsize.optim import Clipper
 from stepsize.schedule import Schedule
 
@@ -72,6 +75,9 @@ class Control(Governed):
             ``position_of`` for torch's schedulers); 0 when left out. The count of steps begins there too.
         remind: whether to warn, once, of training past the total or stopping below 90 % of it, of feedback that is
             given nothing, and of groups whose base is 0.
+        steer: the folder from which the run can be steered while it trains, by ``stepsize steer FOLDER scale 0.5`` or
+            ``Steer(folder)``; or ``Commands`` of it, which say what the loop does too. With several processes the first
+            one reads, and every one must call ``step``.
         others: any other number in the groups, such as ``beta2`` or ``eps``, as for lr.
 
     Raises:
@@ -115,6 +121,7 @@ class Control(Governed):
         nonfinite: str | None = None,
         position: float | None = None,
         remind: bool = True,
+        steer: Path | str | Commands | None = None,
         **others: CourseLike,
     ) -> None:
         optimizers = optimizers_of(optimizer)
@@ -146,6 +153,7 @@ class Control(Governed):
             self._bus.about(partial(facts_of, weakref.ref(self._driver)))
             self._end_watch = weakref.finalize(self, end_of, self._bus, self._driver)
         self._end_hooks = weakref.finalize(self, unhook, self._updater.beside.listen())
+        self._obey = None if steer is None else Obeyed(self._governor, commands_of(steer))
         self._zero = zero
         self._waited = 0.0  # what calls that a wrapper left out have said of the clock
         self._window: list[Any] = [0, None, None, ()]  # of an update that is not complete: calls, advance, loss, again
@@ -227,6 +235,8 @@ class Control(Governed):
             if window[0] < self._accumulate:
                 return Step(self._driver.position, None, None, False, None, loss)
             return self._flushed()
+        if self._obey is not None:
+            self._obeyed()
         driver, updater = self._driver, self._updater
         looked_at = self._bus.observers or driver.plan.clip is not None or self._governor.steering is not None
         if looked_at or closure is not None or losses or not updater.is_plain:
@@ -263,7 +273,48 @@ class Control(Governed):
     def _flushed(self) -> Step:
         _, advance, loss, again = self._window
         self._window = [0, None, None, ()]
+        if self._obey is not None:
+            self._obeyed()
         return self._update(loss, None, advance, sum(again, ()) if all(again) else ())
+
+    def _obeyed(self) -> None:
+        """Do the commands that are due before this update."""
+        self._settle()
+        if self._obey is not None:
+            self._obey()
+
+    def steer_by(self, steer: Path | str | Commands) -> None:
+        """Let the run be steered from a folder from now on, as ``steer=`` does from the beginning.
+
+        Args:
+            steer: as of ``Control``; before ``load_state_dict``, so that a state's commands are gone on with.
+
+        Raises:
+            TypeError, ValueError: it is no folder, or the run is steered already.
+            OSError: the folder cannot be written.
+        """
+        if self._obey is not None:
+            raise ValueError(f"steer: this run is steered from {self._obey.commands.folder} already")
+        self._obey = Obeyed(self._governor, commands_of(steer))
+
+    def asked(self, verb: str | None = None) -> bool:
+        """Whether a command wants something of the loop; true once for each command, or each that came meanwhile.
+
+        Args:
+            verb: ``"validate"``, ``"checkpoint"``, ``"diagnose"`` or ``"stop"``; when left out, whether there is any,
+                which stays so.
+
+        Raises:
+            ValueError: ``Commands(folder, verbs=...)`` does not have it.
+        """
+        if self._obey is None:
+            return False
+        commands = self._obey.commands
+        if verb is None:
+            return bool(commands.asked)
+        if verb not in commands.verbs:
+            raise ValueError(f"verb {verb!r} is not offered; give it to Commands(folder, verbs=[{verb!r}])")
+        return commands.asked.pop(verb, self) is None
 
     def wants_again(self) -> bool:
         """Whether the next update's batch will be evaluated once more; reads nothing back.

@@ -251,9 +251,16 @@ class Driver:
             raise ValueError(f"the plan leaves {hyperparameter} of the parameter group {group!r} alone")
         return driven
 
-    def say(self, what: str, value: float | None = None, group: str = "*", reason: str = "") -> None:
-        """Log an event."""
-        self.log.add(Event(self.steps, self.position, what, value, group, reason))
+    def say(
+        self,
+        what: str,
+        value: float | None = None,
+        group: str = "*",
+        reason: str = "",
+        change: tuple[float | None, float | None] = (None, None),
+    ) -> None:
+        """Log an event, of a change with the value before and after it."""
+        self.log.add(Event(self.steps, self.position, what, value, group, reason, *change))
 
     def detach(self) -> None:
         """Put the bases back and drive no longer."""

@@ -137,6 +137,17 @@ def _part(schedule: Schedule, start: float, length: float | None, speed: float) 
     return part(schedule, start, length, speed)
 
 
+def part_of(schedule: Schedule, start: float, length: float | None) -> Schedule:
+    """A stretch of a schedule in its shortest form.
+
+    Args:
+        schedule: laid over a run.
+        start: where it begins.
+        length: positions; to its end when None.
+    """
+    return _part(schedule, start, length, 1.0)
+
+
 def _is_within(start: float, length: float | None, speed: float, whole: Schedule) -> bool:
     """Whether a part ends before the whole does, which holds its end from there on."""
     if length is None or not isinstance(whole.length, float):

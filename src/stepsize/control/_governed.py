@@ -30,6 +30,11 @@ class Governed(ABC):
         return self._governor.driver.plan
 
     @property
+    def total(self) -> float | None:
+        """The run's length on its clock; None where it has none."""
+        return self._governor.driver.total
+
+    @property
     def log(self) -> list[Event]:
         """Changes by hand, decisions of feedback with their reasons, foreign writes: the last thousand."""
         return list(self._governor.log.events)

@@ -16,6 +16,7 @@ from stepsize import _check
 from stepsize.control._bus import Bus
 from stepsize.control._driver import Driver
 from stepsize.control._extend import extended
+from stepsize.control._given import clipping_at
 from stepsize.control._hooks import inner_optimizers, unhook
 from stepsize.control._line import Share
 from stepsize.control._log import Log
@@ -24,6 +25,8 @@ from stepsize.control._records import Preview
 from stepsize.control._resume import Choice, Given, load, state_of
 from stepsize.control._updates import caller, is_called_by
 from stepsize.control.feedback import Steering
+from stepsize.control.steering import LARGEST, Commands
+from stepsize.optim import Clipper
 from stepsize.schedule import Schedule
 
 LONG, LATE = 1_000, 0.6  # steps, and share of what is left of the run, in which feedback should have seen something
@@ -68,6 +71,7 @@ class Governor:
         self._reminds = remind
         self._began = _Began(self.driver.steps, begin, self.steering)
         self._set_end()
+        self.commands: Commands | None = None
         handles = [
             each.register_state_dict_post_hook(Marks(self.driver))
             for optimizer in optimizers.values()
@@ -163,19 +167,29 @@ class Governor:
         if not isinstance(reason, str):
             raise TypeError(_check.message("reason", reason, "a text"))
         found = self.driver.shares(of, group)
-        shares = self.driver.lines[of].shares
+        line = self.driver.lines[of]
+        first, before = found[0][0], line.values[found[0][0]]
         try:
             for index, share in found:
-                shares[index] = change(share)
+                line.shares[index] = _checked(change(share))
             self.driver.refresh()
         except ValueError:
             for index, share in found:
-                shares[index] = share
+                line.shares[index] = share
             self.driver.refresh()
             raise
-        self.driver.say(what if of == "lr" else f"{what} {of}", value, group, reason)
+        sides = before, self.driver.lines[of].values[first]
+        self.driver.say(what if of == "lr" else f"{what} {of}", value, group, reason, sides)
 
-    def extend(self, total: float, how: str | Schedule) -> None:
+    def clip(self, threshold: float, reason: str = "") -> None:
+        """Clip gradients at another threshold; by their norm, where nothing was clipped."""
+        driver, way = self.driver, self.driver.plan.clip
+        before = clipping_at(way, driver.position)[0]
+        clip = way.with_threshold(threshold) if isinstance(way, Clipper) else threshold
+        driver.plan = Plan(**{**driver.plan.parts(lambda _, each: each), "clip": clip})
+        driver.say("clip", threshold, reason=reason, change=(before, threshold))
+
+    def extend(self, total: float, how: str | Schedule, reason: str = "") -> None:
         driver = self.driver
         driver.check()
         total = _check.number("total", total, above=0)
@@ -184,7 +198,8 @@ class Governor:
         driver.adopt()
         driver.write()
         self._set_end()
-        driver.say("extend", total, reason=f"{how}, from {'no total' if old is None else f'{old:g}'}")
+        why = f"{how}, from {'no total' if old is None else f'{old:g}'}" + (f"; {reason}" if reason else "")
+        driver.say("extend", total, reason=why, change=(old, total))
 
     def preview(self, positions: ArrayLike | None) -> Preview:
         driver = self.driver
@@ -200,18 +215,30 @@ class Governor:
 
     def state_dict(self) -> dict[str, Any]:
         self.driver.check()
-        return state_of(self.driver, self.given, self.steering)
+        state = state_of(self.driver, self.given, self.steering)
+        steered = None if self.commands is None else self.commands.state()
+        return state if not steered else {**state, "commands": steered}
 
     def load_state_dict(self, state: Mapping[str, Any], choice: Choice) -> None:
         feedback = self.given.laid().feedback if choice.plan == "new" else None
         load(state, self.driver, self.given, self.steering, choice)
         if feedback is not None:
             self.steering = Steering(feedback)
+        self._load_commands(state.get("commands"))
         began = self._began
         began.steps, began.position, began.steering = self.driver.steps, self.driver.position, self.steering
         self._set_end()
 
+    def _load_commands(self, state: Mapping[str, Any] | None) -> None:
+        if self.commands is not None:
+            self.commands.load(state)
+        elif state is not None and state["waiting"]:
+            count = len(state["waiting"])
+            self.driver.say("steer", reason=f"{count} commands that wait in the state are left out: there is no steer=")
+
     def detach(self) -> None:
+        if self.commands is not None:
+            self.commands.close()
         self.driver.detach()
         self._end_marks()
 
@@ -227,6 +254,18 @@ class _Began:
     steps: int
     position: float
     steering: Steering | None
+
+
+def _checked(share: Share) -> Share:
+    """What a group has of its own, if a state that holds it can be loaded again."""
+    for name, value in (
+        ("manual factor", share.manual),
+        ("base", share.base),
+        ("rate times factor", share.base * share.manual),
+    ):
+        if not value <= LARGEST:
+            raise ValueError(_check.message(name, value, f"at most {LARGEST:g}"))
+    return share
 
 
 class Marks:

@@ -16,11 +16,15 @@ class Event(NamedTuple):
     Attributes:
         step: how many steps had been done.
         position: the run's clock.
-        what: ``scale``, ``set``, ``release``, ``rebase``, ``feedback``, ``foreign``, ``extend``, ``resume``,
-            ``skipped`` or ``idle`` (something without an effect, as ``reason`` says).
+        what: ``scale``, ``set``, ``release``, ``rebase``, ``clip``, ``feedback``, ``foreign``, ``extend``, ``resume``,
+            ``skipped``, ``steer`` (commands that cannot be taken), a command that the loop does, such as ``validate``,
+            or ``idle`` (something without an effect, as ``reason`` says).
         value: the number that came with it, such as the factor.
         group: the pattern of the groups concerned.
         reason: why, in words.
+        before: the value that the first of these groups had before a change by hand, such as its rate; or the run's
+            total, or the clipping threshold.
+        after: the same after it.
     """
 
     step: int
@@ -29,11 +33,15 @@ class Event(NamedTuple):
     value: float | None = None
     group: str = "*"
     reason: str = ""
+    before: float | None = None
+    after: float | None = None
 
     def record(self) -> Record:
         """What observers are told."""
         text = {"what": self.what, "group": self.group, **({"reason": self.reason} if self.reason else {})}
-        return Record(self.step, self.position, "event", {} if self.value is None else {"value": self.value}, text)
+        numbers = {"value": self.value, "before": self.before, "after": self.after}
+        values = {name: number for name, number in numbers.items() if number is not None}
+        return Record(self.step, self.position, "event", values, text)
 
 
 class Log:

@@ -15,7 +15,8 @@ class Record:
         step: of an update its number, from 0; else how many updates had been done.
         position: the clock: before the update, or as it stood.
         kind: ``"step"``; ``"observed"``, from ``Control.observe``; or ``"event"``, such as a change by hand.
-        values: plain numbers by name: signals, what was observed, or an event's ``value``.
+        values: plain numbers by name: signals, what was observed, or an event's ``value``, and of a change
+            by hand what was ``before`` and ``after`` it.
         text: an event's ``what``, ``group`` and maybe ``reason``.
 
     Example:
@@ -64,7 +65,7 @@ class Observer(Protocol):
         >>> control.observe(validation_loss=0.5)
         observed {'step': 4, 'position': 4.0, 'validation_loss': 0.5}
         >>> control.scale(0.5)
-        event {'step': 4, 'what': 'scale', 'group': '*', 'position': 4.0, 'value': 0.5}
+        event {'step': 4, 'what': 'scale', 'group': '*', 'position': 4.0, 'value': 0.5, 'before': 0.0, 'after': 0.0}
         >>> control.detach()
         finished
     """

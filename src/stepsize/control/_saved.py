@@ -1,17 +1,25 @@
 """What a control's saved state must look like."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stepsize import _check, _schema
+from stepsize.control.steering import STATE as STEERED
 
 VERSION = 2
 _POSITION = _schema.finite(least=0)
 _FACTOR = _schema.finite(least=0, most=1e18)  # the product of two must be a number in float32 too
 _SHARE = _schema.row(_FACTOR, _FACTOR, _FACTOR, _schema.maybe(_FACTOR))  # base, taken, manual, held
-_EVENT = _schema.row(
-    _schema.whole(), _POSITION, _schema.text, _schema.maybe(_schema.real), _schema.text, _schema.text
-)  # as control.log has them
+_FIELDS = (_schema.whole(), _POSITION, _schema.text, _schema.maybe(_schema.real), _schema.text, _schema.text)
+_SIDES = (_schema.maybe(_schema.real), _schema.maybe(_schema.real))
+
+
+def _event(name: str, value: Any) -> None:
+    """An entry of ``control.log``; older ones do not have the values before and after."""
+    short = isinstance(value, Sequence) and len(value) == len(_FIELDS)
+    _schema.row(*_FIELDS, *(() if short else _SIDES))(name, value)
+
+
 _LENGTH = _schema.maybe(_schema.finite(above=0))
 STATE = _schema.record(
     {
@@ -32,9 +40,9 @@ STATE = _schema.record(
                 }
             )
         ),
-        "log": _schema.every(_EVENT),
+        "log": _schema.every(_event),
     },
-    {"skipped": _schema.whole()},
+    {"skipped": _schema.whole(), "commands": _schema.maybe(STEERED)},
 )
 
 

@@ -48,6 +48,7 @@ FACTS: Mapping[str, Rule] = {
     "made_of": mapping_to(TEXT),
     "about_task": MAPPING,
     "done": from_to(0),
+    "total": STEPS,  # of a run that a command has made longer than its steps
     "started": TEXT,
     "status": STATUS,
     "versions": mapping_to(TEXT),
@@ -101,7 +102,7 @@ def read_facts(file: Path, path: Path) -> dict[str, Any]:
             f"{path} was written by a newer stepsize (format {written}, this one knows {FORMAT}); update stepsize"
         )
     check_fields(path, facts, FACTS)
-    if facts.get("done", 0) > facts.get("steps", math.inf):
+    if facts.get("done", 0) > max(facts.get("steps", math.inf), facts.get("total", 0)):
         raise ValueError(_check.message(f"done in {path}", facts["done"], f"at most steps, {facts['steps']}", DAMAGED))
     return facts
 

@@ -15,6 +15,7 @@ from stepsize.record import BEST, LAST
 from stepsize.task._contract import Training, Trial
 from stepsize.task._files import read_state, save_state
 from stepsize.task._ranks import leads
+from stepsize.task._saved import longest
 from stepsize.task._sources import OPTIMIZER, TaskChangedWarning, bring_up_to_date, changes
 
 BY = "validation_loss"  # what the best is chosen by, where there is one; else the first figure there is
@@ -109,7 +110,7 @@ class Checkpoints:
                 f"{path} is of {theirs[:300]}, and this is {describe(self.trial)}; resume with what it was begun with"
             )
         done = len(saved["losses"])
-        if done > self.trial.steps:
+        if done > longest(saved["run"], self.trial.steps):
             raise CheckpointError(f"{path} has done {done} steps of a run of {self.trial.steps}; it is damaged")
         of_run = saved["run"].get("done", done)
         if isinstance(of_run, int) and of_run != done:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from stepsize import _check
-from stepsize.control import Observer
+from stepsize.control import Commands, Observer
 from stepsize.task._axes import AXES, check_takes, table_of
 
 
@@ -176,6 +176,21 @@ def seed_of(task: Any, seed: int | None) -> int:
         (0, 3)
     """
     return check_seed(getattr(task, "seed", 0)) if seed is None else check_seed(seed)
+
+
+@runtime_checkable
+class Steered(Protocol):
+    """A run that can be steered while it trains."""
+
+    @property
+    def total(self) -> int:
+        """How many steps it has, which commands may change."""
+
+    def steer_by(self, commands: Commands) -> None:
+        """Take commands from now on; ``advance`` then ends early where one wants something of its caller."""
+
+    def asked(self, verb: str) -> bool:
+        """Whether a command wants this of its caller; true once."""
 
 
 @runtime_checkable

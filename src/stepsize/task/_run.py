@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from stepsize import _check
-from stepsize.control import Bus, Control, Observer, bus_of
+from stepsize.control import Bus, Commands, Control, Observer, bus_of
 from stepsize.optim import needs_closure
 from stepsize.state import RandomState, evaluating, own_randomness
 from stepsize.task._axes import check_takes
@@ -25,7 +25,7 @@ from stepsize.task._joint import Joint, Wants, placed, random_of, stream, who
 from stepsize.task._own import with_settings
 from stepsize.task._part import check_same, check_size, part
 from stepsize.task._ranks import leads, ranks
-from stepsize.task._saved import by_name, check_state, loaded
+from stepsize.task._saved import by_name, check_state, loaded, longest
 from stepsize.task._settings import optimizers_of_trial, plan_of
 from stepsize.task._whole import model_parts, optimizer_parts, whole
 
@@ -132,6 +132,20 @@ class SupervisedRun:
             self.control.catch_up(done - self._done)
         self._done = done
 
+    @property
+    def total(self) -> int:
+        """How many steps the run has, which commands may change."""
+        total = self.control.total
+        return self.trial.steps if total is None else math.ceil(total * (1 - 1e-12))
+
+    def steer_by(self, commands: Commands) -> None:
+        """Take commands from now on; ``advance`` then ends early where one wants something of its caller."""
+        self.control.steer_by(commands)
+
+    def asked(self, verb: str) -> bool:
+        """Whether a command wants this of its caller; true once."""
+        return self.control.asked(verb)
+
     def _fresh_batches(self) -> Iterator[Any]:
         generator = torch.Generator().manual_seed(self.trial.seed)
         return batches_of(self.task, generator, self.size)
@@ -142,8 +156,11 @@ class SupervisedRun:
             self.model.train()
             if self._wants is not None:
                 self._wants.agree(self._done, steps)
+            total = self.total
             for index in range(steps):
                 losses.append(self._step(check=index == 0))
+                if self.control.asked() or self.total != total:  # a command wants something of the caller
+                    break
         self._random = ended[0]
         numbers: list[float] = torch.stack(losses).tolist() if losses else []
         broken = next((index for index, loss in enumerate(numbers, 1) if not math.isfinite(loss)), len(numbers))
@@ -262,7 +279,7 @@ class SupervisedRun:
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         unfit = f"state does not fit the task {self.task.name!r} as it is now"
-        loaded(unfit, lambda: check_state(state, self.trial.steps, self.model, self.optimizers))
+        loaded(unfit, lambda: check_state(state, longest(state, self.trial.steps), self.model, self.optimizers))
         random = random_of(state)
         self.control.load_state_dict(state["control"])
         if self.control.position != state["done"]:

@@ -1,5 +1,6 @@
 """What the saved state of a supervised run must look like to be loaded into this one: checked before anything is."""
 
+import math
 from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import Any, TypeVar
@@ -26,6 +27,20 @@ def by_name(saved: Any, optimizers: Mapping[str, Optimizer]) -> Mapping[str, Any
         optimizers: of the run.
     """
     return saved if len(optimizers) > 1 else dict.fromkeys(optimizers, saved)
+
+
+def longest(state: Any, steps: int) -> int:
+    """How many steps a run may have done whose trial has so many: more where a command has made it longer.
+
+    Args:
+        state: of the run; anything.
+        steps: of the trial.
+    """
+    control = state.get("control") if isinstance(state, Mapping) else None
+    total = control.get("total") if isinstance(control, Mapping) else None
+    steered = isinstance(control, Mapping) and control.get("commands") is not None
+    more = total if steered and isinstance(total, float) and math.isfinite(total) else 0
+    return max(steps, math.ceil(more))
 
 
 def check_state(state: Any, steps: int, model: nn.Module, optimizers: Mapping[str, Optimizer]) -> None:

@@ -12,16 +12,18 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from stepsize import _check
-from stepsize.control import Bus, Observer
+from stepsize.control import Bus, Commands, Observer
 from stepsize.task._axes import AXES, table_of
 from stepsize.task._checkpoint import Checkpoints, Progress
-from stepsize.task._contract import Startable, Training, Trial, seed_of
+from stepsize.task._contract import Startable, Steered, Training, Trial, seed_of
 from stepsize.task._distributed import locked_by_first, most
 from stepsize.task._faces import Paced
 from stepsize.task._pause import pause_of
 from stepsize.task._seldom import has_feedback, is_open, settled
 from stepsize.task._sources import optimizer_of_run, sources_of
 from stepsize.task._trained import Trained, TrainingInterrupted
+
+LOOP = ("validate", "checkpoint", "stop")  # what commands may want of the loop of ``train``
 
 
 def train(
@@ -42,7 +44,8 @@ def train(
 ) -> Trained:
     """Train a task to its end at a rate, under control.
 
-    With a folder, ``last.pt`` is written at every validation, and ``best.pt`` when the validation loss is the lowest
+    With a folder, the run can be steered from it, by ``Steer(folder)`` or ``stepsize steer FOLDER``;
+    ``last.pt`` is written at every validation, and ``best.pt`` when the validation loss is the lowest
     so far. Killed at any moment, ``train`` with ``resume=True`` goes on from the last one, and on a CPU the end is that
     of a run never stopped, bit for bit.
 
@@ -100,14 +103,20 @@ def train(
     if folder is None:
         return _told(bus, lambda: _Loop(task.start(trial, watch=bus), trial, often, None, resume, save_every))
     checkpoints = Checkpoints(folder, trial, bus, accept_changes)
+    commands = Commands(folder, verbs=LOOP)
 
     def begun() -> _Loop:
         run = task.start(trial, watch=bus)
         checkpoints.made_of = {**sources_of(task), **optimizer_of_run(run)}
+        if isinstance(run, Steered):
+            run.steer_by(commands)
         return _Loop(run, trial, often, checkpoints, resume, save_every)
 
     with locked_by_first(folder):
-        return _told(bus, begun)
+        try:
+            return _told(bus, begun)
+        finally:
+            commands.close()
 
 
 def _trial(
@@ -164,6 +173,7 @@ class _Loop:
         self.trial, self.run, self.often = trial, run, often
         self.may_be_seldom = often.is_open and not has_feedback(run)
         self.checkpoints, self.save_every = checkpoints, save_every
+        self.steered = run if isinstance(run, Steered) else None
         self.progress = Progress()
         if checkpoints is not None and resume:
             self.progress = checkpoints.load(run)
@@ -173,28 +183,29 @@ class _Loop:
         self.stepped, self.stepping = 0, 0.0  # steps in this session, and the seconds that they took
 
     def to_end(self) -> Trained:
-        chunk, total = 1, self.trial.steps
+        chunk = 1
         with _deferred_interrupt() as interrupted:
             if self.checkpoints is not None and (not self.done or self.checkpoints.accepted):
                 self.save(self.checkpoints)
             self.look()
             stop, _ = self.agree(interrupted(), 0.0)
-            while self.done < total and not stop and not self.diverged:
+            while self.done < self.total and not stop and not self.diverged:
                 started, done = time.perf_counter(), self.done
-                until = min(done + chunk, total, (done // self.pause + 1) * self.pause)
+                until = min(done + chunk, self.total, (done // self.pause + 1) * self.pause)
                 self.progress.losses += self.run.advance(until - done)
                 self.stepped, self.stepping = self.stepped + self.done - done, self.stepping + _since(started)
                 self.settle()
+                commanded = self.obey()
                 self.save_when_due()
                 self.look()
                 # a tenth of a second between looks: quick to answer Ctrl-C, few interruptions of the training
-                stop, seconds = self.agree(interrupted(), time.perf_counter() - started)
+                stop, seconds = self.agree(interrupted() or commanded, time.perf_counter() - started)
                 chunk = 2 * chunk if seconds < 0.05 else max(1, chunk // 2)
             # at a stop it was saved before the validation, which comes again and must not be observed twice
             if stop and self.checkpoints is not None and not self.diverged and not self.at_a_stop:
                 self.save(self.checkpoints)
             trained = self.result()
-        if trained.steps < total and not self.diverged:
+        if trained.steps < self.total and not self.diverged:
             raise TrainingInterrupted(trained)
         return trained
 
@@ -202,6 +213,22 @@ class _Loop:
         """Whether to stop and how long the last steps took: of processes that train together, wherever most."""
         stop, seconds, self.unsaved = most(interrupted, seconds, time.perf_counter() - self.saved)
         return stop > 0, seconds
+
+    def obey(self) -> bool:
+        """Do what commands want of the loop, and say whether to stop."""
+        if self.steered is None or self.checkpoints is None:
+            return False
+        if self.steered.asked("validate") and not self.at_a_stop and not self.diverged:
+            self.measure()
+            self.checkpoints.save_if_best(self.run, self.progress)
+        if self.steered.asked("checkpoint"):
+            self.unsaved = math.inf
+        return self.steered.asked("stop")
+
+    @property
+    def total(self) -> int:
+        """Steps of the run, which commands may change."""
+        return self.trial.steps if self.steered is None else self.steered.total
 
     @property
     def done(self) -> int:
@@ -224,7 +251,7 @@ class _Loop:
         """What is said of a run that was validated less often than was meant."""
         if self.pause == self.often.pause:
             return ""
-        only = self.pause >= self.trial.steps
+        only = self.pause >= self.total
         found = "at the beginning and the end" if only else f"every {self.pause} steps"
         share = f"instead of every {self.often.pause} steps, so that it takes at most a fifth of the time"
         return f"validated {found} {share}; evaluate_every of the task says otherwise"
@@ -232,11 +259,11 @@ class _Loop:
     def tell(self, note: str) -> None:
         """Say what is done now."""
         if self.often.progress is not None:
-            self.often.progress(self.done, self.trial.steps, note)
+            self.often.progress(self.done, self.total, note)
 
     @property
     def at_a_stop(self) -> bool:
-        return self.done % self.pause == 0 or self.done == self.trial.steps
+        return self.done % self.pause == 0 or self.done == self.total
 
     @property
     def diverged(self) -> bool:
@@ -283,7 +310,7 @@ class _Loop:
             history=tuple(history),
             seconds=time.perf_counter() - self.began,
             state=self.run.state(),
-            test=self.run.test() if self.done == self.trial.steps and not self.diverged else {},
+            test=self.run.test() if self.done == self.total and not self.diverged else {},
             remark=self.remark,
         )
 

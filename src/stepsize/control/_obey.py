@@ -1,0 +1,147 @@
+"""Commands at work: what Control does for each, with the values before and after."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from stepsize.control._given import clipping_at
+from stepsize.control._governor import Governor
+from stepsize.control._updates import caller
+from stepsize.control.steering import DONE, REFUSED, VERBS, About, Answer, Begun, Command, Commands, Due
+
+Sides = Mapping[str, float | None]
+
+
+def commands_of(given: Any) -> Commands:
+    """Commands, from themselves or their folder."""
+    return given if isinstance(given, Commands) else Commands(given)
+
+
+class Obeyed:
+    """Lets a governor do the commands of a folder, each before the update that it was taken for.
+
+    Args:
+        governor: of the run.
+        commands: from a folder.
+        without: verbs that it cannot do.
+    """
+
+    def __init__(self, governor: Governor, commands: Commands, without: tuple[str, ...] = ()) -> None:
+        own = [name for name, verb in VERBS.items() if not verb.by_loop and name not in without]
+        self.commands, self._governor = commands, governor
+        self._verbs = (*own, *commands.verbs)
+        self._begun: Begun | None = None
+        commands.begin()
+        governor.commands = commands
+
+    def __call__(self) -> None:
+        """Just before an update."""
+        driver = self._governor.driver
+        if self._begun is None:
+            self._begin()
+        due = self.commands.due(driver.steps, self._about)
+        if self.commands.complaints:
+            self._complain()
+        if due:
+            driver.check()
+            answers = [self._done(each) for each in due]
+            self.commands.answer([answer for answer, each in zip(answers, due, strict=True) if not each.answered])
+            self.commands.write(self._about())
+
+    def _begin(self) -> None:
+        """At the first step in this process: the run as it began, by its own word where it goes on."""
+        self._begun = self._now()
+        if self.commands.loaded:
+            with suppress(OSError, ValueError):  # nothing may have been kept of its beginning
+                self._begun = About.read(self.commands.folder).begun
+        self.commands.write(self._about())
+
+    def _now(self) -> Begun:
+        driver = self._governor.driver
+        bases = {
+            name: {driver.names[member]: share.base for member, share in zip(line.members, line.shares, strict=True)}
+            for name, line in driver.lines.items()
+        }
+        return Begun(driver.position, driver.total, str(driver.plan), bases, list(driver.names))
+
+    def _about(self) -> About:
+        driver = self._governor.driver
+        lines = driver.lines.items()
+        return About(
+            step=driver.steps,
+            position=driver.position,
+            total=driver.total,
+            verbs=self._verbs,
+            rates={name: _values(driver.names, line) for name, line in lines},
+            absolute={
+                name: [
+                    driver.names[m] for m, each in zip(line.members, line.schedules, strict=True) if each.is_absolute
+                ]
+                for name, line in lines
+            },
+            clip=clipping_at(driver.plan.clip, driver.position)[0],
+            begun=self._begun or self._now(),
+        )
+
+    def _done(self, due: Due) -> Answer:
+        driver, command = self._governor.driver, due.command
+        about = partial(Answer, due.line, step=driver.steps, position=driver.position, id=command.id)
+        sides: Callable[[], Sides] = partial(_sides, self._governor, command)
+        try:
+            before = sides()
+            self._do(command, answered=bool(due.answered))
+            return about(DONE, before=before, after=sides())
+        except (TypeError, ValueError) as error:
+            return about(REFUSED, reason=" ".join(str(error).split()))
+
+    def _do(self, command: Command, answered: bool) -> None:
+        governor, driver = self._governor, self._governor.driver
+        reason = f"command {command.id}" + (f": {command.reason}" if command.reason else "")
+        value = command.value or 0.0
+        if VERBS[command.verb].by_loop:
+            if answered and command.verb != "validate":  # done before the run was stopped, and not to be done again
+                return
+            driver.say(command.verb, reason=reason)
+            self.commands.asked[command.verb] = None
+        elif command.verb == "scale":
+            governor.scale(value, command.group, command.of, reason)
+        elif command.verb in ("set", "release"):
+            governor.hold(command.value, command.group, command.of, reason)
+        elif command.verb == "rebase":
+            governor.rebase(value, command.group, command.of, reason)
+        elif command.verb == "clip":
+            governor.clip(value, reason)
+        elif command.verb == "cooldown":
+            governor.extend(driver.position + value, "cooldown", reason)
+        else:
+            if driver.total is None:
+                raise ValueError("extend needs a run with a total, and this one has none")
+            governor.extend(driver.total + value, command.how or "stretch", reason)
+
+    def _complain(self) -> None:
+        """Each is said once; a program that makes warnings errors goes on training all the same."""
+        while self.commands.complaints:
+            what = self.commands.complaints.pop(0)
+            self._governor.driver.say("steer", reason=what)
+            with suppress(UserWarning):
+                warnings.warn_explicit(what, UserWarning, *caller())
+
+
+def _values(names: list[str], line: Any) -> dict[str, float]:
+    return {names[member]: value for member, value in zip(line.members, line.values, strict=True)}
+
+
+def _sides(governor: Governor, command: Command) -> Sides:
+    """The values that a command concerns, by name."""
+    driver = governor.driver
+    if command.verb in ("extend", "cooldown"):
+        return {"total": driver.total}
+    if command.verb == "clip":
+        return {"clip": clipping_at(driver.plan.clip, driver.position)[0]}
+    if VERBS[command.verb].by_loop:
+        return {}
+    line = driver.lines.get(command.of)
+    places = [index for index, _ in driver.shares(command.of, command.group)]
+    return {} if line is None else {driver.names[line.members[index]]: line.values[index] for index in places}
