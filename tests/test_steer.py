@@ -458,13 +458,13 @@ from stepsize import Control, Steer
 dist.init_process_group("gloo")
 rank, folder = dist.get_rank(), sys.argv[1]
 weight = torch.zeros(1, requires_grad=True)
-control = Control(torch.optim.SGD([weight], lr=0.5), lr="linear()", total=300, remind=False, steer=folder)
+control = Control(torch.optim.SGD([weight], lr=0.5), lr="linear()", total=600, remind=False, steer=folder)
 rates = []
-while control.position < 300:
+while control.position < 600:
     time.sleep(0.002)
     if rank == 1 and control.position == 10:  # any process may send
         Steer(folder).scale(0.5)
-        Steer(folder).set(0.125, at=290)
+        Steer(folder).set(0.125, at=590)
     rates += control.step().values
 states = [None, None]
 dist.all_gather_object(states, (rates, control.state_dict()["shares"]))
@@ -483,8 +483,8 @@ def test_all_ranks_take_a_command_at_the_same_step(tmp_path):
     rates = np.array(json.loads(done.stdout))
     first, second = answers(tmp_path / "a").values()
     at = first.step
-    expected = 0.5 * (1 - np.arange(300) / 300)
+    expected = 0.5 * (1 - np.arange(600) / 600)
     expected[at:] *= 0.5
     expected[second.step :] = 0.125
-    assert 10 <= at < 290
+    assert 10 <= at < 590
     np.testing.assert_allclose(rates, expected)

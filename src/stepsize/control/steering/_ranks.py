@@ -11,7 +11,7 @@ import torch.distributed as dist
 
 SHARE = 200  # a meeting may take this share of the time until the next one
 MEETINGS = 4  # the quickest of so many counts: in others a process was waited for
-SELDOM = 1.0  # seconds between two meetings at most, about
+SELDOM = 0.25  # seconds between two meetings at most, about
 
 
 class Meeting:
