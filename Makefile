@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test test-all check bench clean
+.PHONY: demo test test-all check bench docs clean
 
 demo: $(READY)  ## find a rate for a real network, train with it, show the evidence
 	$(BIN)/stepsize tune digits
@@ -22,6 +22,14 @@ check: $(READY)  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: .venv/.docs  ## the site, in docs/build/html; a warning, a broken link or an undocumented name fails
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/build/html
+	@echo "Open docs/build/html/index.html"
+
+.venv/.docs: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable '.[docs]'
+	touch $@
 
 bench: $(READY)  ## full-count measurements; logs go to benchmarks/logs
 	$(BIN)/python benchmarks/imports.py
@@ -61,4 +69,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:  ## remove what the targets above made, but not your runs
-	rm -rf .venv .rivals .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .rivals .pytest_cache .mypy_cache .ruff_cache .hypothesis docs/build docs/gallery docs/api

@@ -1,0 +1,116 @@
+"""The site: every page is in its contents, every link inside leads to a page and a heading, every name is described."""
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from test_documents import ROOT, WRITTEN
+
+from stepsize import Schedule
+from stepsize.schedule import PIECES
+
+DOCS = ROOT / "docs"
+sys.path.insert(0, str(DOCS))
+_pages = importlib.import_module("_pages")
+MADE = {"api/index", "gallery/index", *(page.removesuffix(".md") for page in _pages.BROUGHT.values())}
+CODE = re.compile(r"`([^`\n]+)`")
+
+
+def contents():
+    """What the contents list, with what their globs mean."""
+    for page in [*WRITTEN, DOCS / "project" / "index.md"]:
+        for block in re.findall(
+            r"^```\{toctree\}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+        ):
+            for entry in filter(None, (line for line in block.splitlines() if not line.startswith(":"))):
+                found = page.parent.glob(f"{entry}.md") if "*" in entry else [page.parent / f"{entry}.md"]
+                yield from (path.relative_to(DOCS).as_posix().removesuffix(".md") for path in found)
+
+
+def test_every_page_is_in_the_contents_once():
+    listed = sorted(contents())
+    written = {page.relative_to(DOCS).as_posix().removesuffix(".md") for page in WRITTEN}
+    assert listed == sorted((written | MADE | {"project/index"}) - {"index"}), "list a new page in docs/index.md"
+
+
+def headings(path):
+    text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for title in re.findall(r"^#+ (.*)$", text, re.MULTILINE):
+        words = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", title).lower()
+        yield re.sub(r"[^\w\- ]", "", words).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_links_to_a_heading_lead_to_one(page):
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)#([^)]+)\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            path = page.parent / target if target else page
+            assert anchor in set(headings(path)), f"{target}#{anchor}"
+
+
+@pytest.mark.parametrize("target", re.findall(r":link: (\S+)", (DOCS / "index.md").read_text(encoding="utf-8")))
+def test_a_card_of_the_first_page_leads_to_a_program_at_once(target):
+    page, _, anchor = target.partition("#")
+    path = DOCS / page.replace(".html", ".md")
+    assert path.exists()
+    assert not anchor or anchor in set(headings(path))
+
+
+def test_every_public_name_is_described():
+    import stepsize
+
+    rooms = {room: list(importlib.import_module(f"stepsize.{room}").__all__) for room in stepsize._ROOMS}
+    for room, names in rooms.items():
+        known = {f"stepsize.{home}.{name}" for home, those in rooms.items() for name in those}
+        assert [name for name in names if not _pages.is_described(room, name, known, rooms)] == [], room
+
+
+def test_what_is_written_of_other_libraries_is_a_schedule_of_ours():
+    """Every schedule in the tables of equivalents can be read and laid over a run."""
+    read = 0
+    for line in (DOCS / "coming.md").read_text(encoding="utf-8").splitlines():
+        for code in CODE.findall(line.rpartition(" | ")[2] if line.startswith("| ") else ""):
+            if code.split("(")[0] in {*PIECES, "wsd", "noam"} and "(...)" not in code and "from_function" not in code:
+                Schedule.parse(code.replace("...", "10")).over(900, per_epoch=10)
+                read += 1
+    assert read > 40
+
+
+def test_a_formula_stands_as_written():
+    lines = ["One line.", "", "Formula:", "    f(t) = a * b * c", "", "Args:", "    a: a number."]
+    _pages.formulas(None, "function", "f", None, None, lines)
+    assert lines == ["One line.", "", "Formula::", "", "    f(t) = a * b * c", "", "", "Args:", "    a: a number."]
+
+
+def test_links_of_the_projects_other_files_lead_to_pages():
+    text = "[a](../README.md#x) [b](../benchmarks/finders/README.md#y) [c](find.md) [d](../benchmarks) `[e](f)(x.md)`"
+    assert _pages.linked(text, "docs/control.md", "control.md") == (
+        "[a](index.md#x) [b](project/finders.md#y) [c](find.md) d `[e](f)(x.md)`"
+    )
+    assert _pages.linked("[a](docs/find.md)", "CHANGELOG.md", "project/changelog.md") == "[a](../find.md)"
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(tmp_path):
+    pytest.importorskip("sphinx_gallery", reason="the site's packages are those of the extra `docs`")
+    words = ["-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", str(DOCS), str(tmp_path / "html")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr[-4_000:]
+    assert (tmp_path / "html" / "searchindex.js").exists()
+
+
+GALLERY = sorted((ROOT / "examples" / "gallery").glob("[a-z]*.py"))
+
+
+@pytest.mark.parametrize("page", GALLERY, ids=lambda page: page.stem)
+def test_a_page_of_the_gallery_says_what_is_claimed_and_what_came_out_within_a_screen_or_two(page):
+    text = page.read_text(encoding="utf-8")
+    fields = dict(re.findall(r"^:(Topic|Claim|Result): (.+)$", text, re.MULTILINE))
+    assert set(fields) == {"Topic", "Claim", "Result"}
+    assert re.match(r"(held|partly|not held)\b", fields["Result"])
+    assert len(text.splitlines()) <= 75
+    compile(text, page.name, "exec")
