@@ -138,7 +138,7 @@ THEIRS = (
 )
 API = """# Reference
 
-Every public name, by the room of the package it lives in, with its formula, arguments, errors, an example that the tests
+Every public name, by the room of the package it lives in, with its formula, arguments, errors, an example that tests
 run, and the source. Names of daily use come first; they are at the front door as well:
 `from stepsize import Control, cosine, warmup`."""
 

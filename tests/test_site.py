@@ -54,8 +54,9 @@ def test_links_to_a_heading_lead_to_one(page):
 @pytest.mark.parametrize("target", re.findall(r":link: (\S+)", (DOCS / "index.md").read_text(encoding="utf-8")))
 def test_a_card_of_the_first_page_leads_to_a_program_at_once(target):
     page, _, anchor = target.partition("#")
-    path = DOCS / page.replace(".html", ".md")
-    assert path.exists()
+    name = page.removesuffix(".html")
+    path = DOCS / f"{name}.md"
+    assert name in MADE or path.exists()
     assert not anchor or anchor in set(headings(path))
 
 
@@ -74,7 +75,7 @@ def test_what_is_written_of_other_libraries_is_a_schedule_of_ours():
     for line in (DOCS / "coming.md").read_text(encoding="utf-8").splitlines():
         for code in CODE.findall(line.rpartition(" | ")[2] if line.startswith("| ") else ""):
             if code.split("(")[0] in {*PIECES, "wsd", "noam"} and "(...)" not in code and "from_function" not in code:
-                Schedule.parse(code.replace("...", "10")).over(900, per_epoch=10)
+                Schedule.parse(code.replace("...", "10")).over(9_000, per_epoch=10)
                 read += 1
     assert read > 40
 
