@@ -55,9 +55,17 @@ def bring_in() -> None:
 
 
 def leave_the_folder(app: object, page: str, content: list[str]) -> None:
-    """Of a page of docs/, links to files outside lead to the pages made of them."""
+    """Of a page of docs/, links to files outside lead to the pages made of them; guides that nothing lists are listed."""
+    if page == "index":
+        content[0] = content[0].replace("conventions\n", "\n".join(["conventions", *unlisted(content[0]), ""]))
     if not page.startswith(("project/", "gallery/", "api/")):
         content[0] = linked(content[0], f"docs/{page}.md", f"{page}.md")
+
+
+def unlisted(text: str) -> list[str]:
+    """The pages of docs/ itself that a text of contents does not name."""
+    lines = set(text.splitlines())
+    return sorted(path.stem for path in HERE.glob("*.md") if path.stem not in lines | {"index"})
 
 
 def formulas(app: object, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:

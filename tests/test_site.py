@@ -31,9 +31,10 @@ def contents():
 
 
 def test_every_page_is_in_the_contents_once():
-    listed = sorted(contents())
+    unlisted = _pages.unlisted((DOCS / "index.md").read_text(encoding="utf-8"))  # the build adds them to the guides
+    listed = sorted([*contents(), *unlisted])
     written = {page.relative_to(DOCS).as_posix().removesuffix(".md") for page in WRITTEN}
-    assert listed == sorted((written | MADE | {"project/index"}) - {"index"}), "list a new page in docs/index.md"
+    assert listed == sorted((written | MADE | {"project/index"}) - {"index"})
 
 
 def headings(path):
