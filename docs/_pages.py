@@ -55,7 +55,7 @@ def bring_in() -> None:
 
 
 def leave_the_folder(app: object, page: str, content: list[str]) -> None:
-    """Of a page of docs/, links to files outside lead to the pages made of them; guides that nothing lists are listed."""
+    """Links out of docs/ lead to the pages made of those files; guides that nothing lists are listed."""
     if page == "index":
         content[0] = content[0].replace("conventions\n", "\n".join(["conventions", *unlisted(content[0]), ""]))
     if not page.startswith(("project/", "gallery/", "api/")):
