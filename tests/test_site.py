@@ -67,7 +67,9 @@ def test_every_public_name_is_described():
     rooms = {room: list(importlib.import_module(f"stepsize.{room}").__all__) for room in stepsize._ROOMS}
     for room, names in rooms.items():
         known = {f"stepsize.{home}.{name}" for home, those in rooms.items() for name in those}
-        assert [name for name in names if not _pages.is_described(room, name, known, rooms)] == [], room
+        assert [name for name in names if not _pages.is_described(room, name, known, rooms)] == [], (
+            f"{room}: write a docstring; a plain value or an alias is described in docs/_constants.py"
+        )
 
 
 def test_what_is_written_of_other_libraries_is_a_schedule_of_ours():
