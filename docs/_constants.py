@@ -1,7 +1,7 @@
 """What the public names of plain values stand for; a name that is missing here fails the build."""
 
 CONSTANTS = {
-    "control.CourseLike": "The type of what drives a hyperparameter: a schedule, its text, a list by group or a mapping by name.",
+    "control.CourseLike": "The type of a course: a schedule, its text, a list by group or a mapping by name.",
     "control.DEFAULT": "The signals that observers record when nothing else is asked for.",
     "control.SIGNALS": "The built-in signals by name.",
     "engine.Engine": "The type of an engine: a function of a task and trials that yields results as they finish.",
