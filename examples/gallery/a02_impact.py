@@ -4,7 +4,7 @@ The rate's impact on training
 
 :Topic: A, impact of the rate
 :Claim: Too low a rate is slow, too high a rate diverges, and the best lies between.
-:Result: partly. There is no valley with two sides: every larger rate is better, until one step further nothing is learnt.
+:Result: partly. A slope that ends in a cliff: every larger rate is better, until a factor of three further nothing is learnt.
 
 A perceptron on the 1,797 images of scikit-learn's digits, plain SGD, 400 steps at a constant rate.
 """

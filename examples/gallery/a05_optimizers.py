@@ -30,7 +30,7 @@ for optimizer in ("sgd", "sgd(momentum=0.9)", "adagrad", "rmsprop", "adam"):
     plt.loglog(rates, losses, "o-", label=optimizer)
 plt.xlabel("learning rate")
 plt.ylabel("training loss")
-plt.legend()
+plt.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.tight_layout()
 
 # %%
