@@ -141,7 +141,8 @@ class Look:
         others = () if update.again is None else update.again.wanted
         everything = (*(each for _, wanted in wants for each in wanted), *(each for each in others if each in SIGNALS))
         update.wants = lambda name: fits(name, everything)
-        self._signals = signals_of(everything)
+        # in one order on all processes, which some exchange numbers in; a set's order is each process's own
+        self._signals = sorted(signals_of(everything), key=lambda signal: signal.name)
         self._kept = {each.name: each.before(update) for each in self._signals if each.before is not None}
         self._values: dict[str, float] = {}
         self.needs_norm = any(each.needs_norm for each in self._signals)
