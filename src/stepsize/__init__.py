@@ -100,6 +100,7 @@ if TYPE_CHECKING:
     from stepsize.views import draw as draw
     from stepsize.watch import JsonLines as JsonLines
     from stepsize.watch import TensorBoard as TensorBoard
+    from stepsize.watch import Tracker as Tracker
 
 _ROOMS = {
     "control": (
@@ -126,7 +127,7 @@ _ROOMS = {
     "sweeps": "Sweep logspace sweep",
     "task": "Task Trial task_named train",
     "views": "draw",
-    "watch": "JsonLines TensorBoard",
+    "watch": "JsonLines TensorBoard Tracker",
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
@@ -155,6 +156,7 @@ __all__ = [
     "Sweep",
     "Task",
     "TensorBoard",
+    "Tracker",
     "Trial",
     "absolute",
     "adaptive_clipping",

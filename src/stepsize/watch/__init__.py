@@ -10,6 +10,7 @@ from stepsize.record import to_json as to_json
 from stepsize.watch._json_lines import JsonLines as JsonLines
 from stepsize.watch._json_lines import event_line as event_line
 from stepsize.watch._tensorboard import TensorBoard as TensorBoard
+from stepsize.watch._tracker import Tracker as Tracker
 
 __all__ = [
     "JsonLines",
@@ -17,6 +18,7 @@ __all__ = [
     "RecordWarning",
     "RunFolder",
     "TensorBoard",
+    "Tracker",
     "environment",
     "event_line",
     "read_lines",
