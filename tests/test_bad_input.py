@@ -499,6 +499,7 @@ def lightning_pair():
 DIGITS = task_named("digits")
 COSINE = cosine(3)
 GOOD = {
+    "Tracker": lambda: {"run": print},
     **dict.fromkeys(["absolute", "repeat", "part"], lambda: {"schedule": COSINE}),
     **dict.fromkeys(["triangular", "triangular2", "exp_range"], lambda: {"up": 3}),
     **dict.fromkeys(["cosine_wave", "cosine_restarts", "inverse_sqrt", "step_decay"], lambda: {"every": 3}),
