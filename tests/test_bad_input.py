@@ -317,6 +317,7 @@ CASES = {
     "run": [None, 3, "wandb", dict],
     "columns": [3, "loss", ["loss"], {"loss": 3}, {"": "a"}],
     "finding": [3, "0.1"],
+    "histograms": optional(WHOLE),
     "ax": [3, "axes"],
     "width": POSITIVE,
     "height": POSITIVE,

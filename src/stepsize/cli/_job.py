@@ -72,6 +72,7 @@ class Job:
     made_of: dict[str, str] = field(default_factory=dict)  # hashes of the task's code
     accept_changes: bool = False
     place: Path = field(init=False)  # the folder's full path: a task's code may change the working directory
+    found: Finding | None = None
     _again: bool = False  # whether it is a run that is resumed
 
     def choose(self, **settings: Any) -> None:
@@ -222,6 +223,7 @@ class Job:
             self.screen.say(f"engine   {self.engine.choice.why}")
 
     def _keep(self, finding: Finding) -> None:
+        self.found = finding
         said = {
             "rate": finding.rate,
             "low": finding.low,
@@ -305,7 +307,7 @@ class Job:
         with said_of_record(self.screen):  # first what reads: what cannot be gone on with leaves nothing behind
             lines = JsonLines(root / METRICS, every, root / VALIDATION, root / EVENTS, again, signals)
         try:
-            board = TensorBoard(root, every=every, resume_at=again, signals=signals)
+            board = TensorBoard(root, every=every, resume_at=again, signals=signals, finding=self.found)
         except MissingExtraError as error:
             self.screen.say(f"curves   in {self.folder.path}/{METRICS} only: {error}")
             return [lines]

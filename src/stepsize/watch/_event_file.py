@@ -9,6 +9,7 @@ from typing import Any
 
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.summary.writer.record_writer import RecordWriter
+from torch.utils.tensorboard.summary import hparams
 from torch.utils.tensorboard.writer import FileWriter, SummaryWriter
 
 from stepsize.state import AppendedFile
@@ -35,6 +36,17 @@ class Writer(SummaryWriter):
         if self.file_writer is not None:
             self.file_writer.event_writer.file.sync()
 
+    def add_settings(self, settings: dict[str, Any], figures: dict[str, float]) -> None:
+        """What ``add_hparams`` writes, but beside the run's own curves instead of into a folder below.
+
+        Args:
+            settings: plain, by name.
+            figures: by name, whose last values are compared.
+        """
+        writer = self._get_file_writer()
+        for summary in hparams(settings, figures)[:2]:  # type: ignore[no-untyped-call]  # the third tells the end
+            writer.add_summary(summary)
+
     def _get_file_writer(self) -> Any:
         if self.all_writers is None or self.file_writer is None:
             self.file_writer = FileWriter.__new__(FileWriter)  # its own __init__ begins the thread
@@ -44,7 +56,8 @@ class Writer(SummaryWriter):
                 begins = Event(step=self.purge_step, file_version="brain.Event:2")
                 self.file_writer.add_event(begins, self.purge_step)
                 again = Event(step=self.purge_step, session_log=SessionLog(status=SessionLog.START))
-                self.file_writer.add_event(again, self.purge_step)
+                for _ in range(2):  # TensorBoard's server takes the first that it sees for the run's beginning
+                    self.file_writer.add_event(again, self.purge_step)
                 self.purge_step = None
         return self.file_writer
 

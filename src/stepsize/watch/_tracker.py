@@ -7,6 +7,7 @@ from typing import Any
 from stepsize import _check
 from stepsize.control import DEFAULT, Record, Signal, signals_of
 from stepsize.record import RecordWarning
+from stepsize.watch._board import settings_of
 from stepsize.watch._json_lines import event_line
 from stepsize.watch._trackers import target_of
 
@@ -69,7 +70,7 @@ class Tracker:
 
     def begin(self, facts: Mapping[str, Any]) -> None:
         """Write the plan, the settings and the finding."""
-        settings = {key: value for name, each in facts.items() for key, value in _plain(name, each)}
+        settings: dict[str, Any] = {**settings_of(facts)}
         if self._finding is not None:
             settings |= {"finding": str(self._finding), "found_rate": self._finding.rate}
         self._try(lambda: self._target.settings(settings))
@@ -102,12 +103,3 @@ class Tracker:
                 self._is_broken = True
                 what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
                 warnings.warn(f"the tracker failed ({what}); training goes on", RecordWarning, stacklevel=2)
-
-
-def _plain(name: str, value: Any) -> list[tuple[str, Any]]:
-    """A setting as trackers take them: one value, not nested."""
-    if isinstance(value, Mapping):
-        return [pair for key, each in value.items() for pair in _plain(f"{name}/{key}", each)]
-    if value is None:
-        return []
-    return [(name, value if isinstance(value, str | int | float) else str(value))]
