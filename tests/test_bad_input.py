@@ -10,7 +10,7 @@ import pytest
 import torch
 from test_house import public
 
-from stepsize import Plan, Scheduler, Task, Trial
+from stepsize import Plan, Scheduler, Task, Trial, fit_law
 from stepsize.schedule import cosine
 from stepsize.task import Axis, task_named
 
@@ -48,7 +48,15 @@ CASES = {
     "own_steps": [None, 1, "yes", True],
     "attr": [3, "speed"],
     "module": [None, 3, torch.nn.Linear(1, 1)],
-    "over": [None, 3, {}, {"lr": [1]}, {"optimizer": "adamw"}, {"schedule": []}, {"colour": ["red"]}],
+    "over": {
+        "fit_law": [None, 3, "width", [], ["width", "width"], ["colour"], [3]],
+        "default": [None, 3, {}, {"lr": [1]}, {"optimizer": "adamw"}, {"schedule": []}, {"colour": ["red"]}],
+    },
+    "runs": [None, 3, {}, [{"lr": 0.1}], {"width": [1], "lr": [0.1, 0.2], "loss": [1, 2]}],
+    "linear": [None, 3, "width", ["colour"]],
+    "repeats": [None, 3, "mode"],
+    "law": [None, 3, "law"],
+    "path": {"read_runs": [None, 3]},
     "probe": {
         "range_test": [3, "f"],
         "RateSearch": [3, "f", iter([1]), []],
@@ -147,6 +155,7 @@ CASES = {
     "down": [*LENGTHS, 0, "0%"],
     "at": {
         "Command": ["5%", -1, 1.5, math.nan, True, [3]],
+        "scale_picture": [None, 3, {}, {"colour": 1}, {"width": 0}, {"width": "a"}],
         "default": [None, 3, "5%", [], [None], ["a"], [-1], [5, 3], [math.nan], [True]],
     },
     "reason": [None, 3, "a\nb", "a" * 501],
@@ -166,7 +175,7 @@ CASES = {
     "layers": [3, [3], ["nothing"], "0"],
     "lists": [(3,), ("a",), ([],), ([{"params": []}],)],
     "nonfinite": [3, "warn", True],
-    "rate": [None, 3, "insid"],
+    "rate": {"fit_law": [None, 3, "", "speed"], "default": [None, 3, "insid"]},
     "stages": [None, 3, {}, {1: "weight"}, {0: "nothing"}, {0: 3}, {-1: "weight"}],
     "trust_coefficient": POSITIVE,
     "limit": [*POSITIVE, 1.5],
@@ -263,7 +272,7 @@ CASES = {
         "find_plan": [[], "adamx"],
         "trials_of": [{}, {"lr": []}, {"lr": -1}, {"rate": 1}],
     },
-    "axis": ["rate", "", None],
+    "axis": {"axis_role": [None, 3], "default": ["rate", "", None]},
     "count": [*WHOLE, 1],
     "compiled": [None, 1, "yes"],
     "members": optional(WHOLE),
@@ -304,7 +313,12 @@ CASES = {
         "task_named": ["digit", "", None, 3],
     },
     "batches": FUNCTIONS,
-    "loss": {"default": FUNCTIONS, "RateSearch": [3, "f"], "find": [3, "f", torch.nn.MSELoss()]},
+    "loss": {
+        "default": FUNCTIONS,
+        "RateSearch": [3, "f"],
+        "find": [3, "f", torch.nn.MSELoss()],
+        "fit_law": [None, 3, ""],
+    },
     "score": optional(FUNCTIONS),
     "metrics": {"Leg": [None, 1, "yes"], "default": optional(FUNCTIONS)},
     "example": [3, "x"],
@@ -333,6 +347,7 @@ FREE = {
     ("AppendedFile", "path"),
     ("AppendedFile", "lines"),
     ("comparison", "path"),
+    ("scale_picture", "path"),
     ("locked", "folder"),
     ("locked_by_first", "folder"),
     ("plain", "text"),
@@ -437,7 +452,9 @@ RECORDS = {
     "Stage",
     "Outcome",
     "Parcel",
+    "Prediction",
     "Preview",
+    "RateLaw",
     "Record",
     "Run",
     "Update",
@@ -499,6 +516,7 @@ def lightning_pair():
 
 DIGITS = task_named("digits")
 COSINE = cosine(3)
+WIDTHS = {"width": [1, 1, 1, 2, 2, 2], "lr": [0.1, 0.2, 0.4] * 2, "loss": [2, 1, 3, 3, 2, 1]}
 GOOD = {
     "Tracker": lambda: {"run": print},
     **dict.fromkeys(["absolute", "repeat", "part"], lambda: {"schedule": COSINE}),
@@ -564,6 +582,8 @@ GOOD = {
     "minimum_tenth": lambda: {"rates": [1, 2], "losses": [1, 1]},
     "probe_minimum_third": lambda: {"rates": [1, 2], "losses": [1, 1]},
     "range_test": lambda: trained(),
+    "fit_law": lambda: {"runs": WIDTHS, "over": ["width"]},
+    "scale_picture": lambda: {"law": fit_law(WIDTHS, ["width"]), "at": {"width": 8}, "path": "scale.png"},
     "serial": lambda: {"task": DIGITS, "trials": []},
     "smooth": lambda: {"losses": [1.0]},
     "steepest_by_log_rate": lambda: {"rates": [1, 2], "losses": [1, 1]},

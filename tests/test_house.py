@@ -19,7 +19,7 @@ FLOORS = [
     {"views", "watch"},
     {"task"},
     {"engine"},
-    {"finder", "sweeps"},
+    {"finder", "scale", "sweeps"},
     {"cli", "integrations", "report"},
     {"__main__"},
 ]
@@ -29,6 +29,7 @@ MAY_USE_ITS_OWN_FLOOR = {
     "schedule": {"_check"},
     "cli": {"report"},
     "probe": {"control", "search"},
+    "scale": {"finder", "sweeps"},
 }
 ROOMS = sorted(path.name for path in SOURCE.iterdir() if path.is_dir() and path.name != "__pycache__")
 

@@ -61,6 +61,9 @@ if TYPE_CHECKING:
     from stepsize.probe import valley as valley
     from stepsize.record import Run as Run
     from stepsize.record import RunFolder as RunFolder
+    from stepsize.scale import RateLaw as RateLaw
+    from stepsize.scale import fit_law as fit_law
+    from stepsize.scale import read_runs as read_runs
     from stepsize.schedule import Schedule as Schedule
     from stepsize.schedule import ScheduleTextError as ScheduleTextError
     from stepsize.schedule import absolute as absolute
@@ -116,6 +119,7 @@ _ROOMS = {
     "probe": "RateSearch minimum_tenth probe_minimum_third range_test steepest_by_log_rate valley",
     "record": "Run RunFolder",
     "report": "",
+    "scale": "RateLaw fit_law read_runs",
     "schedule": (
         "Schedule ScheduleTextError absolute clip constant cosine cosine_restarts cosine_wave exp_range "
         "exponential from_function inverse_sqrt linear multi_step noam noise one_cycle one_minus_sqrt part "
@@ -142,6 +146,7 @@ __all__ = [
     "Observer",
     "Plan",
     "Processes",
+    "RateLaw",
     "RateSearch",
     "Ray",
     "Record",
@@ -177,6 +182,7 @@ __all__ = [
     "find_in_module",
     "find_in_trainer",
     "find_plan",
+    "fit_law",
     "from_function",
     "from_torch",
     "greedy",
@@ -203,6 +209,7 @@ __all__ = [
     "position_of",
     "probe_minimum_third",
     "range_test",
+    "read_runs",
     "repeat",
     "serial",
     "split_matrices",

@@ -24,6 +24,7 @@ from stepsize.cli._options import (
     Settle,
 )
 from stepsize.cli._runs import runs
+from stepsize.cli._scale import scale
 from stepsize.cli._screen import Screen
 from stepsize.cli._steer import replay, steer
 from stepsize.cli._words import ENGINE, JSON, LENGTH, PLACE, RUN, SETTINGS, SHARD, SWEPT, TASK, Words, options
@@ -230,6 +231,10 @@ def sweep_command(
     return swept(words, lr, seeds, stop_at, out, export)
 
 
+app.command(
+    name="scale",
+    epilog="Example: stepsize scale --runs runs.csv --rate lr --loss loss --over N,D,bs --at N=2e9,D=1e11,bs=512",
+)(scale)
 app.command(
     name="init",
     epilog="Examples: stepsize init | stepsize init gpt.py --template language-model"

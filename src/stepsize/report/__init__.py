@@ -13,6 +13,7 @@ from stepsize.report._gallery import summary as summary
 if TYPE_CHECKING:  # what needs torch, which schedules do not
     from stepsize.report._comparison import comparison as comparison
     from stepsize.report._picture import picture as picture
+    from stepsize.report._scale_picture import scale_picture as scale_picture
     from stepsize.report._sweep_picture import sweep_picture as sweep_picture
 
 __getattr__, __dir__ = lazily(
@@ -20,6 +21,7 @@ __getattr__, __dir__ = lazily(
     {
         "_comparison": "comparison",
         "_picture": "picture",
+        "_scale_picture": "scale_picture",
         "_sweep_picture": "sweep_picture",
     },
 )
@@ -31,6 +33,7 @@ __all__ = [
     "explanation",
     "gallery_picture",
     "picture",
+    "scale_picture",
     "signature",
     "summary",
     "sweep_picture",

@@ -1,0 +1,124 @@
+"""The command that predicts a rate at another size, length or batch."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from stepsize import _check
+from stepsize.cli._options import HOW, OUTPUT, WHAT, AsJson
+from stepsize.cli._picture import drawn
+from stepsize.cli._screen import Screen
+from stepsize.cli._start import from_start
+from stepsize.cli._words import split
+from stepsize.report import scale_picture
+from stepsize.scale import Prediction, RateLaw, fit_law, read_runs
+
+LINEAR = ":linear"
+
+
+class Repeats(StrEnum):
+    """What counts of runs with equal rate and axes."""
+
+    mean = "mean"
+    best = "best"
+
+
+def scale(
+    runs: Annotated[
+        Path, typer.Option(rich_help_panel=WHAT, help="Runs one has: a CSV file, or a sweep's folder or sweep.db.")
+    ],
+    over: Annotated[
+        str,
+        typer.Option(
+            rich_help_panel=WHAT,
+            help="Columns that the rate depends on, with commas between; logarithmic, unless one ends in :linear.",
+        ),
+    ],
+    at: Annotated[
+        str, typer.Option(rich_help_panel=WHAT, help="The target, a number for every axis: N=2e9,D=1e11,bs=512.")
+    ],
+    rate: Annotated[str, typer.Option(rich_help_panel=WHAT, help="Column of the rate.")] = "lr",
+    loss: Annotated[
+        str, typer.Option(rich_help_panel=WHAT, help="Column of the loss; empty, nan or inf where a run broke.")
+    ] = "loss",
+    repeats: Annotated[
+        Repeats,
+        typer.Option(rich_help_panel=HOW, help="Of runs with equal rate and axes: the mean loss, or the best one."),
+    ] = Repeats.mean,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", rich_help_panel=OUTPUT, help="The picture; scale.png if left out."),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Predict the rate for a bigger batch, a longer run or a wider model from runs one has, with an interval."""
+    screen, picture = Screen(as_json), Path("scale.png") if out is None else out
+    axes = split(over)
+    columns = read_runs(from_start(runs))
+    linear = [axis.removesuffix(LINEAR) for axis in axes if axis.endswith(LINEAR) and axis not in columns]
+    names = [axis if axis in columns else axis.removesuffix(LINEAR) for axis in axes]
+    law = fit_law(columns, names, rate=rate, loss=loss, linear=linear, repeats=repeats.value)
+    target = target_of(at)
+    found = law.predict(target)
+    _say(screen, law, found, rate)
+    words = "the same command"
+    image = drawn(screen, lambda: scale_picture(law, target, from_start(picture)), picture, words)
+    exponents = {name: {"mean": mean, "deviation": deviation} for name, (mean, deviation) in law.exponents().items()}
+    screen.answer(
+        lr=found.lr,
+        low=found.low,
+        high=found.high,
+        at=found.at,
+        doubts=found.doubts,
+        exponents=exponents,
+        points=len(law.points),
+        broken=law.broken,
+        picture=None if image is None else str(image),
+    )
+    return 0
+
+
+def target_of(text: str) -> dict[str, float]:
+    """The target that a text says.
+
+    Args:
+        text: as ``N=2e9,D=1e11``.
+
+    Raises:
+        ValueError: a part is no pair of a name and a number, or a name stands twice.
+    """
+    found: dict[str, float] = {}
+    for pair in split(text):
+        name, sign, value = (part.strip() for part in pair.rpartition("="))
+        if not sign or not name or name in found:
+            rule = "NAME=NUMBER, each name once"
+            raise ValueError(_check.message("--at", pair, rule, "write for example N=2e9,D=1e11"))
+        try:
+            found[name] = float(value)
+        except ValueError:
+            raise ValueError(_check.message(f"--at {name}", value, "a number")) from None
+    return found
+
+
+def _say(screen: Screen, law: RateLaw, found: Prediction, rate: str) -> None:
+    table = Table("axis", "exponent", "runs", "target", box=None)
+    places = [law.place_of(point) for point in law.points]
+    for axis, (mean, deviation) in law.exponents().items():
+        table.add_row(
+            axis, f"{mean:+.2f} ± {deviation:.2f}", _range([place[axis] for place in places]), f"{found.at[axis]:g}"
+        )
+    screen.say(table)
+    broke = f", {law.broken} of them broken" if law.broken else ""
+    screen.say(f"runs     {len(law.points)} points{broke}")
+    for doubt in found.doubts:
+        screen.say(f"doubt    {doubt}")
+    screen.say(f"{rate:<8} {found.lr:.3g}, and with 95 % between {found.low:.3g} and {found.high:.3g}")
+
+
+def _range(values: Sequence[float]) -> str:
+    low, high = min(values), max(values)
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"

@@ -1,0 +1,53 @@
+"""Exponents of the literature: where a law begins, which runs of one's own then move.
+
+Rate against size: -0.71 with the batch free (Li et al. 2025, "Step Law", arXiv 2503.04715), -1 for the hidden layers of
+Adam under width (Yang et al. 2022, arXiv 2203.03466). Against length at a given batch: -0.3 (Bjorck et al. 2024, arXiv
+2409.19913); Step Law's +0.31 has the batch grow along. Against batch: 0.5 (Malladi et al. 2022, arXiv 2205.10287) to 1
+(Goyal et al. 2017, arXiv 1706.02677), 0 beyond the critical batch (McCandlish et al. 2018, arXiv 1812.06162).
+The best batch against tokens: 0.38 to 0.57 (arXiv 2505.13738, 2503.04715); it hardly depends on size.
+"""
+
+import re
+from collections.abc import Sequence
+
+from stepsize import _check
+
+SIZES = {"n", "params", "parameters", "size", "width", "hidden", "h", "dim", "model"}
+LENGTHS = {"d", "tokens", "steps", "epochs", "length", "samples", "examples", "iterations", "ti"}
+BATCHES = {"b", "bs", "batch", "batchsize", "globalbatchsize"}
+RATE = {"size": (-0.45, 0.3), "length": (-0.1, 0.3), "batch": (0.5, 0.3)}
+BATCH = {"size": (0.0, 0.3), "length": (0.45, 0.3)}
+UNKNOWN = (0.0, 0.5)  # mean and standard deviation
+ROLES = {"size": SIZES, "length": LENGTHS, "batch": BATCHES}
+
+
+def axis_role(axis: str) -> str:
+    """What an axis is by its name: ``size``, ``length``, ``batch``, or empty where that is not known.
+
+    Args:
+        axis: the column's name.
+
+    Raises:
+        TypeError: it is no text.
+
+    Example:
+        >>> from stepsize.scale import axis_role
+        >>> axis_role("N"), axis_role("tokens"), axis_role("batch_size"), axis_role("colour")
+        ('size', 'length', 'batch', '')
+    """
+    if not isinstance(axis, str):
+        raise TypeError(_check.message("axis", axis, "a column's name"))
+    word = re.sub(r"[^a-z]", "", axis.lower().removeprefix("log"))
+    return next((role for role, names in ROLES.items() if word in names or word.removeprefix("num") in names), "")
+
+
+def prior_of(rate: str, axes: Sequence[str]) -> tuple[list[float], list[float]]:
+    """Means and standard deviations of the exponents before there are runs.
+
+    Args:
+        rate: name of what is predicted.
+        axes: names of what it depends on.
+    """
+    table = BATCH if axis_role(rate) == "batch" else RATE
+    pairs = [table.get(axis_role(axis), UNKNOWN) for axis in axes]
+    return [mean for mean, _ in pairs], [deviation for _, deviation in pairs]
