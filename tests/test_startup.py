@@ -22,7 +22,21 @@ for words in WORDS:
     loaded = sorted({{name.partition(".")[0] for name in sys.modules}} & {HEAVY})
     print(code, " ".join(words), "loads", *loaded, file=sys.stderr)
 """
-COMMANDS = ["tune", "find", "train", "sweep", "scale", "init", "tasks", "schedules", "plot", "steer", "replay", "runs", "course"]
+COMMANDS = [
+    "tune",
+    "find",
+    "train",
+    "sweep",
+    "scale",
+    "init",
+    "tasks",
+    "schedules",
+    "plot",
+    "steer",
+    "replay",
+    "runs",
+    "course",
+]
 COURSES = ["quadratic", "frozenlake"]
 HELP = [["--help"], *([each, "--help"] for each in COMMANDS), *(["course", each, "--help"] for each in COURSES)]
 LISTS = [["--version"], ["tasks"], ["tasks", "--json"], ["schedules"], ["schedules", "--json"], ["runs"], ["init"]]

@@ -75,6 +75,7 @@ def scale(
         at=found.at,
         doubts=found.doubts,
         exponents=exponents,
+        runs=law.runs,
         points=len(law.points),
         broken=law.broken,
         picture=None if image is None else str(image),
@@ -112,8 +113,8 @@ def _say(screen: Screen, law: RateLaw, found: Prediction, rate: str) -> None:
             axis, f"{mean:+.2f} ± {deviation:.2f}", _range([place[axis] for place in places]), f"{found.at[axis]:g}"
         )
     screen.say(table)
-    broke = f", {law.broken} of them broken" if law.broken else ""
-    screen.say(f"runs     {len(law.points)} points{broke}")
+    broke = f", {law.broken} broken" if law.broken else ""
+    screen.say(f"runs     {law.runs} at {len(law.points)} points{broke}")
     for doubt in found.doubts:
         screen.say(f"doubt    {doubt}")
     screen.say(f"{rate:<8} {found.lr:.3g}, and with 95 % between {found.low:.3g} and {found.high:.3g}")

@@ -52,7 +52,8 @@ class RateLaw:
         axes: their names.
         linear: those of them that are not taken by their logarithm, and the unit in which each is taken.
         points: the runs that differ in their rate alone, together.
-        broken: how many runs had no finite loss.
+        runs: how many there were.
+        broken: how many of them had no finite loss.
         relative: whether losses are taken by their logarithm, as they are where all are above 0.
 
     Example:
@@ -73,6 +74,7 @@ class RateLaw:
         losses: Array,
     ) -> None:
         self.axes, self.linear, self.points = tuple(axes), dict(linear), tuple(points)
+        self.runs = len(losses)
         self.broken = int((~np.isfinite(losses)).sum())
         self.relative = bool((losses[np.isfinite(losses)] > 0).all())
         self._model = model
@@ -100,7 +102,9 @@ class RateLaw:
         lr = math.exp(mean - min(shape.bend * deviation**2, deviation) / 2)
         low, high = min(lr, math.exp(mean - SURE * seen)), math.exp(mean + SURE * seen)
         target = {name: float(at[name]) for name in self.axes}
-        return Prediction(lr, low, high, target, tuple(doubts_of(self, target, high / low)))
+        places = [self.place_of(point) for point in self.points]
+        doubts = doubts_of(self.points, places, target, self.linear, self.bent(), high / low)
+        return Prediction(lr, low, high, target, tuple(doubts))
 
     def exponents(self) -> dict[str, tuple[float, float]]:
         """By axis the exponent of the rate in the middle of the runs, and its standard deviation.
