@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from stepsize.probe import valley as valley
     from stepsize.record import Run as Run
     from stepsize.record import RunFolder as RunFolder
+    from stepsize.record import compare as compare
     from stepsize.scale import RateLaw as RateLaw
     from stepsize.scale import fit_law as fit_law
     from stepsize.scale import read_runs as read_runs
@@ -117,7 +118,7 @@ _ROOMS = {
         "layerwise no_decay norm_clipping split_matrices value_clipping"
     ),
     "probe": "RateSearch minimum_tenth probe_minimum_third range_test steepest_by_log_rate valley",
-    "record": "Run RunFolder",
+    "record": "Run RunFolder compare",
     "report": "",
     "scale": "RateLaw fit_law read_runs",
     "schedule": (
@@ -170,6 +171,7 @@ __all__ = [
     "clip_by_norm",
     "clip_by_value",
     "combine",
+    "compare",
     "constant",
     "cosine",
     "cosine_restarts",

@@ -7,6 +7,7 @@ import typer
 from rich.table import Table
 
 from stepsize._version import __version__
+from stepsize.cli._compare import compare
 from stepsize.cli._course import course
 from stepsize.cli._drawing import plot, schedules
 from stepsize.cli._init import init
@@ -271,5 +272,10 @@ app.command(
 app.command(name="replay", epilog="Examples: stepsize replay runs/digits-0001 | stepsize replay RUN -o plan.yaml")(
     replay
 )
+app.command(
+    name="compare",
+    epilog="Examples: stepsize compare runs/digits-0001 runs/digits-0002 | stepsize compare runs/a trainer_state.json"
+    " --by share | stepsize compare runs/a log.jsonl --column loss=my/loss --json",
+)(compare)
 app.command(name="runs", epilog="Examples: stepsize runs | stepsize runs elsewhere --json")(runs)
 app.add_typer(course)

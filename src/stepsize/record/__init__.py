@@ -1,5 +1,10 @@
 """The folder of a run: what its files are called and how they look, writing its facts, reading all of it."""
 
+from stepsize.record._comparison import Comparison as Comparison
+from stepsize.record._comparison import compare as compare
+from stepsize.record._entry import Course as Course
+from stepsize.record._entry import Entry as Entry
+from stepsize.record._entry import entry_of as entry_of
 from stepsize.record._folder import RunFolder as RunFolder
 from stepsize.record._folder import environment as environment
 from stepsize.record._json import read_object as read_object
@@ -34,10 +39,15 @@ __all__ = [
     "RUNNING",
     "TRIALS",
     "VALIDATION",
+    "Comparison",
+    "Course",
+    "Entry",
     "Lines",
     "RecordWarning",
     "Run",
     "RunFolder",
+    "compare",
+    "entry_of",
     "environment",
     "read_lines",
     "read_object",

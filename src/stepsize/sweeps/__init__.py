@@ -8,6 +8,7 @@ from stepsize.sweeps._axes import logspace as logspace
 from stepsize.sweeps._axes import trials_of as trials_of
 from stepsize.sweeps._database import NAME as NAME
 from stepsize.sweeps._database import SweepFileError as SweepFileError
+from stepsize.sweeps._entries import entries_of as entries_of
 from stepsize.sweeps._halving import Halving as Halving
 from stepsize.sweeps._outcome import Curve as Curve
 from stepsize.sweeps._outcome import Outcome as Outcome
@@ -30,6 +31,7 @@ __all__ = [
     "best_rate",
     "chosen_engine",
     "divergence_threshold",
+    "entries_of",
     "logspace",
     "rate_sensitivity",
     "sweep",

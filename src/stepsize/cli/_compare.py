@@ -1,0 +1,112 @@
+"""The command that puts runs beside each other, and what ``plot`` draws of several."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from stepsize import _check
+from stepsize.cli._interrupts import load_torch
+from stepsize.cli._options import OUTPUT, AsJson
+from stepsize.cli._screen import Screen
+
+WIDE = 24  # characters of a name or value in the table
+
+
+class By(StrEnum):
+    """What courses run along."""
+
+    step = "step"
+    time = "time"
+    share = "share"
+
+
+Along = Annotated[
+    By, typer.Option(rich_help_panel=OUTPUT, help="What curves run along: steps, seconds, or share of the run.")
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--column",
+        metavar="OURS=THEIRS",
+        help="What a value is called in the logs of others, such as loss=my/loss; again for more.",
+    ),
+]
+
+
+def compare(
+    runs: Annotated[
+        list[str],
+        typer.Argument(metavar="RUN RUN...", help="Folders of runs or sweeps, or logs of other tools, two or more."),
+    ],
+    by: Along = By.step,
+    column: Columns = None,
+    as_json: AsJson = False,
+) -> int:
+    """Compare runs: in what they differ, where they ended, how far validation is from training."""
+    load_torch()
+    from stepsize.cli._compared import compared
+
+    screen = Screen(as_json)
+    found = compared(screen, runs, by.value, columns_of(column))
+    for table in tables(found):
+        screen.say(table)
+    for note in found.notes:
+        screen.note(note)
+    screen.answer(**found.plain())
+    return 0
+
+
+def columns_of(given: list[str] | None) -> dict[str, str] | None:
+    """The words of ``--column`` as a mapping.
+
+    Args:
+        given: ``OURS=THEIRS`` each.
+
+    Raises:
+        ValueError: one is not.
+    """
+    for word in given or ():
+        if not all(word.partition("=")[::2]):
+            raise ValueError(_check.message("column", word, "OURS=THEIRS, such as loss=my/loss"))
+    return {word.partition("=")[0]: word.partition("=")[2] for word in given} if given else None
+
+
+def tables(found: Any) -> list[Table]:
+    """What differs, and the final figures: a column for each run.
+
+    Args:
+        found: a comparison.
+    """
+    names = short(found.names)
+    rows = {"settings": found.differing, "figures": found.figures}
+    return [_table(title, names, each) for title, each in rows.items() if each]
+
+
+def _table(title: str, names: list[str], rows: Any) -> Table:
+    table = Table(title, *names, box=None, pad_edge=False)
+    for name, values in rows.items():
+        table.add_row(name, *(_shown(value) for value in values))
+    return table
+
+
+def short(names: tuple[str, ...]) -> list[str]:
+    """Names without the folders that all have, and no longer than a column."""
+    parts = [Path(name).parts for name in names]
+    shared = 0
+    while all(len(each) > shared + 1 and each[shared] == parts[0][shared] for each in parts):
+        shared += 1
+    bare = ["/".join(each[shared:]) for each in parts]
+    return [name if len(name) <= WIDE else "…" + name[-WIDE + 1 :] for name in bare]
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    text = " ".join(str(value).split())
+    text = "".join(each if each.isprintable() else " " for each in text)
+    return text if len(text) <= 3 * WIDE else text[: 3 * WIDE - 1] + "…"

@@ -1,0 +1,161 @@
+"""Runs beside each other: in what they differ, their courses on one axis, their final figures; as plain data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from stepsize import _check
+from stepsize.record._entry import BY, Array, Course, Entry, entry_of
+from stepsize.record._run import Run
+
+FIRST = ("loss", "validation_loss", "rate", "accuracy")  # in this order, and then the others
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What several runs have in common, and what not.
+
+    Attributes:
+        entries: what is compared, in order.
+        by: ``"step"``, ``"time"`` in seconds, or ``"share"`` of the run.
+        differing: the settings that are not the same in all, each with a value for every entry; None where it has none.
+        common: the settings that are.
+        figures: the final figures, each with a value for every entry; None where it has none.
+        notes: what has to be said beside.
+    """
+
+    entries: tuple[Entry, ...]
+    by: str
+    differing: Mapping[str, tuple[Any, ...]]
+    common: Mapping[str, Any]
+    figures: Mapping[str, tuple[float | str | None, ...]]
+    notes: tuple[str, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the entries, as people know them."""
+        return tuple(entry.name for entry in self.entries)
+
+    @property
+    def measures(self) -> tuple[str, ...]:
+        """What any of them has a course of, the losses and the rate first."""
+        known = dict.fromkeys(name for entry in self.entries for name in entry.courses)
+        return (*(name for name in FIRST if name in known), *(name for name in known if name not in FIRST))
+
+    def courses(self, measure: str) -> dict[str, tuple[Array, Array]]:
+        """Of each entry that has it, a measure along the axis: places [n] and values [n].
+
+        Args:
+            measure: one of ``measures``.
+
+        Raises:
+            ValueError: there is none of that name.
+        """
+        if measure not in self.measures:
+            raise ValueError(f"there is no measure {measure!r}; {_check.closest(str(measure), self.measures)}")
+        found = {entry.name: (entry, entry.courses[measure]) for entry in self.entries if measure in entry.courses}
+        placed = {name: (_places(entry, course, self.by), course.values) for name, (entry, course) in found.items()}
+        return {name: (places, values) for name, (places, values) in placed.items() if places is not None}
+
+    def plain(self) -> dict[str, Any]:
+        """All of it as mappings, lists, texts and numbers for JSON."""
+        courses = {
+            measure: {name: {"at": at.tolist(), "values": values.tolist()} for name, (at, values) in found.items()}
+            for measure in self.measures
+            if (found := self.courses(measure))
+        }
+        return {
+            "runs": list(self.names),
+            "by": self.by,
+            "differing": {name: list(values) for name, values in self.differing.items()},
+            "common": dict(self.common),
+            "figures": {name: list(values) for name, values in self.figures.items()},
+            "courses": courses,
+            "scores": {
+                entry.name: {"rates": entry.scores[0].tolist(), "values": entry.scores[1].tolist()}
+                for entry in self.entries
+                if entry.scores is not None
+            },
+            "notes": list(self.notes),
+        }
+
+
+def compare(*runs: Run | Entry | Path | str, by: str = "step") -> Comparison:
+    """Put runs beside each other: folders, logs of others, runs that were read, variants of sweeps.
+
+    The training loss at the end is the mean over the last twentieth of the run; the gap is the last validation loss
+    less the mean training loss of the twentieth before it.
+
+    Args:
+        runs: two or more; a path is opened with ``Run.open``.
+        by: what the courses run along: ``"step"``; ``"time"``, seconds since the beginning; ``"share"`` of the run.
+
+    Raises:
+        TypeError, ValueError: an argument is invalid, or a path holds no run.
+
+    Example:
+        >>> from stepsize import JsonLines, Record, RunFolder, compare
+        >>> for name, rate in (("runs/a", 0.1), ("runs/b", 0.2)):
+        ...     RunFolder(name).write(task="digits", rate=rate, steps=2)
+        ...     JsonLines(f"{name}/metrics.jsonl").on(Record(0, 0, values={"loss": 10 * rate}))
+        >>> compared = compare("runs/a", "runs/b")
+        >>> compared.differing, compared.common
+        ({'rate': (0.1, 0.2)}, {'task': 'digits', 'steps': 2})
+        >>> compared.figures["training loss"]
+        (1.0, 2.0)
+    """
+    if by not in BY:
+        raise ValueError(_check.message("by", by, "'step', 'time' or 'share'"))
+    if len(runs) < 2:
+        raise ValueError(_check.message("runs", list(map(str, runs)), "two or more"))
+    entries = _distinct([_entry(run) for run in runs])
+    settings = dict.fromkeys(name for entry in entries for name in entry.settings)
+    values = {name: tuple(entry.settings.get(name) for entry in entries) for name in settings}
+    differing = {name: each for name, each in values.items() if any(other != each[0] for other in each[1:])}
+    common = {name: each[0] for name, each in values.items() if name not in differing}
+    known = dict.fromkeys(name for entry in entries for name in entry.figures)
+    figures = {name: tuple(entry.figures.get(name) for entry in entries) for name in known}
+    return Comparison(tuple(entries), by, differing, common, figures, tuple(_notes(entries, by)))
+
+
+def _entry(run: Any) -> Entry:
+    if isinstance(run, Entry):
+        return run
+    if isinstance(run, Run):
+        return entry_of(run, str(run.folder))
+    if not isinstance(run, Path | str):
+        raise TypeError(_check.message("runs", run, "folders, logs, or runs that were read"))
+    return entry_of(Run.open(run), str(run))
+
+
+def _distinct(entries: Sequence[Entry]) -> list[Entry]:
+    names = [entry.name for entry in entries]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"runs has {twice} twice; name each once")
+    return list(entries)
+
+
+def _notes(entries: Sequence[Entry], by: str) -> list[str]:
+    if by != "time":
+        return []
+    silent = [entry.name for entry in entries if entry.courses and not _has_time(entry)]
+    return [
+        *(note for entry in entries for note in entry.notes),
+        *(f"{name} does not say how long its steps took, and is left out" for name in silent),
+    ]
+
+
+def _has_time(entry: Entry) -> bool:
+    return any(course.seconds is not None for course in entry.courses.values())
+
+
+def _places(entry: Entry, course: Course, by: str) -> Array | None:
+    if by == "time":
+        return course.seconds
+    if by == "share":
+        return course.steps / max(entry.total or 1.0, 1.0, float(np.max(course.steps)))
+    return course.steps
