@@ -34,6 +34,7 @@ COMMANDS = [
     "plot",
     "steer",
     "replay",
+    "compare",
     "runs",
     "course",
 ]

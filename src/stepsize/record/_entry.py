@@ -114,7 +114,7 @@ def _ends(courses: Mapping[str, Course], last: float | None) -> dict[str, float 
     figures: dict[str, float | str] = {}
     loss, seen = courses.get("loss"), courses.get("validation_loss")
     if loss is not None:
-        figures["training loss"] = _before(loss, loss.steps[-1], LATE * (last or 0))
+        figures["training loss"] = _before(loss, loss.steps[-1] + 1, LATE * (last or 0))
     if seen is not None:
         best = int(np.argmin(seen.values))
         figures["validation loss"] = float(seen.values[-1])
@@ -127,10 +127,10 @@ def _ends(courses: Mapping[str, Course], last: float | None) -> dict[str, float 
     return figures
 
 
-def _before(course: Course, step: float, width: float) -> float:
-    """The mean of the values in a stretch that ends at a step; of the last value before it where there is none."""
-    until = np.flatnonzero(course.steps <= step)
-    late = until[course.steps[until] > step - width]
+def _before(course: Course, done: float, width: float) -> float:
+    """The mean over a stretch of steps, after which so many are done; of the last value if there is none."""
+    until = np.flatnonzero(course.steps <= done)
+    late = until[course.steps[until] > done - 1 - width]
     return float(course.values[late if len(late) else until[-1:]].mean())
 
 
