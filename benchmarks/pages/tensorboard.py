@@ -1,6 +1,6 @@
 """TensorBoard's own page of a run, as a person sees it: a screenshot by headless Chromium, to be looked at.
 
-    python benchmarks/tensorboard_page.py --out tensorboard.png
+    python benchmarks/pages/tensorboard.py --out tensorboard.png
 
 A run of the digits is trained, a real server started on loopback, and its page of custom scalars photographed. It
 needs Chromium (Debian's will do).
