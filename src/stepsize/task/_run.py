@@ -282,6 +282,10 @@ class SupervisedRun:
         loaded(unfit, lambda: check_state(state, longest(state, self.trial.steps), self.model, self.optimizers))
         random = random_of(state)
         self.control.load_state_dict(state["control"])
+        if self.total != self.trial.steps and state["control"].get("commands") is None:
+            raise ValueError(
+                f"total of control of state must be that of the trial, {self.trial.steps}, got {self.control.total:g}"
+            )
         if self.control.position != state["done"]:
             raise ValueError(f"position of control of state must be done, {state['done']}, got {self.control.position}")
         loaded(unfit, lambda: self.model.load_state_dict(model_parts(state["model"], self.model)))
