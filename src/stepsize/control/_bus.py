@@ -51,6 +51,7 @@ class Bus:
         self._facts = dict(facts or {})
         self._more: Callable[[], Mapping[str, Any]] | None = None
         self._begun = self._ended = False
+        self._ahead: tuple[int, Wants] | None = None  # a step, and what is wanted of it
 
     def __iter__(self) -> Iterator[Any]:
         """The observers as they were given."""
@@ -79,11 +80,8 @@ class Bus:
             groups: gives the parameter groups by name; none when left out.
             again: evaluates the update's batch once more, for signals that are wanted here or in another process.
         """
-        wants: Wants = []
-        for observer in self.observers:
-            wanted = observer.wants(step)
-            if wanted:
-                wants.append((observer, tuple(wanted)))
+        wants = self._asked(step)
+        self._ahead = None
         if not wants and again is None:
             return None
         self._begin()
@@ -95,8 +93,15 @@ class Bus:
         Args:
             step: its number.
         """
-        wanted = [each for observer in self.observers for each in observer.wants(step)]
+        wanted = [each for _, names in self._asked(step) for each in names]
         return frozenset(each.name for each in signals_of(wanted) if each.cost == "again") if wanted else NOTHING
+
+    def _asked(self, step: int) -> Wants:
+        """Who wants what of a step; each observer is asked once for it, also where the loop asks ahead."""
+        if self._ahead is None or self._ahead[0] != step:
+            wants = [(observer, tuple(observer.wants(step))) for observer in self.observers]
+            self._ahead = step, [(observer, wanted) for observer, wanted in wants if wanted]
+        return self._ahead[1]
 
     def send(self, record: Record) -> None:
         """Tell every observer.
