@@ -232,7 +232,7 @@ def test_a_new_axis_is_one_row(in_a_folder):
     assert facts["said"]["cap"] == 0.02
     assert facts["status"] == "finished"
     rates = [json.loads(each)["rate"] for each in Path("a/metrics.jsonl").read_text().splitlines()]
-    assert max(rates) == 0.02  # what came of it
+    assert max(rates) == 0.02
     assert Path("a/picture.png").stat().st_size > 10_000
     rows = {row["cap"]: row["loss"] for row in Sweep.open("b").rows()}
     assert rows.keys() == {0.02, 0.05}

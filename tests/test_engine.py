@@ -1,4 +1,4 @@
-"""Engines: the same bits whoever does the work; workers that die, tasks that cannot travel, legs put together."""
+"""Engines: the same bits from every engine; workers that die, tasks that cannot be pickled, runs in several legs."""
 
 import itertools
 import multiprocessing

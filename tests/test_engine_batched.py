@@ -1,4 +1,4 @@
-"""Batched: the figures of serial for every part of a plan it takes, whoever else is there; the rest is declined."""
+"""Batched: the figures of serial for every plan it takes, in any company of trials; other plans are declined."""
 
 import itertools
 import math

@@ -239,7 +239,10 @@ def test_the_command_answers_with_rate_and_interval(table, capsys, loss):
 def test_an_axis_can_be_linear(table, capsys):
     words = ["--over", "width,steps:linear", "--at", "width=400,steps=200"]
     assert run(["scale", "--runs", table, "--loss", "smooth loss", *words, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["exponents"]["steps"]["mean"] < 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["exponents"]["steps"]["mean"] < 0
+    assert answer["picture"] is None
+    assert [path.name for path in Path().iterdir()] == ["runs.csv"]  # no picture that nobody asked for
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,13 @@
 """What TensorBoard is given, its own reader finds: charts side by side, layers, texts, settings; nothing twice."""
 
 import json
-import socket
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
-from urllib.parse import urlencode
 
 import numpy as np
 import pytest
 import torch
-from children import child
+from boards import board_server
 
 from stepsize import Control, JsonLines, Run, TensorBoard, linear
 from stepsize.control import Bus, Signal
@@ -189,32 +183,7 @@ def test_a_real_server_gives_over_http_what_the_json_lines_say(tmp_path):
         TensorBoard(folder, every=1, signals=SIGNALS, histograms=5),
         JsonLines(folder / "metrics.jsonl", signals=SIGNALS),
     )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "tensorboard.main",
-        "--logdir",
-        str(tmp_path),
-        "--port",
-        str(port),
-        "--load_fast=false",
-    ]
-    with child(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-
-        def get(plugin, route, **query):
-            url = f"http://127.0.0.1:{port}/data/plugin/{plugin}/{route}?{urlencode(query)}"
-            for _ in range(90):
-                assert server.poll() is None
-                try:
-                    with urllib.request.urlopen(url, timeout=5) as answer:
-                        return json.load(answer)
-                except OSError:
-                    time.sleep(1)
-            raise TimeoutError(url)
-
+    with board_server(tmp_path) as get:
         tags = get("scalars", "tags")["a"]
         lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
         steps = [line for line in lines if "loss" in line or "validation_loss" in line]

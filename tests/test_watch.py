@@ -2,15 +2,12 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 
 import pytest
 import torch
-from children import child
+from boards import board_server
 
 from stepsize import Control, JsonLines, TensorBoard, train
 from stepsize.report import picture
@@ -69,34 +66,9 @@ def test_a_script_that_never_closes_its_board_loses_nothing_and_a_real_server_sh
         "for _ in range(3):\n    loss = w.square().sum(); loss.backward(); control.step(loss)\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "tensorboard.main",
-        "--logdir",
-        str(tmp_path),
-        "--port",
-        str(port),
-        "--load_fast=false",
-    ]
-    with child(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        url = f"http://127.0.0.1:{port}/data/plugin/scalars/scalars?run=a&tag=loss"
-        points = _get(url, server)
+    with board_server(tmp_path) as get:
+        points = get("scalars", "scalars", run="a", tag="loss")
     assert [step for _, step, _ in points] == [0, 1, 2]
-
-
-def _get(url, server, patience=90):
-    for _ in range(patience):
-        assert server.poll() is None
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                return json.load(answer)
-        except OSError:
-            time.sleep(1)
-    raise TimeoutError(url)
 
 
 def test_lines_are_whole_at_every_moment_and_numbers_strict_json(tmp_path):

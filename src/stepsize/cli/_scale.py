@@ -29,7 +29,7 @@ class Repeats(StrEnum):
 
 def scale(
     runs: Annotated[
-        Path, typer.Option(rich_help_panel=WHAT, help="Runs one has: a CSV file, or a sweep's folder or sweep.db.")
+        Path, typer.Option(rich_help_panel=WHAT, help="Your own runs: a CSV file, or a sweep's folder or sweep.db.")
     ],
     over: Annotated[
         str,
@@ -51,12 +51,14 @@ def scale(
     ] = Repeats.mean,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", rich_help_panel=OUTPUT, help="The picture; scale.png if left out."),
+        typer.Option(
+            "--out", "-o", rich_help_panel=OUTPUT, help="Draw runs, law and target into a file: .png, .svg or .pdf."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Predict the rate for a bigger batch, a longer run or a wider model from runs one has, with an interval."""
-    screen, picture = Screen(as_json), Path("scale.png") if out is None else out
+    """Predict the rate for a bigger batch, a longer run or a wider model from your own runs, with an interval."""
+    screen = Screen(as_json)
     axes = split(over)
     columns = read_runs(from_start(runs))
     linear = [axis.removesuffix(LINEAR) for axis in axes if axis.endswith(LINEAR) and axis not in columns]
@@ -65,8 +67,9 @@ def scale(
     target = target_of(at)
     found = law.predict(target)
     _say(screen, law, found, rate)
-    words = "the same command"
-    image = drawn(screen, lambda: scale_picture(law, target, from_start(picture)), picture, words)
+    image = None
+    if out is not None:
+        image = drawn(screen, lambda: scale_picture(law, target, from_start(out)), out, "the same command")
     exponents = {name: {"mean": mean, "deviation": deviation} for name, (mean, deviation) in law.exponents().items()}
     screen.answer(
         lr=found.lr,

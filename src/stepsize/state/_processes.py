@@ -1,4 +1,4 @@
-"""Several processes that train together, of whoever has joined them: how many there are, and what they exchange."""
+"""Processes that train together: how many there are, and the values they exchange."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
