@@ -99,8 +99,8 @@ class Bus:
     def _asked(self, step: int) -> Wants:
         """Who wants what of a step; each observer is asked once for it, also where the loop asks ahead."""
         if self._ahead is None or self._ahead[0] != step:
-            wants = [(observer, tuple(observer.wants(step))) for observer in self.observers]
-            self._ahead = step, [(observer, wanted) for observer, wanted in wants if wanted]
+            asked = ((observer, observer.wants(step)) for observer in self.observers)
+            self._ahead = step, [(observer, tuple(wanted)) for observer, wanted in asked if wanted]
         return self._ahead[1]
 
     def send(self, record: Record) -> None:
