@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from children import child, once
 
-from stepsize.cli import _interrupts, _job, run
+from stepsize.cli import _interrupts, _job, _main, run
 from stepsize.cli._interrupts import interruptible, uninterrupted
 from stepsize.task import steps_done
 
@@ -132,6 +132,25 @@ def test_several_while_a_run_stops_leave_a_status_that_is_true(monkeypatch, caps
     assert status() == "interrupted"
 
 
+@pytest.mark.parametrize("error", [_main.StoppedError("stopped at 5"), KeyboardInterrupt()])
+def test_one_more_while_it_is_said_that_it_stopped_is_no_fault(monkeypatch, capsys, error):
+    say, pressed = _main._say, []
+
+    def saying(*words):
+        if not pressed:
+            pressed.append(1)
+            press()
+        return say(*words)
+
+    def stopped(**_):
+        raise error
+
+    monkeypatch.setattr(_main, "_say", saying)
+    monkeypatch.setattr(_main, "app", stopped)
+    assert run(["tasks"]) == 130
+    assert capsys.readouterr().err == "stepsize: stopped\n"
+
+
 COMMANDS = ["tasks", "plot cosine() --total 9", "train quadratic --lr 0.01 --steps 1000000 --out o", "course quadratic"]
 SWEEP = "sweep quadratic --lr 0.01,0.02 --steps 1000000 --workers 2 --engine processes --out o"
 
@@ -194,7 +213,7 @@ command.main()
 @pytest.mark.parametrize(("seconds", "times"), [(0.3, 1), (0.8, 3), (2.0, 2)])
 def test_from_the_first_moments_on_there_is_no_traceback(command, seconds, times, tmp_path):
     code, _, err = stopped(command, seconds, times, tmp_path)
-    assert code in ((0, 130) if command.split()[0] in ("tasks", "plot", "course") else (130,))
+    assert code in ((0, 130) if command.split()[0] in ("tasks", "plot", "course") else (130,)), err
     assert "Traceback" not in err
     assert "KeyboardInterrupt" not in err
 
@@ -204,7 +223,7 @@ def test_from_the_first_moments_on_there_is_no_traceback(command, seconds, times
 @pytest.mark.parametrize("seconds", [0.2, 3.0])
 def test_while_it_works_it_says_how_far_it_came(command, sign, seconds, tmp_path):
     code, _, err = stopped(command, seconds, 3, tmp_path, tmp_path / "o" / sign)
-    assert code == 130
+    assert code == 130, err
     assert "Traceback" not in err
     assert "stepsize: stopped" in err
     if sign == "metrics.jsonl":

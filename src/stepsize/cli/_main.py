@@ -29,8 +29,11 @@ def run(arguments: Sequence[str]) -> int:
         >>> run(["plot", "linear()", "--total", "4", "-o", "schedule.pdq"])
         2
     """
-    with together(), interruptible(), terminable(), begun_here(), quiet_threads(), answering("--json" in arguments):
-        return _run(arguments)
+    try:
+        with together(), interruptible(), terminable(), begun_here(), quiet_threads(), answering("--json" in arguments):
+            return _run(arguments)
+    except KeyboardInterrupt:  # one more, while the answer to the first was on its way out
+        return _say("stopped", INTERRUPTED)
 
 
 def _run(arguments: Sequence[str]) -> int:
