@@ -72,6 +72,7 @@ class Driver:
         self.plan, self.foreign, self.log = plan, foreign, Log(Bus()) if log is None else log
         self.position, self.steps, self.skipped = position, int(position), 0
         self.total: float | None = None
+        self.reminds = False  # whether to warn of training past the total
         self.end = math.inf  # from where on a step is past the total, and this has not been said
         self.feedback = 1.0
         self.settling = False  # a state has just been loaded: what the optimizer's own brings is no foreign write
@@ -221,6 +222,15 @@ class Driver:
         self.steps += 1
         for line in self._lines:
             line.write(position)
+
+    def set_total(self, total: float | None) -> None:
+        """Another length of the run, which is passed once more.
+
+        Args:
+            total: on its clock, > 0; None where it has none.
+        """
+        self.total = total
+        self.end = total * (1 - 1e-9) if total is not None and self.reminds else math.inf
 
     def _say_past(self) -> None:
         self.end = math.inf

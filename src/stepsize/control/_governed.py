@@ -4,15 +4,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from stepsize import _check
+from stepsize.control import _changes
 from stepsize.control._governor import Governor
 from stepsize.control._log import Event
 from stepsize.control._plan import Plan
 from stepsize.control._records import Preview
 from stepsize.control._resume import Choice
 from stepsize.schedule import Schedule
+
+MOST = 100_000  # positions in a preview of a whole run
 
 
 class Governed(ABC):
@@ -52,7 +56,7 @@ class Governed(ABC):
             TypeError, ValueError: an argument is invalid.
         """
         self._settle()
-        self._governor.scale(factor, group, of, reason)
+        _changes.scale(self._governor.driver, factor, group, of, reason)
 
     def set(self, lr: float, group: str = "*", of: str = "lr", reason: str = "") -> None:
         """Hold the rate at a value, whatever schedule, feedback and bounds say, until ``release``: ``value = lr``.
@@ -67,7 +71,7 @@ class Governed(ABC):
             TypeError, ValueError: an argument is invalid.
         """
         self._settle()
-        self._governor.hold(_check.number("lr", lr, least=0), group, of, reason)
+        _changes.hold(self._governor.driver, _check.number("lr", lr, least=0), group, of, reason)
 
     def release(self, group: str = "*", of: str = "lr", reason: str = "") -> None:
         """Let a held rate follow the plan again.
@@ -81,7 +85,7 @@ class Governed(ABC):
             TypeError, ValueError: an argument is invalid.
         """
         self._settle()
-        self._governor.hold(None, group, of, reason)
+        _changes.hold(self._governor.driver, None, group, of, reason)
 
     def rebase(self, lr: float, group: str = "*", of: str = "lr", reason: str = "") -> None:
         """Give groups another base: ``base <- lr``.
@@ -96,7 +100,7 @@ class Governed(ABC):
             TypeError, ValueError: an argument is invalid, or a schedule gives values itself.
         """
         self._settle()
-        self._governor.rebase(lr, group, of, reason)
+        _changes.rebase(self._governor.driver, lr, group, of, reason)
 
     def extend(self, total: float, how: str | Schedule = "keep") -> None:
         """Give the run another length from where it is; what was done stays as it was.
@@ -122,7 +126,7 @@ class Governed(ABC):
             array([0.5  , 0.5  , 0.375, 0.25 , 0.125])
         """
         self._settle()
-        self._governor.extend(total, how)
+        _changes.extend(self._governor.driver, total, how)
 
     def preview(self, positions: ArrayLike | None = None) -> Preview:
         """The rates of every group at positions as things stand now, without touching the optimizer.
@@ -142,7 +146,16 @@ class Governed(ABC):
             array([0.5  , 0.375, 0.25 , 0.125])
         """
         self._settle()
-        return self._governor.preview(positions)
+        driver = self._governor.driver
+        if positions is None:
+            end = driver.total or getattr(driver.plan.lr, "length", None)
+            if not isinstance(end, float):
+                raise ValueError("positions are needed: the run's length is not known; give positions= or total=")
+            positions = np.arange(end) if end <= MOST else np.floor(np.linspace(0, end, MOST, endpoint=False))
+        at = np.asarray(positions, dtype=np.float64)
+        driver.check()
+        line = driver.lines["lr"]
+        return Preview(at, {driver.names[place]: line.curve(index, at) for index, place in enumerate(line.members)})
 
     def state_dict(self) -> dict[str, Any]:
         """The whole state as small plain data, for ``torch.save`` and ``torch.load(weights_only=True)``.

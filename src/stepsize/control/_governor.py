@@ -1,36 +1,26 @@
-"""What Control and Scheduler have in common: plan, clock, feedback, changes by hand, saving and going on."""
+"""What Control and Scheduler have in common: plan, clock, feedback, reminders, saving and going on."""
 
-import math
 import sys
 import warnings
 import weakref
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import ArrayLike
 
 from stepsize import _check
 from stepsize.control._bus import Bus
 from stepsize.control._driver import Driver
-from stepsize.control._extend import extended
-from stepsize.control._given import clipping_at
 from stepsize.control._hooks import inner_optimizers, unhook
-from stepsize.control._line import Share
 from stepsize.control._log import Log
 from stepsize.control._plan import Plan
-from stepsize.control._records import Preview
 from stepsize.control._resume import Choice, Given, load, state_of
 from stepsize.control._updates import caller, is_called_by
 from stepsize.control.feedback import Steering
-from stepsize.control.steering import LARGEST, Commands
-from stepsize.optim import Clipper
-from stepsize.schedule import Schedule
+from stepsize.control.steering import Commands
 
 LONG, LATE = 1_000, 0.6  # steps, and share of what is left of the run, in which feedback should have seen something
-MOST = 100_000  # positions in a preview of a whole run
 ENOUGH = 0.9  # of the total; stopping earlier warns
 
 
@@ -65,12 +55,12 @@ class Governor:
             for name in ("floor", "cap", "feedback"):
                 if getattr(self.driver.plan, name) is not None:
                     raise ValueError(f"{name} is for the learning rate, and this optimizer has none; leave it out")
-        self.driver.total = total
+        self.driver.reminds = remind
+        self.driver.set_total(total)
         feedback = self.driver.plan.feedback
         self.steering = None if feedback is None else Steering(feedback)
         self._reminds = remind
         self._began = _Began(self.driver.steps, begin, self.steering)
-        self._set_end()
         self.commands: Commands | None = None
         handles = [
             each.register_state_dict_post_hook(Marks(self.driver))
@@ -137,82 +127,6 @@ class Governor:
             self.driver.say("idle", reason="feedback was given nothing to look at")
             warnings.warn_explicit(_blind(self.driver, self._began), UserWarning, *caller())
 
-    def scale(self, factor: float, group: str, of: str, reason: str) -> None:
-        """``manual <- manual * factor``."""
-        factor = _check.number("factor", factor, least=0)
-        self._change("scale", factor, group, of, reason, lambda share: replace(share, manual=share.manual * factor))
-
-    def hold(self, value: float | None, group: str, of: str, reason: str) -> None:
-        """``value = value`` until it is held at None."""
-        value = None if value is None else _check.number("lr" if of == "lr" else "value", value, least=0)
-        what = "release" if value is None else "set"
-        self._change(what, value, group, of, reason, lambda share: replace(share, held=value))
-
-    def rebase(self, base: float, group: str, of: str, reason: str) -> None:
-        """``base <- base``."""
-        base = _check.number("lr" if of == "lr" else "base", base, least=0)
-        for index, _ in self.driver.shares(of, group):
-            schedule = self.driver.lines[of].schedules[index]
-            if schedule.is_absolute:
-                line = self.driver.lines[of]
-                problem = (
-                    f"{of} of {self.driver.names[line.members[index]]} follows {schedule}, which gives values itself"
-                )
-                raise ValueError(f"{problem}, so that its base means nothing; use scale or set")
-        self._change("rebase", base, group, of, reason, lambda share: replace(share, base=base))
-
-    def _change(
-        self, what: str, value: float | None, group: str, of: str, reason: str, change: Callable[[Share], Share]
-    ) -> None:
-        if not isinstance(reason, str):
-            raise TypeError(_check.message("reason", reason, "a text"))
-        found = self.driver.shares(of, group)
-        line = self.driver.lines[of]
-        first, before = found[0][0], line.values[found[0][0]]
-        try:
-            for index, share in found:
-                line.shares[index] = _checked(change(share))
-            self.driver.refresh()
-        except ValueError:
-            for index, share in found:
-                line.shares[index] = share
-            self.driver.refresh()
-            raise
-        sides = before, self.driver.lines[of].values[first]
-        self.driver.say(what if of == "lr" else f"{what} {of}", value, group, reason, sides)
-
-    def clip(self, threshold: float, reason: str = "") -> None:
-        """Clip gradients at another threshold; by their norm, where nothing was clipped."""
-        driver, way = self.driver, self.driver.plan.clip
-        before = clipping_at(way, driver.position)[0]
-        clip = way.with_threshold(threshold) if isinstance(way, Clipper) else threshold
-        driver.plan = Plan(**{**driver.plan.parts(lambda _, each: each), "clip": clip})
-        driver.say("clip", threshold, reason=reason, change=(before, threshold))
-
-    def extend(self, total: float, how: str | Schedule, reason: str = "") -> None:
-        driver = self.driver
-        driver.check()
-        total = _check.number("total", total, above=0)
-        plan, old = extended(driver.plan, driver.position, driver.total, total, how), driver.total
-        driver.plan, driver.total = plan, total
-        driver.adopt()
-        driver.write()
-        self._set_end()
-        why = f"{how}, from {'no total' if old is None else f'{old:g}'}" + (f"; {reason}" if reason else "")
-        driver.say("extend", total, reason=why, change=(old, total))
-
-    def preview(self, positions: ArrayLike | None) -> Preview:
-        driver = self.driver
-        if positions is None:
-            end = driver.total or getattr(driver.plan.lr, "length", None)
-            if not isinstance(end, float):
-                raise ValueError("positions are needed: the run's length is not known; give positions= or total=")
-            positions = np.arange(end) if end <= MOST else np.floor(np.linspace(0, end, MOST, endpoint=False))
-        at = np.asarray(positions, dtype=np.float64)
-        driver.check()
-        line = driver.lines["lr"]
-        return Preview(at, {driver.names[place]: line.curve(index, at) for index, place in enumerate(line.members)})
-
     def state_dict(self) -> dict[str, Any]:
         self.driver.check()
         state = state_of(self.driver, self.given, self.steering)
@@ -227,7 +141,6 @@ class Governor:
         self._load_commands(state.get("commands"))
         began = self._began
         began.steps, began.position, began.steering = self.driver.steps, self.driver.position, self.steering
-        self._set_end()
 
     def _load_commands(self, state: Mapping[str, Any] | None) -> None:
         if self.commands is not None:
@@ -242,10 +155,6 @@ class Governor:
         self.driver.detach()
         self._end_marks()
 
-    def _set_end(self) -> None:
-        total = self.driver.total if self._reminds else None
-        self.driver.end = math.inf if total is None else total * (1 - 1e-9)
-
 
 @dataclass
 class _Began:
@@ -254,18 +163,6 @@ class _Began:
     steps: int
     position: float
     steering: Steering | None
-
-
-def _checked(share: Share) -> Share:
-    """What a group has of its own, if a state that holds it can be loaded again."""
-    for name, value in (
-        ("manual factor", share.manual),
-        ("base", share.base),
-        ("rate times factor", share.base * share.manual),
-    ):
-        if not value <= LARGEST:
-            raise ValueError(_check.message(name, value, f"at most {LARGEST:g}"))
-    return share
 
 
 class Marks:

@@ -6,6 +6,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from stepsize.control import _changes
+from stepsize.control._driver import Driver
 from stepsize.control._given import clipping_at
 from stepsize.control._governor import Governor
 from stepsize.control._updates import caller
@@ -30,7 +32,7 @@ class Obeyed:
 
     def __init__(self, governor: Governor, commands: Commands, without: tuple[str, ...] = ()) -> None:
         own = [name for name, verb in VERBS.items() if not verb.by_loop and name not in without]
-        self.commands, self._governor = commands, governor
+        self.commands, self._driver = commands, governor.driver
         self._verbs = (*own, *commands.verbs)
         self._begun: Begun | None = None
         commands.begin()
@@ -38,7 +40,7 @@ class Obeyed:
 
     def __call__(self) -> None:
         """Just before an update."""
-        driver = self._governor.driver
+        driver = self._driver
         if self._begun is None:
             self._begin()
         due = self.commands.due(driver.steps, self._about)
@@ -59,7 +61,7 @@ class Obeyed:
         self.commands.write(self._about())
 
     def _now(self) -> Begun:
-        driver = self._governor.driver
+        driver = self._driver
         bases = {
             name: {driver.names[member]: share.base for member, share in zip(line.members, line.shares, strict=True)}
             for name, line in driver.lines.items()
@@ -67,7 +69,7 @@ class Obeyed:
         return Begun(driver.position, driver.total, str(driver.plan), bases, list(driver.names))
 
     def _about(self) -> About:
-        driver = self._governor.driver
+        driver = self._driver
         lines = driver.lines.items()
         return About(
             step=driver.steps,
@@ -86,9 +88,9 @@ class Obeyed:
         )
 
     def _done(self, due: Due) -> Answer:
-        driver, command = self._governor.driver, due.command
+        driver, command = self._driver, due.command
         about = partial(Answer, due.line, step=driver.steps, position=driver.position, id=command.id)
-        sides: Callable[[], Sides] = partial(_sides, self._governor, command)
+        sides: Callable[[], Sides] = partial(_sides, self._driver, command)
         try:
             before = sides()
             self._do(command, answered=bool(due.answered))
@@ -97,7 +99,7 @@ class Obeyed:
             return about(REFUSED, reason=" ".join(str(error).split()))
 
     def _do(self, command: Command, answered: bool) -> None:
-        governor, driver = self._governor, self._governor.driver
+        driver = self._driver
         reason = f"command {command.id}" + (f": {command.reason}" if command.reason else "")
         value = command.value or 0.0
         if VERBS[command.verb].by_loop:
@@ -106,25 +108,25 @@ class Obeyed:
             driver.say(command.verb, reason=reason)
             self.commands.asked[command.verb] = None
         elif command.verb == "scale":
-            governor.scale(value, command.group, command.of, reason)
+            _changes.scale(driver, value, command.group, command.of, reason)
         elif command.verb in ("set", "release"):
-            governor.hold(command.value, command.group, command.of, reason)
+            _changes.hold(driver, command.value, command.group, command.of, reason)
         elif command.verb == "rebase":
-            governor.rebase(value, command.group, command.of, reason)
+            _changes.rebase(driver, value, command.group, command.of, reason)
         elif command.verb == "clip":
-            governor.clip(value, reason)
+            _changes.clip(driver, value, reason)
         elif command.verb == "cooldown":
-            governor.extend(driver.position + value, "cooldown", reason)
+            _changes.extend(driver, driver.position + value, "cooldown", reason)
         else:
             if driver.total is None:
                 raise ValueError("extend needs a run with a total, and this one has none")
-            governor.extend(driver.total + value, command.how or "stretch", reason)
+            _changes.extend(driver, driver.total + value, command.how or "stretch", reason)
 
     def _complain(self) -> None:
         """Each is said once; a program that makes warnings errors goes on training all the same."""
         while self.commands.complaints:
             what = self.commands.complaints.pop(0)
-            self._governor.driver.say("steer", reason=what)
+            self._driver.say("steer", reason=what)
             with suppress(UserWarning):
                 warnings.warn_explicit(what, UserWarning, *caller())
 
@@ -133,9 +135,8 @@ def _values(names: list[str], line: Any) -> dict[str, float]:
     return {names[member]: value for member, value in zip(line.members, line.values, strict=True)}
 
 
-def _sides(governor: Governor, command: Command) -> Sides:
+def _sides(driver: Driver, command: Command) -> Sides:
     """The values that a command concerns, by name."""
-    driver = governor.driver
     if command.verb in ("extend", "cooldown"):
         return {"total": driver.total}
     if command.verb == "clip":

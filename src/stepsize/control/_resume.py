@@ -131,7 +131,8 @@ def load(state: Any, driver: Driver, given: Given, steering: Steering | None, ch
         driver.plan = before
         driver.adopt()
         raise
-    driver.position, driver.steps, driver.total = position, steps, total
+    driver.position, driver.steps = position, steps
+    driver.set_total(total)
     driver.skipped = skipped
     for name, mine in shares.items():
         driver.lines[name].shares[:] = mine
