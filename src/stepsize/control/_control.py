@@ -24,6 +24,7 @@ from stepsize.control._observer import Observer, Record
 from stepsize.control._plan import Plan
 from stepsize.control._records import Step, read
 from stepsize.control._update import Closure, Updater
+from stepsize.control._window import Window
 from stepsize.control.feedback import Feedback
 from stepsize.control.steering import Commands
 from stepsize.optim import Clipper
@@ -156,7 +157,7 @@ class Control(Governed):
         self._obey = None if steer is None else Obeyed(self._governor, commands_of(steer))
         self._zero = zero
         self._waited = 0.0  # what calls that a wrapper left out have said of the clock
-        self._window: list[Any] = [0, None, None, ()]  # of an update that is not complete: calls, advance, loss, again
+        self._window = Window()
         self._repeats = Repeats(self._bus)
         self._unsettled: tuple[Tensor, float] | None = None  # an update of which only the device knows whether it was
 
@@ -225,15 +226,9 @@ class Control(Governed):
         if self._accumulate > 1:
             if closure is not None:
                 raise ValueError(_check.message("loss", closure, "a loss, since a closure cannot be accumulated"))
-            window = self._window
-            window[0] += 1
-            window[1] = advance if window[1] is None or to is not None else window[1] + (advance or 0.0)
-            if loss is not None:
-                loss = loss.detach() if isinstance(loss, Tensor) else loss
-                window[2] = loss if window[2] is None else window[2] + loss
-            window[3] += (losses,)
-            if window[0] < self._accumulate:
-                return Step(self._driver.position, None, None, False, None, loss)
+            part = self._window.add(loss, advance, to is not None, losses)
+            if self._window.calls < self._accumulate:
+                return Step(self._driver.position, None, None, False, None, part)
             return self._flushed()
         if self._obey is not None:
             self._obeyed()
@@ -268,14 +263,13 @@ class Control(Governed):
 
     def flush(self) -> Step | None:
         """Update with what has been accumulated so far, at the ragged end of an epoch; None if that is nothing."""
-        return self._flushed() if self._window[0] else None
+        return self._flushed() if self._window.calls else None
 
     def _flushed(self) -> Step:
-        _, advance, loss, again = self._window
-        self._window = [0, None, None, ()]
+        window, self._window = self._window, Window()
         if self._obey is not None:
             self._obeyed()
-        return self._update(loss, None, advance, sum(again, ()) if all(again) else ())
+        return self._update(window.loss, None, window.advance, window.losses())
 
     def _obeyed(self) -> None:
         """Do the commands that are due before this update."""
@@ -399,7 +393,7 @@ class Control(Governed):
             TypeError, ValueError: it is no such state, or it differs and no choice was made. Nothing is changed then.
         """
         super().load_state_dict(state, base=base, plan=plan, extend=extend)
-        self._window = [0, None, None, ()]
+        self._window = Window()
 
     def _settle(self) -> None:
         """Ask the device whether the last update was one, if nobody else knows, before the clock is read again."""
@@ -461,7 +455,7 @@ class Control(Governed):
 
     def zero_grad(self) -> None:
         """Drop the gradients of all parameters; an accumulation window that was open begins anew."""
-        self._window = [0, None, None, ()]
+        self._window = Window()
         self._updater.zero_grad()
 
     def detach(self) -> None:
