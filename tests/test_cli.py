@@ -249,6 +249,17 @@ def test_divergence_is_said_with_exit_code_1(capsys):
     assert json.loads(Path("a/run.json").read_text())["status"] == "diverged"
 
 
+@pytest.mark.parametrize("words", [["train", "--help"], ["schedules"], ["--version"]])
+def test_output_that_nobody_reads_ends_the_command_without_a_word(words):
+    read, write = os.pipe()
+    os.close(read)  # as after "| head"
+    with child([sys.executable, "-m", "stepsize", *words], stdout=write, stderr=subprocess.PIPE, text=True) as process:
+        os.close(write)
+        _, err = process.communicate(timeout=60)
+    assert err == ""
+    assert process.returncode in (0, 1)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [["train", "digits", "--lr", "0.1"], ["tune", "digits"]])
 def test_ctrl_c_leaves_a_readable_run_and_says_how_far_it_came(words, tmp_path):

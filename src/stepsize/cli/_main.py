@@ -7,7 +7,7 @@ import typer
 
 from stepsize.cli._app import app
 from stepsize.cli._interrupts import interruptible, terminable
-from stepsize.cli._problems import DONE, FAILED, INTERRUPTED, StoppedError, problem
+from stepsize.cli._problems import DONE, FAILED, INTERRUPTED, StoppedError, is_unread, problem
 from stepsize.cli._screen import answering, quiet_threads
 from stepsize.cli._start import begun_here
 from stepsize.task import leads, together
@@ -39,11 +39,14 @@ def run(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     try:
         code = app(args=list(arguments), standalone_mode=False, prog_name="stepsize")
+        sys.stdout.flush()
     except StoppedError as stopped:
         return _say(str(stopped), INTERRUPTED)
     except (KeyboardInterrupt, typer.Abort):
         return _say("stopped", INTERRUPTED)
     except BaseException as error:
+        if is_unread(error):
+            return FAILED
         said, code = problem(error, arguments)
         return _say(said, code) if said else code
     if code == INTERRUPTED:  # what Typer makes of Ctrl-C

@@ -49,6 +49,23 @@ def problem(error: BaseException, arguments: Sequence[str]) -> tuple[str, int]:
     raise error
 
 
+def is_unread(error: BaseException) -> bool:
+    """Whether an error means that nobody reads what is printed any more, as after ``| head``; nothing is said then.
+
+    Args:
+        error: that was caught; Rich makes ``SystemExit`` of it.
+    """
+    first = error.__context__ if isinstance(error, SystemExit) else error
+    if not isinstance(first, BrokenPipeError):
+        return False
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
+        return True
+    return first is not error
+
+
 def _of_words(said: str, arguments: Sequence[str]) -> str:
     words = shlex.join(["stepsize", *arguments]).replace("\n", "\\n")
     return f"{said}\n  in: {words}" if said else ""  # the help was asked for by giving no command, and is printed
