@@ -32,6 +32,7 @@ def optional(cases):
 SCALAR_LENGTHS = [case for case in POSITIVE if case is not None and not isinstance(case, list)]
 BUDGETS = [True, 0, -1, 1.5, math.nan, "much", "0x", "-1x", [1]]
 
+RULES = ["linear_rule", "noise_scale_rule", "square_root_rule"]
 FINDERS = partial(dict.fromkeys, ["find_in_module", "find_in_trainer"])
 
 CASES = {
@@ -171,10 +172,13 @@ CASES = {
         "Axis": [None, 3],
     },
     "power": POSITIVE,
+    **dict.fromkeys(["batch", "to", "to_lr", "to_steps"], POSITIVE),
+    "noise_scale": {"noise_scale_rule": POSITIVE, "default": optional(POSITIVE)},
+    **dict.fromkeys(["beta1", "beta2"], [*optional(NOT_NEGATIVE), 1, 0.1]),
     "growth": [*POSITIVE, 0.5],
     "decay": {"default": POSITIVE, "layerwise": [*POSITIVE, 1.5]},
     "betas": [None, 0.9, (0.9,), (0.9, 1), (-0.1, 0.9), "ab"],
-    "eps": POSITIVE,
+    "eps": {"square_root_rule": optional(NOT_NEGATIVE), "default": POSITIVE},
     "layers": [3, [3], ["nothing"], "0"],
     "lists": [(3,), ("a",), ([],), ([{"params": []}],)],
     "nonfinite": [3, "warn", True],
@@ -201,6 +205,7 @@ CASES = {
         "train": optional(NOT_NEGATIVE),
         "LARS": NOT_NEGATIVE,
         "LAMB": NOT_NEGATIVE,
+        "weight_decay_rule": [*NOT_NEGATIVE, 20],
         "default": [0.1, True, [], [3]],
     },
     "gamma": {"default": POSITIVE, "exp_range": [*POSITIVE, 1.5]},
@@ -228,7 +233,7 @@ CASES = {
         "RateSearch": [*SCHEDULES, "absolute(cosine())", "warmup(11)"],
         **FINDERS(SCHEDULES),
         **dict.fromkeys(["LAMB", "LARS", "layerwise", "optimizer"], NOT_NEGATIVE),
-        **dict.fromkeys(["keras_schedule", "train"], POSITIVE),
+        **dict.fromkeys(["keras_schedule", "train", *RULES, "weight_decay_rule"], POSITIVE),
     },
     "clip": {
         "default": optional(POSITIVE),
@@ -254,6 +259,7 @@ CASES = {
         "train": optional(WHOLE),
         "sweep": optional(WHOLE),
         "range_test": [*WHOLE, 1],
+        "weight_decay_rule": POSITIVE,
     },
     "threshold": {
         **dict.fromkeys(["clip_by_norm", "clip_by_value", "clip_adaptively"], POSITIVE),
@@ -442,6 +448,7 @@ FREE = {
 RECORDS = {
     "Answer",
     "Replay",
+    "Rescaled",
     "Ask",
     "Best",
     "Captured",
@@ -591,6 +598,9 @@ GOOD = {
     "probe_minimum_third": lambda: {"rates": [1, 2], "losses": [1, 1]},
     "range_test": lambda: trained(),
     "fit_law": lambda: {"runs": WIDTHS, "over": ["width"]},
+    **dict.fromkeys(RULES, lambda: {"lr": 0.1, "batch": 8, "to": 32}),
+    "noise_scale_rule": lambda: {"lr": 0.1, "batch": 8, "to": 32, "noise_scale": 100},
+    "weight_decay_rule": lambda: {"weight_decay": 0.1, "lr": 0.1, "to_lr": 0.2, "steps": 10, "to_steps": 20},
     "scale_picture": lambda: {"law": fit_law(WIDTHS, ["width"]), "at": {"width": 8}, "path": "scale.png"},
     "serial": lambda: {"task": DIGITS, "trials": []},
     "smooth": lambda: {"losses": [1.0]},

@@ -1,6 +1,5 @@
 """From the words of a command line to a job."""
 
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,6 +14,7 @@ from stepsize.cli._options import ScaleRate
 from stepsize.cli._screen import Screen
 from stepsize.cli._words import settings_of
 from stepsize.engine import Engine, Ray, engine_named, serial
+from stepsize.scale import Rescaled, linear_rule, square_root_rule
 from stepsize.task import (
     Ranks,
     Startable,
@@ -44,22 +44,25 @@ def job(command: str, words: Mapping[str, Any]) -> Job:
     if isinstance(task, Task):
         check_size(size or task.batch_size)
     steps = steps_of(task, words, size)
+    screen = Screen(words["as_json"])
     if words.get("lr") is not None:
-        settings["lr"] = scaled(words["lr"], task, size, words.get("scale_rate", ScaleRate.none))
+        settings["lr"] = words["lr"]
+        if (rule := words.get("scale_rate", ScaleRate.none)) is not ScaleRate.none:
+            new = scaled(words["lr"], task, size, rule)
+            settings["lr"] = new.values["lr"]
+            for doubt in new.doubts:
+                screen.say(f"doubt    {doubt}")
     trial = Trial.of(task, settings, seed_of(task, words["seed"]), steps)
     said = {"task": found, "threads": words["threads"], **said}
-    return Job(command, task, Screen(words["as_json"]), trial, said, engine_said(words) or serial)
+    return Job(command, task, screen, trial, said, engine_said(words) or serial)
 
 
-def scaled(lr: float, task: Startable, size: int | None, rule: ScaleRate) -> float:
-    """The rate for another batch size: Goyal et al. 2017 (linear), Krizhevsky 2014 (square root)."""
-    if rule is ScaleRate.none:
-        return lr
+def scaled(lr: float, task: Startable, size: int | None, rule: ScaleRate) -> Rescaled:
+    """The rate for another batch size, by a rule."""
     own = task.batch_size if isinstance(task, Task) else None
     if own is None or size is None:
         raise ValueError("--scale-rate needs --batch-size and a task that has a batch size of its own")
-    ratio = size / own
-    return _check.number("lr", lr, above=0) * (ratio if rule is ScaleRate.linear else math.sqrt(ratio))
+    return (linear_rule if rule is ScaleRate.linear else square_root_rule)(lr, batch=own, to=size)
 
 
 def engine_said(words: Mapping[str, Any]) -> Engine | None:

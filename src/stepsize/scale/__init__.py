@@ -5,5 +5,21 @@ from stepsize.scale._exponents import axis_role as axis_role
 from stepsize.scale._law import Prediction as Prediction
 from stepsize.scale._law import RateLaw as RateLaw
 from stepsize.scale._law import fit_law as fit_law
+from stepsize.scale._rules import Rescaled as Rescaled
+from stepsize.scale._rules import linear_rule as linear_rule
+from stepsize.scale._rules import noise_scale_rule as noise_scale_rule
+from stepsize.scale._rules import square_root_rule as square_root_rule
+from stepsize.scale._rules import weight_decay_rule as weight_decay_rule
 
-__all__ = ["Prediction", "RateLaw", "axis_role", "fit_law", "read_runs"]
+__all__ = [
+    "Prediction",
+    "RateLaw",
+    "Rescaled",
+    "axis_role",
+    "fit_law",
+    "linear_rule",
+    "noise_scale_rule",
+    "read_runs",
+    "square_root_rule",
+    "weight_decay_rule",
+]
