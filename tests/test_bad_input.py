@@ -174,7 +174,7 @@ CASES = {
     "power": POSITIVE,
     **dict.fromkeys(["batch", "to", "to_lr", "to_steps"], POSITIVE),
     "noise_scale": {"noise_scale_rule": POSITIVE, "default": optional(POSITIVE)},
-    **dict.fromkeys(["beta1", "beta2"], [*optional(NOT_NEGATIVE), 1, 0.1]),
+    **{key: [*optional(NOT_NEGATIVE), 1, 0.1] for key in ["beta1", "beta2"]},
     "growth": [*POSITIVE, 0.5],
     "decay": {"default": POSITIVE, "layerwise": [*POSITIVE, 1.5]},
     "betas": [None, 0.9, (0.9,), (0.9, 1), (-0.1, 0.9), "ab"],

@@ -40,16 +40,18 @@ def test_adams_averages_keep_their_length_in_examples():
 
 def test_the_noise_scale_law_is_linear_far_below_it_and_constant_far_above():
     below = noise_scale_rule(0.1, batch=1, to=8, noise_scale=1e6)
-    assert below.factor == pytest.approx(8, rel=1e-4) and below.doubts == ()
+    assert below.factor == pytest.approx(8, rel=1e-4)
+    assert below.doubts == ()
     above = noise_scale_rule(0.1, batch=1e6, to=8e6, noise_scale=1)
-    assert above.factor == pytest.approx(1, rel=1e-4) and above.doubts
+    assert above.factor == pytest.approx(1, rel=1e-4)
+    assert above.doubts
     assert noise_scale_rule(0.1, batch=1, to=8, noise_scale=1e6, power=0.5).factor == pytest.approx(
         square_root_rule(0.1, batch=1, to=8).factor, rel=1e-4
     )
 
 
 def test_the_noise_scale_law_is_the_rate_with_which_a_step_falls_the_most():
-    """On a quadratic of curvature h at w, with noise of variance v an example: w² h / 2 after a step, in expectation."""
+    """On a quadratic, with noise in every example's slope: the expected square of what is left after a step."""
     curvature, at, variance = 2.0, 3.0, 50.0
     slope = curvature * at
 
@@ -88,7 +90,7 @@ def test_rules_say_where_they_are_not_known_to_hold(new, words):
 
 
 def test_betas_that_would_fall_below_zero_are_refused():
-    with pytest.raises(ValueError, match="beta1 must be above 0.9375 at a batch 16 times as large, got 0.9"):
+    with pytest.raises(ValueError, match=r"beta1 must be above 0\.9375 at a batch 16 times as large, got 0\.9"):
         square_root_rule(0.1, batch=8, to=128, beta1=0.9)
 
 
@@ -119,6 +121,6 @@ def test_a_run_goes_on_at_another_batch_on_a_clock_of_samples():
 
 def test_train_says_the_doubts_of_the_rule(capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    words = "--lr 0.01 --batch-size 512 --scale-rate linear --steps 2".split()
+    words = ["--lr", "0.01", "--batch-size", "512", "--scale-rate", "linear", "--steps", "2"]
     assert run(["train", "digits-mlp", *words]) == 0
     assert "doubt    a rate 8 times as high" in capsys.readouterr().out

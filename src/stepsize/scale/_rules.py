@@ -197,8 +197,8 @@ def weight_decay_rule(weight_decay: float, *, lr: float, to_lr: float, steps: fl
     if found * to_lr >= 1:
         rule = f"below {to_steps / (lr * steps):.4g}, or the new decay times the rate is 1 or more"
         raise ValueError(_check.message("weight_decay", weight_decay, rule, "decay less, or train for more steps"))
-    doubts = ()
-    if 0 < found and found * to_lr * to_steps < 1:
+    doubts: tuple[str, ...] = ()
+    if found > 0 and found * to_lr * to_steps < 1:
         doubts = ("the timescale is longer than the steps given: in so short a run the decay hardly acts",)
     return Rescaled("weight decay", to_lr / lr, {"lr": to_lr, "weight_decay": found}, doubts)
 
