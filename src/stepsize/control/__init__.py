@@ -36,6 +36,7 @@ from stepsize.control.signals import DEFAULT as DEFAULT
 from stepsize.control.signals import SIGNALS as SIGNALS
 from stepsize.control.signals import Signal as Signal
 from stepsize.control.signals import Update as Update
+from stepsize.control.signals import due as due
 from stepsize.control.signals import signals_of as signals_of
 from stepsize.control.steering import Answer as Answer
 from stepsize.control.steering import Command as Command
@@ -71,6 +72,7 @@ __all__ = [
     "Update",
     "bus_of",
     "check_free",
+    "due",
     "from_torch",
     "greedy",
     "hook_steps",

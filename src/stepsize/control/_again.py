@@ -12,7 +12,7 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from stepsize import _check
 from stepsize.control._bus import Bus
 from stepsize.control.feedback import several_processes
-from stepsize.control.signals import SIGNALS
+from stepsize.control.signals import SIGNALS, mean_of_all
 from stepsize.state import RandomState, own_randomness
 
 Loss = Callable[[], Tensor]
@@ -38,6 +38,10 @@ class Evaluated(NamedTuple):
 
     loss: Tensor
     gradients: list[Tensor | None]
+
+
+def _has_graph(slope: Tensor | None) -> bool:
+    return slope is not None and slope.requires_grad
 
 
 class Repeats:
@@ -112,6 +116,32 @@ class Again:
             found = [parameter.grad for parameter in self.parameters]
         self.repeats.draws = self.repeats.draws or not ended[0].equals(began)
         return Evaluated(torch.stack(losses).sum(), found)
+
+    @contextmanager
+    def hessian(self) -> Iterator[Callable[[Sequence[Tensor]], list[Tensor]]]:
+        """A function that multiplies a vector by the loss's Hessian, for a block in which graphs are kept."""
+        self._began = began = self._began or RandomState.now()
+        parameters = self.parameters
+        if any(hasattr(each, "to_local") for each in parameters):
+            raise ValueError("sharpness needs whole weights, and these are sharded over processes; leave it out")
+        with _aside(parameters), _buffers_kept(), own_randomness(began), torch.enable_grad():
+            loss = torch.stack([each().reshape(()) for each in self._losses]).sum()
+            slopes = torch.autograd.grad(loss, parameters, create_graph=True, allow_unused=True)
+            used = [(slope, each) for slope, each in zip(slopes, parameters, strict=True) if _has_graph(slope)]
+
+            def product(vector: Sequence[Tensor]) -> list[Tensor]:
+                beside = [each for each, slope in zip(vector, slopes, strict=True) if _has_graph(slope)]
+                if not used:  # the loss is straight
+                    return [torch.zeros_like(each) for each in vector]
+                images = torch.autograd.grad(
+                    [slope for slope, _ in used], parameters, beside, retain_graph=True, allow_unused=True
+                )
+                return [
+                    torch.zeros_like(each) if image is None else mean_of_all(image.detach())
+                    for image, each in zip(images, vector, strict=True)
+                ]
+
+            yield product
 
     def _loss(self, loss_of: Loss, gradients: bool, kept: Kept) -> Tensor:
         with torch.set_grad_enabled(gradients):

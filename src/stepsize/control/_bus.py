@@ -10,7 +10,7 @@ from stepsize import _check
 from stepsize.control._earlier import Earlier, is_earlier
 from stepsize.control._observer import Observer, Record
 from stepsize.control._records import read
-from stepsize.control.signals import SIGNALS, Signal, Update, fits, signals_of
+from stepsize.control.signals import SIGNALS, Signal, Update, due, fits, signals_of
 
 Wants = list[tuple[Observer, tuple[str | Signal, ...]]]
 NOTHING: frozenset[str] = frozenset()
@@ -52,6 +52,7 @@ class Bus:
         self._more: Callable[[], Mapping[str, Any]] | None = None
         self._begun = self._ended = False
         self._ahead: tuple[int, Wants] | None = None  # a step, and what is wanted of it
+        self._memory: dict[str, Any] = {}
 
     def __iter__(self) -> Iterator[Any]:
         """The observers as they were given."""
@@ -70,7 +71,7 @@ class Bus:
         step: int,
         position: float,
         groups: Callable[[], Mapping[str, Any]] = dict,
-        again: Any = None,
+        **known: Any,
     ) -> "Look | None":
         """What is wanted of the update to come; None where that is nothing.
 
@@ -78,14 +79,14 @@ class Bus:
             step: its number.
             position: the clock.
             groups: gives the parameter groups by name; none when left out.
-            again: evaluates the update's batch once more, for signals that are wanted here or in another process.
+            **known: what else an ``Update`` has, such as ``again``.
         """
         wants = self._asked(step)
         self._ahead = None
-        if not wants and again is None:
+        if not wants and known.get("again") is None:
             return None
         self._begin()
-        return Look(Update(step, position, groups(), again=again), wants)
+        return Look(Update(step, position, groups(), memory=self._memory, **known), wants)
 
     def wants_again(self, step: int) -> frozenset[str]:
         """The names of the signals wanted of a step that evaluate its batch once more.
@@ -99,8 +100,8 @@ class Bus:
     def _asked(self, step: int) -> Wants:
         """Who wants what of a step; each observer is asked once for it, also where the loop asks ahead."""
         if self._ahead is None or self._ahead[0] != step:
-            asked = ((observer, observer.wants(step)) for observer in self.observers)
-            self._ahead = step, [(observer, tuple(wanted)) for observer, wanted in asked if wanted]
+            wants = [(observer, due(observer.wants(step), step)) for observer in self.observers]
+            self._ahead = step, [(observer, wanted) for observer, wanted in wants if wanted]
         return self._ahead[1]
 
     def send(self, record: Record) -> None:
@@ -153,7 +154,11 @@ class Look:
         self.needs_norm = any(each.needs_norm for each in self._signals)
 
     def measure(
-        self, loss: Tensor | float | None = None, rates: Mapping[str, float] | None = None, norm: Tensor | None = None
+        self,
+        loss: Tensor | float | None = None,
+        rates: Mapping[str, float] | None = None,
+        norm: Tensor | None = None,
+        factor: Tensor | None = None,
     ) -> None:
         """Compute what is wanted; the one place that reads back from the device for observers.
 
@@ -161,9 +166,10 @@ class Look:
             loss: of the update.
             rates: by group.
             norm: of the gradients.
+            factor: of clipping.
         """
         update = self.update
-        update.loss, update.rates, update.norm = loss, rates or {}, norm
+        update.loss, update.rates, update.norm, update.factor = loss, rates or {}, norm, factor
         for signal in self._signals:
             kept = (self._kept.pop(signal.name),) if signal.before is not None else ()
             found = signal.after(update, *kept)

@@ -336,7 +336,8 @@ class Control(Governed):
             raise ValueError("feedback looks at the loss of every step; call control.step(loss)")
         wanted = self._repeats.wanted(driver.steps) if losses and closure is None else NOTHING
         again = Again(losses, updater.parameters(), updater.scaler, self._repeats, wanted) if wanted else None
-        look = self._bus.look(driver.steps, position, driver.groups, again)
+        known = {"driven": driver.driven, "skipped": driver.skipped, "total": driver.total, "again": again}
+        look = self._bus.look(driver.steps, position, driver.groups, **known)
         threshold, clip = clipping_at(way, position)
         updated = updater(closure, clip, look is not None and look.needs_norm)
         if closure is not None:
@@ -344,7 +345,7 @@ class Control(Governed):
         if updated.done is False:
             look = None
         if look is not None:
-            look.measure(loss, dict(zip(names, values, strict=True)), updated.norm)
+            look.measure(loss, dict(zip(names, values, strict=True)), updated.norm, updated.factor)
         if self._zero:
             updater.zero_grad()
         self._waited = advance if updated.waits and given is not None else 0.0

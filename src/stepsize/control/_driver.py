@@ -175,6 +175,14 @@ class Driver:
         others = {index: read_value(self.roster.groups[index]) for index in self.leaves_alone}
         return [value for _, value in sorted((driven | others).items())]
 
+    def driven(self) -> dict[str, dict[str, float]]:
+        """What is driven beside the rate: its value now by hyperparameter and group."""
+        return {
+            line.name: {self.names[member]: value for member, value in zip(line.members, line.values, strict=True)}
+            for line in self._lines
+            if line.name != "lr"
+        }
+
     @property
     def idle(self) -> list[str]:
         """Groups whose learning rate stays 0, since their base is 0."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stepsize import _check
-from stepsize.control import DEFAULT, Record, Signal, signals_of
+from stepsize.control import DEFAULT, Record, Signal, due, signals_of
 from stepsize.record import Lines, RecordWarning, read_lines, to_json
 from stepsize.state import AppendedFile, write_atomic
 
@@ -91,7 +91,7 @@ class JsonLines:
 
     def wants(self, step: int) -> Collection[str | Signal]:
         """The signals, each ``every`` steps."""
-        return self.signals if step % self.every == 0 else ()
+        return due(self.signals, step, self.every) if step % self.every == 0 else ()
 
     def begin(self, facts: Mapping[str, Any]) -> None:
         """The files have lines only."""

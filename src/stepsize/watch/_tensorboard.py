@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from stepsize import _check, _extras
-from stepsize.control import DEFAULT, Record, Signal, signals_of
+from stepsize.control import DEFAULT, Record, Signal, due, signals_of
 from stepsize.state import evaluating
 from stepsize.watch._board import LAYOUT, SETTINGS, histograms_into, holds, last_figures, layout_of, settings_of
 from stepsize.watch._json_lines import event_line
@@ -96,7 +96,7 @@ class TensorBoard:
 
     def wants(self, step: int) -> Collection[str | Signal]:
         """The signals, each ``every`` steps; now and then histograms."""
-        wanted = self.signals if step % self.every == 0 else ()
+        wanted = due(self.signals, step, self.every) if step % self.every == 0 else ()
         return (*wanted, self._drawing) if self.histograms and step % self.histograms == 0 else wanted
 
     def begin(self, facts: Mapping[str, Any]) -> None:

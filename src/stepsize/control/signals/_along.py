@@ -63,7 +63,7 @@ class Along:
         if self._again.repeats.draws and not self._twice:
             return self  # other random numbers than the update's: what differs is not only the weights
         parts = [predicted, _along(gradients, moved), loss, loss if first is None else first]
-        together = _mean_of_all(torch.stack([torch.as_tensor(part).to(predicted).reshape(()) for part in parts]))
+        together = mean_of_all(torch.stack([torch.as_tensor(part).to(predicted).reshape(()) for part in parts]))
         self.predicted = together[0]
         self.slope = together[1] if sloped else None
         self.decrease = None if first is None else together[2] - together[3]
@@ -85,7 +85,7 @@ def _along(gradients: list[Tensor | None], moved: list[Tensor]) -> Tensor:
     return inner_product([gradient for gradient, _ in pairs], [move for _, move in pairs])
 
 
-def _mean_of_all(values: Tensor) -> Tensor:
+def mean_of_all(values: Tensor) -> Tensor:
     """Over all processes that train together, each of which has evaluated its part of the batch."""
     distributed: Any = dist
     if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):

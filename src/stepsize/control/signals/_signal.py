@@ -30,6 +30,11 @@ class Update:
         loss: what was handed over or returned by a closure; known after the update.
         rates: the learning rate of each group, with which it was done; known after the update.
         norm: the gradients' global norm before clipping, 0-d; known after the update, where a signal needs it.
+        factor: the smallest factor that clipping multiplied an entry of the gradients by, 0-d; known after the update.
+        driven: gives the values that are driven beside the rate, by hyperparameter and group.
+        skipped: how many updates were left out so far.
+        total: the clock's end; None where it is not known.
+        memory: what signals of a run keep from one look to the next, by a name of their own; empty after resuming.
         again: evaluates the update's batch once more, where the loop has handed it over (``step(loss, again=...)``).
         shared: what signals of one update share with each other, by a name of their own.
     """
@@ -41,6 +46,11 @@ class Update:
     loss: Tensor | float | None = None
     rates: Mapping[str, float] = field(default_factory=dict)
     norm: Tensor | None = None
+    factor: Tensor | None = None
+    driven: Callable[[], Mapping[str, Mapping[str, float]]] = dict
+    skipped: int = 0
+    total: float | None = None
+    memory: dict[str, Any] = field(default_factory=dict)
     again: Any = None
     shared: dict[str, Any] = field(default_factory=dict)
 
@@ -100,8 +110,8 @@ class Signal:
     needs_norm: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name or set(self.name) & set("/*?[]") or self.name in OURS:
-            rule = f"a text without / * ? [ ], and none of {', '.join(OURS)}"
+        if not isinstance(self.name, str) or not self.name or set(self.name) & set("/*?[]@") or self.name in OURS:
+            rule = f"a text without / * ? [ ] @, and none of {', '.join(OURS)}"
             raise ValueError(_check.message("name", self.name, rule))
         if not callable(self.after):
             raise TypeError(_check.message("after", self.after, "a function of an Update"))

@@ -1,5 +1,6 @@
 """What observers say they want: names of signals, patterns of names, signals of one's own."""
 
+import math
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 
@@ -26,7 +27,7 @@ def signals_in(wanted: Wanted, known: Mapping[str, Signal]) -> tuple[Signal, ...
         if isinstance(each, Signal):
             fitting = {each.name: each}
         elif isinstance(each, str):
-            base = each.partition("/")[0]
+            base = _sampled(each)[0].partition("/")[0]
             fitting = {name: signal for name, signal in known.items() if fnmatchcase(name, base)}
             if not fitting:
                 raise ValueError(f"signals has {each!r}, which is no signal; {_check.closest(base, known)}")
@@ -36,6 +37,36 @@ def signals_in(wanted: Wanted, known: Mapping[str, Signal]) -> tuple[Signal, ...
             raise ValueError(f"signals has two of the name {hidden[0]!r}, and one would hide the other; rename one")
         found |= fitting
     return tuple(found.values())
+
+
+def due(wanted: Wanted, step: int, every: int = 1) -> tuple[str | Signal, ...]:
+    """What is wanted of one step, where something is wanted once in so many steps only.
+
+    Args:
+        wanted: as an observer was told; ``"curvature@100"`` is wanted at every hundredth step, or where lines are not
+            written at each step, at as many lines as are at least a hundred steps apart.
+        step: its number.
+        every: steps from one line to the next.
+
+    Example:
+        >>> from stepsize.control.signals import due
+        >>> due(["loss", "curvature@100"], 50, every=10), due(["loss", "curvature@100"], 120, every=40)
+        (('loss',), ('loss', 'curvature'))
+    """
+    line, found = step // every, list[str | Signal]()
+    for each in wanted:
+        name, steps = _sampled(each) if isinstance(each, str) else (each, 1)
+        if steps <= every or line % math.ceil(steps / every) == 0:
+            found.append(name)
+    return tuple(found)
+
+
+def _sampled(text: str) -> tuple[str, int]:
+    """The name, and once in how many steps it is wanted."""
+    name, at, steps = text.partition("@")
+    if at and not (steps.isdecimal() and int(steps) >= 1):
+        raise ValueError(f"signals has {text!r}, and after @ must come a whole number >= 1, as in '{name}@100'")
+    return name, int(steps) if at else 1
 
 
 def fits(name: str, wanted: Wanted) -> bool:
