@@ -55,6 +55,7 @@ from stepsize.task import (
 from stepsize.watch import JsonLines, TensorBoard
 
 POINTS = 200  # points on a curve of a whole run
+SELDOM = "update_ratio@100"  # copies weights, as the curvature does at the same steps
 
 
 @dataclass
@@ -303,7 +304,7 @@ class Job:
         """What keeps the run's curves, and at its beginning the model's graph."""
         every = max(1, self.trial.steps // POINTS)
         root, again = self.place, self.resume_at
-        signals = (*DEFAULT, *(self.task.signals if isinstance(self.task, Task) else ()))
+        signals = (*DEFAULT, SELDOM, *(self.task.signals if isinstance(self.task, Task) else ()))
         with said_of_record(self.screen):  # first what reads: what cannot be gone on with leaves nothing behind
             lines = JsonLines(root / METRICS, every, root / VALIDATION, root / EVENTS, again, signals)
         try:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from stepsize import _check
-from stepsize.control import DEFAULT, Record, Signal, signals_of
+from stepsize.control import DEFAULT, Record, Signal, due, signals_of
 from stepsize.record import RecordWarning
 from stepsize.watch._board import settings_of
 from stepsize.watch._json_lines import event_line
@@ -66,7 +66,7 @@ class Tracker:
 
     def wants(self, step: int) -> Collection[str | Signal]:
         """The signals, each ``every`` steps."""
-        return self.signals if step % self.every == 0 else ()
+        return due(self.signals, step, self.every) if step % self.every == 0 else ()
 
     def begin(self, facts: Mapping[str, Any]) -> None:
         """Write the plan, the settings and the finding."""
