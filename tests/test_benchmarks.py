@@ -18,6 +18,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
         ("imports", "import stepsize, after torch"),
         ("schedules", "times faster"),
         ("control", "300 groups"),
+        ("watch", "one look at one signal"),
         ("fuzz", "nothing else"),
         ("digits", "validation accuracy"),
         ("feedback", "required of noisy_plateau"),

@@ -152,6 +152,21 @@ def test_sharpness_of_a_network_is_its_hessians():
     assert seen.values()[-1]["sharpness"] == pytest.approx(float(exact), rel=0.01)
 
 
+def test_sharpness_of_attention_and_smoothing_of_a_loss_with_its_graph():
+    layer, seen = (
+        nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True),
+        Kept("sharpness", "smoothed_loss"),
+    )
+    x = torch.randn(2, 4, 8, generator=torch.Generator().manual_seed(0))
+    control = Control(torch.optim.SGD(layer.parameters(), lr=1e-6), watch=seen, remind=False)
+    loss = (layer(x) - 1).square().mean()
+    loss.backward()
+    control.step(loss, again=lambda: (layer(x) - 1).square().mean())
+    (found,) = seen.values()
+    assert found["sharpness"] > 0
+    assert found["smoothed_loss"] == pytest.approx(float(loss.detach()))
+
+
 def test_dead_units_are_those_that_no_example_lights():
     model = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 1))
     with torch.no_grad():

@@ -34,7 +34,8 @@ def test_tensorboard_and_json_lines_hold_the_same_figures(tmp_path):
     lines.close()
     tags, points = scalars(tmp_path)
     assert tags["graph"]
-    assert set(points) == {"loss", "rate", "gradient_norm", "validation_loss", "accuracy"}
+    along = {"curvature", "decrease_ratio"}
+    assert set(points) == {"loss", "rate", "gradient_norm", "validation_loss", "accuracy", *along}
     written = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     steps = [line for line in written if "loss" in line]
     assert [line["step"] for line in steps] == [0, 5, 10, 15]

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from stepsize import _check
@@ -124,7 +125,9 @@ class Again:
         parameters = self.parameters
         if any(hasattr(each, "to_local") for each in parameters):
             raise ValueError("sharpness needs whole weights, and these are sharded over processes; leave it out")
-        with _aside(parameters), _buffers_kept(), own_randomness(began), torch.enable_grad():
+        # fused attention and cuDNN's recurrent layers cannot be differentiated twice
+        plain = sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=False)
+        with _aside(parameters), _buffers_kept(), own_randomness(began), plain[0], plain[1], torch.enable_grad():
             loss = torch.stack([each().reshape(()) for each in self._losses]).sum()
             slopes = torch.autograd.grad(loss, parameters, create_graph=True, allow_unused=True)
             used = [(slope, each) for slope, each in zip(slopes, parameters, strict=True) if _has_graph(slope)]

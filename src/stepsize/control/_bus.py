@@ -169,6 +169,7 @@ class Look:
             factor: of clipping.
         """
         update = self.update
+        loss = loss.detach() if isinstance(loss, Tensor) else loss
         update.loss, update.rates, update.norm, update.factor = loss, rates or {}, norm, factor
         for signal in self._signals:
             kept = (self._kept.pop(signal.name),) if signal.before is not None else ()
