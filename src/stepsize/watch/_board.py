@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from stepsize.control import Record, Signal
+from stepsize.control import Record, Signal, due
 from stepsize.control.signals import Update
 
 Layout = dict[str, dict[str, list[Any]]]
@@ -25,7 +25,7 @@ def layout_of(signals: Collection[str | Signal]) -> Layout:
     Args:
         signals: what is written of a step.
     """
-    names = dict.fromkeys(each.name if isinstance(each, Signal) else each for each in signals)
+    names = dict.fromkeys(each.name if isinstance(each, Signal) else each for each in due(signals, 0))  # all are due
     whole = dict.fromkeys(name.partition("/")[0] for name in names)
     charts = {
         "training": {title: ["Multiline", list(tags)] for title, tags in TOGETHER.items()},
