@@ -34,6 +34,7 @@ docs: .venv/.docs  ## the site, in docs/build/html; a warning, a broken link or 
 bench: $(READY)  ## full-count measurements; logs go to benchmarks/logs
 	$(BIN)/python benchmarks/imports.py
 	$(BIN)/python benchmarks/control.py
+	$(BIN)/python benchmarks/watch.py
 	$(BIN)/python benchmarks/schedules.py
 	$(BIN)/python benchmarks/fuzz.py
 	$(BIN)/python benchmarks/digits.py

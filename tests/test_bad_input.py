@@ -400,6 +400,7 @@ FREE = {
     ("total_norm", "tensors"),
     ("inner_product", "first"),
     ("inner_product", "second"),
+    *(("due", name) for name in ("wanted", "step", "every")),
     ("parse_call", "makers"),
     ("gradient_norm", "parameters"),
     ("group_names", "optimizer"),
