@@ -24,7 +24,7 @@ from _common import arguments, conclude, interval, progress
 
 from stepsize import Trial, sweep
 from stepsize.engine import Processes, serial
-from stepsize.report import sweep_picture
+from stepsize.pages import sweep_picture
 from stepsize.sweeps import Sweep, logspace
 from stepsize.task import task_named
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from stepsize.report import GALLERY, explanation, gallery_picture, signature, summary
+from stepsize.pages import GALLERY, explanation, gallery_picture, signature, summary
 
 HERE = Path(__file__).parent
 PICTURES = HERE / "images" / "schedules"

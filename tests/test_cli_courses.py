@@ -12,9 +12,9 @@ import pytest
 from children import child, once
 
 from stepsize.cli import run
-from stepsize.report import _picture
-from stepsize.report._panels import Bowl, is_noisy, moving_mean
-from stepsize.report._record import read_record
+from stepsize.pages import _picture
+from stepsize.pages._panels import Bowl, is_noisy, moving_mean
+from stepsize.pages._record import read_record
 
 pytest.importorskip("gymnasium")
 

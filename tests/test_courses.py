@@ -14,7 +14,6 @@ import torch
 
 from stepsize import Trial, train
 from stepsize._extras import MissingExtraError
-from stepsize.report import _courses as courses
 from stepsize.task import Startable, Training
 from stepsize.task.built_in import _frozenlake_world
 from stepsize.task.built_in._bowl_sweep import amplitudes, expected_ratios, measured_threshold, rate_sweep

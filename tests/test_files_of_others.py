@@ -23,8 +23,8 @@ from test_watch import scalars
 
 from stepsize import Control, Record, TensorBoard, train
 from stepsize.cli import run
-from stepsize.report import comparison, picture
-from stepsize.report._record import read_record
+from stepsize.pages import comparison, picture
+from stepsize.pages._record import read_record
 from stepsize.state import RandomState
 from stepsize.task import CheckpointError, read_state, save_state, steps_done
 from stepsize.watch import JsonLines, RecordWarning

@@ -20,14 +20,14 @@ FLOORS = [
     {"task"},
     {"engine"},
     {"finder", "scale", "sweeps"},
-    {"cli", "integrations", "report"},
+    {"cli", "integrations", "pages"},
     {"__main__"},
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 MAY_USE_ITS_OWN_FLOOR = {
     "_schema": {"_check"},
     "schedule": {"_check"},
-    "cli": {"report"},
+    "cli": {"pages"},
     "probe": {"control", "search"},
     "scale": {"finder", "sweeps"},
 }

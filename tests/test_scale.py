@@ -11,7 +11,7 @@ import pytest
 
 from stepsize import fit_law, read_runs
 from stepsize.cli import run
-from stepsize.report import scale_picture
+from stepsize.pages import scale_picture
 from stepsize.scale import axis_role
 
 RATES = np.geomspace(1e-3, 1, 10)

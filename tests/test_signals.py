@@ -10,7 +10,7 @@ from stepsize import Control, JsonLines, Record, Signal, TensorBoard, linear, tr
 from stepsize.control import SIGNALS, signals_of
 from stepsize.optim import total_norm
 from stepsize.record import Run, RunFolder
-from stepsize.report import picture
+from stepsize.pages import picture
 from stepsize.task import task_named
 
 DIGITS = task_named("digits")

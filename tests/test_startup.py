@@ -104,7 +104,7 @@ def test_candidates_of_every_axis_are_in_their_canonical_form():
             assert value is None or axis.canonical(name, value) == value
 
 
-@pytest.mark.parametrize("room", ["state", "task", "report"])
+@pytest.mark.parametrize("room", ["state", "task", "pages"])
 def test_names_that_are_loaded_late_are_known_and_others_refused(room):
     code = f"import stepsize.{room} as room, sys\nassert set(room.__all__) <= set(dir(room))\n"
     code += "assert 'torch' not in sys.modules\nfor name in room.__all__:\n    getattr(room, name)\n"
@@ -114,7 +114,7 @@ def test_names_that_are_loaded_late_are_known_and_others_refused(room):
 
 
 def test_a_room_by_its_name_loads_no_other():
-    code = "import stepsize, sys\nassert stepsize.schedule.cosine\nfrom stepsize import report\n"
+    code = "import stepsize, sys\nassert stepsize.schedule.cosine\nfrom stepsize import pages\n"
     code += "print('torch' in sys.modules, 'stepsize.finder' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False False\n"

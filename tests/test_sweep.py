@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 from stepsize import Sweep, logspace, sweep
 from stepsize.engine import Leg, Processes, Result, is_broken, serial
-from stepsize.report import sweep_picture
-from stepsize.report._sweep_picture import _top
+from stepsize.pages import sweep_picture
+from stepsize.pages._sweep_picture import _top
 from stepsize.sweeps import (
     Halving,
     SweepFileError,

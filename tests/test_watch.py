@@ -10,7 +10,7 @@ import torch
 from boards import board_server
 
 from stepsize import Control, JsonLines, TensorBoard, train
-from stepsize.report import picture
+from stepsize.pages import picture
 from stepsize.state import write_atomic
 from stepsize.task import task_named
 from stepsize.watch import RunFolder, environment, to_json

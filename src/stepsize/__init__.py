@@ -117,9 +117,9 @@ _ROOMS = {
         "LAMB LARS Stages adaptive_clipping clip_adaptively clip_by_norm clip_by_value combine groups "
         "layerwise no_decay norm_clipping split_matrices value_clipping"
     ),
+    "pages": "",
     "probe": "RateSearch minimum_tenth probe_minimum_third range_test steepest_by_log_rate valley",
     "record": "Run RunFolder compare",
-    "report": "",
     "scale": "RateLaw fit_law read_runs",
     "schedule": (
         "Schedule ScheduleTextError absolute clip constant cosine cosine_restarts cosine_wave exp_range "

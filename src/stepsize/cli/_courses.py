@@ -18,14 +18,14 @@ from stepsize.cli._picture import drawn
 from stepsize.cli._problems import StoppedError
 from stepsize.cli._screen import Screen
 from stepsize.record import PICTURE, RUNNING, environment, to_json
-from stepsize.report._courses import NEAR, learning, trajectories
 from stepsize.state import write_atomic
 from stepsize.task import Trial
 from stepsize.task.built_in._bowl_sweep import HIGHEST, measured_threshold, rate_sweep
+from stepsize.task.built_in._course_sheets import NEAR, learning, trajectories
 from stepsize.task.built_in._frozenlake_curves import learning_curves, prepared
 from stepsize.task.built_in._frozenlake_world import world
 from stepsize.task.built_in._quadratic import bowl, stable_below
-from stepsize.views import save
+from stepsize.views import save, sheet_figure
 
 
 def descents(
@@ -131,10 +131,10 @@ def _write(folder: Folder, name: str, values: dict[str, Any]) -> None:
 
 
 def _finish(
-    screen: Screen, folder: Folder, name: str, answer: dict[str, Any], seconds: float, figure: Callable[[], Any]
+    screen: Screen, folder: Folder, name: str, answer: dict[str, Any], seconds: float, sheet: Callable[[], Any]
 ) -> None:
     screen.say(f"results  {folder.path}   ({seconds:.1f} s)")
     shown = folder.path / PICTURE
-    image = drawn(screen, lambda: save(figure(), shown), shown, f"stepsize course {name}")
+    image = drawn(screen, lambda: save(sheet_figure(sheet()), shown), shown, f"stepsize course {name}")
     said = {"run": str(folder.path), "picture": None if image is None else str(image)}
     screen.answer(course=name, **answer, cost={"seconds": round(seconds, 3)}, **said)

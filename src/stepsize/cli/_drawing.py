@@ -17,7 +17,7 @@ from stepsize.cli._interrupts import load_torch
 from stepsize.cli._options import OUTPUT, AsJson
 from stepsize.cli._picture import drawn
 from stepsize.cli._screen import Screen
-from stepsize.report import GALLERY, explanation, gallery_picture, signature, summary
+from stepsize.pages import GALLERY, explanation, gallery_picture, signature, summary
 from stepsize.schedule import Schedule, part
 from stepsize.state import write_atomic
 from stepsize.views import draw, plain, save

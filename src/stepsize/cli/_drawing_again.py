@@ -6,7 +6,7 @@ from stepsize import _check
 from stepsize.cli._record import said_of_record
 from stepsize.cli._screen import Screen
 from stepsize.cli._swept import told
-from stepsize.report import comparison, picture
+from stepsize.pages import comparison, picture
 from stepsize.sweeps import NAME, Sweep
 
 FORMATS = (".png", ".svg", ".pdf")

@@ -22,6 +22,7 @@ from stepsize.cli._start import from_start
 from stepsize.control import DEFAULT, Plan, Record
 from stepsize.engine import Auto, Engine, Result, serial
 from stepsize.finder import Finding, PlanFinding, find, find_plan
+from stepsize.pages import picture
 from stepsize.record import (
     EVENTS,
     FINDING,
@@ -35,7 +36,6 @@ from stepsize.record import (
     environment,
     to_json,
 )
-from stepsize.report import picture
 from stepsize.state import RandomState, own_randomness, write_atomic
 from stepsize.task import (
     Startable,
@@ -298,7 +298,12 @@ class Job:
             return None
         shown = self.folder.path / PICTURE
         with said_of_record(self.screen):
-            return drawn(self.screen, lambda: picture(self.place), shown, f"stepsize plot {self.folder.path}")
+            return drawn(
+                self.screen,
+                lambda: picture(self.place, getattr(self.task, "views", None)),
+                shown,
+                f"stepsize plot {self.folder.path}",
+            )
 
     def _writers(self) -> list[TensorBoard | JsonLines]:
         """What keeps the run's curves, and at its beginning the model's graph."""

@@ -14,7 +14,7 @@ from stepsize.cli._picture import drawn
 from stepsize.cli._screen import Screen
 from stepsize.cli._start import from_start
 from stepsize.cli._words import split
-from stepsize.report import scale_picture
+from stepsize.pages import scale_picture
 from stepsize.scale import Prediction, RateLaw, fit_law, read_runs
 
 LINEAR = ":linear"

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from stepsize.cli._picture import drawn
 from stepsize.cli._screen import Screen
-from stepsize.report import sweep_picture
+from stepsize.pages import sweep_picture
 from stepsize.sweeps import Best, Sweep
 
 

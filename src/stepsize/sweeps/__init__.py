@@ -16,6 +16,7 @@ from stepsize.sweeps._read import Sweep as Sweep
 from stepsize.sweeps._run import WAITING as WAITING
 from stepsize.sweeps._run import chosen_engine as chosen_engine
 from stepsize.sweeps._run import sweep as sweep
+from stepsize.sweeps._views import sweep_sheet as sweep_sheet
 from stepsize.task import TaskChangedWarning as TaskChangedWarning
 
 __all__ = [
@@ -35,5 +36,6 @@ __all__ = [
     "logspace",
     "rate_sensitivity",
     "sweep",
+    "sweep_sheet",
     "trials_of",
 ]

@@ -50,7 +50,7 @@ def packed(task: Startable) -> Parcel:
         changes = _changes(task, known)
         if changes is not None:
             return Parcel(name, changes)
-    data = _pickled(task)
+    data = _pickled(replace(task, views=None) if isinstance(task, Task) else task)  # nobody draws there
     if data is None:
         blamed = (
             [each.name for each in fields(Task) if _pickled(getattr(task, each.name)) is None]
@@ -90,7 +90,11 @@ def _changes(task: Startable, known: Startable) -> dict[str, Any] | None:
         return {}
     if type(task) is not Task or type(known) is not Task or task.name != known.name:
         return None
-    pairs = {each.name: (getattr(task, each.name), getattr(known, each.name)) for each in fields(Task)}
+    pairs = {
+        each.name: (getattr(task, each.name), getattr(known, each.name))
+        for each in fields(Task)
+        if each.name != "views"
+    }
     changed = {name: mine for name, (mine, theirs) in pairs.items() if mine != theirs}
     return None if any(map(callable, changed.values())) else changed
 

@@ -204,7 +204,7 @@ def _parts(task: Startable) -> Iterator[tuple[str, Any]]:
         for one in getattr(value, "theirs", (value,)):  # of what wraps a model, a loader or a loss function
             while isinstance(one, partial):
                 one = one.func
-            if (callable(one) or one is not value) and each.name != "feedback":
+            if (callable(one) or one is not value) and each.name not in ("feedback", "views"):
                 plain = inspect.isroutine(one) or inspect.isclass(one)
                 yield each.name, inspect.unwrap(one) if plain else type(one)
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -20,6 +20,9 @@ from stepsize.task._own import check_own
 from stepsize.task._pause import check_pause, pause_of
 from stepsize.task._run import SupervisedRun, check_device
 from stepsize.task._settings import plan_of
+
+if TYPE_CHECKING:
+    from stepsize.views import TaskViews
 
 SCHEDULE = "warmup(5%) >> cosine()"  # of a task that says nothing
 Optimizers = Optimizer | Sequence[Optimizer] | Mapping[str, Optimizer]
@@ -72,6 +75,8 @@ class Task:
             weight decay too, as ``Plan(**one_cycle())`` does.
         axes: what else trials of it may set, an ``Axis`` by name, such as ``{"width": Axis.whole(least=1)}``. Its
             functions take them by name, with the task's own value as the default: ``model=lambda width=64: ...``.
+        views: (run, sheet) -> sheet: what the picture and page of a run of it show beside, or instead of, what those
+            of any run show; see ``stepsize.views``.
 
     Raises:
         TypeError, ValueError: an argument is invalid.
@@ -120,6 +125,7 @@ class Task:
     seed: int = 0
     axes: Mapping[str, Axis] = field(default_factory=dict, hash=False)
     signals: Iterable[str | Signal] = ()
+    views: "TaskViews | None" = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -140,6 +146,8 @@ class Task:
             raise TypeError(_check.message("about", self.about, "a line of text"))
         _check.whole("steps", self.steps, least=1)
         check_seed(self.seed)
+        if self.views is not None and not callable(self.views):
+            raise TypeError(_check.message("views", self.views, "a function of a run and its sheet, or None"))
         signals_of(self.signals)
         object.__setattr__(self, "signals", tuple(self.signals))
         if self.per_epoch is not None:

@@ -1,4 +1,4 @@
-"""Drawers of what is seen of training: previews, range tests and findings."""
+"""Views of what is seen of training: previews, range tests and findings."""
 
 from typing import Any
 
@@ -7,8 +7,10 @@ import numpy as np
 from stepsize.control import Control, Preview, Scheduler
 from stepsize.probe import RangeResult
 from stepsize.search import Finding
-from stepsize.views._draw import drawn_on
-from stepsize.views._save import plain
+from stepsize.views._registry import view
+from stepsize.views._view import Band, Mark, Scale, View, colour_of, series
+
+RATE = "learning rate"
 
 
 def whole_run(value: Any) -> Any:
@@ -21,53 +23,60 @@ def whole_run(value: Any) -> Any:
         raise ValueError(f"{error}, as in draw(control.preview(range(1_000)))") from None
 
 
-@drawn_on.register
-def _preview(value: Preview, ax: Any) -> None:
-    for name, rates in value.rates.items():
-        ax.plot(value.positions, rates, linewidth=2, label=plain(name))
-    ax.set(xlabel="step", ylabel="learning rate")
-    ax.set_ylim(bottom=0)
-    ax.grid(alpha=0.25)
-    if len(value.rates) > 1:
-        ax.legend()
+@view(Preview)
+def preview(value: Preview) -> View:
+    """The rates of every group."""
+    lines = tuple(
+        series(value.positions, rates, name, colour_of(number), width=2)
+        for number, (name, rates) in enumerate(value.rates.items())
+    )
+    low = min((y for line in lines for y in line.y if np.isfinite(y)), default=0.0)
+    legend = "best" if len(lines) > 1 else "none"
+    about = "The learning rates that the plan gives at each step."
+    return View("preview", "", Scale("step"), Scale(RATE, low=min(0.0, low)), lines, legend=legend, about=about)
 
 
-@drawn_on.register
-def _range_result(value: RangeResult, ax: Any) -> None:
-    losses = np.array(value.curve)
+@view(RangeResult)
+def range_result(value: RangeResult) -> View:
+    """The loss against the rate that the test was at, with the rate suggested."""
+    losses = np.array(value.curve, float)
     finite = losses[np.isfinite(losses)]
+    low = high = None
     if len(finite):  # the blow-up at the end must not flatten what comes before
-        low, first = float(finite.min()), float(finite[0])
-        ax.set_ylim(low - 0.15 * (first - low) - 1e-9, first + 0.6 * max(first - low, abs(first) * 0.1) + 1e-9)
-    ax.plot(value.rates, losses, linewidth=1.5)
-    suggestion = value.suggestion
-    if suggestion.rate is not None:
-        ax.axvline(suggestion.rate, color="tab:red", label=f"{suggestion.rule}: {suggestion.rate:.3g}")
-        ax.legend()
+        least, first = float(finite.min()), float(finite[0])
+        low = least - 0.15 * (first - least) - 1e-9
+        high = first + 0.6 * max(first - least, abs(first) * 0.1) + 1e-9
+    found, title = value.suggestion, ""
+    marks: tuple[Mark, ...] = ()
+    if found.rate is not None:
+        marks = (Mark("x", found.rate, f"{found.rule}: {found.rate:.3g}", "red", "solid", 1.5),)
     else:
-        ax.set_title(suggestion.reason)
-    ax.set(xlabel="learning rate", ylabel="loss on the probe" if value.probed else "loss", xscale="log")
-    ax.grid(alpha=0.25)
+        title = found.reason
+    across, upwards = Scale(RATE, log=True), Scale("loss on the probe" if value.probed else "loss", low=low, high=high)
+    about = "The loss against the learning rate of a range test."
+    return View("range test", title, across, upwards, (series(value.rates, losses),), (), marks, about=about)
 
 
-@drawn_on.register
-def _finding(value: Finding, ax: Any) -> None:
+@view(Finding)
+def finding(value: Finding) -> View:
+    """The score of each short run by its rate, the rate found and its interval."""
     by_steps: dict[int, list[tuple[float, float]]] = {}
     for run in value.results:
         by_steps.setdefault(run.steps, []).append((run.rate, run.score))
-    for steps, runs in sorted(by_steps.items()):
+    lines = []
+    for number, (steps, runs) in enumerate(sorted(by_steps.items())):
         rates, scores = zip(*sorted(runs), strict=True)
-        ax.plot(rates, scores, marker="o", linewidth=1.5, label=f"after {steps} steps")
+        lines.append(series(rates, scores, f"after {steps} steps", colour_of(number), marker="o", size=6))
     finite = [run.score for run in value.results if np.isfinite(run.score)]
+    low = high = None
     if finite:  # the runs that broke must not flatten the others
-        low, gained = min(finite), max(value.initial - min(finite), abs(value.initial) * 0.1)
-        ax.set_ylim(low - 0.15 * gained - 1e-9, value.initial + 0.6 * gained + 1e-9)
-    if value.rate is not None:
-        ax.axvspan(value.low, value.high, color="tab:red", alpha=0.12, linewidth=0)
-        ax.axvline(value.rate, color="tab:red", label=f"rate {value.rate:.3g}")
-    else:
-        ax.set_title(plain(value.verdict), fontsize=9, wrap=True)
-    ax.set(xlabel="learning rate", ylabel="loss of the short runs", xscale="log")
-    ax.grid(alpha=0.25)
-    if value.results:
-        ax.legend(fontsize=8)
+        least, gained = min(finite), max(value.initial - min(finite), abs(value.initial) * 0.1)
+        low, high = least - 0.15 * gained - 1e-9, value.initial + 0.6 * gained + 1e-9
+    across, upwards = Scale(RATE, log=True), Scale("loss of the short runs", low=low, high=high)
+    about, name = "The loss of short runs against their learning rate.", "finding"
+    if value.rate is None or value.low is None or value.high is None:
+        legend = "best" if lines else "none"
+        return View(name, value.verdict, across, upwards, tuple(lines), legend=legend, about=about)
+    bands = (Band("x", value.low, value.high, f"good: {value.low:.3g} to {value.high:.3g}", "red", 0.12),)
+    marks = (Mark("x", value.rate, f"rate {value.rate:.3g}", "red", "solid", 1.5),)
+    return View(name, "", across, upwards, tuple(lines), bands, marks, about=about)

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from stepsize import _check
-from stepsize.task.built_in._quadratic import Array, Trajectory, bowl, stable_below, trajectory
+from stepsize.task.built_in._bowl_theory import Array, amplitudes, stable_below
+from stepsize.task.built_in._quadratic import Trajectory, bowl, trajectory
 
 LOWEST, HIGHEST = 1 / 50, 1.6  # rates of a sweep, as shares of theory's bound
 CLOSE = 1.001  # ratio of the two rates between which divergence begins
@@ -91,31 +92,6 @@ def measured_threshold(sweep: Sequence[Trajectory]) -> tuple[float, float]:
     diverges = [not each.losses[-1] <= each.losses[0] for each in in_order]
     first = diverges.index(True) if True in diverges else len(diverges)
     return rates[first], rates[first + 1]
-
-
-def amplitudes(rates: Array | Sequence[float], eigenvalues: Sequence[float], momentum: float = 0.0) -> Array:
-    """By theory, what is left of each coordinate along an eigenvector, shape (steps + 1, eigenvalues).
-
-    Formula, with rate r_n at step n, eigenvalue l and momentum m, from a_0 = 1 and v_0 = 0:
-        v_(n+1) = m v_n + l a_n;  a_(n+1) = a_n - r_n v_(n+1)
-
-    Args:
-        rates: at each step, shape (steps,).
-        eigenvalues: of the bowl's matrix.
-        momentum: 0 or more and below 1.
-
-    Example:
-        >>> from stepsize.task.built_in._bowl_sweep import amplitudes
-        >>> amplitudes([0.1, 0.1], [1.0, 10.0]).tolist()
-        [[1.0, 1.0], [0.9, 0.0], [0.81, 0.0]]
-    """
-    values = np.asarray(eigenvalues, float)
-    left, velocity = [np.ones_like(values)], np.zeros_like(values)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for rate in np.asarray(rates, float):
-            velocity = momentum * velocity + values * left[-1]
-            left.append(left[-1] - rate * velocity)
-    return np.stack(left)
 
 
 def expected_ratios(rates: Array, like: Trajectory) -> Array:

@@ -15,7 +15,9 @@ from stepsize.control import Observer, Record, bus_of
 from stepsize.schedule import Schedule
 from stepsize.task._catalogue import CATALOGUE
 from stepsize.task._contract import Training, Trial
+from stepsize.task.built_in._frozenlake_views import lake_views
 from stepsize.task.built_in._frozenlake_world import DISCOUNT, World, greedy, optimum, success, world
+from stepsize.views import TaskViews
 
 Table = list[list[float]]
 
@@ -58,6 +60,7 @@ class FrozenLake:
     schedule: str = "linear(end=0.002)"
     epsilon: str = "linear(start=0.5, end=0.01)"
     scored: ClassVar[str] = "missed of the best success"
+    views: ClassVar[TaskViews] = staticmethod(lake_views)
     about: str = CATALOGUE["frozenlake"][1]
 
     @property

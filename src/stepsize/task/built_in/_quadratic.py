@@ -7,7 +7,6 @@ from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
@@ -15,8 +14,17 @@ from stepsize import _check
 from stepsize.task._catalogue import CATALOGUE
 from stepsize.task._contract import Trial
 from stepsize.task._supervised import Task
-
-Array = NDArray[np.float64]
+from stepsize.task.built_in._bowl_theory import (
+    Array,
+    along,
+    bowl_matrix,
+    checked_eigenvalues,
+    checked_momentum,
+    numbers,
+)
+from stepsize.task.built_in._bowl_theory import directions as axes_of_bowl
+from stepsize.task.built_in._bowl_theory import stable_below as stable_below
+from stepsize.task.built_in._bowl_views import bowl_views
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ class Trajectory:
             c_n = (1 - r l)^n c_0 without momentum;
             (c_n, c_(n-1)) = M^n (c_0, c_0), M = [[1 + m - r l, -m], [1, 0]] with it
         """
-        directions = _directions(len(self.eigenvalues), self.rotation)
+        directions = axes_of_bowl(len(self.eigenvalues), self.rotation)
         pull = 1 + self.momentum - self.rate * np.array(self.eigenvalues)
         once = np.array([[[each, -self.momentum], [1.0, 0.0]] for each in pull])
         powers = np.array([np.linalg.matrix_power(once, step) for step in range(len(self.points))])
@@ -104,30 +112,6 @@ def trajectory(
     return Trajectory(float(rate), tuple(map(float, eigenvalues)), float(rotation), float(momentum), visited, losses)
 
 
-def stable_below(eigenvalues: Sequence[float], momentum: float = 0.0) -> float:
-    """The rate from which on gradient descent on a bowl no longer converges.
-
-    Formula:
-        2 (1 + momentum) / largest eigenvalue
-
-    Args:
-        eigenvalues: of the bowl's matrix, one or two, each > 0.
-        momentum: 0 or more and below 1.
-
-    Raises:
-        TypeError, ValueError: an argument is invalid.
-
-    Example:
-        >>> from stepsize.task.built_in._quadratic import stable_below
-        >>> stable_below([1.0, 10.0]), stable_below([10.0], momentum=0.5)
-        (0.2, 0.3)
-
-    Source: Polyak 1964, "Some methods of speeding up the convergence of iteration methods", theorem 9; Goh 2017,
-    "Why momentum really works" (Distill).
-    """
-    return 2 * (1 + _momentum(momentum)) / max(_eigenvalues(eigenvalues))
-
-
 def bowl(
     eigenvalues: Sequence[float] = (1.0, 10.0),
     *,
@@ -156,8 +140,8 @@ def bowl(
         ((2.5, 0.28125), 0.158203125)
     """
     matrix = torch.from_numpy(bowl_matrix(eigenvalues, rotation))
-    directions = _directions(len(matrix), _check.number("rotation", rotation))
-    first = directions.sum(1) if start is None else np.array(_numbers("start", start))
+    directions = axes_of_bowl(len(matrix), _check.number("rotation", rotation))
+    first = directions.sum(1) if start is None else np.array(numbers("start", start))
     if len(first) != len(matrix):
         raise ValueError(_check.message("start", start, f"as many numbers as eigenvalues, {len(matrix)}"))
     return Task(
@@ -165,13 +149,18 @@ def bowl(
         model=partial(_Bowl, matrix, torch.from_numpy(first)),
         batches=_nothing,
         loss=_height,
-        optimizer=partial(_descent, momentum=_momentum(momentum)),
+        optimizer=partial(_descent, momentum=checked_momentum(momentum)),
         score=_score,
         metrics=_metrics,
         steps=steps,
         evaluate_every="0.5%",
-        facts={"eigenvalues": _eigenvalues(eigenvalues), "rotation": float(rotation), "momentum": float(momentum)},
+        facts={
+            "eigenvalues": checked_eigenvalues(eigenvalues),
+            "rotation": float(rotation),
+            "momentum": float(momentum),
+        },
         schedule="constant()",
+        views=bowl_views,
         about=CATALOGUE["quadratic"][1],
     )
 
@@ -208,47 +197,6 @@ def _score(model: nn.Module) -> float:
 def _metrics(model: nn.Module) -> dict[str, float]:
     point: Tensor = model.point  # type: ignore[assignment]
     return {"distance": float(point.norm())} | {f"x{number}": float(each) for number, each in enumerate(point, 1)}
-
-
-def bowl_matrix(eigenvalues: Sequence[float], rotation: float = 0.0) -> Array:
-    """The matrix A of a bowl, from its eigenvalues and the angle of its eigenvectors, in radians."""
-    values = _eigenvalues(eigenvalues)
-    directions = _directions(len(values), _check.number("rotation", rotation))
-    matrix: Array = directions * values @ directions.T
-    return matrix
-
-
-def along(points: Array, eigenvalues: Sequence[float], rotation: float = 0.0) -> Array:
-    """Points [count, dimensions] by their coordinates along the eigenvectors, the same shape."""
-    coordinates: Array = points @ _directions(len(eigenvalues), rotation)
-    return coordinates
-
-
-def _directions(dimensions: int, rotation: float) -> Array:
-    """Eigenvectors as columns."""
-    if dimensions == 1:
-        return np.ones((1, 1))
-    return np.array([[np.cos(rotation), -np.sin(rotation)], [np.sin(rotation), np.cos(rotation)]])
-
-
-def _numbers(name: str, values: Sequence[float]) -> list[float]:
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise TypeError(_check.message(name, values, "a sequence of numbers"))
-    return [_check.number(f"{name}[{index}]", value) for index, value in enumerate(values)]
-
-
-def _eigenvalues(values: Sequence[float]) -> list[float]:
-    numbers = _numbers("eigenvalues", values)
-    if len(numbers) not in (1, 2):
-        raise ValueError(_check.message("eigenvalues", values, "one or two numbers > 0"))
-    return [_check.number(f"eigenvalues[{index}]", value, above=0) for index, value in enumerate(numbers)]
-
-
-def _momentum(value: float) -> float:
-    momentum = _check.number("momentum", value, least=0)
-    if momentum >= 1:
-        raise ValueError(_check.message("momentum", value, "below 1"))
-    return momentum
 
 
 quadratic = bowl()

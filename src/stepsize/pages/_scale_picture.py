@@ -37,7 +37,7 @@ def scale_picture(law: RateLaw, at: Mapping[str, float], path: Path | str) -> Pa
 
     Example:
         >>> from stepsize import fit_law
-        >>> from stepsize.report import scale_picture
+        >>> from stepsize.pages import scale_picture
         >>> runs = [(n, lr, (lr * n - 8) ** 2 / 64) for n in (64, 128, 256) for lr in (1/32, 1/16, 1/8, 1/4)]
         >>> law = fit_law(dict(zip(("width", "lr", "loss"), zip(*runs))), ["width"])
         >>> scale_picture(law, {"width": 512}, "scale.png").name

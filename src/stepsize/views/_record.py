@@ -2,29 +2,14 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stepsize import _check, _schema
+from stepsize import _schema
 from stepsize.record import METRICS, VALIDATION, RecordWarning, Run
 
 LARGEST = 1e100  # of a number that is drawn; what is nearer to 0 than its inverse is drawn as 0
 _RATE = _schema.maybe(_schema.finite(above=1 / LARGEST))
-_BOWL = _schema.record(
-    {
-        "eigenvalues": _schema.every(_schema.finite(above=1 / LARGEST)),
-        "rotation": _schema.finite(),
-        "momentum": _schema.finite(least=0),
-    }
-)
-
-
-def _about(name: str, value: Any) -> None:
-    if "eigenvalues" in value:
-        _BOWL(name, value)
-        if not 1 <= len(value["eigenvalues"]) <= 2:
-            raise ValueError(_check.message(f"eigenvalues of {name}", value["eigenvalues"], "one or two numbers"))
 
 
 def _trials(name: str, value: Any) -> None:
@@ -33,52 +18,41 @@ def _trials(name: str, value: Any) -> None:
             _RATE(f"{key} of {name}", part.get(key))
 
 
-@dataclass(frozen=True)
-class Drawn:
-    """What of a run can be drawn.
-
-    Attributes:
-        facts: of run.json.
-        steps: lines of training steps.
-        seen: lines of validations; the steps' own where they stand among them.
-        cuts: steps at which feedback changed the rate.
-        finding: how the rate was found; None if there is nothing of it.
-    """
-
-    facts: dict[str, Any]
-    steps: list[dict[str, Any]]
-    seen: list[dict[str, Any]]
-    cuts: list[int]
-    finding: dict[str, Any] | None
-
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        """All lines with figures."""
-        return self.steps if self.seen is self.steps else [*self.steps, *self.seen]
-
-
-def read_record(folder: Path) -> Drawn:
-    """The record in a run's folder; a ``RecordWarning`` says what is left out.
+def lines_of(run: Run) -> list[dict[str, Any]]:
+    """All lines of a run with figures.
 
     Args:
-        folder: with run.json.
-
-    Raises:
-        ValueError: it holds no run, or one of its files is no file.
+        run: whose.
     """
-    run = Run.open(folder)
+    return [*run.steps] if run.observed is run.steps else [*run.steps, *run.observed]
+
+
+def drawable(run: Run) -> Run:
+    """What of a run can be drawn; a ``RecordWarning`` says what is left out.
+
+    Args:
+        run: as it was read.
+
+    Example:
+        >>> from stepsize import RunFolder
+        >>> from stepsize.record import Run
+        >>> from stepsize.views import drawable
+        >>> RunFolder("runs/a").write(task="digits", rate=0.1)
+        >>> drawable(Run.open("runs/a")).facts["rate"]
+        0.1
+    """
+    folder = run.folder
     facts = dict(run.facts)
-    for name, check in {"rate": _RATE, "about_task": _about}.items():
-        if name in facts and not _keeps(check, f"{name} of {folder}", facts[name]):
-            del facts[name]
+    if "rate" in facts and not _keeps(_RATE, f"rate of {folder}", facts["rate"]):
+        del facts["rate"]
     steps = _figures(run.steps, folder / METRICS)
     seen = steps if run.observed is run.steps else _figures(run.observed, folder / VALIDATION)
-    cuts = [entry["step"] for entry in run.events if entry.get("what") == "feedback"]
     finding = run.finding
     if finding is not None and _keeps(_trials, f"the finding of {folder}", finding):
         trials = [{**trial, "score": _drawable(trial["score"])} for trial in finding["trials"]]
-        return Drawn(facts, steps, seen, cuts, {**finding, "initial": _drawable(finding["initial"]), "trials": trials})
-    return Drawn(facts, steps, seen, cuts, None)
+        kept = {**finding, "initial": _drawable(finding["initial"]), "trials": trials}
+        return Run(folder, facts, steps, seen, run.events, kept)
+    return Run(folder, facts, steps, seen, run.events)
 
 
 def _keeps(check: Callable[[str, Any], None], name: str, value: Any) -> bool:

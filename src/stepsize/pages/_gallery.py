@@ -46,7 +46,7 @@ def example(name: str) -> dict[str, Schedule]:
         name: one of ``GALLERY``.
 
     Example:
-        >>> from stepsize.report import example
+        >>> from stepsize.pages import example
         >>> example("linear")
         {'linear()': linear(1000)}
     """
@@ -66,7 +66,7 @@ def signature(name: str) -> str:
         name: one of ``GALLERY``.
 
     Example:
-        >>> from stepsize.report import signature
+        >>> from stepsize.pages import signature
         >>> signature("cosine")
         'cosine(length=None, start=1.0, end=0.0)'
     """
@@ -82,7 +82,7 @@ def summary(name: str) -> str:
         name: one of ``GALLERY``.
 
     Example:
-        >>> from stepsize.report import summary
+        >>> from stepsize.pages import summary
         >>> summary("linear")
         'A straight line from start to end.'
     """
@@ -96,7 +96,7 @@ def explanation(name: str) -> str:
         name: one of ``GALLERY``.
 
     Example:
-        >>> from stepsize.report import explanation
+        >>> from stepsize.pages import explanation
         >>> "f(t) = start + (end - start) t / length" in explanation("linear")
         True
     """
@@ -111,7 +111,7 @@ def gallery_picture(name: str, path: Path | str) -> None:
         path: the picture, .png, .svg or .pdf.
 
     Example:
-        >>> from stepsize.report import gallery_picture
+        >>> from stepsize.pages import gallery_picture
         >>> gallery_picture("cosine", "cosine.png")
     """
     ax = draw(example(name))
