@@ -12,9 +12,9 @@ import pytest
 from children import child, once
 
 from stepsize.cli import run
-from stepsize.pages import _picture
-from stepsize.pages._panels import Bowl, is_noisy, moving_mean
-from stepsize.pages._record import read_record
+from stepsize.pages._pictures import pictured, views_of_task
+from stepsize.record import Run
+from stepsize.views import Scale, View, _registry, is_noisy, moving_mean, run_sheet, series, view
 
 pytest.importorskip("gymnasium")
 
@@ -144,13 +144,12 @@ def test_ctrl_c_is_one_line():
 
 
 def drawn(folder):
-    """The panels of a run's picture, drawn: their titles, and the words in their legends."""
-    from stepsize.views import figure
+    """The views of a run's picture, drawn: their titles, and the words in their legends."""
+    from stepsize.views import draw
 
-    titles = {}
-    for panel in _picture._panels(read_record(Path(folder))):
-        ax = figure().add_subplot()
-        panel(ax)
+    run, titles = Run.open(folder), {}
+    for seen in pictured(run_sheet(run, views_of_task(run))).views:
+        ax = draw(seen)
         titles[ax.get_title()] = " ".join(ax.get_legend_handles_labels()[1]), ax
     return titles
 
@@ -177,9 +176,10 @@ def test_the_evidence_of_a_bowl_has_theorys_line_and_other_optimizers_have_none(
     (evidence,) = drawn("a").values()
     assert "theory: converges below 2 / λ = 0.2" in evidence[0]
     facts = json.loads(Path("a/run.json").read_text())
-    assert Bowl.of(facts).bound == 0.2
-    assert Bowl.of({**facts, "said": {**facts["said"], "optimizer": "adam"}}) is None
-    assert Bowl.of({"task": "digits"}) is None
+    for other in ({**facts, "said": {**facts["said"], "optimizer": "adam"}}, {**facts, "task": "digits"}):
+        Path("a/run.json").write_text(json.dumps(other))
+        (evidence,) = drawn("a").values()
+        assert "theory" not in evidence[0]
 
 
 def test_frozenlake_begins_with_success_and_shows_no_noise_of_single_episodes(capsys):
@@ -192,7 +192,8 @@ def test_frozenlake_begins_with_success_and_shows_no_noise_of_single_episodes(ca
     assert panels[evidence][1].get_ylabel() == "missed of the best success after a short run"
     assert panels[loss][0].startswith("training, mean of ")
     assert len(panels[loss][1].lines) == 1
-    assert "success " in _picture._title(json.loads(Path("a/run.json").read_text()))
+    run = Run.open("a")
+    assert "success " in run_sheet(run, views_of_task(run)).title
 
 
 def test_figures_of_a_tasks_own_are_shown(capsys):
@@ -200,6 +201,22 @@ def test_figures_of_a_tasks_own_are_shown(capsys):
     panels = drawn("a")
     assert list(panels)[-1] == "R2"
     assert "training training, mean of 5 recorded steps validation" in panels["Loss"][0]
+
+
+def test_a_view_of_ones_own_is_one_function_and_stands_in_the_picture(capsys, monkeypatch):
+    monkeypatch.setattr(_registry, "_REGISTERED", {kind: [*known] for kind, known in _registry._REGISTERED.items()})
+
+    @view(Run, place=25)
+    def halves(run):
+        steps, losses = zip(*((line["step"], line["loss"] / 2) for line in run.steps), strict=True)
+        return View("halves", "Half the loss", Scale("step"), Scale("half"), (series(steps, losses),))
+
+    assert stepsize(capsys, "train", "linear-regression", "--lr", "0.05", "--steps", "20", "--out", "a")[0] == 0
+    panels = drawn("a")
+    assert list(panels).index("Half the loss") == list(panels).index("Loss") - 1
+    (line,) = panels["Half the loss"][1].lines
+    np.testing.assert_allclose(2 * line.get_ydata(), [step["loss"] for step in Run.open("a").steps])
+    assert json.loads(json.dumps(halves(Run.open("a")).plain(), allow_nan=False))["title"] == "Half the loss"
 
 
 def test_a_moving_mean_is_the_mean_of_what_is_around():

@@ -15,13 +15,14 @@ import torch
 from stepsize import Trial, train
 from stepsize._extras import MissingExtraError
 from stepsize.task import Startable, Training
-from stepsize.task.built_in import _frozenlake_world
+from stepsize.task.built_in import _course_sheets, _frozenlake_world
 from stepsize.task.built_in._bowl_sweep import amplitudes, expected_ratios, measured_threshold, rate_sweep
 from stepsize.task.built_in._frozenlake import FrozenLake, frozenlake
 from stepsize.task.built_in._frozenlake_curves import learning_curves
 from stepsize.task.built_in._frozenlake_world import action_values, greedy, optimal_values, optimum, success, world
 from stepsize.task.built_in._quadratic import along, bowl, bowl_matrix, quadratic, stable_below, trajectory
 from stepsize.task.built_in._small import diabetes, digits_mlp, linear_regression
+from stepsize.views import sheet_figure
 
 BOWLS = [([3.0], 0.0), ([1.0, 10.0], 0.0), ([0.1, 100.0], 0.7), ([2.0, 2.0], -1.2)]
 DECAYED = "0.5 * linear(end=0.002)"
@@ -411,8 +412,8 @@ def test_alpha_is_squeezed_into_shorter_runs_and_held_past_the_end():
         (lambda: stable_below([1], momentum=-1), ValueError, "momentum must be a finite number >= 0, got -1"),
         (lambda: trajectory(0, [1]), ValueError, "lr must be a finite number > 0, got 0"),
         (lambda: trajectory(1, [1], steps=0), ValueError, "steps must be a whole number >= 1, got 0"),
-        (lambda: courses.trajectories([]), ValueError, "paths must be one trajectory or more"),
-        (lambda: courses.trajectories([trajectory(0.1), trajectory(0.1, [1])]), ValueError, "of one bowl"),
+        (lambda: _course_sheets.trajectories([]), ValueError, "paths must be one trajectory or more"),
+        (lambda: _course_sheets.trajectories([trajectory(0.1), trajectory(0.1, [1])]), ValueError, "of one bowl"),
         (lambda: FrozenLake(steps=0), ValueError, "steps must be a whole number >= 1, got 0"),
         (lambda: FrozenLake(schedule="linaer()"), ValueError, "did you mean 'linear'"),
         (lambda: FrozenLake(epsilon="constant(value=2)"), ValueError, "epsilon must be a schedule of values 0 to 1"),
@@ -462,17 +463,17 @@ def test_pictures_are_drawn_and_named(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for name, (paths, sweep) in sweeps.items():
-            sheet = courses.trajectories(paths, sweep)
+            sheet = sheet_figure(_course_sheets.trajectories(paths, sweep))
             sheet.savefig(tmp_path / f"{name}.png")
-            labels = ["$x_1$"] * 3 if name == "rotated" else ["x"]
+            labels = ["x₁"] * 3 if name == "rotated" else ["x"]
             assert [ax.get_xlabel() for ax in sheet.axes] == [*labels, "learning rate"]
-            assert len(courses.trajectories(paths).axes) == len(paths)
+            assert len(_course_sheets.trajectories(paths).views) == len(paths)
             low, high = measured_threshold(sweep)
             said = " ".join(sheet.axes[-1].get_legend_handles_labels()[1])
             assert f"theory: converges below {'2 (1 + m) / λ = 0.75' if name == 'line' else '2 / λ = 0.2'}" in said
             assert f"measured: converges up to {low:.4g}, diverges at {high:.4g}" in said
         alphas = {"constant": "constant(value=0.5)", "decayed": DECAYED}
-        sheet = courses.learning(learning_curves(alphas, seeds=range(4), episodes=150))
+        sheet = sheet_figure(_course_sheets.learning(learning_curves(alphas, seeds=range(4), episodes=150)))
         sheet.savefig(tmp_path / "lake.png")
     assert len(list(tmp_path.iterdir())) == 3
     assert sheet.axes[0].get_legend_handles_labels()[1][-1] == f"optimum {optimum():.3f}"

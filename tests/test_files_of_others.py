@@ -24,9 +24,10 @@ from test_watch import scalars
 from stepsize import Control, Record, TensorBoard, train
 from stepsize.cli import run
 from stepsize.pages import comparison, picture
-from stepsize.pages._record import read_record
+from stepsize.record import Run
 from stepsize.state import RandomState
 from stepsize.task import CheckpointError, read_state, save_state, steps_done
+from stepsize.views import drawable
 from stepsize.watch import JsonLines, RecordWarning
 
 TASK = """
@@ -463,7 +464,7 @@ def found(folder):
 @pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.slow) for part in range(1, 5))])
 def test_a_damaged_record_is_read_as_far_as_it_is_whole_and_the_rest_said(here, part):
     found(here)
-    whole, count = read_record(here), 0
+    whole, count = drawable(Run.open(here)), 0
     for what in records(here):
         count += 1
         if count % 5 != part:
@@ -472,12 +473,12 @@ def test_a_damaged_record_is_read_as_far_as_it_is_whole_and_the_rest_said(here, 
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             try:
-                record = read_record(here)
+                record = drawable(Run.open(here))
             except ValueError as error:
                 refused(error)
                 continue
         assert all(warning.category is RecordWarning and refused(warning.message) for warning in said), what
-        lost = len(record.lines) < len(whole.lines) or record.finding is None or len(record.facts) < len(whole.facts)
+        lost = len(record.steps) < len(whole.steps) or record.finding is None or len(record.facts) < len(whole.facts)
         # a file that ends with a whole line, or is empty, shows no damage
         seems_whole = all(content[-1:] in (b"", b"\n") for name, content in before.items() if name.endswith("jsonl"))
         assert said or not lost or ("jsonl" in what and seems_whole) or "missing" in what, what

@@ -11,9 +11,9 @@ import pytest
 from children import child, once
 
 from stepsize import JsonLines, Record, RunFolder
+from stepsize.pages import picture
 from stepsize.record import FORMAT, METRICS, RecordWarning, Run
 from stepsize.record._tail import Tail
-from stepsize.pages import picture
 
 OF_OLD = Path(__file__).parent / "runs"  # written by stepsize 0.1 as it was at each format of run.json
 

@@ -9,8 +9,8 @@ import torch
 from stepsize import Control, JsonLines, Record, Signal, TensorBoard, linear, train
 from stepsize.control import SIGNALS, signals_of
 from stepsize.optim import total_norm
-from stepsize.record import Run, RunFolder
 from stepsize.pages import picture
+from stepsize.record import Run, RunFolder
 from stepsize.task import task_named
 
 DIGITS = task_named("digits")

@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 from stepsize import Sweep, logspace, sweep
 from stepsize.engine import Leg, Processes, Result, is_broken, serial
 from stepsize.pages import sweep_picture
-from stepsize.pages._sweep_picture import _top
 from stepsize.sweeps import (
     Halving,
     SweepFileError,
@@ -34,6 +33,7 @@ from stepsize.sweeps import (
 )
 from stepsize.sweeps._axes import seeds_of, settings_of
 from stepsize.sweeps._store import POINTS, thinned
+from stepsize.sweeps._views import top_of
 from stepsize.task import task_named
 from stepsize.task import train as train_to_end
 from stepsize.task.built_in._quadratic import bowl
@@ -447,8 +447,8 @@ def test_any_losses_can_be_drawn(table, initial, tmp_path_factory):
 @pytest.mark.parametrize("shift", [0.0, -100.0])
 def test_the_frame_holds_all_that_was_gained_wherever_zero_is(shift):
     (curve,) = given_results(None, [[3.0 + shift], [1.0 + shift], [math.inf]], 4.0 + shift).curves()
-    assert _top([curve], 4.0 + shift) == pytest.approx(4.0 + 0.6 * 3.0 + shift)
-    assert _top([curve], math.nan) > 3.0 + shift
+    assert top_of([curve], 4.0 + shift) == pytest.approx(4.0 + 0.6 * 3.0 + shift)
+    assert top_of([curve], math.nan) > 3.0 + shift
 
 
 # bad input

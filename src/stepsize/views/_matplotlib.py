@@ -188,7 +188,12 @@ class _Formatter:
     def of(ticker: Any, said: Any, chosen: Any) -> Any:
         """A formatter that says ``said`` wherever ``chosen`` would say something."""
         formatter = ticker.FuncFormatter(said)
-        formatter.set_locs = lambda locs: (chosen.set_locs(locs), setattr(formatter, "locs", locs))[1]
+
+        def set_locs(locs: Any) -> None:
+            chosen.set_locs(locs)
+            formatter.locs = locs
+
+        formatter.set_locs = set_locs
         return formatter
 
 

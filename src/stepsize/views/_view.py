@@ -254,7 +254,7 @@ def series(x: Iterable[float], y: Iterable[float], name: str = "", colour: str =
         raise ValueError(f"x and y must be equally long, got shapes {across.shape} and {up.shape}")
     bands = {end: np.asarray(style.pop(end), float) for end in ("low", "high") if len(style.get(end, ()))}
     kept = thinned(up) if len(up) else slice(None)
-    ends = {end: tuple(values[kept].tolist()) for end, values in bands.items()}
+    ends: dict[str, Any] = {end: tuple(values[kept].tolist()) for end, values in bands.items()}
     return Series(tuple(across[kept].tolist()), tuple(up[kept].tolist()), name, colour, **style, **ends)
 
 
@@ -267,8 +267,10 @@ def colour_of(number: int) -> str:
     return CYCLE[number % len(CYCLE)]
 
 
-VIRIDIS = ((68, 1, 84), (71, 45, 123), (59, 82, 139), (44, 114, 142), (33, 145, 140), (40, 174, 128), (94, 201, 98))
-VIRIDIS = (*VIRIDIS, (173, 220, 48), (253, 231, 37))  # of matplotlib, in nine places
+VIRIDIS = (  # of matplotlib, in nine places
+    *((68, 1, 84), (71, 45, 123), (59, 82, 139), (44, 114, 142), (33, 145, 140)),
+    *((40, 174, 128), (94, 201, 98), (173, 220, 48), (253, 231, 37)),
+)
 
 
 def ramp(place: float) -> str:

@@ -66,8 +66,8 @@ def _room(view: View, bound: float) -> float:
 
 def bound_mark(eigenvalues: Sequence[float], momentum: float) -> Mark:
     """Theory's bound on an axis of rates."""
-    return Mark("x", stable_below(eigenvalues, momentum), f"theory: converges below {bound_named(eigenvalues, momentum)}",
-                "red", "solid", 1.5)  # fmt: skip
+    name = f"theory: converges below {bound_named(eigenvalues, momentum)}"
+    return Mark("x", stable_below(eigenvalues, momentum), name, "red", "solid", 1.5)
 
 
 def bound_named(eigenvalues: Sequence[float], momentum: float = 0.0) -> str:
