@@ -159,10 +159,10 @@ def test_a_descent_is_shown_on_its_contours_beside_theory(capsys):
     panels = drawn("a")
     path, directions, rate, loss = panels
     assert path == "The path, 30 steps, on the bowl's contours"
-    assert "along curvature 1 along curvature 10 lines: theory" in panels[directions][0]
+    assert "theory, curvature 1 along curvature 1 theory, curvature 10 along curvature 10" in panels[directions][0]
     assert "theory: converges below 2 / λ = 0.2" in panels[rate][0]
     assert panels[rate][1].get_ylim()[1] > 0.2  # the line is in the picture
-    line = panels[path][1].lines[0]
+    (line,) = [line for line in panels[path][1].lines if line.get_label() == "path"]
     assert len(line.get_xdata()) == 31  # every step's point
     np.testing.assert_allclose(line.get_xdata(), 0.85 ** np.arange(31))
     np.testing.assert_allclose(line.get_ydata(), (-0.5) ** np.arange(31.0), atol=1e-15)

@@ -50,6 +50,12 @@ def sheet_figure(sheet: Sheet, margins: bool = False) -> Any:
 
     Raises:
         ImportError: matplotlib is not installed.
+
+    Example:
+        >>> from stepsize import cosine
+        >>> from stepsize.views import Sheet, seen_of, sheet_figure
+        >>> len(sheet_figure(Sheet("", (seen_of(cosine(100)), seen_of(cosine(200))))).axes)
+        2
     """
     count = len(sheet.views)
     columns = sheet.columns or COLUMNS.get(count, 3)
@@ -188,12 +194,7 @@ class _Formatter:
     def of(ticker: Any, said: Any, chosen: Any) -> Any:
         """A formatter that says ``said`` wherever ``chosen`` would say something."""
         formatter = ticker.FuncFormatter(said)
-
-        def set_locs(locs: Any) -> None:
-            chosen.set_locs(locs)
-            formatter.locs = locs
-
-        formatter.set_locs = set_locs
+        formatter.set_locs = chosen.set_locs  # which labels there is room for
         return formatter
 
 

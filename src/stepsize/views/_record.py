@@ -23,6 +23,14 @@ def lines_of(run: Run) -> list[dict[str, Any]]:
 
     Args:
         run: whose.
+
+    Example:
+        >>> from stepsize import RunFolder
+        >>> from stepsize.record import Run
+        >>> from stepsize.views import lines_of
+        >>> RunFolder("runs/a").write(task="digits", rate=0.1)
+        >>> lines_of(Run.open("runs/a"))
+        []
     """
     return [*run.steps] if run.observed is run.steps else [*run.steps, *run.observed]
 

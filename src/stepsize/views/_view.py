@@ -263,6 +263,11 @@ def colour_of(number: int) -> str:
 
     Args:
         number: >= 0.
+
+    Example:
+        >>> from stepsize.views import colour_of
+        >>> colour_of(0), colour_of(8)
+        ('blue', 'blue')
     """
     return CYCLE[number % len(CYCLE)]
 
