@@ -335,6 +335,7 @@ CASES = {
     "on_result": [3, "f"],
     "progress": [3, "f"],
     "evaluate_every": {"Task": [*LENGTHS, 0, 1.5, "0ep"], "default": optional(WHOLE)},
+    "views": {"Task": [3, "loss", ["loss"]]},
     "facts": {"Bus": [3, "a"], "default": [None, 3, ["rotation"], {"rotation": {1, 2}}]},
     "trials": {"serial": [None, 3], "chosen_engine": []},
     "by": [None, 3, "steps", True],
