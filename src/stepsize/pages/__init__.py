@@ -16,7 +16,9 @@ if TYPE_CHECKING:  # what needs torch, which schedules do not
     from stepsize.pages._pictures import sweep_picture as sweep_picture
     from stepsize.pages._scale_picture import scale_picture as scale_picture
 
-__getattr__, __dir__ = lazily(__name__, {"_pictures": "comparison picture sweep_picture", "_scale_picture": "scale_picture"})
+__getattr__, __dir__ = lazily(
+    __name__, {"_pictures": "comparison picture sweep_picture", "_scale_picture": "scale_picture"}
+)
 
 __all__ = [
     "GALLERY",
