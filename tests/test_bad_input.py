@@ -4,15 +4,17 @@ import inspect
 import math
 import tempfile
 from functools import cache, partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from test_house import public
 
-from stepsize import Plan, Scheduler, Task, Trial, fit_law
+from stepsize import Plan, Run, Scheduler, Task, Trial, fit_law
 from stepsize.schedule import cosine
 from stepsize.task import Axis, task_named
+from stepsize.views import Sheet, views_of
 
 NUMBERS = ["a", None, True, math.nan, math.inf, -math.inf, [1.0], 1j]
 POSITIVE = [*NUMBERS, 0, -1]
@@ -46,6 +48,16 @@ CASES = {
     "sent": [*optional(NUMBERS), None, -1],
     "find": [None, 3, "yes", {"budgt": 60}, {"budget": "a"}],
     "put": [None, 1, "yes"],
+    "own": [3, "loss", ["loss"]],
+    "kind": [None, 3, "Run"],
+    "place": optional(NUMBERS),
+    "number": [*optional(NOT_NEGATIVE), 1.5],
+    "colour": [None, 3, "pink", "#12"],
+    "style": [3],
+    "x": [None, 3, ["a"], [[1.0]], [1, 2, 3]],
+    "y": [None, 3, ["a"], [[1.0]], [1, 2, 3]],
+    "sheet": [None, 3, "loss"],
+    "margins": [None, 1, "yes"],
     "own_steps": [None, 1, "yes", True],
     "attr": [3, "speed"],
     "module": [None, 3, torch.nn.Linear(1, 1)],
@@ -170,6 +182,7 @@ CASES = {
             for name in ("best_rate", "divergence_threshold", "rate_sensitivity")
         },
         "Axis": [None, 3],
+        "moving_mean": [None, 3, "ab", ["a"], [[1.0]]],
     },
     "power": POSITIVE,
     **dict.fromkeys(["batch", "to", "to_lr", "to_steps"], POSITIVE),
@@ -319,6 +332,7 @@ CASES = {
         "full_name": [None, 3],
         "named_sources": [None, 3],
         "sources_of": [3, b"digits"],
+        "series": [None, 3],
         "task_named": ["digit", "", None, 3],
     },
     "batches": FUNCTIONS,
@@ -335,7 +349,7 @@ CASES = {
     "on_result": [3, "f"],
     "progress": [3, "f"],
     "evaluate_every": {"Task": [*LENGTHS, 0, 1.5, "0ep"], "default": optional(WHOLE)},
-    "views": {"Task": [3, "loss", ["loss"]]},
+    "views": {"Task": [3, "loss", ["loss"]], "picture": [3, "loss", ["loss"]]},
     "facts": {"Bus": [3, "a"], "default": [None, 3, ["rotation"], {"rotation": {1, 2}}]},
     "trials": {"serial": [None, 3], "chosen_engine": []},
     "by": [None, 3, "steps", True],
@@ -344,7 +358,7 @@ CASES = {
     "finding": [3, "0.1"],
     "histograms": optional(WHOLE),
     "ax": [3, "axes"],
-    "width": POSITIVE,
+    "width": {"moving_mean": WHOLE, "default": POSITIVE},
     "height": POSITIVE,
     "things": [(3,), ("a",), (None,)],
 }
@@ -369,6 +383,7 @@ FREE = {
     ("save", "figure"),
     ("save", "path"),
     ("save", "dpi"),
+    ("views_of", "value"),
     ("write_status", "path"),
     ("write_status", "content"),
     ("save_state", "path"),
@@ -449,6 +464,14 @@ FREE = {
 }
 RECORDS = {
     "Answer",
+    "Band",
+    "Cells",
+    "Mark",
+    "Note",
+    "Scale",
+    "Series",
+    "Sheet",
+    "View",
     "Replay",
     "Rescaled",
     "Ask",
@@ -560,6 +583,12 @@ GOOD = {
     "best_rate": lambda: {"rates": [1, 2], "values": [[1], [2]]},
     "canonical": lambda: {"axis": "lr", "value": 0.1},
     "chosen_engine": lambda: {"task": DIGITS, "trials": 1},
+    "moving_mean": lambda: {"values": [1.0], "width": 1},
+    "picture": lambda: {"folder": "runs/a"},
+    "run_sheet": lambda: {"run": Run(Path("runs/a"), {}, [], [])},
+    "series": lambda: {"x": [1.0, 2.0], "y": [1.0, 2.0]},
+    "sheet_figure": lambda: {"sheet": Sheet("", views_of(COSINE))},
+    "view": lambda: {"kind": Plan},
     "divergence_threshold": lambda: {"rates": [1, 2], "values": [[1], [2]], "initial": 3},
     "rate_sensitivity": lambda: {"rates": [1, 2], "values": [[1], [math.inf]], "initial": 3},
     "engine_named": lambda: {"name": "ray"},

@@ -14,7 +14,8 @@ from children import child, once
 from stepsize.cli import run
 from stepsize.pages._pictures import pictured, views_of_task
 from stepsize.record import Run
-from stepsize.views import Scale, View, _registry, is_noisy, moving_mean, run_sheet, series, view
+from stepsize.views import Scale, View, _registry, moving_mean, run_sheet, series, view
+from stepsize.views._thin import is_noisy
 
 pytest.importorskip("gymnasium")
 

@@ -49,14 +49,22 @@ def sheet_figure(sheet: Sheet, margins: bool = False) -> Any:
         margins: whether they are given instead of searched for, which takes most of the time.
 
     Raises:
+        TypeError: an argument is of another type.
+        ValueError: the sheet has no view.
         ImportError: matplotlib is not installed.
 
     Example:
         >>> from stepsize import cosine
-        >>> from stepsize.views import Sheet, seen_of, sheet_figure
-        >>> len(sheet_figure(Sheet("", (seen_of(cosine(100)), seen_of(cosine(200))))).axes)
+        >>> from stepsize.views import Sheet, sheet_figure, views_of
+        >>> len(sheet_figure(Sheet("", (*views_of(cosine(100)), *views_of(cosine(200))))).axes)
         2
     """
+    if not isinstance(sheet, Sheet):
+        raise TypeError(_check.message("sheet", sheet, "a Sheet"))
+    if not isinstance(margins, bool):
+        raise TypeError(_check.message("margins", margins, "True or False"))
+    if not sheet.views:
+        raise ValueError(_check.message("sheet", sheet, "one with views"))
     count = len(sheet.views)
     columns = sheet.columns or COLUMNS.get(count, 3)
     places = sheet.places or tuple((*divmod(number, columns), 1, 1) for number in range(count))

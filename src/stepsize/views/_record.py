@@ -40,14 +40,6 @@ def drawable(run: Run) -> Run:
 
     Args:
         run: as it was read.
-
-    Example:
-        >>> from stepsize import RunFolder
-        >>> from stepsize.record import Run
-        >>> from stepsize.views import drawable
-        >>> RunFolder("runs/a").write(task="digits", rate=0.1)
-        >>> drawable(Run.open("runs/a")).facts["rate"]
-        0.1
     """
     folder = run.folder
     facts = dict(run.facts)

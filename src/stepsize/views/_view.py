@@ -2,17 +2,19 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from stepsize.views._thin import thinned
+from stepsize import _check
+from stepsize.views._thin import row, thinned
 
 CYCLE = ("blue", "orange", "green", "purple", "red", "slate", "teal", "brown")
-"""Colours of what stands side by side, in order. Beside them there are ``grey``, ``ink``, and of ``ramp`` its own."""
+"""Colours of what stands side by side, in order. There are also ``grey``, ``ink``, ``white`` and those of ``ramp``."""
 Numbers = tuple[float, ...]
+MARKERS, STYLES, AXES = ("", "o", "^", "v", "*", "s"), ("solid", "dashed", "dotted"), ("x", "y")
+OTHERS = ("grey", "ink", "white")
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,14 @@ class Series:
     low: Numbers = ()
     high: Numbers = ()
 
+    def __post_init__(self) -> None:
+        _known_colour(self.colour)
+        _one_of("marker", self.marker, MARKERS)
+        if len(self.x) != len(self.y):
+            raise ValueError(f"x and y must be equally long, got {len(self.x)} and {len(self.y)} numbers")
+        if len(self.low) != len(self.high) or len(self.low) not in (0, len(self.y)):
+            raise ValueError(_check.message("low and high", (len(self.low), len(self.high)), "as long as y, or empty"))
+
 
 @dataclass(frozen=True)
 class Band:
@@ -87,6 +97,10 @@ class Band:
     opacity: float = 0.15
     foot: tuple[float, float] = (0.0, 1.0)
 
+    def __post_init__(self) -> None:
+        _one_of("axis", self.axis, AXES)
+        _known_colour(self.colour)
+
 
 @dataclass(frozen=True)
 class Mark:
@@ -107,6 +121,11 @@ class Mark:
     colour: str = "grey"
     style: str = "dashed"
     width: float = 1.0
+
+    def __post_init__(self) -> None:
+        _one_of("axis", self.axis, AXES)
+        _one_of("style", self.style, STYLES)
+        _known_colour(self.colour)
 
 
 @dataclass(frozen=True)
@@ -241,7 +260,7 @@ def series(x: Iterable[float], y: Iterable[float], name: str = "", colour: str =
         style: other fields of ``Series``.
 
     Raises:
-        ValueError: x and y are not equally long.
+        TypeError, ValueError: x or y are no row of numbers or not equally long, or a field is invalid.
 
     Example:
         >>> from stepsize.views import series
@@ -249,10 +268,16 @@ def series(x: Iterable[float], y: Iterable[float], name: str = "", colour: str =
         >>> len(many.x) <= 4_000, max(many.y)
         (True, 9.0)
     """
-    across, up = np.asarray([*x] if not isinstance(x, Sequence | np.ndarray) else x, float), np.asarray(y, float)
-    if across.shape != up.shape or across.ndim != 1:
-        raise ValueError(f"x and y must be equally long, got shapes {across.shape} and {up.shape}")
-    bands = {end: np.asarray(style.pop(end), float) for end in ("low", "high") if len(style.get(end, ()))}
+    across, up = row("x", x), row("y", y)
+    if len(across) != len(up):
+        raise ValueError(f"x and y must be equally long, got {len(across)} and {len(up)} numbers")
+    for field in style:
+        if field not in Series.__dataclass_fields__:
+            close = _check.closest(field, Series.__dataclass_fields__)
+            raise TypeError(f"the style of a series has no {field!r}; {close}")
+    if not isinstance(name, str):
+        raise TypeError(_check.message("name", name, "a text"))
+    bands = {end: row(end, style.pop(end)) for end in ("low", "high") if len(style.get(end, ()))}
     kept = thinned(up) if len(up) else slice(None)
     ends: dict[str, Any] = {end: tuple(values[kept].tolist()) for end, values in bands.items()}
     return Series(tuple(across[kept].tolist()), tuple(up[kept].tolist()), name, colour, **style, **ends)
@@ -264,12 +289,15 @@ def colour_of(number: int) -> str:
     Args:
         number: >= 0.
 
+    Raises:
+        TypeError, ValueError: it is no whole number >= 0.
+
     Example:
         >>> from stepsize.views import colour_of
         >>> colour_of(0), colour_of(8)
         ('blue', 'blue')
     """
-    return CYCLE[number % len(CYCLE)]
+    return CYCLE[_check.whole("number", number, least=0) % len(CYCLE)]
 
 
 VIRIDIS = (  # of matplotlib, in nine places
@@ -282,17 +310,32 @@ def ramp(place: float) -> str:
     """A colour between dark blue and yellow, ``#rrggbb``.
 
     Args:
-        place: 0 to 1.
+        place: 0 to 1; what is beyond is taken as the nearest end.
+
+    Raises:
+        TypeError, ValueError: it is no finite number.
 
     Example:
         >>> from stepsize.views import ramp
         >>> ramp(0), ramp(1)
         ('#440154', '#fde725')
     """
-    at = min(max(place, 0.0), 1.0) * (len(VIRIDIS) - 1)
+    at = min(max(_check.number("place", place), 0.0), 1.0) * (len(VIRIDIS) - 1)
     left = min(int(at), len(VIRIDIS) - 2)
     mixed = [round(a + (at - left) * (b - a)) for a, b in zip(VIRIDIS[left], VIRIDIS[left + 1], strict=True)]
     return "#" + "".join(f"{part:02x}" for part in mixed)
+
+
+def _one_of(name: str, value: object, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(_check.message(name, value, "one of " + ", ".join(map(repr, known))))
+
+
+def _known_colour(value: object) -> None:
+    if value in CYCLE or value in OTHERS or (isinstance(value, str) and re.fullmatch("#[0-9a-f]{6}", value)):
+        return
+    closest = _check.closest(str(value), (*CYCLE, *OTHERS))
+    raise ValueError(_check.message("colour", value, "a colour of views, or #rrggbb", closest))
 
 
 def _plain(value: Any) -> Any:
