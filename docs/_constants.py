@@ -29,4 +29,5 @@ CONSTANTS = {
     "task.BUILT_IN": "The built-in tasks by name.",
     "task.CATALOGUE": "Length and description of the built-in tasks, readable without torch.",
     "task.LARGEST": "The largest rate that is accepted.",
+    "views.TaskViews": "The type of a task's own views: a function of a run and its sheet that gives a sheet.",
 }
