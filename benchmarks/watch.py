@@ -9,12 +9,13 @@ copies, in multiples of the weights.
 Predicted before the first run: 1.5 to 2 % by default, nearly all of it the curvature, which is one step in a hundred.
 """
 
+import argparse
 import tempfile
 import time
 from collections.abc import Callable, Collection
 
 import torch
-from _common import arguments, conclude, interval, progress
+from _common import conclude, interval, progress
 from torch import Tensor, nn
 
 from stepsize import Control, JsonLines, TensorBoard
@@ -51,20 +52,28 @@ def convolutional() -> nn.Module:
     return nn.Sequential(*first, *second)
 
 
-def images() -> tuple[Tensor, Tensor]:
-    return torch.randn(64, 1, 8, 8), torch.randint(10, (64,))
+def images(device: str) -> tuple[Tensor, Tensor]:
+    return torch.randn(64, 1, 8, 8, device=device), torch.randint(10, (64,), device=device)
 
 
-def tokens() -> tuple[Tensor, Tensor]:
-    drawn = torch.randint(200, (16, 33))
+def tokens(device: str) -> tuple[Tensor, Tensor]:
+    drawn = torch.randint(200, (16, 33), device=device)
     return drawn[:, :-1], drawn[:, 1:]
 
 
-LOOPS: dict[str, tuple[Callable[[], nn.Module], Callable[[], tuple[Tensor, Tensor]]]] = {
+LOOPS: dict[str, tuple[Callable[[], nn.Module], Callable[[str], tuple[Tensor, Tensor]]]] = {
     "digits CNN": (convolutional, images),
     "LSTM": (Recurrent, tokens),
     "transformer": (Attentive, tokens),
 }
+
+
+def now(device: str) -> float:
+    """Seconds, after all that was given to the card is done."""
+    if device == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 class Looks:
@@ -85,19 +94,19 @@ class Looks:
 
 
 class Loop:
-    """A model in training; ``advance`` gives the CPU milliseconds of a step."""
+    """A model in training; ``advance`` gives the milliseconds of a step: of the CPU, or by the clock on a card."""
 
-    def __init__(self, name: str, watch: Collection[Observer]) -> None:
+    def __init__(self, name: str, watch: Collection[Observer], device: str) -> None:
         torch.manual_seed(0)
         model, self.batch = LOOPS[name]
-        self.model = model()
+        self.device, self.model = device, model().to(device)
         optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4)
         self.control = Control(optimizer, lr="cosine()", total=10**7, clip=1.0, watch=watch, remind=False)
 
     def advance(self, steps: int) -> float:
-        began = time.process_time()
+        began = now(self.device)
         for _ in range(steps):
-            x, y = self.batch()
+            x, y = self.batch(self.device)
 
             def loss_of(x: Tensor = x, y: Tensor = y) -> Tensor:
                 return nn.functional.cross_entropy(self.model(x).flatten(0, -2), y.flatten())
@@ -105,18 +114,18 @@ class Loop:
             loss = loss_of()
             loss.backward()
             self.control.step(loss, again=loss_of)
-        return (time.process_time() - began) / steps * 1e3
+        return (now(self.device) - began) / steps * 1e3
 
 
 def share(times: list[float], bare: list[float]) -> list[float]:
     return [100 * (one / other - 1) for one, other in zip(times, bare, strict=True)]
 
 
-def default_cost(name: str, rounds: int, folder: str) -> tuple[list[float], list[float]]:
+def default_cost(name: str, rounds: int, folder: str, device: str) -> tuple[list[float], list[float]]:
     signals = (*DEFAULT, "update_ratio@100")
     lines = JsonLines(f"{folder}/metrics.jsonl", EVERY, signals=signals)
     board = TensorBoard(folder, EVERY, signals=signals)
-    bare, watched = Loop(name, []), Loop(name, [board, lines])
+    bare, watched = Loop(name, [], device), Loop(name, [board, lines], device)
     for loop in (bare, watched):
         loop.advance(BLOCK)
     alone, seen = [], []
@@ -128,8 +137,8 @@ def default_cost(name: str, rounds: int, folder: str) -> tuple[list[float], list
     return alone, seen
 
 
-def look_cost(name: str, rounds: int) -> dict[str, list[float]]:
-    loops = {None: Loop(name, []), **{signal: Loop(name, [Looks(signal)]) for signal in SIGNALS}}
+def look_cost(name: str, rounds: int, device: str) -> dict[str, list[float]]:
+    loops = {None: Loop(name, [], device), **{signal: Loop(name, [Looks(signal)], device) for signal in SIGNALS}}
     found: dict[str | None, list[float]] = {key: [] for key in loops}
     for loop in loops.values():
         loop.advance(3)
@@ -140,24 +149,29 @@ def look_cost(name: str, rounds: int) -> dict[str, list[float]]:
 
 
 def main() -> None:
-    quick = arguments(__doc__ or "").quick
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few repetitions, as CI runs it; writes no log")
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda where there is a card")
+    options = parser.parse_args()
+    quick, device = options.quick, options.device
+    card = "CPU time" if device == "cpu" else f"by the clock, {torch.cuda.get_device_name(device)}"
     rounds, looks = (2, 1) if quick else (30, 15)
-    lines, data = [f"default watching, {rounds} interleaved rounds of {BLOCK} steps; % of a step, CPU time"], {}
+    lines, data = [f"default watching, {rounds} interleaved rounds of {BLOCK} steps; % of a step, {card}"], {}
     prices = {}
     for name in LOOPS:
         progress(name)
         with tempfile.TemporaryDirectory() as folder:
-            alone, seen = default_cost(name, rounds, folder)
+            alone, seen = default_cost(name, rounds, folder, device)
         middle, low, high = interval(share(seen, alone))
         step = interval(alone)[0]
         lines.append(f"  {name:12s} {middle:5.2f} % ({low:.2f} to {high:.2f})   a bare step {step:.2f} ms")
-        prices[name] = look_cost(name, looks)
+        prices[name] = look_cost(name, looks, device)
         data[name] = {"bare": alone, "watched": seen, "looks": prices[name]}
     lines.append("one look at one signal, % of a bare step (median); copies in multiples of the weights")
     for signal, value in SIGNALS.items():
         found = "  ".join(f"{name} {interval(prices[name][signal])[0]:7.1f}" for name in LOOPS)
         lines.append(f"  {signal:15s} {value.cost:10s}  {found}   copies {COPIES.get(signal, '0')}")
-    conclude("watch", lines, {"milliseconds": data}, quick)
+    conclude("watch" if device == "cpu" else "watch_cuda", lines, {"milliseconds": data}, quick)
 
 
 if __name__ == "__main__":
