@@ -1,0 +1,40 @@
+"""
+Cyclical rates
+==============
+
+:Topic: A, cyclical learning rates
+:Claim: A rate that cycles reaches the accuracy of a fixed rate in fewer steps, without a rate to tune.
+:Result: RESULT
+
+A perceptron on scikit-learn's digits, SGD with momentum. The triangle runs between a quarter of the rate and the rate. What is
+counted is the first step at which the mean of the last 30 training losses is below 0.05.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from stepsize import Schedule, logspace, task_named, train
+
+task, rates = task_named("digits-mlp"), logspace(0.01, 1, 5)
+fig, (shape, panel) = plt.subplots(1, 2, figsize=(11, 3.8))
+for text in ("constant()", "triangular(up=50)", "triangular2(up=50)", "cosine()"):
+    shape.plot(Schedule.parse(text).over(400)(np.arange(400)), label=text)
+    needed = []
+    for rate in rates:
+        runs = [
+            train(task, lr=rate, seed=seed, steps=400, schedule=text, optimizer="sgd(momentum=0.9)", evaluate_every=400)
+            for seed in range(2)
+        ]
+        means = [np.convolve(run.losses, np.ones(30) / 30, "valid") < 0.05 for run in runs]
+        needed.append(np.mean([30 + np.argmax(below) if below.any() else np.nan for below in means]))
+    print(f"{text:20}" + "  ".join(f"{rate:.3g}: {steps:.0f}" for rate, steps in zip(rates, needed, strict=True)))
+    panel.semilogx(rates, needed, "o-", label=text)
+shape.set(xlabel="step", ylabel="factor of the rate")
+panel.set(xlabel="learning rate (the triangles' highest)", ylabel="steps to a loss of 0.05")
+panel.legend()
+fig.tight_layout()
+
+# %%
+# What was measured
+# -----------------
+# MEASURED

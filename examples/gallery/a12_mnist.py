@@ -1,0 +1,51 @@
+"""
+MNIST, a CNN
+============
+
+:Topic: A, MNIST with a CNN
+:Claim: The rate decides how good a CNN on MNIST becomes; one cycle beats a constant rate.
+:Result: RESULT
+
+The network is the course's. The short runs were measured by ``python benchmarks/courses.py --only mnist`` (200 steps of 64 images, one
+seed), the whole ones by ``python benchmarks/tasks.py`` (3 epochs at a rate that ``stepsize tune`` found, 3 seeds).
+"""
+
+import json
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+short = json.loads(Path("../../benchmarks/logs/courses.json").read_text())
+whole = json.loads(Path("../../benchmarks/logs/tasks.json").read_text())["results"]
+for name, row in short["results"].items():
+    if name.startswith("mnist"):
+        print(f"{name:26} accuracy {row['metrics']['accuracy']:.2%} after {len(row['losses'])} steps")
+        plt.semilogy(np.convolve(row["losses"], np.ones(20) / 20, "valid"), label=name)
+for seed in range(3):
+    row = whole[f"mnist {seed}"]
+    print(f"whole run, seed {seed}: rate {row['rate']}, test accuracy {row['metrics']['test_accuracy']:.2%}")
+plt.xlabel("step")
+plt.ylabel("training loss, mean of 20 steps")
+plt.legend()
+plt.tight_layout()
+
+# %%
+# The same at home
+# ----------------
+# ``stepsize train mnist --lr 0.002`` trains it with the pictures; in Python, where the data are at hand:
+
+import os
+
+from stepsize import task_named, train
+
+if Path(os.environ.get("STEPSIZE_DATA", "nowhere")).exists():
+    trained = train(task_named("mnist"), lr=0.002, steps=20, evaluate_every=20)
+    print(f"after 20 steps: accuracy {trained.metrics['accuracy']:.1%}")
+else:
+    print("no data here: set STEPSIZE_DATA to a folder with mnist, or let the hub bring them")
+
+# %%
+# What was measured
+# -----------------
+# MEASURED
