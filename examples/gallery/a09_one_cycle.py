@@ -4,7 +4,7 @@ One cycle, with the momentum against it
 
 :Topic: A, one-cycle with momentum
 :Claim: One cycle up and down, the momentum down and up, trains faster and at higher rates than a decay.
-:Result: RESULT
+:Result: not held here. In 200 steps at their best rate a plain cosine trains furthest; the momentum's cycle helps only above that rate.
 
 ``one_cycle()`` is two schedules, of the rate and of the momentum. The loop is a user's own: a perceptron on the digits.
 """
@@ -54,4 +54,6 @@ plt.tight_layout()
 # %%
 # What was measured
 # -----------------
-# MEASURED
+# All three are best at 0.2: cosine ends at 0.0056, one cycle at 0.0075, with the momentum's cycle at 0.0072, and all are right on 92 to 93 % of
+# the last 397 images. At 0.63 the cycling momentum takes the edge off the rate (0.039 against 0.063 without), and still a cosine is better
+# (0.024). At 2 nothing is learnt. A cycle spends a third of the run on its way up, which a short run cannot spare.

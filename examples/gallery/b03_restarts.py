@@ -4,7 +4,7 @@ Cosine, and warm restarts
 
 :Topic: B, cosine annealing and warm restarts
 :Claim: Restarts give a good model at the end of every cycle, and a better one at the end than a single cosine.
-:Result: RESULT
+:Result: not held here. At every quarter of the run a single cosine validates better than the restarts did at their ends.
 
 A perceptron on the digits. The loss of the whole training set is measured along the run: "anytime" is what one would have, had the run ended there.
 """
@@ -22,11 +22,11 @@ for text in ("cosine()", "cosine_restarts(every=100)", "cosine_restarts(every=57
     swept = sweep(task, rates, seeds=3, engine=serial, **said)
     losses = [np.mean([row["loss"] for row in swept.rows() if row["rate"] == rate]) for rate in rates]
     best = rates[int(np.argmin(losses))]
-    run = train(task, lr=best, evaluate_every=10, **said)
+    run = train(task, lr=rates[1], evaluate_every=10, **said)
     steps = [row["step"] for row in run.history]
     along = [row["validation_loss"] for row in run.history]
     at = {step: round(along[steps.index(step)], 3) for step in (100, 200, 300, 400)}
-    print(f"{text:38} best rate {best:.2g}: training loss {min(losses):.4f}; validation along the run {at}")
+    print(f"{text:38} best rate {best:.2g}: training loss {min(losses):.4f}; validation at {rates[1]:.2g}: {at}")
     panel.semilogy(steps, along, label=text)
     shape.plot(Schedule.parse(text).over(400)(np.arange(400)))
 shape.set(ylabel="factor of the rate")

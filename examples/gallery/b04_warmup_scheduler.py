@@ -61,4 +61,5 @@ plt.tight_layout()
 # %%
 # What was measured
 # -----------------
-# MEASURED
+# The slide's warm-up climbs to 1e-6, and the next rate is a thousand times higher: it warms up nothing. torch's chain is right, but for its first
+# steps: ``LinearLR`` starts at a factor that has to be given, a third by default. One schedule spends no step at zero and none twice at the peak.

@@ -4,7 +4,7 @@ Monitoring a run
 
 :Topic: B, monitoring
 :Claim: Loss, gradient norm and the ratio of update to weight show whether the rate is right.
-:Result: RESULT
+:Result: partly. The loss tells too low from right; gradient norm and update ratio at the end do not. Too high shows in the ratio.
 
 The same perceptron at a rate that is too low, right and too high. ``JsonLines`` writes what is asked for, and nothing else is computed.
 """
@@ -35,4 +35,6 @@ fig.tight_layout()
 # %%
 # What was measured
 # -----------------
-# MEASURED
+# Medians at the end: the update ratio is 0.00012 at a rate that is fifty times too low, 0.00011 at the right one, and 0.00036 at one that is ten times too
+# high. The often quoted 0.001 fits none of them. The gradient norm is ten times smaller at the right rate than at the low one because the
+# network is nearly done, and the same at a rate that ruins it. A number needs its history, and a comparison.

@@ -4,7 +4,7 @@ The range test
 
 :Topic: B, the range test
 :Claim: Raise the rate over a hundred steps, and take the one where the loss falls fastest.
-:Result: RESULT
+:Result: partly. The curve shows the edge; every rule that reads it chose a rate 4 to 15 times below the best.
 
 ``range_test`` lends the rates to a loop of one's own, and puts everything back.
 """
@@ -37,13 +37,13 @@ plt.tight_layout()
 # Whole runs at what the rules say
 # --------------------------------
 
-for rule in (steepest_by_log_rate, valley, minimum_tenth):
-    rate = rule(test.result.rates, test.result.losses).rate
+rules = {rule.__name__: rule(test.result.rates, test.result.losses).rate for rule in (steepest_by_log_rate, valley, minimum_tenth)}
+for name, rate in {**rules, "best of a sweep": 0.2}.items():
     trained = train(task_named("digits-mlp"), lr=rate, optimizer="sgd(momentum=0.9)", steps=200)
-    print(f"{rule.__name__:22} {rate:.3g}: training loss {trained.score:.4f}")
+    print(f"{name:22} {rate:.3g}: training loss {trained.score:.4f}")
 
 # %%
-# The slide takes ``next(iter(loader))`` at each step. That starts a new epoch every time, and only ever sees first batches.
+# The slide takes ``next(iter(loader))`` at each step. That shuffles anew at each step: images come again, and others never.
 
 for name, stream in (("next(iter(loader))", (next(iter(loader)) for _ in range(29))), ("one iterator", iter(loader))):
     seen = torch.cat([x.flatten(1) for x, _ in stream]).unique(dim=0)
@@ -52,4 +52,5 @@ for name, stream in (("next(iter(loader))", (next(iter(loader)) for _ in range(2
 # %%
 # What was measured
 # -----------------
-# MEASURED
+# The best rate of a sweep is near 0.2. The rules say 0.027, 0.013 and 0.049, and whole runs at these end at 0.11, 0.20 and 0.06, where 0.2
+# ends at 0.004. The test knows neither the length of the run nor its schedule. ``find`` and ``RateSearch`` train short runs with both.

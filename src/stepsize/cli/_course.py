@@ -1,5 +1,6 @@
-"""The commands of the courses, in words; the file ``_courses`` does what they say."""
+"""The commands of the courses, in words; the files ``_courses`` and ``_topics`` do what they say."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from stepsize.cli._interrupts import load_torch
 from stepsize.cli._options import OUTPUT, AsJson
+from stepsize.cli._topics import Topic, topics
 
 ALPHAS = ["constant(value=0.5)", "linear(start=0.5, end=0.001)"]
 OWN_ALPHAS = " and ".join(ALPHAS)
@@ -14,8 +16,9 @@ OWN_ALPHAS = " and ".join(ALPHAS)
 course = typer.Typer(
     name="course",
     no_args_is_help=True,
-    help="The courses' comparisons, run and drawn: rates on a bowl, schedules of alpha on the frozen lake.",
-    epilog="Examples: stepsize course quadratic   |   stepsize course frozenlake",
+    help="Every topic of the courses, as a program that runs in seconds and shows what came out; and two comparisons"
+    " with settings of your own, `quadratic` and `frozenlake`.",
+    epilog="Examples: stepsize course warmup   |   stepsize course quadratic   |   stepsize course frozenlake",
 )
 Out = Annotated[
     Path | None,
@@ -79,3 +82,26 @@ def frozenlake(
     from stepsize.cli._courses import learners
 
     return learners(alphas or ALPHAS, seeds=seeds, seed=seed, episodes=episodes, out=out, as_json=as_json)
+
+
+def _command(topic: Topic) -> Callable[..., int]:
+    def played(
+        show: Annotated[bool, typer.Option("--show", help="Print the program instead of running it.")] = False,
+        out: Out = None,
+        as_json: AsJson = False,
+    ) -> int:
+        load_torch()
+        from stepsize.cli._courses import demonstrated, shown
+
+        return shown(topic, as_json) if show else demonstrated(topic, out=out, as_json=as_json)
+
+    return played
+
+
+for _topic in topics():
+    course.command(
+        _topic.name,
+        short_help=f"{_topic.course}: {_topic.claim}",
+        help=f"{_topic.slide[0].upper()}{_topic.slide[1:]}. The claim: {_topic.claim} What came out: {_topic.result}",
+        epilog=f"Examples: stepsize course {_topic.name} | stepsize course {_topic.name} --show",
+    )(_command(_topic))

@@ -1,6 +1,7 @@
 """The courses' two comparisons: rates on a bowl beside theory, and schedules of alpha on the frozen lake."""
 
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from stepsize.cli._interrupts import uninterrupted
 from stepsize.cli._picture import drawn
 from stepsize.cli._problems import StoppedError
 from stepsize.cli._screen import Screen
+from stepsize.cli._topics import Topic, play
 from stepsize.record import PICTURE, RUNNING, environment, to_json
 from stepsize.state import write_atomic
 from stepsize.task import Trial
@@ -98,6 +100,34 @@ def learners(alphas: list[str], *, seeds: int, seed: int, episodes: int, out: Pa
         screen.say(f"{each['alpha']}: success {each['success']:.3f}, {near}")
     screen.say(f"optimum   {curves.optimum:.3f}, by value iteration")
     _finish(screen, folder, "frozenlake", answer, time.perf_counter() - began, lambda: learning(curves))
+    return 0
+
+
+def demonstrated(topic: Topic, *, out: Path | None, as_json: bool) -> int:
+    """Run a topic's program, keep its pictures, and return the exit code."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    screen = Screen(as_json)
+    screen.say(f"claim    {topic.claim}")
+    with _results(topic.name, out, program=topic.path.name) as folder:
+        lines, pictures, seconds = play(topic, folder.path, sys.stdout)
+        folder.write(printed=lines, claim=topic.claim, result=topic.result, status="finished")
+    kept = [folder.path / picture.name for picture in pictures]
+    screen.say(f"result   {topic.result}")
+    for picture in kept:
+        screen.say(f"picture  {picture}")
+    said = {"printed": lines, "run": str(folder.path), "pictures": [str(picture) for picture in kept]}
+    about = {"claim": topic.claim, "result": topic.result}
+    screen.answer(course=topic.name, **about, **said, cost={"seconds": round(seconds, 3)})
+    return 0
+
+
+def shown(topic: Topic, as_json: bool) -> int:
+    """Print a topic's program, and return the exit code."""
+    screen, program = Screen(as_json), topic.path.read_text(encoding="utf-8")
+    if not as_json:
+        screen.say(program.rstrip())
+    screen.answer(course=topic.name, claim=topic.claim, result=topic.result, program=program)
     return 0
 
 
