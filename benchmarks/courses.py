@@ -1,4 +1,4 @@
-"""The courses' heavy topics on their real data, shortened: MNIST's CNN, IMDB's LSTM, CIFAR-10's ResNet-18 with a plateau.
+"""The courses' heavy topics on their data, shortened: MNIST's CNN, IMDB's LSTM, CIFAR-10's ResNet-18 with a plateau.
 
     python benchmarks/courses.py --data FOLDER
 
@@ -6,8 +6,8 @@ Each row is one run with one seed and one thread, of the built-in task, at a len
 the table of whole runs at found rates is benchmarks/tasks.md. What is done stands in logs/courses.json, so that a
 benchmark that was stopped goes on. The gallery's pages read that log.
 
-Predictions, written before the first run: on MNIST a cycle is ahead of a constant rate of the same size by 0.3 points, and
-a rate ten times lower is behind by more than two; on IMDB a cycle is ahead of the constant rate by two points of
+Predictions, written before the first run: on MNIST a cycle is ahead of a constant rate of the same size by 0.3 points,
+and a rate ten times lower is behind by more than two; on IMDB a cycle is ahead of the constant rate by two points of
 accuracy; on CIFAR-10 in one epoch a plateau never cuts, and is behind one cycle by more than five points.
 """
 

@@ -44,7 +44,10 @@ def accuracy(plan, rate, seed, steps=200):
 rates = logspace(0.02, 2, 5)
 for name, plan in kinds.items():
     ended = np.array([[accuracy(plan, rate, seed) for seed in range(3)] for rate in rates]).mean(1)
-    print(f"{name:27}" + "  ".join(f"{rate:.2g}: {loss:.4f} {right:.1%}" for rate, (loss, right) in zip(rates, ended)))
+    print(
+        f"{name:27}"
+        + "  ".join(f"{rate:.2g}: {loss:.4f} {right:.1%}" for rate, (loss, right) in zip(rates, ended, strict=True))
+    )
     plt.loglog(rates, ended[:, 0], "o-", label=name)
 plt.xlabel("highest learning rate")
 plt.ylabel("training loss after 200 steps")

@@ -25,7 +25,9 @@ rates = logspace(0.01, 1, 5)
 for bound in (1.0, 0.3):
     needed = []
     for rate in rates:
-        run = train(task_named("digits-mlp"), lr=rate, steps=600, schedule="constant()", optimizer="sgd", evaluate_every=600)
+        run = train(
+            task_named("digits-mlp"), lr=rate, steps=600, schedule="constant()", optimizer="sgd", evaluate_every=600
+        )
         below = np.convolve(run.losses, np.ones(20) / 20, "valid") < bound
         needed.append(20 + np.argmax(below) if below.any() else np.nan)
     print(f"loss {bound}: " + "  ".join(f"{rate:.2g}: {steps:.0f}" for rate, steps in zip(rates, needed, strict=True)))

@@ -20,7 +20,8 @@ rates = logspace(0.005, 1.0, 8)
 swept = sweep(task_named("digits-mlp"), rates, seeds=2, steps=250, engine=serial, optimizer="sgd(momentum=0.9)")
 rows = swept.rows()
 training, validation = (
-    [np.mean([row[name] for row in rows if row["rate"] == rate]) for rate in rates] for name in ("loss", "validation_loss")
+    [np.mean([row[name] for row in rows if row["rate"] == rate]) for rate in rates]
+    for name in ("loss", "validation_loss")
 )
 for rate, train, valid in zip(rates, training, validation, strict=True):
     print(f"rate {rate:6.3g}: training {train:.4f}, validation {valid:.4f}, gap {valid - train:+.4f}")

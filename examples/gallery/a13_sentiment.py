@@ -30,7 +30,9 @@ for rate, *row in zip(rates, training, validation, accuracy, strict=True):
     print("rate {:6.3g}: training {:.4f}, validation {:.4f}, accuracy {:.1%}".format(rate, *row))
 for seed in range(3):
     row = whole[f"rotten-tomatoes {seed}"]
-    print(f"two epochs at a found rate, seed {seed}: {row['rate']}, test accuracy {row['metrics']['test_accuracy']:.1%}")
+    print(
+        f"two epochs at a found rate, seed {seed}: {row['rate']}, test accuracy {row['metrics']['test_accuracy']:.1%}"
+    )
 
 # %%
 # What was measured

@@ -50,7 +50,7 @@ plt.tight_layout()
 
 for name, scheduler in (
     ("StepLR", lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 1000)),
-    ("LambdaLR", lambda optimizer: torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1.0)),
+    ("LambdaLR", lambda optimizer: torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0)),
     ("CosineAnnealingLR", lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 1000)),
 ):
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)

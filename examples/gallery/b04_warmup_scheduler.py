@@ -9,6 +9,7 @@ Warm-up as a scheduler
 Three ways to write "ten steps up, then a cosine": torch's chain, a warm-up with its target left at a millionth, as in the slide, and one schedule.
 """
 
+import itertools
 import warnings
 
 import matplotlib.pyplot as plt
@@ -50,8 +51,10 @@ for name, make in kinds.items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             scheduler.step()
-    jump = max(after / before for before, after in zip(rates, rates[1:], strict=False) if before > 0)
-    print(f"{name:22} first {rates[0]:.3g}, at {UP}: {rates[UP]:.3g}, largest step up: x {jump:.4g}, last {rates[-1]:.2g}")
+    jump = max(after / before for before, after in itertools.pairwise(rates) if before > 0)
+    print(
+        f"{name:22} first {rates[0]:.3g}, at {UP}: {rates[UP]:.3g}, largest step up: x {jump:.4g}, last {rates[-1]:.2g}"
+    )
     plt.semilogy([max(rate, 1e-8) for rate in rates], label=name)
 plt.xlabel("step")
 plt.ylabel("learning rate")

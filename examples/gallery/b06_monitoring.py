@@ -22,7 +22,9 @@ fig, panels = plt.subplots(1, 3, figsize=(13, 3.6))
 for rate, name in ((0.002, "too low"), (0.1, "right"), (1.0, "too high")):
     folder = Path(tempfile.mkdtemp())
     lines = JsonLines(folder / "metrics.jsonl", every=2, signals=signals)
-    train(task_named("digits-mlp"), lr=rate, steps=300, optimizer="sgd(momentum=0.9)", watch=[lines], evaluate_every=300)
+    train(
+        task_named("digits-mlp"), lr=rate, steps=300, optimizer="sgd(momentum=0.9)", watch=[lines], evaluate_every=300
+    )
     run = Run.open(folder / "metrics.jsonl")
     for panel, signal in zip(panels, signals, strict=True):
         panel.semilogy(run.column("step"), run.column(signal), label=f"{name}, {rate}")

@@ -37,7 +37,10 @@ plt.tight_layout()
 # Whole runs at what the rules say
 # --------------------------------
 
-rules = {rule.__name__: rule(test.result.rates, test.result.losses).rate for rule in (steepest_by_log_rate, valley, minimum_tenth)}
+rules = {
+    rule.__name__: rule(test.result.rates, test.result.losses).rate
+    for rule in (steepest_by_log_rate, valley, minimum_tenth)
+}
 for name, rate in {**rules, "best of a sweep": 0.2}.items():
     trained = train(task_named("digits-mlp"), lr=rate, optimizer="sgd(momentum=0.9)", steps=200)
     print(f"{name:22} {rate:.3g}: training loss {trained.score:.4f}")

@@ -34,7 +34,13 @@ def trained(model, x, y, lr, decay, steps):
 def network():
     conv = torch.nn.Conv2d
     return torch.nn.Sequential(
-        *(conv(1, 16, 3, padding=1), torch.nn.ReLU(), conv(16, 16, 3, padding=1), torch.nn.ReLU(), torch.nn.MaxPool2d(2)),
+        *(
+            conv(1, 16, 3, padding=1),
+            torch.nn.ReLU(),
+            conv(16, 16, 3, padding=1),
+            torch.nn.ReLU(),
+            torch.nn.MaxPool2d(2),
+        ),
         *(conv(16, 32, 3, padding=1), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(512, 10)),
     )
 

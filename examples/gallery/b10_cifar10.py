@@ -28,7 +28,9 @@ for name, row in short["results"].items():
         along.plot(np.convolve(row["losses"], np.ones(20) / 20, "valid"), label=name)
 for seed in range(3):
     row = whole[f"cifar10-small {seed}"]
-    print(f"three epochs of one cycle, seed {seed}: rate {row['rate']}, test accuracy {row['metrics']['test_accuracy']:.1%}")
+    print(
+        f"three epochs of one cycle, seed {seed}: rate {row['rate']}, test accuracy {row['metrics']['test_accuracy']:.1%}"
+    )
 along.set(xlabel="step", ylabel="training loss, mean of 20 steps")
 along.legend()
 

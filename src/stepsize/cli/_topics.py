@@ -71,7 +71,8 @@ def play(topic: Topic, folder: Path, output: TextIO) -> tuple[list[str], list[Pa
     with contextlib.chdir(topic.path.parent), contextlib.redirect_stdout(lines):
         try:
             runpy.run_path(str(topic.path))
-            pictures = [_saved(pyplot.figure(number), folder, index) for index, number in enumerate(pyplot.get_fignums())]
+            numbers = enumerate(pyplot.get_fignums())
+            pictures = [_saved(pyplot.figure(number), folder, index) for index, number in numbers]
         finally:
             pyplot.close("all")
     return "".join(lines.kept).splitlines(), pictures, time.perf_counter() - began
