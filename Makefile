@@ -56,6 +56,8 @@ bench: $(READY)  ## full-count measurements; logs go to benchmarks/logs
 	$(BIN)/python benchmarks/clipping.py
 	$(BIN)/python benchmarks/agreement.py
 	$(BIN)/python benchmarks/large_batch.py
+	$(BIN)/python benchmarks/courses.py
+	$(BIN)/python benchmarks/papers.py
 	$(BIN)/python benchmarks/finders/oracle.py
 	$(BIN)/python benchmarks/finders/measure.py --set tuning
 	$(BIN)/python benchmarks/finders/measure.py --set report

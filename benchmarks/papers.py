@@ -10,7 +10,8 @@ These are small, short runs: what holds here may not at scale, and the other way
 
 Predictions, written before the first run: held are decoupled decay, linear to zero against cosine to a tenth (by
 little), no dependence on warm-up beyond 5 %, and the saddle; not held are fewer steps by cycles and better ends by
-restarts; super-convergence holds in part.
+restarts; super-convergence holds in part. Decay was first measured by how far the best one moves with the rate: on this
+task the lowest is best at every rate with L2, so that says nothing, and what is borne took its place.
 """
 
 import math
@@ -51,7 +52,7 @@ def best(losses: dict[float, list[float]]) -> tuple[float, list[float]]:
 
 
 def compared(ours: list[float], theirs: list[float]) -> tuple[float, float, float]:
-    """The ratio of two losses over paired seeds: geometric mean, and the 2.5 % and 97.5 % quantiles of its bootstrap."""
+    """The ratio of two losses over paired seeds: geometric mean, and 95 % of its bootstrap."""
     logs = np.log(np.array(ours) / np.array(theirs))
     drawn = np.random.default_rng(0).choice(logs, (4_000, len(logs))).mean(axis=1)
     low, high = np.quantile(drawn, [0.025, 0.975])
@@ -63,7 +64,7 @@ def contest(paper: str, claim: str, task: str, losses: Losses, ours: str, theirs
     (rate, mine), (other, rest) = best(losses[ours]), best(losses[theirs])
     ratio, low, high = compared(mine, rest)
     figure = (
-        f"{task}: loss of {ours} over that of {theirs} {ratio:.3g} ({low:.3g} to {high:.3g}), "
+        f"{task}: loss of {ours} over that of {theirs} {ratio:.4g} ({low:.4g} to {high:.4g}), "
         f"rates {rate:.2g} and {other:.2g}"
     )
     return {"paper": paper, "claim": claim, "verdict": "held" if high < 1 else "not held", "figure": figure}
@@ -155,48 +156,38 @@ def super_convergence(scale: Scale) -> Iterator[dict[str, Any]]:
 
 
 def decoupled(scale: Scale) -> Iterator[dict[str, Any]]:
-    """How far the best decay moves when the rate changes by a factor of ten: in decades, least is most decoupled."""
+    """The highest decay that costs at most 5 % of the validation loss, at three rates; and the lowest losses."""
     rates, decays = [0.001, 0.003, 0.01], [0.0001, 0.001, 0.01, 0.1, 1.0]
     for name in ("adamw", "adam"):
-        rows = sweep(
-            task_named("digits-mlp"),
-            rates,
-            seeds=2,
-            steps=scale.steps,
-            engine=serial,
-            optimizer=name,
-            weight_decay=decays,
-        ).rows()
-        found = {
-            (rate, decay): float(
-                np.mean(
-                    [row["validation_loss"] for row in rows if row["rate"] == rate and row["weight_decay"] == decay]
-                )
-            )
-            for rate in rates
-            for decay in decays
+        axes: dict[str, Any] = {"optimizer": name, "weight_decay": decays}
+        rows = sweep(task_named("digits-mlp"), rates, seeds=2, steps=scale.steps, engine=serial, **axes).rows()
+        found: dict[str, dict[str, list[float]]] = {
+            f"{rate:g}": {f"{decay:g}": [] for decay in decays} for rate in rates
         }
-        at = [min(decays, key=lambda decay, rate=rate: found[rate, decay]) for rate in rates]
-        HEAT[name] = {f"{rate:g}": {f"{decay:g}": round(found[rate, decay], 4) for decay in decays} for rate in rates}
-        progress(f"  {name}: best decays {at}, lowest {min(found.values()):.4f}")
-        BEST[name] = (at, min(found.values()))
-    moved = {name: math.log10(max(at) / min(at)) for name, (at, _) in BEST.items()}
-    lowest = {name: value for name, (_, value) in BEST.items()}
-    halves = (moved["adamw"] < moved["adam"]) + (lowest["adamw"] < lowest["adam"])
-    figure = (
-        f"digits-mlp: over rates 0.001 to 0.01 the best decay moves by {moved['adamw']:.0f} decades with AdamW and "
-        f"{moved['adam']:.0f} with Adam's L2; lowest validation losses {lowest['adamw']:.4f} and {lowest['adam']:.4f}"
-    )
-    yield {
-        "paper": "Loshchilov and Hutter 2017, decoupled decay",
-        "claim": "decoupled, decay and rate can be tuned one by one, and it generalises better",
-        "verdict": ("not held", "partly", "held")[halves],
-        "figure": figure,
+        for row in rows:
+            found[f"{row['rate']:g}"][f"{row['weight_decay']:g}"].append(float(row["validation_loss"]))
+        HEAT[name] = {rate: {decay: float(np.mean(two)) for decay, two in found[rate].items()} for rate in found}
+        progress(f"  {name}: {HEAT[name]}")
+    bear = {
+        name: [max(decay for decay in row if row[decay] < 1.05 * min(row.values())) for row in heat.values()]
+        for name, heat in HEAT.items()
     }
+    lowest = {name: min(min(losses.values()) for losses in heat.values()) for name, heat in HEAT.items()}
+    figure = (
+        f"digits-mlp: decays that cost at most 5 % at rates 0.001, 0.003 and 0.01: up to {', '.join(bear['adamw'])} "
+        f"with AdamW, {', '.join(bear['adam'])} with Adam's L2"
+    )
+    paper = "Loshchilov and Hutter 2017, decoupled decay"
+    wider = all(float(ours) > float(theirs) for ours, theirs in zip(bear["adamw"], bear["adam"], strict=True))
+    claim = "decoupled, the decay bears values far higher, whatever the rate"
+    yield {"paper": paper, "claim": claim, "verdict": "held" if wider else "not held", "figure": figure}
+    figure = f"digits-mlp: lowest validation losses {lowest['adamw']:.4f} and {lowest['adam']:.4f}"
+    better = lowest["adamw"] < 0.95 * lowest["adam"]
+    claim = "and it generalises better than L2"
+    yield {"paper": paper, "claim": claim, "verdict": "held" if better else "not held", "figure": figure}
 
 
-HEAT: dict[str, Any] = {}
-BEST: dict[str, tuple[list[float], float]] = {}
+HEAT: dict[str, dict[str, dict[str, float]]] = {}
 
 
 def warm_ups(scale: Scale) -> Iterator[dict[str, Any]]:

@@ -12,6 +12,7 @@ import pytest
 from children import child, once
 
 from stepsize.cli import run
+from stepsize.cli._topics import topics
 from stepsize.pages._pictures import pictured, views_of_task
 from stepsize.record import Run
 from stepsize.views import Scale, View, _registry, moving_mean, run_sheet, series, view
@@ -88,6 +89,47 @@ def test_schedules_of_alpha_over_seeds(capsys):
     assert json.loads(Path("a/run.json").read_text())["said"]["seeds"] == [5, 6, 7]
 
 
+def test_every_page_of_the_gallery_is_a_topic_with_its_claim_and_result(capsys):
+    found = {topic.name: topic for topic in topics()}
+    assert len(found) == len(list((Path(__file__).parents[1] / "examples" / "gallery").glob("[ab]*.py"))) >= 28
+    listed = stepsize(capsys, "course")[1]
+    for name, topic in found.items():
+        assert f" {name} " in listed
+        assert topic.course in ("A", "B")
+        assert topic.claim
+        assert re.match(r"(held|partly|not held)\b", topic.result)
+
+
+def test_a_topic_runs_in_any_folder_and_keeps_its_pictures(capsys):
+    code, out, _ = stepsize(capsys, "course", "clr-optimizer", "--out", "a")
+    assert code == 0
+    assert out.startswith("claim ")
+    assert "largest difference over 300 steps" in out
+    assert Path("a/picture.png").read_bytes().startswith(b"\x89PNG")
+    facts = json.loads(Path("a/run.json").read_text())
+    assert facts["status"] == "finished"
+    assert facts["printed"][0] == "lr:"
+    assert [path.name for path in Path().iterdir()] == ["a"]
+
+
+def test_a_topic_answers_programs_with_one_object(capsys):
+    code, out, err = stepsize(capsys, "course", "warmup-scheduler", "--json")
+    answer = json.loads(out)
+    assert code == 0
+    assert "one schedule" in err
+    assert (answer["course"], answer["run"]) == ("warmup-scheduler", "runs/course-warmup-scheduler-0001")
+    assert any("x 1000," in line for line in answer["printed"])
+    assert all(Path(picture).exists() for picture in answer["pictures"])
+
+
+def test_a_topic_shows_its_program(capsys):
+    code, out, _ = stepsize(capsys, "course", "warmup", "--show")
+    (topic,) = (topic for topic in topics() if topic.name == "warmup")
+    assert (code, out.rstrip("\n")) == (0, topic.path.read_text(encoding="utf-8").rstrip("\n"))
+    answer = json.loads(stepsize(capsys, "course", "warmup", "--show", "--json")[1])
+    assert answer["program"] == topic.path.read_text(encoding="utf-8")
+
+
 BAD = [
     ("quadratic 1 2 3", "eigenvalues must be one or two numbers > 0"),
     ("quadratic 0", "eigenvalues[0] must be a finite number > 0, got 0"),
@@ -107,6 +149,8 @@ BAD = [
     ("frozenlake --seed 4294967290", "seeds must be below 2**32"),
     ("frozenlake --episodes 0", "episodes must be a whole number >= 1, got 0"),
     ("quadrtic", "Did you mean 'quadratic'"),
+    ("warm-up", "Did you mean 'warmup'"),
+    ("warmup --out occupied", "something else is there"),
 ]
 
 

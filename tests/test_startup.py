@@ -38,7 +38,7 @@ COMMANDS = [
     "runs",
     "course",
 ]
-COURSES = ["quadratic", "frozenlake"]
+COURSES = ["quadratic", "frozenlake", "warmup", "combined"]
 HELP = [["--help"], *([each, "--help"] for each in COMMANDS), *(["course", each, "--help"] for each in COURSES)]
 LISTS = [["--version"], ["tasks"], ["tasks", "--json"], ["schedules"], ["schedules", "--json"], ["runs"], ["init"]]
 TABLE = [["plot", "warmup(5%) >> cosine()", "--total", "100", "-o", "table.csv"]]

@@ -36,3 +36,6 @@ def test_the_wheel_works_without_the_source_tree(tmp_path):
     said = ran(command, "tune", "linear-regression", "--steps", "20", "--json", env=there, cwd=tmp_path)
     assert 0 < json.loads(said)["rate"] < 100
     ran(command, "init", "train.py", env=there, cwd=tmp_path)
+    # the topics of the courses come with it, and the logs that some of them read
+    ran(command, "course", "q-learning", "--show", env=there, cwd=tmp_path)
+    ran(command, "course", "lars", "--out", "lars", env=there, cwd=tmp_path)

@@ -4,7 +4,7 @@ MNIST, a CNN
 
 :Topic: A, MNIST with a CNN
 :Claim: The rate decides how good a CNN on MNIST becomes; one cycle beats a constant rate.
-:Result: RESULT
+:Result: partly. The rate decides: a tenth of it costs four points in 200 steps. In so few steps a constant rate beats one cycle; over three epochs one cycle reaches 99.1 %.
 
 The network is the course's. The short runs were measured by ``python benchmarks/courses.py --only mnist`` (200 steps of 64 images, one
 seed), the whole ones by ``python benchmarks/tasks.py`` (3 epochs at a rate that ``stepsize tune`` found, 3 seeds).
@@ -48,4 +48,5 @@ else:
 # %%
 # What was measured
 # -----------------
-# MEASURED
+# After 200 steps: 98.3 % at a constant 0.002, 97.7 % with one cycle up to 0.002, 94.2 % at a constant 0.0002. The cycle spends 60 of the 200 steps on its way
+# up. It had been predicted to be ahead by 0.3 points. Whole runs of three epochs at found rates, 0.003 to 0.005: 99.06, 99.13 and 99.07 % on the test images.

@@ -4,7 +4,7 @@ Cosine, and warm restarts
 
 :Topic: B, cosine annealing and warm restarts
 :Claim: Restarts give a good model at the end of every cycle, and a better one at the end than a single cosine.
-:Result: not held here. At every quarter of the run a single cosine validates better than the restarts did at their ends.
+:Result: partly. At a rate of their own restarts train further than one cosine; at every quarter of the run they validate worse.
 
 A perceptron on the digits. The loss of the whole training set is measured along the run: "anytime" is what one would have, had the run ended there.
 """
@@ -37,4 +37,8 @@ fig.tight_layout()
 # %%
 # What was measured
 # -----------------
-# MEASURED
+# At a rate of 0.16 a single cosine validates at 0.069 after 100 of its 400 steps, at full rate nearly; the restarts at 0.107, at the end of their first
+# cycle. After 400 it is 0.073 against 0.084 and 0.080. With a rate of their own, 0.5, restarts train as far as the constant rate (0.0009) and validate worse.
+# A cycle of 100 steps spends half of them too low. Snapshots at the ends of cycles are what restarts give, and a schedule without an end
+# (``constant() >> linear("20%")``) gives them at less cost.
+# Over five seeds and five rates the training loss with restarts is 0.47 (0.31 to 0.72) of one cosine's (``python benchmarks/papers.py``).

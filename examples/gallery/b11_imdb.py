@@ -4,7 +4,7 @@ IMDB with one cycle
 
 :Topic: B, IMDB with one-cycle
 :Claim: One cycle trains an LSTM on IMDB faster than a constant rate.
-:Result: RESULT
+:Result: not held in 200 steps, where a constant rate is ahead (85.6 against 84.0 %). Three epochs of a cycle reach 88 %.
 
 An LSTM of 128 units over 400 words. The short runs were measured by ``python benchmarks/courses.py --only imdb`` (200 steps, one seed), the whole ones
 by ``python benchmarks/tasks.py`` (3 epochs at a rate that ``stepsize tune`` found, 3 seeds; twelve minutes each).
@@ -40,4 +40,6 @@ fig.tight_layout()
 # %%
 # What was measured
 # -----------------
-# MEASURED
+# After 200 steps of 32 reviews the validation accuracy is 84.0 % with a cycle up to 0.003, and 85.6 % at a constant 0.003; the cycle had been predicted
+# to be two points ahead. In a run that short, the way up costs more than the way down brings. Whole runs of three epochs, with a cycle, at the rates that were found:
+# 88.3, 87.8 and 88.3 % on the test reviews, with 0.012 to 0.021. By hand, 0.003 gave 88.6 to 88.9 %: the finder goes by training loss.

@@ -108,8 +108,8 @@ def demonstrated(topic: Topic, *, out: Path | None, as_json: bool) -> int:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     screen = Screen(as_json)
-    screen.say(f"claim    {topic.claim}")
     with _results(topic.name, out, program=topic.path.name) as folder:
+        screen.say(f"claim    {topic.claim}")
         lines, pictures, seconds = play(topic, folder.path, sys.stdout)
         folder.write(printed=lines, claim=topic.claim, result=topic.result, status="finished")
     kept = [folder.path / picture.name for picture in pictures]
