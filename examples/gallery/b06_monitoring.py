@@ -4,7 +4,7 @@ Monitoring a run
 
 :Topic: B, monitoring
 :Claim: Loss, gradient norm and the ratio of update to weight show whether the rate is right.
-:Result: partly. The loss tells too low from right; gradient norm and update ratio at the end do not. Too high shows in the ratio.
+:Result: partly. The loss tells the three rates apart; the update ratio orders them, but no threshold of it does: 0.0017, 0.0063, 0.0097.
 
 The same perceptron at a rate that is too low, right and too high. ``JsonLines`` writes what is asked for, and nothing else is computed.
 """
@@ -29,14 +29,14 @@ for rate, name in ((0.002, "too low"), (0.1, "right"), (1.0, "too high")):
     for panel, signal in zip(panels, signals, strict=True):
         panel.semilogy(run.column("step"), run.column(signal), label=f"{name}, {rate}")
         panel.set(xlabel="step", title=signal)
-    last = {signal: float(np.median(run.column(signal)[-50:])) for signal in signals}
-    print(f"{name:9} rate {rate:5}: " + "  ".join(f"{key} {value:.2g}" for key, value in last.items()))
+    middle = {signal: float(np.median(run.column(signal)[25:75])) for signal in signals}  # steps 50 to 150
+    print(f"{name:9} rate {rate:5}: " + "  ".join(f"{key} {value:.2g}" for key, value in middle.items()))
 panels[0].legend()
 fig.tight_layout()
 
 # %%
 # What was measured
 # -----------------
-# Medians at the end: the update ratio is 0.00012 at a rate that is fifty times too low, 0.00011 at the right one, and 0.00036 at one that is ten times too
-# high. The often quoted 0.001 fits none of them. The gradient norm is ten times smaller at the right rate than at the low one because the
-# network is nearly done, and the same at a rate that ruins it. A number needs its history, and a comparison.
+# Medians between steps 50 and 150: the update is 0.0017 of the weights at a rate fifty times too low, 0.0063 at the right one, and 0.0097 at one
+# ten times too high. The often quoted 0.001 would call the low one healthy. The gradient norm is 0.98, 0.41 and 0.82: low only where the
+# network learns. A schedule moves the ratio by orders of magnitude by itself, down to 1e-6 at the end of a cosine, so look early or compare runs.

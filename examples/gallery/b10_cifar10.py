@@ -4,7 +4,7 @@ CIFAR-10, ResNet-18, and a plateau
 
 :Topic: B, CIFAR-10 with ReduceLROnPlateau
 :Claim: Cutting the rate on a plateau needs no plan, and reaches what a schedule does.
-:Result: RESULT
+:Result: not held in a run of known length: after one epoch a plateau has never cut, and is at 48.7 % where one cycle is at 61.7 %.
 
 ResNet-18 at a quarter of its width, on a CPU. The short runs were measured by ``python benchmarks/courses.py --only cifar10`` (350 steps of
 128 images, about one epoch, one seed), the whole ones by ``python benchmarks/tasks.py`` (3 epochs of one cycle, 3 seeds).
@@ -21,18 +21,19 @@ from stepsize import Control, plateau, warmup
 
 short = json.loads(Path("../../benchmarks/logs/courses.json").read_text())
 whole = json.loads(Path("../../benchmarks/logs/tasks.json").read_text())["results"]
-fig, (along, rates) = plt.subplots(1, 2, figsize=(11, 3.8))
 for name, row in short["results"].items():
     if name.startswith("cifar10"):
         print(f"{name:30} accuracy {row['metrics']['accuracy']:.1%} after {len(row['losses'])} steps")
-        along.plot(np.convolve(row["losses"], np.ones(20) / 20, "valid"), label=name)
+        plt.plot(np.convolve(row["losses"], np.ones(20) / 20, "valid"), label=name)
 for seed in range(3):
     row = whole[f"cifar10-small {seed}"]
     print(
         f"three epochs of one cycle, seed {seed}: rate {row['rate']}, test accuracy {row['metrics']['test_accuracy']:.1%}"
     )
-along.set(xlabel="step", ylabel="training loss, mean of 20 steps")
-along.legend()
+plt.xlabel("step")
+plt.ylabel("training loss, mean of 20 steps")
+plt.legend()
+plt.tight_layout()
 
 # %%
 # A plateau under a warm-up
@@ -49,12 +50,15 @@ for validation_loss in (2.0, 1.2, 1.0, 1.01, 1.0, 0.8, 0.81, 0.82, 0.79, 0.8, 0.
     control.observe(validation_loss=validation_loss)
 for event in control.log:
     print(event.reason)
-rates.semilogy(written)
-rates.set(xlabel="step", ylabel="learning rate")
-fig.tight_layout()
-fig
+plt.figure()
+plt.semilogy(written)
+plt.xlabel("step")
+plt.ylabel("learning rate")
+plt.tight_layout()
 
 # %%
 # What was measured
 # -----------------
-# MEASURED
+# At the same rate, 0.1, and 350 steps, one cycle that ends with the run reaches 61.7 % of the validation images, and the plateau 48.7 %: it waits for a
+# validation loss that no longer falls, and in one epoch that never comes. This was predicted. Three epochs of one cycle reach 76.5 to 76.7 % on
+# the test images. A plateau is for runs whose length is not known; its whole recipe of 6 and 30 epochs was not trained to the end.

@@ -27,7 +27,8 @@ for number, kind in enumerate(("SGD, scaled", "SGD", "LARS", "LAMB")):
 plt.xticks(np.arange(3) + 0.3, ["4,096", "16,384", "55,000"])
 plt.xlabel("batch size")
 plt.ylabel("test accuracy after ten epochs")
-plt.legend()
+plt.ylim(0, 1.2)
+plt.legend(loc="upper center", ncols=4)
 plt.tight_layout()
 
 # %%
