@@ -1,6 +1,7 @@
 """Commands at work: what Control does for each, with the values before and after."""
 
 import warnings
+import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -33,59 +34,31 @@ class Obeyed:
     def __init__(self, governor: Governor, commands: Commands, without: tuple[str, ...] = ()) -> None:
         own = [name for name, verb in VERBS.items() if not verb.by_loop and name not in without]
         self.commands, self._driver = commands, governor.driver
-        self._verbs = (*own, *commands.verbs)
-        self._begun: Begun | None = None
+        self._facts = _Facts(governor.driver, (*own, *commands.verbs))
         commands.begin()
         governor.commands = commands
+        weakref.finalize(self, commands.close)  # a loop ends as it likes: it says nothing of it
 
     def __call__(self) -> None:
         """Just before an update."""
         driver = self._driver
-        if self._begun is None:
+        if self._facts.begun is None:
             self._begin()
-        due = self.commands.due(driver.steps, self._about)
+        due = self.commands.due(driver.steps, self._facts)
         if self.commands.complaints:
             self._complain()
         if due:
             driver.check()
             answers = [self._done(each) for each in due]
             self.commands.answer([answer for answer, each in zip(answers, due, strict=True) if not each.answered])
-            self.commands.write(self._about())
+        if due or self.commands.is_old:
+            self.commands.write()
 
     def _begin(self) -> None:
         """At the first step in this process: the run as it began, by its own word where it goes on."""
-        self._begun = self._now()
-        if self.commands.loaded:
-            with suppress(OSError, ValueError):  # nothing may have been kept of its beginning
-                self._begun = About.read(self.commands.folder).begun
-        self.commands.write(self._about())
-
-    def _now(self) -> Begun:
-        driver = self._driver
-        bases = {
-            name: {driver.names[member]: share.base for member, share in zip(line.members, line.shares, strict=True)}
-            for name, line in driver.lines.items()
-        }
-        return Begun(driver.position, driver.total, str(driver.plan), bases, list(driver.names))
-
-    def _about(self) -> About:
-        driver = self._driver
-        lines = driver.lines.items()
-        return About(
-            step=driver.steps,
-            position=driver.position,
-            total=driver.total,
-            verbs=self._verbs,
-            rates={name: _values(driver.names, line) for name, line in lines},
-            absolute={
-                name: [
-                    driver.names[m] for m, each in zip(line.members, line.schedules, strict=True) if each.is_absolute
-                ]
-                for name, line in lines
-            },
-            clip=clipping_at(driver.plan.clip, driver.position)[0],
-            begun=self._begun or self._now(),
-        )
+        before = self.commands.first(self._facts)
+        self._facts.begun = self._facts.now() if before is None else before.begun
+        self.commands.write()
 
     def _done(self, due: Due) -> Answer:
         driver, command = self._driver, due.command
@@ -103,10 +76,9 @@ class Obeyed:
         reason = f"command {command.id}" + (f": {command.reason}" if command.reason else "")
         value = command.value or 0.0
         if VERBS[command.verb].by_loop:
-            if answered and command.verb != "validate":  # done before the run was stopped, and not to be done again
-                return
             driver.say(command.verb, reason=reason)
-            self.commands.asked[command.verb] = None
+            if not (answered and command.verb == "stop"):  # which was done: the run goes on from there
+                self.commands.asked[command.verb] = None
         elif command.verb == "scale":
             _changes.scale(driver, value, command.group, command.of, reason)
         elif command.verb in ("set", "release"):
@@ -129,6 +101,42 @@ class Obeyed:
             self._driver.say("steer", reason=what)
             with suppress(UserWarning):
                 warnings.warn_explicit(what, UserWarning, *caller())
+
+
+class _Facts:
+    """Tells what of a run can be steered, also when nothing else is left of it."""
+
+    def __init__(self, driver: Driver, verbs: tuple[str, ...]) -> None:
+        self.begun: Begun | None = None
+        self._driver, self._verbs = driver, verbs
+
+    def __call__(self) -> About:
+        driver = self._driver
+        lines = driver.lines.items()
+        return About(
+            step=driver.steps,
+            position=driver.position,
+            total=driver.total,
+            verbs=self._verbs,
+            rates={name: _values(driver.names, line) for name, line in lines},
+            absolute={
+                name: [
+                    driver.names[m] for m, each in zip(line.members, line.schedules, strict=True) if each.is_absolute
+                ]
+                for name, line in lines
+            },
+            clip=clipping_at(driver.plan.clip, driver.position)[0],
+            begun=self.begun or self.now(),
+        )
+
+    def now(self) -> Begun:
+        """The run, if it begins now."""
+        driver = self._driver
+        bases = {
+            name: {driver.names[member]: share.base for member, share in zip(line.members, line.shares, strict=True)}
+            for name, line in driver.lines.items()
+        }
+        return Begun(driver.position, driver.total, str(driver.plan), bases, list(driver.names))
 
 
 def _values(names: list[str], line: Any) -> dict[str, float]:

@@ -72,7 +72,7 @@ class About:
         absolute: by hyperparameter the groups whose schedule gives the value itself.
         clip: the clipping threshold.
         begun: the run as it began.
-        process: its number on the machine.
+        process: its number on the machine; 0 once the run has ended.
         host: the machine's name.
     """
 
@@ -121,6 +121,8 @@ class About:
     @property
     def is_alive(self) -> bool | None:
         """Whether its process is there; None where that cannot be known, as on another machine."""
+        if not self.process:
+            return False
         if self.host != socket.gethostname():
             return None
         try:

@@ -1,7 +1,11 @@
 """The commands of a run as its process reads them: each takes effect before one update, settled once and for all."""
 
+import os
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
 from heapq import heappop, heappush
 from pathlib import Path
 from typing import Any
@@ -10,8 +14,8 @@ from weakref import WeakValueDictionary
 from stepsize import _check, _schema
 from stepsize.control.steering._about import About
 from stepsize.control.steering._command import VERBS, Command
-from stepsize.control.steering._files import COMMANDS, Seen, content, make, seen
-from stepsize.control.steering._ledger import Due, Ledger, Now, Read
+from stepsize.control.steering._files import COMMANDS, Seen, content, make, seen, set_aside
+from stepsize.control.steering._ledger import Due, Ledger, Now, Read, unanswered
 from stepsize.control.steering._ranks import Meeting
 from stepsize.control.steering._trail import Answer
 
@@ -38,12 +42,15 @@ class Commands:
 
     A command takes effect before the update that is next when it is read; that step is written down first, so that a
     run that is killed and goes on from an earlier checkpoint takes it at the same step again. What is new then waits
-    until the run is where it was.
+    until the run is where it was. A run that goes on from no state is another one: it does not do again what an earlier
+    run was told, whose commands and answers are then renamed (``commands-1.jsonl``), which is said.
 
     Args:
         folder: made if missing; a run's own, or any that nothing else is steered by.
         verbs: what the loop around Control does beside: of ``"validate"``, ``"checkpoint"``, ``"diagnose"``,
             ``"stop"``; the loop asks ``control.asked("stop")`` after each step.
+        resume: whether the run is the folder's own also where it goes on from no state, as one that was killed before
+            its first checkpoint: it then does the commands again, at the same steps.
 
     Raises:
         TypeError, ValueError: a verb is none of these.
@@ -63,7 +70,7 @@ class Commands:
         True
     """
 
-    def __init__(self, folder: Path | str, verbs: Collection[str] = ()) -> None:
+    def __init__(self, folder: Path | str, verbs: Collection[str] = (), resume: bool = False) -> None:
         if not isinstance(folder, str | Path):
             raise TypeError(_check.message("steer", folder, "a folder, or Commands of one"))
         by_loop = [name for name, verb in VERBS.items() if verb.by_loop]
@@ -72,7 +79,9 @@ class Commands:
         for verb in verbs:
             if verb not in by_loop:
                 raise ValueError(f"verbs: no loop does {verb!r}; {_check.closest(str(verb), by_loop)}")
-        self.folder, self.verbs = Path(folder).absolute(), tuple(verbs)
+        if not isinstance(resume, bool):
+            raise TypeError(_check.message("resume", resume, "True or False"))
+        self.folder, self.verbs, self.resume = Path(folder).absolute(), tuple(verbs), resume
         self.meeting = Meeting()
         self.complaints: list[str] = []  # that were not said yet
         self.loaded = False  # whether the run goes on from a state
@@ -82,9 +91,12 @@ class Commands:
         self._waiting: list[Due] = []
         self._seen: Seen | None = None
         self._looked = False
-        self._next = 0.0
+        self._next = self._ended = 0.0
         self._took: list[float] = []  # seconds of the last looks
         self._said: set[str] = set()
+        self._facts: Now | None = None  # of a run that has begun
+        self._process = os.getpid()
+        self._old = 0.0  # from when on what was said of the run is old
 
     def begin(self) -> None:
         """Make the file; ValueError where another run in this process is steered from the same folder."""
@@ -97,6 +109,27 @@ class Commands:
             self.folder.mkdir(parents=True, exist_ok=True)
             make(self._path)
         _alive[self.folder] = self
+
+    def first(self, facts: Now) -> About | None:
+        """Before the first step: leave what another run was told, and give what this one said, if it goes on.
+
+        Args:
+            facts: tells what can be steered.
+        """
+        self._facts = facts
+        if self.loaded or self.resume:
+            with suppress(OSError, ValueError):  # nothing may have been kept of its beginning
+                return About.read(self.folder)
+        elif self.meeting.leads:
+            try:
+                aside = set_aside(self.folder, partial(unanswered, self.folder))
+            except (OSError, ValueError) as error:
+                self._complain(error)
+                return None
+            if aside is not None:
+                what = f"of an earlier run, which are not done again and kept as {aside.name}"
+                self._complain(ValueError(f"it had commands {what}; to go on with that run, load its state first"))
+        return None
 
     def due(self, step: int, about: Now) -> Sequence[Due]:
         """What is to be done before the update of a step, in order; every process calls it at the same steps.
@@ -129,13 +162,21 @@ class Commands:
             except (OSError, ValueError) as error:
                 self._complain(error)
 
-    def write(self, about: About) -> None:
+    def write(self) -> None:
         """Say in the folder what can be steered now."""
-        if self.meeting.leads:
+        if self._facts is not None and self.meeting.leads:
+            began = time.perf_counter()
             try:
-                about.write(self.folder)
+                self._facts().write(self.folder)
             except (OSError, ValueError) as error:
                 self._complain(error)
+            ended = time.perf_counter()
+            self._old = ended + max(SELDOM, (ended - began) * SHARE)
+
+    @property
+    def is_old(self) -> bool:
+        """Whether what was said of the run is to be said anew, since it has gone on; known at looks."""
+        return self._ended > self._old
 
     def state(self) -> dict[str, Any]:
         """Small plain data, for the run's state; empty where no command was ever read."""
@@ -159,7 +200,11 @@ class Commands:
         self.meeting.begin()
 
     def close(self) -> None:
-        """Leave the folder to others."""
+        """Leave the folder to others, and say in it where the run has ended."""
+        facts, self._facts = self._facts, None
+        if facts is not None and self.meeting.leads and os.getpid() == self._process:
+            with suppress(OSError, ValueError):
+                replace(facts(), process=0).write(self.folder)
         if _alive.get(self.folder) is self:
             del _alive[self.folder]
 
@@ -168,6 +213,7 @@ class Commands:
         began = time.perf_counter()
         found = seen(self._path)
         ended = time.perf_counter()
+        self._ended = ended
         self._took = [*self._took[1 - LOOKS :], ended - began]
         if len(self._took) == LOOKS:
             self._next = ended + min(SELDOM, min(self._took) * SHARE)

@@ -3,8 +3,9 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ COMMANDS, ANSWERS, ABOUT = "commands.jsonl", "answers.jsonl", "steering.json"
 LARGEST_FILE = 2**20  # bytes of the commands
 LARGEST_ANSWERS = 16 * 2**20
 PRIVATE = 0o600
+TRIES = 10  # to open a file that is not replaced meanwhile
 OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _SAFE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
 
@@ -104,13 +106,18 @@ def appending(path: Path | str, largest: int) -> Iterator["Appending"]:
     Raises:
         OSError, ValueError: it is a link, another user's, or too large.
     """
-    descriptor = _opened(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
-    try:
-        with _alone(descriptor):
-            check_mine(path, os.fstat(descriptor), largest)
-            yield Appending(path, descriptor, largest)
-    finally:
-        os.close(descriptor)
+    for left in reversed(range(TRIES)):
+        descriptor = _opened(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        try:
+            with _alone(descriptor):
+                about = os.fstat(descriptor)
+                if left and not _is_there(path, about):  # another one took its place while this one was waited for
+                    continue
+                check_mine(path, about, largest)
+                yield Appending(path, descriptor, largest)
+                return
+        finally:
+            os.close(descriptor)
 
 
 class Appending:
@@ -148,6 +155,42 @@ class Appending:
         if written < len(lines):
             os.ftruncate(self._descriptor, size)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+
+
+def set_aside(folder: Path, keep: Callable[[bytes], bytes]) -> Path | None:
+    """Give commands and answers of an earlier run another name; None where nothing was answered.
+
+    Args:
+        folder: of the run.
+        keep: of all commands, the lines that are still to be read, which stay.
+
+    Raises:
+        OSError, ValueError: a file is a link, another user's, too large, or cannot be renamed.
+    """
+    commands, answers = folder / COMMANDS, folder / ANSWERS
+    found = seen(str(answers))
+    if found is None or not found.size:
+        return None
+    both = commands, answers
+    place = next(place for place in count(1) if not any(os.path.lexists(_aside(each, place)) for each in both))
+    with appending(commands, LARGEST_FILE) as file:
+        aside, left = _aside(commands, place), folder / f".{COMMANDS}.{os.getpid()}"
+        left.unlink(missing_ok=True)
+        with appending(left, LARGEST_FILE) as fresh:
+            fresh.write(keep(file.content()))
+        os.link(commands, aside)
+        left.replace(commands)  # before the answers go: what was answered must not be read again
+    answers.replace(_aside(answers, place))
+    return aside
+
+
+def _aside(path: Path, place: int) -> Path:
+    return path.with_name(f"{path.stem}-{place}{path.suffix}")
+
+
+def _is_there(path: Path | str, about: os.stat_result) -> bool:
+    found = seen(str(path))
+    return found is not None and found.inode == about.st_ino
 
 
 def _opened(path: Path | str, flags: int) -> int:

@@ -152,6 +152,26 @@ class Ledger:
         return Due(at, number, command), Answer(number, TAKEN, at, about.position, name, command=told, seen=step)
 
 
+def unanswered(folder: Path, content: bytes) -> bytes:
+    """The lines of a command file that nothing was answered to.
+
+    Args:
+        folder: with the answers.
+        content: of the whole file.
+    """
+    answers = {answer.line: answer.id for answer in read_answers(folder)}
+    lines = enumerate(content.split(b"\n"), 1)
+    left = [line for number, line in lines if number not in answers or answers[number] not in ("", _id(line))]
+    return b"\n".join(left)
+
+
+def _id(line: bytes) -> str:
+    try:
+        return Command.parse(line).id
+    except (TypeError, ValueError):
+        return ""
+
+
 def _check_new(name: str, number: int, ids: dict[str, int]) -> None:
     if name in ids:
         raise ValueError(f"the same command was read before, in line {ids[name]}")

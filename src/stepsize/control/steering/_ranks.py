@@ -4,10 +4,8 @@ import json
 import math
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
-
-import torch
-import torch.distributed as dist
 
 SHARE = 200  # a meeting may take this share of the time until the next one
 MEETINGS = 4  # the quickest of so many counts: in others a process was waited for
@@ -19,6 +17,7 @@ class Meeting:
 
     def __init__(self) -> None:
         self._several: bool | None = None
+        self._leads = True
         self._group: Any = None
         self.begin()
 
@@ -32,13 +31,16 @@ class Meeting:
     def is_several(self) -> bool:
         """Whether this is one of several processes; asked once, at the first step."""
         if self._several is None:
-            self._several = _joined() and dist.get_world_size() > 1
+            self._leads = self.leads
+            self._several = _joined() and _dist().get_world_size() > 1
         return self._several
 
     @property
     def leads(self) -> bool:
-        """Whether this process reads and writes."""
-        return not _joined() or dist.get_rank() == 0
+        """Whether this process reads and writes; once steps were taken it stays so, also when the group is gone."""
+        if self._several is not None:
+            return self._leads
+        return not _joined() or _dist().get_rank() == 0
 
     @property
     def has_met(self) -> bool:
@@ -75,6 +77,9 @@ class Meeting:
 
     def _told(self, text: bytes) -> bytes:
         """The first process's bytes, on every one; nothing touches an accelerator."""
+        import torch
+
+        dist = _dist()
         if self._group is None and "gloo" not in dist.get_backend_config():
             self._group = dist.new_group(backend="gloo")
         size = torch.tensor([len(text)], dtype=torch.int64)
@@ -86,5 +91,13 @@ class Meeting:
         return bytes(piece.tolist())
 
 
+@cache
+def _dist() -> Any:
+    """Loaded late, since whoever sends commands needs no torch."""
+    import torch.distributed as dist
+
+    return dist
+
+
 def _joined() -> bool:
-    return dist.is_available() and dist.is_initialized()
+    return bool(_dist().is_available() and _dist().is_initialized())
