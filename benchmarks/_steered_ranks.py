@@ -99,7 +99,7 @@ def save(path: Path, model: DistributedDataParallel, optimizer: torch.optim.Opti
 
 def _die_in_a_write(seed: random.Random) -> None:
     """Kill this process before or after one of its fsyncs, of checkpoints and of answers to commands alike."""
-    which, before, sync, count = seed.randrange(1, 30), seed.random() < 0.5, os.fsync, [0]
+    which, before, sync, count = seed.randrange(1, 9), seed.random() < 0.5, os.fsync, [0]
     lock = threading.Lock()
 
     def syncing(descriptor: int) -> None:

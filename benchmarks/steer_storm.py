@@ -155,7 +155,7 @@ def started(folder: Path, place: Path, draw: random.Random, kill: bool, pause: f
         both[0].join(draw.uniform(0.0, 2.0))
         for each in draw.choice([both, both[:1], both[1:]]):
             each.kill()
-    both[0].join(5 if kill else 3_600)
+    both[0].join((15 if in_write else 5) if kill else 3_600)
     time.sleep(0.2)
     codes = [each.exitcode for each in both]
     for each in both:  # one that waits for the other, which is gone

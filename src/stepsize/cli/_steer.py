@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 
 from stepsize import _check
-from stepsize.cli._interrupts import load_torch
 from stepsize.cli._options import OUTPUT, AsJson
 from stepsize.cli._screen import Screen
 from stepsize.cli._start import from_start
@@ -44,8 +43,7 @@ def steer(
     as_json: AsJson = False,
 ) -> int:
     """Steer a run while it trains; without a verb, say what can be steered."""
-    load_torch()
-    from stepsize.control import Command, Steer
+    from stepsize.control.steering import Command, Steer
 
     screen, hand = Screen(as_json), Steer(from_start(run))
     _check.number("timeout", timeout, above=0)
@@ -121,7 +119,6 @@ def replay(
     as_json: AsJson = False,
 ) -> int:
     """Turn what was changed by hand while a run trained into a plan that does it from the beginning."""
-    load_torch()
     from stepsize.control import replay as replayed
     from stepsize.state import write_atomic
 

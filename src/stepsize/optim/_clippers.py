@@ -3,13 +3,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Self
 
 from stepsize import _check
-from stepsize.optim._clip import Clipped, clip_adaptively, clip_by_norm, clip_by_value
 from stepsize.schedule import PIECES, Schedule, parse_call
+
+if TYPE_CHECKING:  # loaded at the first clipping, since their texts need no torch
+    from torch import Tensor
+
+    from stepsize.optim._clip import Clipped
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Clipper(ABC):
             object.__setattr__(self, "threshold", _check.number(name, self.threshold, above=0, remedy=remedy))
 
     @abstractmethod
-    def clip(self, parameters: Iterable[Tensor], threshold: float, norm: Tensor | None = None) -> Clipped:
+    def clip(self, parameters: "Iterable[Tensor]", threshold: float, norm: "Tensor | None" = None) -> "Clipped":
         """Clip the gradients in place.
 
         Args:
@@ -85,8 +87,10 @@ class norm_clipping(Clipper):  # noqa: N801 - called like a function, as schedul
         norm_clipping(linear(100, start=5, end=1))
     """
 
-    def clip(self, parameters: Iterable[Tensor], threshold: float, norm: Tensor | None = None) -> Clipped:
+    def clip(self, parameters: "Iterable[Tensor]", threshold: float, norm: "Tensor | None" = None) -> "Clipped":
         """Scale all gradients in place by one factor."""
+        from stepsize.optim._clip import clip_by_norm
+
         return clip_by_norm(parameters, threshold, norm)
 
 
@@ -112,8 +116,10 @@ class value_clipping(Clipper):  # noqa: N801
         ([-0.5, 0.25], 3.0104, True)
     """
 
-    def clip(self, parameters: Iterable[Tensor], threshold: float, norm: Tensor | None = None) -> Clipped:
+    def clip(self, parameters: "Iterable[Tensor]", threshold: float, norm: "Tensor | None" = None) -> "Clipped":
         """Cut entries off in place."""
+        from stepsize.optim._clip import clip_by_value
+
         return clip_by_value(parameters, threshold, norm)
 
 
@@ -146,8 +152,10 @@ class adaptive_clipping(Clipper):  # noqa: N801
         super().__post_init__()
         object.__setattr__(self, "eps", _check.number(f"eps of {type(self).__name__}", self.eps, above=0))
 
-    def clip(self, parameters: Iterable[Tensor], threshold: float, norm: Tensor | None = None) -> Clipped:
+    def clip(self, parameters: "Iterable[Tensor]", threshold: float, norm: "Tensor | None" = None) -> "Clipped":
         """Scale units in place."""
+        from stepsize.optim._clip import clip_adaptively
+
         return clip_adaptively(parameters, threshold, self.eps, norm)
 
 

@@ -1,16 +1,16 @@
 """Feedback at work in a run: gathers what is observed, agrees with the other ranks, lets the controller decide."""
 
 import math
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from stepsize import _check
 from stepsize.control.feedback._greedy import greedy
 from stepsize.control.feedback._noisy_plateau import noisy_plateau
 from stepsize.control.feedback._plateau import plateau
 from stepsize.control.feedback._protocol import Decision, Feedback, Observation, State
-from stepsize.state import processes, reduced
+
+if TYPE_CHECKING:  # a controller's text needs no torch
+    import torch
 
 BUILT_IN = {"greedy": greedy, "noisy_plateau": noisy_plateau, "plateau": plateau}
 
@@ -58,7 +58,7 @@ class Steering:
         self.is_blind = False
         self._waiting.append(float(values[name]))
 
-    def digest(self, position: float, device: torch.device | None = None) -> list[Decision]:
+    def digest(self, position: float, device: "torch.device | None" = None) -> list[Decision]:
         """Let the controller see what has been noted since; the decisions that change something.
 
         With several processes, their mean over all ranks that noted anything; every rank must call.
@@ -87,10 +87,14 @@ class Steering:
 
 def several_processes() -> bool:
     """Whether this is one of several processes that train together."""
+    from stepsize.state import processes
+
     return processes() > 1
 
 
-def agreed(values: list[float], device: torch.device | None) -> list[float]:
+def agreed(values: list[float], device: "torch.device | None") -> list[float]:
     """The mean of all ranks' values, the same on every rank; empty if no rank has any."""
+    from stepsize.state import reduced
+
     total, count = reduced([math.fsum(values), len(values)], "sum", device)
     return [total / count] if count else []

@@ -54,7 +54,16 @@ _ALL = (
 SIGNALS: Mapping[str, Signal] = MappingProxyType({each.name: each for each in _ALL})
 """The signals that are known by name."""
 
-DEFAULT = ("loss", "rate", "rate/*", "gradient_norm", "clipped", "driven/*", "curvature@100", "decrease_ratio@100")
+DEFAULT: tuple[str, ...] = (
+    "loss",
+    "rate",
+    "rate/*",
+    "gradient_norm",
+    "clipped",
+    "driven/*",
+    "curvature@100",
+    "decrease_ratio@100",
+)
 """What observers of the library want unless they are told otherwise.
 
 Nothing of it copies weights, but for the last two, where the loop hands its batch over for them.
