@@ -27,7 +27,7 @@ from stepsize.cli._options import (
 from stepsize.cli._runs import runs
 from stepsize.cli._scale import scale
 from stepsize.cli._screen import Screen
-from stepsize.cli._steer import replay, steer
+from stepsize.cli._steer import WithNumbers, replay, steer
 from stepsize.cli._words import ENGINE, JSON, LENGTH, PLACE, RUN, SETTINGS, SHARD, SWEPT, TASK, Words, options
 from stepsize.task import CATALOGUE
 
@@ -266,6 +266,7 @@ app.command(
 )(plot)
 app.command(
     name="steer",
+    cls=WithNumbers,
     epilog="Examples: stepsize steer runs/digits-0001 scale 0.5 --wait | stepsize steer RUN set 3e-4 --group 'head*'"
     " | stepsize steer RUN cooldown 500 --at 2000 | stepsize steer RUN stop | stepsize steer RUN",
 )(steer)

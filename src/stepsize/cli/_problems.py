@@ -27,7 +27,8 @@ def problem(error: BaseException, arguments: Sequence[str]) -> tuple[str, int]:
         arguments: of the command.
     """
     if hasattr(error, "format_message"):  # what Typer raises for words it does not understand
-        return _of_words(error.format_message(), arguments), BAD_INPUT
+        said = error.format_message().replace("Value error, ", "")  # a word of the library below
+        return _of_words(said, arguments), BAD_INPUT
     if isinstance(error, _extras.MissingExtraError):
         return str(error), BAD_INPUT
     while_read = isinstance(error, TaskFileError)

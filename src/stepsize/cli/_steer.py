@@ -5,15 +5,41 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from stepsize import _check
 from stepsize.cli._options import OUTPUT, AsJson
 from stepsize.cli._screen import Screen
 from stepsize.cli._start import from_start
+from stepsize.control.steering import VERBS
 
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run that trains, or will go on.")]
 SHOWN = 10  # answers
 NOT_RUNNING = "the run does not train now; it takes the command when it goes on"
+
+
+class WithNumbers(TyperCommand):
+    """A command to which a negative number is a value, and is refused as one, and not an option that there is not."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put such numbers behind the options."""
+        options = [name for each in self.params if not getattr(each, "is_flag", True) for name in each.opts]
+        behind = [place for place, word in enumerate(args) if _is_negative(word) and args[place - 1] not in options]
+        if behind and "--" not in args:
+            args = [
+                *(word for place, word in enumerate(args) if place not in behind),
+                "--",
+                *(args[each] for each in behind),
+            ]
+        return super().parse_args(ctx, args)
+
+
+def _is_negative(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return word.startswith("-")
 
 
 def steer(
@@ -22,8 +48,7 @@ def steer(
         str | None,
         typer.Argument(
             metavar="[VERB]",
-            help="scale, set, release, rebase, clip, cooldown, extend, validate, checkpoint or stop; left out, what can"
-            " be steered and what was.",
+            help=f"{', '.join(VERBS)}; left out, what can be steered and what was.",
         ),
     ] = None,
     value: Annotated[

@@ -103,7 +103,7 @@ def train(
     if folder is None:
         return _told(bus, lambda: _Loop(task.start(trial, watch=bus), trial, often, None, resume, save_every))
     checkpoints = Checkpoints(folder, trial, bus, accept_changes)
-    commands = Commands(folder, verbs=LOOP, resume=resume)
+    commands = Commands(folder, verbs=LOOP)
 
     def begun() -> _Loop:
         run = task.start(trial, watch=bus)
