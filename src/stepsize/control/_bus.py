@@ -46,12 +46,16 @@ class Bus:
         if facts is not None and not isinstance(facts, Mapping):
             raise TypeError(_check.message("facts", facts, "a mapping"))
         given = [] if watch is None else list(watch) if isinstance(watch, Iterable) else [watch]
-        self.observers = list(map(_checked, given))
+        checked = list(map(_checked, given))
+        self.observers = [observer for observer, _ in checked]
         self._given = given
         self._facts = dict(facts or {})
         self._more: Callable[[], Mapping[str, Any]] | None = None
         self._begun = self._ended = False
         self._ahead: tuple[int, Wants] | None = None  # a step, and what is wanted of it
+        self._hears = any(
+            hears for _, hears in checked
+        )  # whether a signal that hears an update's parts was ever wanted
         self._memory: dict[str, Any] = {}
 
     def __iter__(self) -> Iterator[Any]:
@@ -83,10 +87,21 @@ class Bus:
         """
         wants = self._asked(step)
         self._ahead = None
-        if not wants and known.get("again") is None:
+        parts = known.get("parts")
+        if not wants and known.get("again") is None and (parts is None or not parts.together):
             return None
         self._begin()
-        return Look(Update(step, position, groups(), memory=self._memory, **known), wants)
+        look = Look(Update(step, position, groups(), memory=self._memory, **known), wants)
+        self._hears = self._hears or look.needs_parts
+        return look
+
+    def wants_parts(self, step: int) -> bool:
+        """Whether a signal is wanted of a step that hears the gradients of its parts; not known before the first one.
+
+        Args:
+            step: its number.
+        """
+        return self._hears and any(each.needs_parts for each in signals_of(_names(self._asked(step))))
 
     def wants_again(self, step: int) -> frozenset[str]:
         """The names of the signals wanted of a step that evaluate its batch once more.
@@ -94,7 +109,7 @@ class Bus:
         Args:
             step: its number.
         """
-        wanted = [each for _, names in self._asked(step) for each in names]
+        wanted = _names(self._asked(step))
         return frozenset(each.name for each in signals_of(wanted) if each.cost == "again") if wanted else NOTHING
 
     def _asked(self, step: int) -> Wants:
@@ -140,18 +155,22 @@ class Look:
     Attributes:
         update: as signals see it.
         needs_norm: whether a signal needs the gradients' norm.
+        needs_parts: whether a signal needs what was heard of the update's parts.
     """
 
     def __init__(self, update: Update, wants: Wants) -> None:
         self.update, self._wants = update, wants
-        others = () if update.again is None else update.again.wanted
-        everything = (*(each for _, wanted in wants for each in wanted), *(each for each in others if each in SIGNALS))
+        others = set[str]() if update.again is None else set(update.again.wanted)
+        if update.parts is not None and update.parts.together:
+            others |= {name for name, signal in SIGNALS.items() if signal.needs_parts}
+        everything = (*_names(wants), *(each for each in others if each in SIGNALS))
         update.wants = lambda name: fits(name, everything)
         # in one order on all processes, which some exchange numbers in; a set's order is each process's own
         self._signals = sorted(signals_of(everything), key=lambda signal: signal.name)
         self._kept = {each.name: each.before(update) for each in self._signals if each.before is not None}
         self._values: dict[str, float] = {}
         self.needs_norm = any(each.needs_norm for each in self._signals)
+        self.needs_parts = any(each.needs_parts for each in self._signals)
 
     def measure(
         self,
@@ -207,16 +226,22 @@ def bus_of(watch: Observer | Iterable[Observer] | Bus | None) -> Bus:
     return watch if isinstance(watch, Bus) else Bus(watch)
 
 
-def _checked(given: Any) -> Observer:
+def _names(wants: Wants) -> list[str | Signal]:
+    """What is wanted, by whomever."""
+    return [each for _, wanted in wants for each in wanted]
+
+
+def _checked(given: Any) -> tuple[Observer, bool]:
+    """An observer, and whether it wants to hear of the first update's parts."""
     observer: Observer = Earlier(given) if is_earlier(given) else given
     if not isinstance(observer, Observer):
         rule = "an observer or several: objects with wants, begin, on and end"
         raise TypeError(_check.message("watch", given, rule, 'write for example watch=TensorBoard("runs/a")'))
     try:
-        signals_of(observer.wants(0))
+        hears = any(each.needs_parts for each in signals_of(observer.wants(0)))
     except (TypeError, ValueError) as error:
         raise type(error)(f"watch: {error}") from None
-    return observer
+    return observer, hears
 
 
 def facts_of(reference: Callable[[], Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from stepsize.control._governor import Governor
 from stepsize.control._hooks import unhook
 from stepsize.control._obey import Obeyed, commands_of
 from stepsize.control._observer import Observer, Record
+from stepsize.control._parts import Parts
 from stepsize.control._plan import Plan
 from stepsize.control._records import Step, read
 from stepsize.control._update import Closure, Updater
@@ -159,6 +160,8 @@ class Control(Governed):
         self._waited = 0.0  # what calls that a wrapper left out have said of the clock
         self._window = Window()
         self._repeats = Repeats(self._bus)
+        self._parts = Parts(self._updater.parameters, scaler, self._bus)
+        self._parts.ready(self._driver.steps)
         self._unsettled: tuple[Tensor, float] | None = None  # an update of which only the device knows whether it was
 
     @property
@@ -269,6 +272,7 @@ class Control(Governed):
         window, self._window = self._window, Window()
         if self._obey is not None:
             self._obeyed()
+        self._parts.calls = window.calls
         return self._update(window.loss, None, window.advance, window.losses())
 
     def _obeyed(self) -> None:
@@ -321,6 +325,8 @@ class Control(Governed):
             >>> Control(torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.5)).wants_again()
             False
         """
+        if not self._window.calls:
+            self._parts.agree(self._driver.steps)
         return bool(self._repeats.wanted(self._driver.steps))
 
     def _update(self, loss: Any, closure: Closure | None, given: float | None, losses: tuple[Any, ...] = ()) -> Step:
@@ -336,7 +342,8 @@ class Control(Governed):
             raise ValueError("feedback looks at the loss of every step; call control.step(loss)")
         wanted = self._repeats.wanted(driver.steps) if losses and closure is None else NOTHING
         again = Again(losses, updater.parameters(), updater.scaler, self._repeats, wanted) if wanted else None
-        known = {"driven": driver.driven, "skipped": driver.skipped, "total": driver.total, "again": again}
+        known = {"driven": driver.driven, "skipped": driver.skipped, "total": driver.total}
+        known |= {"parts": self._parts if self._parts.listens else None, "again": again}
         look = self._bus.look(driver.steps, position, driver.groups, **known)
         threshold, clip = clipping_at(way, position)
         updated = updater(closure, clip, look is not None and look.needs_norm)
@@ -358,6 +365,8 @@ class Control(Governed):
             self._governor.steer(looked, True, position, updater.device)
         if look is not None:
             look.tell()
+        if not updated.waits:
+            self._parts.ready(driver.steps)
         return Step(position, updated.norm, threshold, updated.done, updated.factor, loss, names, values)
 
     def _unsure(self, done: bool | Tensor, advance: float) -> None:
@@ -395,6 +404,7 @@ class Control(Governed):
         """
         super().load_state_dict(state, base=base, plan=plan, extend=extend)
         self._window = Window()
+        self._parts.ready(self._driver.steps)
 
     def _settle(self) -> None:
         """Ask the device whether the last update was one, if nobody else knows, before the clock is read again."""
@@ -457,6 +467,7 @@ class Control(Governed):
     def zero_grad(self) -> None:
         """Drop the gradients of all parameters; an accumulation window that was open begins anew."""
         self._window = Window()
+        self._parts.clear()
         self._updater.zero_grad()
 
     def detach(self) -> None:

@@ -14,6 +14,8 @@ from stepsize.control.signals._gradient_cosine import gradient_cosine
 from stepsize.control.signals._gradient_norm import gradient_norm
 from stepsize.control.signals._loss import loss
 from stepsize.control.signals._memory import memory
+from stepsize.control.signals._noise_scale import Ratio as Ratio
+from stepsize.control.signals._noise_scale import noise_scale
 from stepsize.control.signals._rate import rate
 from stepsize.control.signals._seconds_left import seconds_left
 from stepsize.control.signals._sharpness import sharpness
@@ -41,6 +43,7 @@ _ALL = (
     gradient_norm,
     loss,
     memory,
+    noise_scale,
     rate,
     seconds_left,
     sharpness,

@@ -35,6 +35,7 @@ class Update:
         skipped: how many updates were left out so far.
         total: the clock's end; None where it is not known.
         memory: what signals of a run keep from one look to the next, by a name of their own; empty after resuming.
+        parts: what was heard of the gradients of its parts, where a signal needs it.
         again: evaluates the update's batch once more, where the loop has handed it over (``step(loss, again=...)``).
         shared: what signals of one update share with each other, by a name of their own.
     """
@@ -51,6 +52,7 @@ class Update:
     skipped: int = 0
     total: float | None = None
     memory: dict[str, Any] = field(default_factory=dict)
+    parts: Any = None
     again: Any = None
     shared: dict[str, Any] = field(default_factory=dict)
 
@@ -81,6 +83,7 @@ class Signal:
         cost: ``"free"``, ``"reads back"`` (from the device, once a value), ``"copies"`` (weights, or the like), or
             ``"again"`` (evaluates the batch once more).
         needs_norm: whether it needs ``update.norm``.
+        needs_parts: whether it needs ``update.parts``.
 
     Raises:
         TypeError, ValueError: an argument is invalid.
@@ -108,6 +111,7 @@ class Signal:
     before: Callable[[Update], Any] | None = None
     cost: str = "reads back"
     needs_norm: bool = False
+    needs_parts: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name or set(self.name) & set("/*?[]@") or self.name in OURS:
@@ -119,5 +123,6 @@ class Signal:
             raise TypeError(_check.message("before", self.before, "a function of an Update"))
         if self.cost not in COSTS:
             raise ValueError(_check.message("cost", self.cost, f"one of {', '.join(map(repr, COSTS))}"))
-        if not isinstance(self.needs_norm, bool):
-            raise TypeError(_check.message("needs_norm", self.needs_norm, "True or False"))
+        for name in ("needs_norm", "needs_parts"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(_check.message(name, getattr(self, name), "True or False"))
