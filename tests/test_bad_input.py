@@ -120,7 +120,7 @@ CASES = {
     "after": {"Signal": FUNCTIONS, "default": optional(LENGTHS)},
     "before": {"Signal": [3, "f"], "default": [None, 3, "a"]},
     "cost": ["much", "", None, 3],
-    "needs_norm": [None, 1, "yes"],
+    **dict.fromkeys(["needs_norm", "needs_parts"], [None, 1, "yes"]),  # noqa: RUF024
     "signals": [3, "loss", ["los"], [3], [None]],
     "cap": [*NUMBERS[:1], True, [], -1, math.nan, "cosin()"],
     "cooldown": [*NUMBERS, -1, 1.5],
@@ -336,6 +336,8 @@ CASES = {
         "task_named": ["digit", "", None, 3],
     },
     "batches": FUNCTIONS,
+    "inputs": [None, 3, torch.ones(()), torch.ones(2, 1)],
+    "targets": [None, 3, torch.ones(()), torch.ones(2, 1)],
     "loss": {
         "default": FUNCTIONS,
         "RateSearch": [3, "f"],
@@ -490,6 +492,7 @@ RECORDS = {
     "PlanEntry",
     "PlanFinding",
     "Stage",
+    "NoiseScale",
     "Outcome",
     "Parcel",
     "Prediction",
@@ -628,6 +631,12 @@ GOOD = {
     "minimum_tenth": lambda: {"rates": [1, 2], "losses": [1, 1]},
     "probe_minimum_third": lambda: {"rates": [1, 2], "losses": [1, 1]},
     "range_test": lambda: trained(),
+    "example_noise": lambda: {
+        "model": torch.nn.Linear(1, 1),
+        "loss": torch.nn.MSELoss(),
+        "inputs": torch.ones(4, 1),
+        "targets": torch.ones(4, 1),
+    },
     "fit_law": lambda: {"runs": WIDTHS, "over": ["width"]},
     **dict.fromkeys(RULES, lambda: {"lr": 0.1, "batch": 8, "to": 32}),
     "noise_scale_rule": lambda: {"lr": 0.1, "batch": 8, "to": 32, "noise_scale": 100},

@@ -1,14 +1,19 @@
 """The gradient's noise scale against truth: unbiased, intervals that hold, per layer, parts of one process or two."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
+from test_distributed import TASK, batches
 from torch.nn.functional import cross_entropy
 
-from stepsize import Control, JsonLines, Run
+from stepsize import Control, JsonLines, Run, train
 from stepsize.control.signals import Ratio
+from stepsize.scale import example_noise
+from stepsize.task import together
 
 
 class Seen:
@@ -146,12 +151,16 @@ def test_what_it_cannot_see_is_said_once(accumulate, passes, words):
     loss, weights = quadratic(1, 1.0)
     seen = Seen("noise_scale")
     control = Control(torch.optim.SGD([weights], lr=0.0), accumulate=accumulate, watch=seen, remind=False)
-    with pytest.warns(UserWarning, match=words) as caught:
+
+    def updates():
         for _ in range(3):
             for _ in range(accumulate):
                 for _ in range(passes):
                     loss().backward()
                 control.step()
+
+    with pytest.warns(UserWarning, match=words) as caught:
+        updates()
     assert len(caught) == 1
     assert seen.values == [{}] * 3
 
@@ -222,3 +231,87 @@ def test_a_control_that_is_gone_leaves_no_hooks():
 
     gc.collect()
     assert not weights._backward_hooks
+
+
+def halves(generator, size):
+    """Each batch in two, as two processes share it."""
+    for batch in batches(generator, 2 * size):
+        for rows in (slice(None, size), slice(size, None)):
+            yield {"x": batch["x"][rows], "y": batch["y"][rows], "of": 256}
+
+
+def watched(task):
+    seen = Seen("noise_scale", "noise_scale/*")
+    train(task, lr=0.02, steps=12, clip=0.05, watch=seen)
+    return seen.values
+
+
+def worker(rank, world, place):
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{place / 'meeting'}", rank=rank, world_size=world)
+    try:
+        with together():
+            found = [watched(TASK), watched(replace(TASK, accumulate=2, batch_size=8))]
+        if rank == 0:
+            torch.save(found, place / "found.pt")
+    finally:
+        dist.destroy_process_group()
+
+
+def quarters(generator, size):
+    """Two batches of eight, each in two; the halves of one process first, as it adds them up."""
+    source = batches(generator, 2 * size)
+    for first in source:
+        second = next(source)
+        for rows in (slice(None, size), slice(size, None)):
+            for batch in (first, second):
+                yield {"x": batch["x"][rows], "y": batch["y"][rows], "of": 256}
+
+
+def test_two_processes_are_one_with_accumulation(tmp_path):
+    torch.multiprocessing.spawn(worker, (2, tmp_path), nprocs=2)
+    found = torch.load(tmp_path / "found.pt", weights_only=True)
+    alone = [
+        watched(replace(TASK, accumulate=2, batch_size=8, batches=halves)),
+        watched(replace(TASK, accumulate=4, batch_size=4, batches=quarters)),
+    ]
+    for ours, theirs in zip(found, alone, strict=True):
+        assert len(ours) == len(theirs) == 12
+        assert len(theirs[-1]) >= 4  # by layer too
+        for one, other in zip(ours, theirs, strict=True):
+            assert one == pytest.approx(other, rel=1e-9)
+
+
+def test_per_example_it_is_that_of_all_examples_to_rounding():
+    model, (images, labels) = net(), digits()
+    images, labels = images[:300], labels[:300]
+    found = example_noise(model, cross_entropy, images, labels)
+    noise, n = truth_of(model, images, labels)[""], len(labels)  # of the 300 themselves, not of what they stand for
+    unbiased = noise * n / (n - 1)
+    assert found.value == pytest.approx(unbiased / (1 - unbiased / n), rel=1e-9)
+    assert model.training
+
+
+def test_the_interval_of_examples_holds_as_often_as_it_says():
+    generator, inside = torch.Generator().manual_seed(0), 0
+    model = torch.nn.Linear(30, 1, bias=False).double()
+    with torch.no_grad():
+        model.weight.fill_(1.0)
+    for _ in range(200):
+        pushes = 1 + 3 * torch.randn(100, 30, generator=generator, dtype=torch.float64)
+        found = example_noise(model, lambda out, _: out.mean(), pushes, torch.zeros(100))  # the gradient is the input
+        inside += found.low <= 9.0 <= found.high
+    assert 178 <= inside <= 200
+
+
+def test_gradients_that_are_not_finite_have_no_noise_scale():
+    model = torch.nn.Linear(2, 1)
+    with pytest.raises(ValueError, match="gradients of inputs are not finite"):
+        example_noise(model, torch.nn.MSELoss(), torch.full((4, 2), math.nan), torch.ones(4, 1))
+
+
+def test_without_a_gradient_no_number_is_made_up():
+    model = torch.nn.Linear(2, 1, bias=False)
+    signs = torch.tensor([[1.0, 0.0], [-1.0, 0.0]] * 4)
+    found = example_noise(model, lambda out, _: out.mean(), signs, torch.zeros(8))
+    assert (found.value, found.low, found.high) == (math.inf, 0.0, math.inf)

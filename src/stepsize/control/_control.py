@@ -237,7 +237,7 @@ class Control(Governed):
             self._obeyed()
         driver, updater = self._driver, self._updater
         looked_at = self._bus.observers or driver.plan.clip is not None or self._governor.steering is not None
-        if looked_at or closure is not None or losses or not updater.is_plain:
+        if looked_at or closure is not None or losses or self._parts.together or not updater.is_plain:
             return self._update(loss, closure, advance, losses)
         # what _update does, in short, where there is nothing to be looked at
         driver.check()

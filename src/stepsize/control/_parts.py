@@ -97,7 +97,7 @@ class Parts:
         if wanted and not self._handles:
             for each in self._parameters():
                 if each.requires_grad and not hasattr(each, "to_local"):  # shards are heard of after their average
-                    self._handles.append(each.register_hook(_Hook(self._heard, id(each))))
+                    self._handles.append(each.register_hook(_Hook(self._heard, id(each))))  # type: ignore[no-untyped-call]
         elif not wanted:
             unhook(self._handles)
             self._handles.clear()

@@ -1,6 +1,8 @@
 """What a bigger batch, a longer run or a wider model needs: laws of the best rate, fitted on runs of one's own."""
 
 from stepsize.scale._columns import read_runs as read_runs
+from stepsize.scale._examples import NoiseScale as NoiseScale
+from stepsize.scale._examples import example_noise as example_noise
 from stepsize.scale._exponents import axis_role as axis_role
 from stepsize.scale._law import Prediction as Prediction
 from stepsize.scale._law import RateLaw as RateLaw
@@ -12,10 +14,12 @@ from stepsize.scale._rules import square_root_rule as square_root_rule
 from stepsize.scale._rules import weight_decay_rule as weight_decay_rule
 
 __all__ = [
+    "NoiseScale",
     "Prediction",
     "RateLaw",
     "Rescaled",
     "axis_role",
+    "example_noise",
     "fit_law",
     "linear_rule",
     "noise_scale_rule",

@@ -8,13 +8,13 @@ the mean m of their squared norms; E over updates, the last with a weight of 1/3
 Times the examples of an update it is McCandlish's "simple" noise scale in examples. Batches far below it need a rate in
 proportion to the batch; far above it more examples save no steps. A ratio of means, since a mean of ratios is biased.
 ``noise_scale/low`` and ``noise_scale/high`` hold it with 95 % probability where gradient and noise stand still;
-``noise_scale/NAME`` is that of one parameter. Missing until the mean's square is above its noise. Cost: the norm of each
-part's gradient, noted during the backward passes; nothing is copied and no pass repeated. Begins anew after resuming.
+``noise_scale/NAME`` is that of one parameter. Missing until the mean's square is above its noise. Cost: the norm of
+each part's gradient, noted during the backward passes; nothing is copied, no pass repeated. Resuming begins it anew.
 
-It needs two or more parts: ``accumulate=2`` or more, or several processes. A backward pass is a part, so each must be of
-examples of its own, with one loss. A loop of one's own in which only the first
-process is watched hears that one's parts alone, which is as unbiased and more uncertain; with
-``control.wants_again()``, asked on every process before each backward pass, all are heard, as in tasks.
+It needs two or more parts: ``accumulate=2`` or more, or several processes. A backward pass is a part, so each must be
+of examples of its own, with one loss. A loop of one's own in which only the first process is watched hears that one's
+parts alone, which is as unbiased and more uncertain; with ``control.wants_again()``, asked on every process before the
+first backward pass of each update, all are heard, as in tasks.
 
 What is healthy: nothing; it is a pointer. It grows several times over in a run, takes the loss for a sphere, and is
 doubted: the batch up to which more is nearly free was found far from it (Merrill et al. 2025, arXiv 2505.23971).
