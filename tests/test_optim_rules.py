@@ -2,6 +2,8 @@
 
 import copy
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -446,3 +448,8 @@ def test_a_compiled_step_is_one_graph_whatever_the_rate_does(name):
     assert counts == [1, 2, 2, 2, 2], "one that makes the states, and one for all other steps"
     for a, b in zip(mine, theirs, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_our_optimizers_have_names_whatever_was_imported_before():
+    program = "from stepsize.optim import kinds; assert {'lars', 'lamb', 'adamw'} <= set(kinds()), kinds()"
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -124,7 +124,8 @@ def kinds() -> dict[str, Callable[[], type[Optimizer]]]:
             found |= {name.lower(): partial(_class_of, place, name) for name in names}
     for place in ("torch.optim", "stepsize.optim"):
         module = importlib.import_module(place)
-        for name, value in vars(module).items():
+        for name in dir(module):  # and not vars, where a name stands only once it was asked for
+            value = getattr(module, name)
             takes_rate = inspect.isclass(value) and issubclass(value, Optimizer) and value is not Optimizer
             if takes_rate and "lr" in inspect.signature(value).parameters:
                 found[name.lower()] = partial(_class_of, place, name)
