@@ -51,6 +51,7 @@ bench: $(READY)  ## full-count measurements; logs go to benchmarks/logs
 	$(BIN)/python benchmarks/questions/validation.py
 	$(BIN)/python benchmarks/questions/optimizers.py
 	$(BIN)/python benchmarks/questions/batch_size.py
+	$(BIN)/python benchmarks/questions/adapters.py
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .rivals timm==1.0.31 pytorch_optimizer==4.1.0
 	$(BIN)/python benchmarks/optimizers.py --rivals .rivals
 	$(BIN)/python benchmarks/clipping.py

@@ -33,6 +33,8 @@ def linked(text: str, home: str, page: str) -> str:
             return match[0]
         path = normpath(Path(home).parent / target)
         there = ELSEWHERE.get(path) or (path.removeprefix("docs/") if path.startswith("docs/") else None)
+        if path.startswith("examples/gallery/"):
+            there = f"gallery/{Path(path).stem}.rst".replace("README", "index")
         if there is None and (ROOT / path).is_dir():
             return words[1:-1]  # a folder of the repository is no page
         return f"{words}({relpath(there or f'../{path}', Path(page).parent)}{anchor if there else ''})"

@@ -41,6 +41,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
         ("questions/validation", "gap"),
         ("questions/optimizers", "sensitivity"),
         ("questions/batch_size", "batch size   8"),
+        ("questions/adapters", "within a point"),
         ("papers", "Ruder"),
         ("finders/measure", "2 pairs of task and seed"),
     ],

@@ -118,3 +118,19 @@ def test_a_page_of_the_gallery_says_what_is_claimed_and_what_came_out_within_a_s
     assert re.match(r"(held|partly|not held)\b", fields["Result"])
     assert len(text.splitlines()) <= 75
     compile(text, page.name, "exec")
+
+
+def test_the_page_of_claims_is_what_its_script_writes_and_has_every_slide():
+    import runpy
+
+    written = runpy.run_path(str(DOCS / "claims.py"))["page"]()
+    assert (DOCS / "claims.md").read_text(encoding="utf-8") == written, "run python docs/claims.py"
+    slides = [row.split(" | ") for row in written.splitlines() if row.startswith(("| A | ", "| B | "))]
+    assert len(slides) == 31
+    assert {row[1].partition("gallery/")[2].removesuffix(")") for row in slides} == {page.name for page in GALLERY}
+    assert all(re.match(r"(held|partly|not held)\b", row[3]) for row in slides)
+
+
+def test_a_link_to_a_program_of_the_gallery_leads_to_its_page():
+    text = "[a](../examples/gallery/a04_warmup.py) [b](../examples/gallery/README.rst)"
+    assert _pages.linked(text, "docs/claims.md", "claims.md") == "[a](gallery/a04_warmup.rst) [b](gallery/index.rst)"
