@@ -16,7 +16,11 @@ from stepsize.cli import run
 
 ROOT = Path(__file__).parents[1]
 BUILT = {"api", "build", "gallery"}  # what `make docs` writes; of docs/project all but its index is made, too
-WRITTEN = [page for page in ROOT.glob("docs/**/*.md") if not BUILT & set(page.parts) and page.parent.name != "project"]
+WRITTEN = [
+    page
+    for page in ROOT.glob("docs/**/*.md")
+    if not BUILT & set(page.relative_to(ROOT).parts) and page.parent.name != "project"
+]
 DOCUMENTS = sorted([ROOT / "README.md", *WRITTEN, ROOT / "CONTRIBUTING.md"])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"\A# (\w+\.(?:py|yaml))$", re.MULTILINE)  # a block that begins so is that file, for the others

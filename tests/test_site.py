@@ -134,3 +134,14 @@ def test_the_page_of_claims_is_what_its_script_writes_and_has_every_slide():
 def test_a_link_to_a_program_of_the_gallery_leads_to_its_page():
     text = "[a](../examples/gallery/a04_warmup.py) [b](../examples/gallery/README.rst)"
     assert _pages.linked(text, "docs/claims.md", "claims.md") == "[a](gallery/a04_warmup.rst) [b](gallery/index.rst)"
+
+
+def test_every_question_has_code_that_runs_and_a_figure_with_its_source():
+    text = (DOCS / "answers.md").read_text(encoding="utf-8")
+    asked = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    assert len(asked) == 20
+    for question in asked:
+        title, _, answer = question.partition("\n")
+        assert "```python\n" in answer, title
+        prose = re.sub(r"```.*?```", "", answer, flags=re.DOTALL)
+        assert re.search(r"\d", prose), f"{title}: no figure"

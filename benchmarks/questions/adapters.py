@@ -1,9 +1,11 @@
-"""Which rate for an adapter? A network trained on the digits 0 to 4 learns 5 to 9: all weights, the head, adapters of rank 4.
+"""Which rate for an adapter? A network trained on the digits 0 to 4 learns 5 to 9: all weights, the head, adapters.
 
-An adapter is LoRA's (Hu et al. 2021): w + (8 / rank) b a, with b zero at first, beside each matrix, whose own weights stay.
-AdamW, warm-up over 5 % and linear to zero, 100 steps of 32 images, rates a factor of 10 ** 0.5 apart, three seeds.
+An adapter is that of LoRA (Hu et al. 2021), of rank 4: w + (8 / rank) b a, with b zero at first; w stays. The head is
+trained in full beside the adapters. AdamW, warm-up over 5 % and linear to zero, 100 steps of 32 images, rates a factor
+of 10 ** 0.5 apart, three seeds.
 
-Prediction, written before the first run: the best rate of the adapters is ten times that of full fine-tuning.
+Prediction, written before the first run: the best rate of the adapters is ten times that of full fine-tuning. In that
+run the head was adapted too, and its biases frozen at the old classes: 42 % at a best rate of 0.1, against 0.03.
 """
 
 import sys
@@ -14,10 +16,10 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from _common import arguments, conclude, progress  # noqa: E402
+from _common import arguments, conclude, progress
 
-from stepsize import Control  # noqa: E402
-from stepsize.task.built_in._digits import data  # noqa: E402
+from stepsize import Control
+from stepsize.task.built_in._digits import data
 
 RANK, RATES = 4, tuple(10 ** (half / 2) for half in range(-8, 1))
 
@@ -31,6 +33,10 @@ class Adapted(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         return self.layer(inputs) + (8 / RANK) * inputs @ self.a.T @ self.b.T
+
+
+def adapted(part: nn.Module) -> nn.Module:
+    return Adapted(part) if isinstance(part, nn.Linear) else part
 
 
 def network() -> nn.Sequential:
@@ -68,7 +74,7 @@ def main() -> None:
                 if kind == "the head":
                     model[:-1].requires_grad_(False)
                 if kind == "adapters":
-                    model = nn.Sequential(*(Adapted(part) if isinstance(part, nn.Linear) else part for part in model))
+                    model = nn.Sequential(*(adapted(part) for part in model[:-1]), model[-1])
                 fit(model, rate, x[y >= 5], y[y >= 5], steps)
                 with torch.no_grad():
                     shares.append(float((model(held_x[held_y >= 5]).argmax(1) == held_y[held_y >= 5]).float().mean()))

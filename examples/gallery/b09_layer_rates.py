@@ -32,17 +32,10 @@ def trained(model, x, y, lr, decay, steps):
 
 
 def network():
-    conv = torch.nn.Conv2d
-    return torch.nn.Sequential(
-        *(
-            conv(1, 16, 3, padding=1),
-            torch.nn.ReLU(),
-            conv(16, 16, 3, padding=1),
-            torch.nn.ReLU(),
-            torch.nn.MaxPool2d(2),
-        ),
-        *(conv(16, 32, 3, padding=1), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(512, 10)),
-    )
+    layers = []
+    for inputs, outputs in ((1, 16), (16, 16), (16, 32)):
+        layers += [torch.nn.Conv2d(inputs, outputs, 3, stride=2 if outputs == 32 else 1, padding=1), torch.nn.ReLU()]
+    return torch.nn.Sequential(*layers, torch.nn.Flatten(), torch.nn.Linear(512, 10))
 
 
 torch.manual_seed(0)
