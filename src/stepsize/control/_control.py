@@ -19,7 +19,6 @@ from stepsize.control._given import clipping_at, optimizers_of, plan_of
 from stepsize.control._governed import Governed
 from stepsize.control._governor import Governor
 from stepsize.control._hooks import unhook
-from stepsize.control._obey import Obeyed, commands_of
 from stepsize.control._observer import Observer, Record
 from stepsize.control._parts import Parts
 from stepsize.control._plan import Plan
@@ -155,7 +154,8 @@ class Control(Governed):
             self._bus.about(partial(facts_of, weakref.ref(self._driver)))
             self._end_watch = weakref.finalize(self, end_of, self._bus, self._driver)
         self._end_hooks = weakref.finalize(self, unhook, self._updater.beside.listen())
-        self._obey = None if steer is None else Obeyed(self._governor, commands_of(steer))
+        if steer is not None:
+            self.steer_by(steer)
         self._zero = zero
         self._waited = 0.0  # what calls that a wrapper left out have said of the clock
         self._window = Window()
@@ -280,39 +280,6 @@ class Control(Governed):
         self._settle()
         if self._obey is not None:
             self._obey()
-
-    def steer_by(self, steer: Path | str | Commands) -> None:
-        """Let the run be steered from a folder from now on, as ``steer=`` does from the beginning.
-
-        Args:
-            steer: as of ``Control``; before ``load_state_dict``, so that a state's commands are gone on with.
-
-        Raises:
-            TypeError, ValueError: it is no folder, or the run is steered already.
-            OSError: the folder cannot be written.
-        """
-        if self._obey is not None:
-            raise ValueError(f"steer: this run is steered from {self._obey.commands.folder} already")
-        self._obey = Obeyed(self._governor, commands_of(steer))
-
-    def asked(self, verb: str | None = None) -> bool:
-        """Whether a command wants something of the loop; true once for each command, or each that came meanwhile.
-
-        Args:
-            verb: ``"validate"``, ``"checkpoint"``, ``"diagnose"`` or ``"stop"``; when left out, whether there is any,
-                which stays so.
-
-        Raises:
-            ValueError: ``Commands(folder, verbs=...)`` does not have it.
-        """
-        if self._obey is None:
-            return False
-        commands = self._obey.commands
-        if verb is None:
-            return bool(commands.asked)
-        if verb not in commands.verbs:
-            raise ValueError(f"verb {verb!r} is not offered; give it to Commands(folder, verbs=[{verb!r}])")
-        return commands.asked.pop(verb, self) is None
 
     def wants_again(self) -> bool:
         """Whether the next update's batch will be evaluated once more; reads nothing back.

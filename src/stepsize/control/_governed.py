@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ from stepsize import _check
 from stepsize.control import _changes
 from stepsize.control._governor import Governor
 from stepsize.control._log import Event
+from stepsize.control._obey import Obeyed, commands_of
 from stepsize.control._plan import Plan
 from stepsize.control._records import Preview
 from stepsize.control._resume import Choice
+from stepsize.control.steering import Commands
 from stepsize.schedule import Schedule
 
 MOST = 100_000  # positions in a preview of a whole run
@@ -23,6 +26,8 @@ class Governed(ABC):
     """Whatever has a governor."""
 
     _governor: Governor
+    _obey: Obeyed | None = None
+    _cannot: tuple[str, ...] = ()  # verbs of commands
 
     @abstractmethod
     def _settle(self) -> None:
@@ -156,6 +161,43 @@ class Governed(ABC):
         driver.check()
         line = driver.lines["lr"]
         return Preview(at, {driver.names[place]: line.curve(index, at) for index, place in enumerate(line.members)})
+
+    def steer_by(self, steer: Path | str | Commands, fixed: bool = False) -> None:
+        """Let the run be steered from a folder from now on, as ``Control(..., steer=...)`` does from the beginning.
+
+        Args:
+            steer: as of ``Control``; before ``load_state_dict``, so that a state's commands are gone on with.
+            fixed: whether the loop around ends where it ends: commands cannot make the run longer then.
+
+        Raises:
+            TypeError, ValueError: it is no folder, or the run is steered already.
+            OSError: the folder cannot be written.
+        """
+        if self._obey is not None:
+            raise ValueError(f"steer: this run is steered from {self._obey.commands.folder} already")
+        if not isinstance(fixed, bool):
+            raise TypeError(_check.message("fixed", fixed, "True or False"))
+        left_out = (*self._cannot, "extend") if fixed else self._cannot
+        self._obey = Obeyed(self._governor, commands_of(steer), left_out)
+
+    def asked(self, verb: str | None = None) -> bool:
+        """Whether a command wants something of the loop; true once for each command, or each that came meanwhile.
+
+        Args:
+            verb: ``"validate"``, ``"checkpoint"``, ``"diagnose"`` or ``"stop"``; when left out, whether there is any,
+                which stays so.
+
+        Raises:
+            ValueError: ``Commands(folder, verbs=...)`` does not have it.
+        """
+        if self._obey is None:
+            return False
+        commands = self._obey.commands
+        if verb is None:
+            return bool(commands.asked)
+        if verb not in commands.verbs:
+            raise ValueError(f"verb {verb!r} is not offered; give it to Commands(folder, verbs=[{verb!r}])")
+        return commands.asked.pop(verb, self) is None
 
     def state_dict(self) -> dict[str, Any]:
         """The whole state as small plain data, for ``torch.save`` and ``torch.load(weights_only=True)``.

@@ -33,11 +33,17 @@ class Obeyed:
 
     def __init__(self, governor: Governor, commands: Commands, without: tuple[str, ...] = ()) -> None:
         own = [name for name, verb in VERBS.items() if not verb.by_loop and name not in without]
+        self._without = without
         self.commands, self._driver = commands, governor.driver
         self._facts = _Facts(governor.driver, (*own, *commands.verbs))
         commands.begin()
         governor.commands = commands
-        weakref.finalize(self, commands.close)  # a loop ends as it likes: it says nothing of it
+        self._end = weakref.finalize(self, commands.close)  # a loop ends as it likes: it says nothing of it
+
+    def over(self, governor: Governor) -> "Obeyed":
+        """The same commands for a governor in the place of this one, whose state it will load."""
+        self._end.detach()
+        return Obeyed(governor, self.commands, self._without)
 
     def __call__(self) -> None:
         """Just before an update."""
@@ -88,6 +94,7 @@ class Obeyed:
         elif command.verb == "clip":
             _changes.clip(driver, value, reason)
         elif command.verb == "cooldown":
+            self._facts().check_end(driver.position + value)
             _changes.extend(driver, driver.position + value, "cooldown", reason)
         else:
             if driver.total is None:

@@ -36,6 +36,8 @@ class Scheduler(Governed, LRScheduler):
     optimizer's state, are none. Calls of ``step`` without any update are noted in ``log``, and warned of when they go
     on. Every call of ``step`` writes the rates of the position that the optimizer has reached.
 
+    ``steer_by(FOLDER)`` lets the run be steered from a folder, as ``Control(steer=FOLDER)`` does; copies are not.
+
     Copies and pickles, alone or together with the optimizer, go on by themselves from where the original was.
 
     Args:
@@ -77,6 +79,8 @@ class Scheduler(Governed, LRScheduler):
     Source: the protocol of ``torch/optim/lr_scheduler.py``.
     """
 
+    _cannot = ("clip",)
+
     def __init__(
         self,
         optimizer: Optimizer,
@@ -115,6 +119,8 @@ class Scheduler(Governed, LRScheduler):
         """Take an optimizer over, as one just built."""
         self._governor = Governor({"": optimizer}, **self._arguments, position=position, initial=True)
         self._driver = self._governor.driver
+        if self._obey is not None:
+            self._obey = self._obey.over(self._governor)
         bases = self._bases()
         for name, group in zip(self._driver.names, optimizer.param_groups, strict=True):
             if name in bases:
@@ -280,6 +286,8 @@ class Scheduler(Governed, LRScheduler):
             return False
         self._settle()
         self._seldom = self._seldom or self._since > 0
+        if self._obey is not None:
+            self._obey()
         self._driver.check()
         return True
 

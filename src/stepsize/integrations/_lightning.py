@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import cache
 from numbers import Real
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepsize import _check, _extras
@@ -10,6 +11,7 @@ from stepsize.control import Plan
 from stepsize.integrations._given import by_optimizer, check, check_resume, parts_of
 from stepsize.integrations._lightning_hooks import Given, Hooks
 from stepsize.integrations._searched import check_options
+from stepsize.integrations._steered import check_steer
 
 if TYPE_CHECKING:  # LightningCLI, which reads the annotations, has it installed
     from lightning.pytorch import Callback
@@ -25,6 +27,7 @@ def lightning_callback(
     resume: Mapping[str, str] | None = None,
     plans: Plans | None = None,
     find: bool | Mapping[str, Any] = False,
+    steer: Path | str | None = None,
     **plan: Any,
 ) -> "Callback":
     """A Lightning callback that drives the rates of the trainer's optimizers: ``Trainer(callbacks=[...])``.
@@ -46,6 +49,10 @@ def lightning_callback(
         find: whether to find the rate just before the first batch, as ``find_in_module`` does; or its options, such as
             ``{"budget": "0.3x"}``. A run that goes on from a checkpoint keeps its rate. All optimizers need one plan
             and length, and keep their ratio. The finding is logged, and in ``callback.finding``.
+        steer: the folder from which the run can be steered while it trains, by ``stepsize steer FOLDER scale 0.5`` or
+            ``Steer(folder)``: all that ``Control`` does but ``clip`` and ``extend``, and ``checkpoint`` and ``stop``,
+            which write ``steered-step=N.ckpt`` beside the trainer's checkpoints. Several optimizers have a folder each
+            in it: ``optimizer0`` and so on.
         plan: the plan of all optimizers, as of ``Scheduler``: ``lr``, ``momentum``, ``weight_decay``, ``feedback``,
             ``floor``, ``cap``. Clipping is the trainer's own ``gradient_clip_val``.
 
@@ -74,10 +81,10 @@ def lightning_callback(
     Source: ``lightning.pytorch.callbacks.Callback``.
     """
     options = check_options(find)
-    choices = check_resume(resume, found=options is not None)
+    choices, folder = check_resume(resume, found=options is not None), check_steer(steer)
     lengths = {"total": _lengths("total", total), "per_epoch": _lengths("per_epoch", per_epoch)}
     if plans is None:
-        return _make(Given({None: check(plan, CLIPPING)}, lengths), choices, options)
+        return _make(Given({None: check(plan, CLIPPING)}, lengths), choices, options, folder)
     if options is not None:
         raise ValueError(_check.message("find", find, "left out beside plans: one schedule is searched with"))
     if plan:
@@ -88,7 +95,8 @@ def lightning_callback(
     parts: dict[int | None, Any] = {
         place: parts_of(_plan(each), CLIPPING) for place, each in listed.items() if each is not None
     }
-    return _make(Given(parts, lengths, None if isinstance(plans, Mapping) else len(listed)), choices, None)
+    count = None if isinstance(plans, Mapping) else len(listed)
+    return _make(Given(parts, lengths, count), choices, None, folder)
 
 
 def _plan(value: Any) -> Plan:
@@ -110,8 +118,8 @@ def _lengths(name: str, value: Any) -> dict[int | None, float]:
     return {place: _check.number(name, number, above=0) for place, number in each.items() if number is not None}
 
 
-def _make(given: Given, resume: dict[str, str], find: dict[str, Any] | None) -> "Callback":
-    callback: Callback = _callback_type()(given, resume, find)
+def _make(given: Given, resume: dict[str, str], find: dict[str, Any] | None, steer: Path | None) -> "Callback":
+    callback: Callback = _callback_type()(given, resume, find, steer)
     return callback
 
 
@@ -121,6 +129,6 @@ def _callback_type() -> Any:
     base = _extras.load("lightning.pytorch", "lightning", "lightning_callback(...)").Callback
 
     def reduce(callback: Hooks) -> tuple[Any, ...]:
-        return _make, (callback.given, callback.resume, callback.find)  # for processes that are spawned
+        return _make, (callback.given, callback.resume, callback.find, callback.steer)  # for processes that are spawned
 
     return type("RateCallback", (Hooks, base), {"__reduce__": reduce})

@@ -5,12 +5,14 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from stepsize.control import Scheduler, loaded_bases
+from stepsize.control import Commands, Scheduler, loaded_bases
 from stepsize.integrations._find_lightning import attribute_of, find_now, put_attribute
 from stepsize.integrations._given import go_on
 from stepsize.integrations._searched import found_or_raise, largest_rate, write_rates
+from stepsize.integrations._steered import LOOP, is_over, steered
 from stepsize.search import Finding
 
 
@@ -49,8 +51,9 @@ class Hooks:
 
     state_key = "stepsize"
 
-    def __init__(self, given: Given, resume: dict[str, str], find: dict[str, Any] | None) -> None:
-        self.given, self.resume, self.find = given, resume, find
+    def __init__(self, given: Given, resume: dict[str, str], find: dict[str, Any] | None, steer: Path | None) -> None:
+        self.given, self.resume, self.find, self.steer = given, resume, find, steer
+        self.commands: list[Commands] = []  # of each optimizer that is driven, where they are steered
         self.finding: Finding | None = None
         self._searches = False  # at the first batch of this run
         self.schedulers: list[Scheduler | None] = []  # of each optimizer; None where it is left alone
@@ -87,6 +90,9 @@ class Hooks:
             given = self.given.of(place, length if 0 < length < math.inf else None)
             mine = None if given is None else Scheduler(optimizer, **given)
             self.schedulers.append(mine)
+            if mine is not None and self.steer is not None:
+                one = len(trainer.optimizers) == 1
+                self.commands.append(steered(mine, self.steer if one else self.steer / f"optimizer{place}", LOOP))
             if mine is not None:
                 self._handles.append(optimizer.register_step_post_hook(lambda *_, scheduler=mine: scheduler.step()))
 
@@ -95,7 +101,7 @@ class Hooks:
             handle.remove()
         for scheduler in filter(None, self.schedulers):
             scheduler.detach()
-        self._handles, self.schedulers = [], []
+        self._handles, self.schedulers, self.commands = [], [], []
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
         """Find the rate before the first batch, where that is wanted, and begin the schedule from it."""
@@ -115,6 +121,26 @@ class Hooks:
         logging.getLogger("lightning.pytorch").info("%s", self.finding)
         for logger in trainer.loggers:
             logger.log_metrics({"found_rate": rate}, step=0)
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Hand on to the trainer what commands want of it."""
+        if not self.commands:
+            return
+        driven = [scheduler for scheduler in self.schedulers if scheduler is not None]
+        stops = [scheduler.asked("stop") for scheduler in driven]  # each is asked
+        saves = [scheduler.asked("checkpoint") for scheduler in driven]
+        over = all(map(is_over, driven)) and trainer.global_step < trainer.estimated_stepping_batches
+        if any(stops) or over:
+            trainer.should_stop = True
+        if any(stops) or any(saves) or over:
+            beside = trainer.checkpoint_callback and trainer.checkpoint_callback.dirpath
+            place = Path(beside or trainer.default_root_dir)
+            trainer.save_checkpoint(place / f"steered-step={trainer.global_step}.ckpt")
+
+    def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+        """Say in the folder that the run has ended."""
+        for commands in self.commands:
+            commands.close()
 
     def _go_on(self, step: int) -> None:
         if self._saved is None:

@@ -3,14 +3,16 @@
 import logging
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from stepsize import _check, _extras
-from stepsize.control import Scheduler
+from stepsize.control import Commands, Scheduler
 from stepsize.control.feedback import Feedback
 from stepsize.integrations._find_transformers import find_now, inner_of
 from stepsize.integrations._given import check, check_resume, go_on
 from stepsize.integrations._searched import check_options, found_or_raise, largest_rate, scaled, write_rates
+from stepsize.integrations._steered import LOOP, check_steer, is_over, steered
 from stepsize.search import Finding
 
 
@@ -19,6 +21,7 @@ def drive_trainer(
     per_epoch: float | None = None,
     resume: Mapping[str, str] | None = None,
     find: bool | Mapping[str, Any] = False,
+    steer: Path | str | None = None,
     **plan: Any,
 ) -> None:
     """Let a plan drive the rates of a Transformers ``Trainer``, in place of ``lr_scheduler_type`` and its warm-up.
@@ -35,6 +38,9 @@ def drive_trainer(
         find: whether to find the rate just before the first step, as ``find_in_trainer`` does; or its options, such as
             ``{"budget": "0.3x"}``. A run that goes on from a checkpoint keeps its rate. The finding is logged, and in
             ``trainer.finding``.
+        steer: the folder from which the run can be steered while it trains, by ``stepsize steer FOLDER scale 0.5`` or
+            ``Steer(folder)``: all that ``Control`` does but ``clip`` and ``extend``, and ``checkpoint``, ``stop`` (with
+            a checkpoint) and, where there is an evaluation set, ``validate``.
         plan: as of ``Scheduler``: ``lr``, ``momentum``, ``weight_decay``, ``feedback``, ``floor``, ``cap``. Clipping is
             the trainer's own ``max_grad_norm``.
 
@@ -69,10 +75,10 @@ def drive_trainer(
         name = "a plan" if trainer.lr_scheduler is None else type(trainer.lr_scheduler).__name__
         problem = f"trainer has a scheduler already, {name}, and one rate has one driver"
         raise ValueError(f"{problem}; build it with optimizers=(optimizer, None), or none, and drive it once")
-    given, choices, options = check_plan(per_epoch, resume, find, **plan)
+    given, choices, options, folder = check_plan(per_epoch, resume, find, steer, **plan)
     if given["feedback"] is not None:
         _check_feedback(given["feedback"], trainer.args.eval_strategy)
-    hooks = type("RateCallback", (_Hooks, package.TrainerCallback), {})(trainer, given, choices, options)
+    hooks = type("RateCallback", (_Hooks, package.TrainerCallback), {})(trainer, given, choices, options, folder)
     trainer.create_scheduler = hooks.create_scheduler
     trainer.add_callback(hooks)
 
@@ -81,12 +87,13 @@ def check_plan(
     per_epoch: float | None = None,
     resume: Mapping[str, str] | None = None,
     find: bool | Mapping[str, Any] = False,
+    steer: Path | str | None = None,
     **plan: Any,
-) -> tuple[dict[str, Any], dict[str, str], dict[str, Any] | None]:
-    """The arguments of the scheduler to come, the choices for a checkpoint, and what the search is told, if any."""
+) -> tuple[dict[str, Any], dict[str, str], dict[str, Any] | None, Path | None]:
+    """The scheduler's arguments, the choices for a checkpoint, what the search is told, if any, where commands are."""
     given = check(plan, "use TrainingArguments(max_grad_norm=...)", per_epoch=per_epoch)
     options = check_options(find)
-    return given, check_resume(resume, found=options is not None), options
+    return given, check_resume(resume, found=options is not None), options, check_steer(steer)
 
 
 def _check_feedback(feedback: Feedback, strategy: str) -> None:
@@ -102,9 +109,15 @@ class _Hooks:
     """Makes the scheduler when the trainer wants it, and hands it the metrics of evaluations."""
 
     def __init__(
-        self, trainer: Any, given: dict[str, Any], resume: dict[str, str], find: dict[str, Any] | None
+        self,
+        trainer: Any,
+        given: dict[str, Any],
+        resume: dict[str, str],
+        find: dict[str, Any] | None,
+        steer: Path | None,
     ) -> None:
-        self.trainer, self.given, self.resume, self.find = trainer, given, resume, find
+        self.trainer, self.given, self.resume, self.find, self.steer = trainer, given, resume, find, steer
+        self.commands: Commands | None = None
         self.finding: Finding | None = None
         self.scheduler: Scheduler | None = None
         self.measured: dict[str, None] = {}  # the names of all metrics so far, in their order
@@ -117,6 +130,9 @@ class _Hooks:
         if self.scheduler is not None:
             self.scheduler.detach()
         self.scheduler = Scheduler(optimizer or trainer.optimizer, total=num_training_steps, **self.given)
+        if self.steer is not None:
+            verbs = [*LOOP, *(["validate"] if trainer.eval_dataset is not None else [])]
+            self.commands = steered(self.scheduler, self.steer, verbs)
         # it is the trainer that loads, and it does not choose
         load = partial(go_on, self.scheduler, resume=self.resume, hook="drive_trainer")
         self.scheduler.load_state_dict = load  # type: ignore[method-assign]
@@ -140,6 +156,24 @@ class _Hooks:
         trainer.callback_handler.lr_scheduler = self.create_scheduler(state.max_steps)
         logging.getLogger("transformers.trainer").info("%s", found)
         trainer.log({"found_rate": rate})
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Hand on to the trainer what commands want of it."""
+        scheduler, commands = self.scheduler, self.commands
+        if scheduler is None or commands is None:
+            return
+        stops = scheduler.asked("stop") or (is_over(scheduler) and state.global_step < state.max_steps)
+        if stops:
+            control.should_training_stop = True
+        if scheduler.asked("checkpoint") or stops:
+            control.should_save = True
+        if "validate" in commands.verbs and scheduler.asked("validate"):
+            control.should_evaluate = True
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Say in the folder that the run has ended."""
+        if self.commands is not None:
+            self.commands.close()
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **_: Any) -> None:
         feedback = None if self.scheduler is None else self.scheduler.plan.feedback

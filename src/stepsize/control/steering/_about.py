@@ -147,6 +147,8 @@ class About:
             raise ValueError(_check.message("at", command.at, f"a step to come; the run has done {self.step}"))
         if command.verb in ("extend", "cooldown") and self.total is None and command.verb == "extend":
             raise ValueError("extend needs a run with a total, and this one has none")
+        if command.verb == "cooldown":
+            self.check_end(self.position + (command.value or 0.0))
         if not VERBS[command.verb].grouped:
             return
         if command.of not in self.rates:
@@ -160,6 +162,15 @@ class About:
             raise ValueError(
                 f"{command.of} of {blind[0]} follows a schedule that gives values itself; use scale or set"
             )
+
+    def check_end(self, end: float) -> None:
+        """Raise ValueError if a run whose length is fixed would end later.
+
+        Args:
+            end: on its clock.
+        """
+        if "extend" not in self.verbs and self.total is not None and end > self.total:
+            raise ValueError(f"the loop around this run ends at {self.total:g}, and a cooldown would end at {end:g}")
 
 
 def _fits(pattern: str, name: str) -> bool:
