@@ -107,7 +107,7 @@ def in_transformers(folder, **settings):
 
     class Recorder(transformers.TrainerCallback):
         def on_train_begin(self, args, state, control, optimizer=None, **_):
-            optimizer.register_step_post_hook(lambda o, *_: rates.append(o.param_groups[0]["lr"]))
+            optimizer.optimizer.register_step_post_hook(lambda o, *_: rates.append(o.param_groups[0]["lr"]))
 
     trainer.add_callback(Recorder)
     return trainer, rates

@@ -89,7 +89,7 @@ def steer(
         screen.note(str(error))
         screen.answer(**told)
         return 1
-    screen.say(_line(answer, verb))
+    screen.say(_line(answer, {"verb": verb, "value": value}))
     screen.answer(**{**told, **answer.told()})
     return 0 if answer.state == "done" else 1
 
@@ -110,7 +110,7 @@ def _told(screen: Screen, run: Path, hand: Any) -> int:
         screen.say(f"clip     {about.clip:g}")
     screen.say(f"verbs    {', '.join(about.verbs)}")
     for answer in last[-SHOWN:]:
-        screen.say(_line(answer, commands.get(answer.id, {}).get("verb", "")))
+        screen.say(_line(answer, commands.get(answer.id, {})))
     known = {name: getattr(about, name) for name in ("step", "position", "total", "rates", "clip", "verbs")}
     trail = [{**answer.told(), **_command(commands.get(answer.id))} for answer in last]
     screen.answer(run=str(run), running=about.is_alive, **known, commands=trail)
@@ -121,13 +121,15 @@ def _command(found: Mapping[str, Any] | None) -> dict[str, Any]:
     return {} if not found else {"command": dict(found)}
 
 
-def _line(answer: Any, verb: str) -> str:
+def _line(answer: Any, command: Mapping[str, Any]) -> str:
     """What became of a command, for people."""
-    what = f"{answer.state:8s} {verb or 'line'} {'' if verb else answer.line}".rstrip()
+    value = command.get("value")
+    words = [command["verb"], *([] if value is None else [f"{value:g}"])] if command else ["line", str(answer.line)]
+    what = f"{answer.state:8s} {' '.join(words)}"
     if answer.state == "refused":
         return f"{what}: {answer.reason}"
     if answer.state == "taken":
-        return f"{what} at step {answer.step}"
+        return f"{what}, for step {answer.step}"
     sides = [f"{name} {_number(old)} -> {_number(answer.after.get(name))}" for name, old in answer.before.items()]
     return f"{what} at step {answer.step}" + (f": {', '.join(sides)}" if sides else "")
 
