@@ -42,7 +42,7 @@ def beside(place: Path, rounds: int, count: int) -> dict[str, list[float]]:
 
 
 def slow(place: Path, latency: float, seconds: float) -> tuple[int, float]:
-    """How many looks there were, and their share of the time, where each takes so many seconds."""
+    """How many looks there were after the first few, and their share of the time, where each takes so long."""
     real, spent = _commands.seen, []
 
     def seen(path: str) -> object:
@@ -53,15 +53,18 @@ def slow(place: Path, latency: float, seconds: float) -> tuple[int, float]:
         return found
 
     control = Control(optimizer(1, tensor=False), lr=cosine(), total=TOTAL, remind=False, steer=place)
+    began = 0.0
     _commands.seen = seen  # type: ignore[assignment]
     try:
-        began = time.perf_counter()
-        while time.perf_counter() < began + seconds:
+        while len(spent) < _commands.LOOKS or time.perf_counter() < began + seconds:
+            if len(spent) < _commands.LOOKS:  # by which it learns how long one takes
+                began = time.perf_counter()
             control.step()
         ended = time.perf_counter()
     finally:
         _commands.seen = real
-    return len(spent), sum(spent) / (ended - began)
+    after = spent[_commands.LOOKS :]
+    return len(after), sum(after) / (ended - began)
 
 
 def together(rank: int, place: str, steps: int, rounds: int, out: object) -> None:
@@ -94,8 +97,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         alone = beside(place / "one", rounds, count)
-        delays = (0.002,) if quick else (0.0005, 0.002, 0.01, 0.05)
-        slowly = {latency: slow(place / f"{latency}", latency, 0.5 if quick else 15.0) for latency in delays}
+        delays = (0.002,) if quick else (0.002, 0.01, 0.05)
+        slowly = {latency: slow(place / f"{latency}", latency, 0.5 if quick else 25.0) for latency in delays}
         queue = PLACES.Queue()
         size = (50, 2) if quick else (2_000, 15)
         both = [PLACES.Process(target=together, args=(rank, name, *size, queue)) for rank in range(2)]

@@ -35,7 +35,7 @@ def steps(control, count):
     rates = []
     for _ in range(count):
         if control._obey is not None:
-            control._obey.commands._next = 0.0
+            control._obey.commands.wake_time = 0.0
         rates.append(control.step().rates)
     return rates
 

@@ -23,7 +23,7 @@ def run(folder, **words):
 
 def steps(control, count):
     for _ in range(count):
-        control._obey.commands._next = 0.0  # so short a step is not looked before
+        control._obey.commands.wake_time = 0.0  # so short a step is not looked before
         control.step()
     return control.rates["group0"]
 

@@ -22,7 +22,7 @@ def control(tmp_path):
 
 def steps(control, count):
     for _ in range(count):
-        control._obey.commands._next = 0.0
+        control._obey.commands.wake_time = 0.0
         control.step()
 
 

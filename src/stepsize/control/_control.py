@@ -233,7 +233,7 @@ class Control(Governed):
             if self._window.calls < self._accumulate:
                 return Step(self._driver.position, None, None, False, None, part)
             return self._flushed()
-        if self._obey is not None:
+        if self._obey is not None and not self._obey.is_idle():
             self._obeyed()
         driver, updater = self._driver, self._updater
         looked_at = self._bus.observers or driver.plan.clip is not None or self._governor.steering is not None
@@ -270,7 +270,7 @@ class Control(Governed):
 
     def _flushed(self) -> Step:
         window, self._window = self._window, Window()
-        if self._obey is not None:
+        if self._obey is not None and not self._obey.is_idle():
             self._obeyed()
         self._parts.calls = window.calls
         return self._update(window.loss, None, window.advance, window.losses())

@@ -5,6 +5,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 from stepsize.control import _changes
@@ -44,6 +45,11 @@ class Obeyed:
         """The same commands for a governor in the place of this one, whose state it will load."""
         self._end.detach()
         return Obeyed(governor, self.commands, self._without)
+
+    def is_idle(self) -> bool:
+        """Whether nothing is to be done before this update, which is so for nearly all; this has to be quick."""
+        commands = self.commands
+        return self._driver.steps < commands.wake_step and perf_counter() < commands.wake_time
 
     def __call__(self) -> None:
         """Just before an update."""

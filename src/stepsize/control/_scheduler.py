@@ -286,7 +286,7 @@ class Scheduler(Governed, LRScheduler):
             return False
         self._settle()
         self._seldom = self._seldom or self._since > 0
-        if self._obey is not None:
+        if self._obey is not None and not self._obey.is_idle():
             self._obey()
         self._driver.check()
         return True

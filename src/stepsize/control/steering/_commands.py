@@ -1,5 +1,6 @@
 """The commands of a run as its process reads them: each takes effect before one update, settled once and for all."""
 
+import math
 import os
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -91,7 +92,8 @@ class Commands:
         self._waiting: list[Due] = []
         self._seen: Seen | None = None
         self._looked = False
-        self._next = self._ended = 0.0
+        self._ended = 0.0
+        self.wake_step, self.wake_time = 0.0, 0.0  # nothing is to be done before the one and the other
         self._took: list[float] = []  # seconds of the last looks
         self._said: set[str] = set()
         self._facts: Now | None = None  # of a run that has begun
@@ -139,15 +141,15 @@ class Commands:
             about: tells what can be steered, where there is something to be checked.
         """
         if self.meeting.is_several:
+            self.wake_time = math.inf
             if self.meeting.is_due(step):
                 self._meet(step, about)
-        elif time.perf_counter() >= self._next:
-            self._look(step, about)
-        if not self._waiting or self._waiting[0].step > step:
-            return ()
+        elif time.perf_counter() >= self.wake_time:
+            self.wake_time = self._look(step, about)[1]
         found = []
         while self._waiting and self._waiting[0].step <= step:
             found.append(heappop(self._waiting))
+        self.wake_step = min(self.meeting.next_step, self._waiting[0].step if self._waiting else math.inf)
         return found
 
     def answer(self, answers: Sequence[Answer]) -> None:
@@ -195,7 +197,7 @@ class Commands:
         self._ledger.go_on(state)
         rows = [] if state is None else state["waiting"]
         self._waiting = [Due(step, line, Command.parse(text.encode())) for step, line, text in rows]
-        self._looked, self._next = False, 0.0
+        self._looked, self.wake_step, self.wake_time = False, 0.0, 0.0
         self.asked.clear()
         self.meeting.begin()
 
@@ -208,29 +210,26 @@ class Commands:
         if _alive.get(self.folder) is self:
             del _alive[self.folder]
 
-    def _look(self, step: int, about: Now) -> bool:
-        """Read what is new, and say whether there was any; a look that takes long is followed by the next one later."""
+    def _look(self, step: int, about: Now) -> tuple[bool, float]:
+        """Read what is new; whether there was any, and when to look again: later, the longer a look takes."""
         began = time.perf_counter()
         found = seen(self._path)
-        ended = time.perf_counter()
-        self._ended = ended
+        ended = self._ended = time.perf_counter()
         self._took = [*self._took[1 - LOOKS :], ended - began]
-        if len(self._took) == LOOKS:
-            self._next = ended + min(SELDOM, min(self._took) * SHARE)
+        again = ended + min(SELDOM, min(self._took) * SHARE) if len(self._took) == LOOKS else 0.0
         if self._looked and found == self._seen and not self._ledger.owes:
-            return False
+            return False, again
         try:
             news, more = self._ledger.take(self._content(), step, about)
         except (OSError, ValueError) as error:
             self._complain(error)
-            self._next = ended + PATIENCE
-            return False
+            return False, ended + PATIENCE
         if not self._looked:  # what waited in a state may have been answered since
             self._waiting = [due._replace(answered=self._ledger.settled(due.line)) for due in self._waiting]
         self._seen, self._looked = (None if more else found), True
         for due in news:
             heappush(self._waiting, due)
-        return bool(news)
+        return bool(news), again
 
     def _content(self) -> bytes:
         try:
@@ -243,7 +242,7 @@ class Commands:
         first = not self.meeting.has_met
 
         def news() -> dict[str, Any]:
-            if not self._look(step, about) and not first:
+            if not self._look(step, about)[0] and not first:
                 return {}
             rows = [[due.step, due.line, due.command.line().decode(), due.answered] for due in sorted(self._waiting)]
             return {"waiting": rows, "read": vars(self._ledger.read)}

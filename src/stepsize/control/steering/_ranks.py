@@ -51,6 +51,11 @@ class Meeting:
         """Whether all meet before the update of this step."""
         return step >= self._at
 
+    @property
+    def next_step(self) -> float:
+        """The step of the next meeting; never, where there is one process."""
+        return self._at if self._several else math.inf
+
     def hold(self, step: int, news: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What the first process has found, on every one.
 
