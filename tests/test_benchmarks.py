@@ -23,6 +23,8 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
         ("digits", "validation accuracy"),
         ("feedback", "required of noisy_plateau"),
         ("kills", "identical to the one never stopped, nothing lost"),
+        ("steer_storm", "\n0 lost, doubled, half applied or not the same as from the start"),
+        ("steering", "of the time"),
         ("optimizers", "stepsize LAMB"),
         ("clipping", "always saying 1"),
         ("agreement", "digits-mlp"),
