@@ -2,7 +2,7 @@
 Trajectories on a bowl
 ======================
 
-:Topic: A, trajectories in one and two dimensions
+:Topic: A, trajectories in one dimension
 :Claim: A small rate creeps, a good one converges, a large one oscillates, a larger one diverges.
 :Result: held. On a quadratic the border is 2 / λ with λ the largest curvature; 0.2 here, and 0.21 diverges.
 
