@@ -14,6 +14,7 @@ CONSTANTS = {
     "record.LAST": "File of the last checkpoint.",
     "record.METRICS": "File of the recorded steps.",
     "record.PICTURE": "File of the run's picture.",
+    "record.REPORT": "File of the page of a run or a sweep.",
     "record.PLANS": "File that tells how the plan was found.",
     "record.RUN": "File of the run's facts: settings, progress, status.",
     "record.RUNNING": "Status of a run in progress, or killed.",

@@ -13,6 +13,7 @@ from test_house import public
 
 from stepsize import Plan, Run, Scheduler, Task, Trial, fit_law
 from stepsize.schedule import cosine
+from stepsize.search import Cost, Finding
 from stepsize.task import Axis, task_named
 from stepsize.views import Sheet, views_of
 
@@ -72,7 +73,7 @@ CASES = {
     "linear": [None, 3, "width", ["colour"]],
     "repeats": [None, 3, "mode"],
     "law": [None, 3, "law"],
-    "path": {"read_runs": [None, 3]},
+    "path": {"read_runs": [None, 3], "report": [3, b"a"]},
     "probe": {
         "range_test": [3, "f"],
         "RateSearch": [3, "f", iter([1]), []],
@@ -131,7 +132,8 @@ CASES = {
     "group": [3, None],
     "least": [*NUMBERS, -1, 2],
     "mode": [None, 3, "minimum"],
-    "most": {"Race": optional(WHOLE), "default": [*NUMBERS, 0.5]},
+    "what": [None, 3, {}, "no/such/run", [], ["no/such/run"], [3, 4]],
+    "most": {"Race": optional(WHOLE), "thinned": [*WHOLE, 3], "default": [*NUMBERS, 0.5]},
     "of": [None, 3, "", " a", 'a"b'],
     "others": {"split_matrices": [3, ["nothing"]], "default": [0.1, True, [], [3]]},
     "patience": {"default": [*NUMBERS, -1, 1.5], "noisy_plateau": [*NUMBERS, -1, 1.5, 19]},
@@ -182,7 +184,7 @@ CASES = {
             for name in ("best_rate", "divergence_threshold", "rate_sensitivity")
         },
         "Axis": [None, 3],
-        "moving_mean": [None, 3, "ab", ["a"], [[1.0]]],
+        **{name: [None, 3, "ab", ["a"], [[1.0]]] for name in ("moving_mean", "is_noisy", "thinned")},
     },
     "power": POSITIVE,
     **dict.fromkeys(["batch", "to", "to_lr", "to_steps"], POSITIVE),
@@ -351,7 +353,7 @@ CASES = {
     "on_result": [3, "f"],
     "progress": [3, "f"],
     "evaluate_every": {"Task": [*LENGTHS, 0, 1.5, "0ep"], "default": optional(WHOLE)},
-    "views": {"Task": [3, "loss", ["loss"]], "picture": [3, "loss", ["loss"]]},
+    "views": {name: [3, "loss", ["loss"]] for name in ("Task", "picture", "report")},
     "facts": {"Bus": [3, "a"], "default": [None, 3, ["rotation"], {"rotation": {1, 2}}]},
     "trials": {"serial": [None, 3], "chosen_engine": []},
     "by": [None, 3, "steps", True],
@@ -586,6 +588,8 @@ GOOD = {
     "best_rate": lambda: {"rates": [1, 2], "values": [[1], [2]]},
     "canonical": lambda: {"axis": "lr", "value": 0.1},
     "chosen_engine": lambda: {"task": DIGITS, "trials": 1},
+    "report": lambda: {"what": Finding(None, None, None, "", 1.0, (), Cost(0, 0, 0.0, 0.0))},
+    "thinned": lambda: {"values": [1.0]},
     "moving_mean": lambda: {"values": [1.0], "width": 1},
     "picture": lambda: {"folder": "runs/a"},
     "run_sheet": lambda: {"run": Run(Path("runs/a"), {}, [], [])},

@@ -46,6 +46,7 @@ def test_tune_finds_trains_and_shows(capsys, tmp_path):
         "trials.jsonl",
         "finding.json",
         "picture.png",
+        "report.html",
         "last.pt",
         "best.pt",
     }

@@ -89,7 +89,7 @@ def status():
 
 
 def test_while_the_picture_is_drawn_the_run_has_finished(monkeypatch, capsys):
-    def drawing(_):
+    def drawing(*_):
         press()
         time.sleep(1)
 

@@ -24,7 +24,7 @@ KINDS = {
 NUMBERS = {"number", "whole"}
 # what a field may be; values of every other kind must be refused
 OF = {
-    **{name: {"text"} for name in ("command", "task", "plan", "started", "status", "trial")},
+    **{name: {"text"} for name in ("command", "line", "task", "plan", "started", "status", "trial")},
     **{name: {"whole"} for name in ("format", "seed", "steps", "done", "threads", "total")},
     **{name: {"mapping"} for name in ("said", "made_of", "about_task", "versions", "metrics")},
     "rate": {*NUMBERS, "null"},

@@ -32,6 +32,7 @@ COMMANDS = [
     "tasks",
     "schedules",
     "plot",
+    "report",
     "steer",
     "replay",
     "compare",

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from stepsize.optim import norm_clipping as norm_clipping
     from stepsize.optim import split_matrices as split_matrices
     from stepsize.optim import value_clipping as value_clipping
+    from stepsize.pages import report as report
     from stepsize.probe import RateSearch as RateSearch
     from stepsize.probe import minimum_tenth as minimum_tenth
     from stepsize.probe import probe_minimum_third as probe_minimum_third
@@ -117,7 +118,7 @@ _ROOMS = {
         "LAMB LARS Stages adaptive_clipping clip_adaptively clip_by_norm clip_by_value combine groups "
         "layerwise no_decay norm_clipping split_matrices value_clipping"
     ),
-    "pages": "",
+    "pages": "report",
     "probe": "RateSearch minimum_tenth probe_minimum_third range_test steepest_by_log_rate valley",
     "record": "Run RunFolder compare",
     "scale": "RateLaw fit_law read_runs",
@@ -213,6 +214,7 @@ __all__ = [
     "range_test",
     "read_runs",
     "repeat",
+    "report",
     "serial",
     "split_matrices",
     "stairs",

@@ -25,12 +25,12 @@ def finish(work: Job, trained: Trained, finding: Finding | None = None) -> int:
     if trained.remark:
         work.screen.say(f"note     {trained.remark}")
     work.screen.say(f"trained  {trained.steps} steps in {trained.seconds:.1f} s   {figures}")
+    _say_threads(work)
     work.screen.say(f"run      {work.folder.path}")
-    image = work.picture()
+    image, page = work.picture(), work.report()
     if any(work.place.glob("events.out.tfevents.*")):
         work.screen.say(f"curves   tensorboard --logdir {work.folder.path.parent}")
-    _say_threads(work)
-    answer(work, finding, trained, image)
+    answer(work, finding, trained, image, page)
     return 1 if trained.diverged else 0
 
 
@@ -43,7 +43,11 @@ def _say_threads(work: Job) -> None:
 
 
 def answer(
-    work: Job, finding: Finding | None = None, trained: Trained | None = None, image: Path | None = None
+    work: Job,
+    finding: Finding | None = None,
+    trained: Trained | None = None,
+    image: Path | None = None,
+    page: Path | None = None,
 ) -> None:
     """Give the one JSON object, if it was asked for.
 
@@ -52,6 +56,7 @@ def answer(
         finding: of a rate, if there was one to find.
         trained: what came of training, if there was any.
         image: the run's picture, if there is one.
+        page: its report, if there is one.
     """
     facts = work.folder.facts()
     told: dict[str, Any] = {
@@ -69,4 +74,5 @@ def answer(
         steps, seconds = steps + trained.steps, seconds + trained.seconds
         told["metrics"] = {"loss": trained.score, **trained.metrics, **trained.test}
     told["cost"] = {"steps": int(steps), "runs": steps / work.trial.steps, "seconds": round(seconds, 3)}
-    work.screen.answer(**told, run=str(work.folder.path), picture=None if image is None else str(image))
+    shown = {"picture": None if image is None else str(image), "report": None if page is None else str(page)}
+    work.screen.answer(**told, run=str(work.folder.path), **shown)

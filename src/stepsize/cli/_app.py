@@ -24,11 +24,12 @@ from stepsize.cli._options import (
     ScaleRate,
     Settle,
 )
+from stepsize.cli._report import report
 from stepsize.cli._runs import runs
 from stepsize.cli._scale import scale
 from stepsize.cli._screen import Screen
 from stepsize.cli._steer import WithNumbers, replay, steer
-from stepsize.cli._words import ENGINE, JSON, LENGTH, PLACE, RUN, SETTINGS, SHARD, SWEPT, TASK, Words, options
+from stepsize.cli._words import ENGINE, JSON, LENGTH, PAGE, PLACE, RUN, SETTINGS, SHARD, SWEPT, TASK, Words, options
 from stepsize.task import CATALOGUE
 
 app = typer.Typer(
@@ -60,7 +61,7 @@ def stepsize(
     epilog="Examples: stepsize tune digits | stepsize tune digits --seed 1 --schedule 'warmup(10%) >> linear()'"
     " | stepsize tune digits --over optimizer,schedule --budget 6x"
 )
-@options(TASK, SETTINGS, RUN, PLACE, SHARD, ENGINE, JSON)
+@options(TASK, SETTINGS, RUN, PLACE, SHARD, ENGINE, PAGE, JSON)
 def tune(
     words: Words,
     low: Low = 1e-6,
@@ -97,7 +98,7 @@ def tune(
                 return 1
         finding = work.find(low, high, budget, settle) if plans is None or found.best is None else found.best.finding
         if finding.rate is None:
-            answer(work, finding=finding)
+            answer(work, finding=finding, page=work.report())
             return 1
         work.choose(lr=finding.rate)
         trained = work.train()
@@ -138,7 +139,7 @@ def find_command(
     " | stepsize train train.py:task --lr 3e-3 --epochs 5 | stepsize train --resume runs/digits-0001"
     " | torchrun --nproc-per-node=2 -m stepsize train digits --lr 0.1"
 )
-@options({}, SETTINGS, RUN, PLACE, SHARD, JSON)
+@options({}, SETTINGS, RUN, PLACE, SHARD, PAGE, JSON)
 def train(
     words: Words,
     context: typer.Context,
@@ -200,7 +201,7 @@ def train(
     epilog="Examples: stepsize sweep digits --lr 1e-3:10:9 --seeds 3 | stepsize sweep digits --lr 1e-4:1:13"
     " --optimizer 'sgd(momentum=0.9),adamw' | stepsize sweep digits --lr 1e-2:1:5 --batch-size 16,64,256 --out mine",
 )
-@options(TASK, SWEPT, LENGTH, ENGINE, PLACE, JSON)
+@options(TASK, SWEPT, LENGTH, ENGINE, PLACE, PAGE, JSON)
 def sweep_command(
     words: Words,
     lr: Annotated[
@@ -264,6 +265,11 @@ app.command(
     " | stepsize plot 'cosine()' 'linear()' --total 1000 -o both.svg | stepsize plot 'wsd()' --total 1000 -o table.csv"
     " | stepsize plot sweeps/digits-0001",
 )(plot)
+app.command(
+    name="report",
+    epilog="Examples: stepsize report runs/digits-0001 | stepsize report sweeps/digits-0001 -o sweep.html"
+    " | stepsize report runs/digits-0001 runs/digits-0002",
+)(report)
 app.command(
     name="steer",
     cls=WithNumbers,

@@ -54,7 +54,8 @@ def job(command: str, words: Mapping[str, Any]) -> Job:
                 screen.say(f"doubt    {doubt}")
     trial = Trial.of(task, settings, seed_of(task, words["seed"]), steps)
     said = {"task": found, "threads": words["threads"], **said}
-    return Job(command, task, screen, trial, said, engine_said(words) or serial)
+    reports = not words.get("no_report", False)
+    return Job(command, task, screen, trial, said, engine_said(words) or serial, reports=reports)
 
 
 def scaled(lr: float, task: Startable, size: int | None, rule: ScaleRate) -> Rescaled:

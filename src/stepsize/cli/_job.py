@@ -5,7 +5,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,11 @@ from stepsize.cli._picture import drawn
 from stepsize.cli._problems import StoppedError
 from stepsize.cli._record import going_on, said_of_record, say_lost_validations
 from stepsize.cli._screen import Screen
-from stepsize.cli._start import from_start
+from stepsize.cli._start import from_start, line_said
 from stepsize.control import DEFAULT, Plan, Record
 from stepsize.engine import Auto, Engine, Result, serial
 from stepsize.finder import Finding, PlanFinding, find, find_plan
-from stepsize.pages import picture
+from stepsize.pages import picture, report
 from stepsize.record import (
     EVENTS,
     FINDING,
@@ -30,9 +30,12 @@ from stepsize.record import (
     METRICS,
     PICTURE,
     PLANS,
+    REPORT,
     RUNNING,
     TRIALS,
     VALIDATION,
+    RecordWarning,
+    Run,
     environment,
     to_json,
 )
@@ -72,6 +75,7 @@ class Job:
     resume_at: int | None = None
     made_of: dict[str, str] = field(default_factory=dict)  # hashes of the task's code
     accept_changes: bool = False
+    reports: bool = True  # whether a page is written at the end
     place: Path = field(init=False)  # the folder's full path: a task's code may change the working directory
     found: Finding | None = None
     _again: bool = False  # whether it is a run that is resumed
@@ -139,6 +143,7 @@ class Job:
         self.place = self.folder.path.absolute()
         self.folder.write(
             command=self.command,
+            **({} if (line := line_said()) is None else {"line": line}),
             task=self.task.name,
             plan=str(self._plan()),
             rate=self.trial.settings.get("lr"),
@@ -304,6 +309,24 @@ class Job:
                 shown,
                 f"stepsize plot {self.folder.path}",
             )
+
+    def report(self) -> Path | None:
+        """Write the run's page, which the first of several processes does; None where there is none."""
+        if not leads() or not self.reports:
+            return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RecordWarning)  # said of the picture
+            return drawn(
+                self.screen,
+                lambda: report(self._read(), self.place / REPORT, getattr(self.task, "views", None)),
+                self.folder.path / REPORT,
+                f"stepsize report {self.folder.path}",
+                "report",
+            )
+
+    def _read(self) -> Run:
+        """The run as a page shows it, under the name that people know it by."""
+        return replace(Run.open(self.place), folder=self.folder.path)
 
     def _writers(self) -> list[TensorBoard | JsonLines]:
         """What keeps the run's curves, and at its beginning the model's graph."""

@@ -30,7 +30,14 @@ def run(arguments: Sequence[str]) -> int:
         2
     """
     try:
-        with together(), interruptible(), terminable(), begun_here(), quiet_threads(), answering("--json" in arguments):
+        with (
+            together(),
+            interruptible(),
+            terminable(),
+            begun_here(arguments),
+            quiet_threads(),
+            answering("--json" in arguments),
+        ):
             return _run(arguments)
     except KeyboardInterrupt:  # one more, while the answer to the first was on its way out
         return _say("stopped", INTERRUPTED)

@@ -115,6 +115,9 @@ Workers = Annotated[
 ]
 Low = Annotated[float, typer.Option(rich_help_panel=HOW, help="Lowest rate to try.")]
 High = Annotated[float, typer.Option(rich_help_panel=HOW, help="Highest rate to try.")]
+NoReport = Annotated[
+    bool, typer.Option("--no-report", rich_help_panel=OUTPUT, help="Write no page of HTML at the end.")
+]
 AsJson = Annotated[
     bool,
     typer.Option(

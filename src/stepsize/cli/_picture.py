@@ -1,4 +1,4 @@
-"""Pictures at the end of a command: an extra, without which everything else stays as it is."""
+"""Pictures and pages at the end of a command, without which everything else stays as it is."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,8 +7,10 @@ from typing import Any
 from stepsize import _extras
 from stepsize.cli._screen import Screen
 
+DONE, DOES = {"picture": "drawn", "report": "written"}, {"picture": "draws", "report": "writes"}
 
-def drawn(screen: Screen, draw: Callable[[], Any], shown: Path, again: str) -> Path | None:
+
+def drawn(screen: Screen, draw: Callable[[], Any], shown: Path, again: str, what: str = "picture") -> Path | None:
     """Say where a picture is and return that; where there can be none, say why and return None.
 
     Args:
@@ -16,17 +18,18 @@ def drawn(screen: Screen, draw: Callable[[], Any], shown: Path, again: str) -> P
         draw: makes the picture.
         shown: the picture's file, as people know it.
         again: what draws it later.
+        what: a picture, or a report.
     """
     try:
         draw()
     except _extras.MissingExtraError as error:
         why = str(error)
     except KeyboardInterrupt:
-        why = "stopped while it was drawn"
+        why = f"stopped while it was {DONE[what]}"
     except Exception as error:  # the work is done and written down, whatever becomes of its picture
         why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
     else:
-        screen.say(f"picture  {shown}")
+        screen.say(f"{what:<8} {shown}")
         return shown
-    screen.say(f"picture  none: {why}; all else is there, and `{again}` draws it later")
+    screen.say(f"{what:<8} none: {why}; all else is there, and `{again}` {DOES[what]} it later")
     return None

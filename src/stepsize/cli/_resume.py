@@ -15,7 +15,7 @@ from stepsize.record import RUN, RunFolder, environment, to_json
 from stepsize.task import AXES, BUILT_IN, Task, canonical, changes, led, named_sources, sources_of, takes_data
 
 WHERE = ("task", "data", "device")  # what leads out of a folder; the command line may say it instead
-BESIDE = ("resume", "trust", "accept_changes", "as_json")  # what else may stand beside --resume
+BESIDE = ("resume", "trust", "accept_changes", "no_report", "as_json")  # what else may stand beside --resume
 COMPARED = ("torch", "stepsize", "python", "numpy")  # versions that may change figures
 
 
@@ -43,7 +43,8 @@ def resumed(folder: Path, context: typer.Context, trust: bool, accept_changes: b
         said.pop("data", None)  # of a run that was begun when it was passed over
     _check_place(run, said["task"], given)
     _check_sources(run, facts, named_sources(said["task"]), accept_changes)  # before any code of it runs
-    work = job(facts["command"], {**said, "lr": facts["rate"], "as_json": context.params["as_json"]})
+    beside = {name: context.params[name] for name in ("no_report", "as_json")}
+    work = job(facts["command"], {**said, "lr": facts["rate"], **beside})
     if work.task.name != facts["task"]:
         raise ValueError(f"{folder} is a run of the task {facts['task']!r}, and {said['task']} is {work.task.name!r}")
     with _in(run):

@@ -1,21 +1,35 @@
-"""Where a command was begun: a task's own code may change the working directory at any moment."""
+"""Where a command was begun, and with what words: a task's own code may change the working directory at any moment."""
 
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
 _start: ContextVar[Path | None] = ContextVar("the working directory in which the command was begun", default=None)
+_line: ContextVar[str | None] = ContextVar("the command line", default=None)
+LONGEST = 4_000  # characters of a line that is kept
 
 
 @contextmanager
-def begun_here() -> Iterator[None]:
-    """Remember the working directory for a command."""
-    mark = _start.set(_here())
+def begun_here(arguments: Sequence[str] = ()) -> Iterator[None]:
+    """Remember the working directory for a command, and its words.
+
+    Args:
+        arguments: the words after ``stepsize``.
+    """
+    mark, words = _start.set(_here()), _line.set(shlex.join(["stepsize", *arguments]))
     try:
         yield
     finally:
         _start.reset(mark)
+        _line.reset(words)
+
+
+def line_said() -> str | None:
+    """The command line that repeats what is done; None outside of a command, or where it is too long to be kept."""
+    line = _line.get()
+    return line if line is not None and len(line) <= LONGEST and "\0" not in line and line.isprintable() else None
 
 
 def from_start(path: Path) -> Path:

@@ -61,7 +61,7 @@ def swept(words: Words, lr: str, seeds: str, stop_at: str | None, out: Path | No
         raise
     if isinstance(how, Auto) and how.choice is not None:
         screen.say(f"engine   {how.choice.why}")
-    return told(screen, found, export, folder=folder)
+    return told(screen, found, export, folder=folder, reports=not words["no_report"])
 
 
 def _one_size(sizes: list[Any], epochs: float | None) -> int | None:

@@ -7,7 +7,8 @@ from rich.table import Table
 
 from stepsize.cli._picture import drawn
 from stepsize.cli._screen import Screen
-from stepsize.pages import sweep_picture
+from stepsize.pages import report, sweep_picture
+from stepsize.record import REPORT
 from stepsize.sweeps import Best, Sweep
 
 
@@ -19,6 +20,7 @@ def told(
     *,
     folder: Path | None = None,
     to_draw: bool = False,
+    reports: bool = False,
 ) -> int:
     """Show a sweep: a table of the best rates, the picture, one JSON object if asked for.
 
@@ -29,6 +31,7 @@ def told(
         picture: its file; in the sweep's folder when left out.
         folder: the sweep's, as people know it.
         to_draw: whether a picture is what was asked for; otherwise there may be none.
+        reports: whether a page is written too.
     """
     folder = swept.folder if folder is None else folder
     if not swept.outcomes:
@@ -47,6 +50,7 @@ def told(
         screen.say(f"picture  {shown}")
     else:
         image = drawn(screen, lambda: sweep_picture(swept, picture), shown, f"stepsize plot {folder}")
+    page = _reported(screen, swept, folder) if reports else None
     bests = swept.best()
     known = math.isfinite(swept.initial)
     breaks = swept.thresholds() if known else [None] * len(bests)
@@ -61,9 +65,16 @@ def told(
         best=found,
         folder=str(folder),
         picture=None if image is None else str(image),
+        report=None if page is None else str(page),
         left_out=list(swept.left_out),
     )
     return 0 if any(best.rate is not None for best in bests) else 1
+
+
+def _reported(screen: Screen, swept: Sweep, folder: Path) -> Path | None:
+    """Write the sweep's page into its folder, in which people know it by another path than the program may."""
+    place = swept.folder / REPORT
+    return drawn(screen, lambda: report(swept, place), folder / REPORT, f"stepsize report {folder}", "report")
 
 
 def best_table(swept: Sweep) -> Table:

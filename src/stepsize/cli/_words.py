@@ -20,6 +20,7 @@ from stepsize.cli._options import (
     Device,
     EngineName,
     Epochs,
+    NoReport,
     Out,
     Seed,
     Shard,
@@ -66,6 +67,7 @@ PLACE: Options = {
 }
 SHARD: Options = {"shard": (Shard, False)}
 ENGINE: Options = {"engine": (EngineName, None), "workers": (Workers, None), "address": (Address, None)}
+PAGE: Options = {"no_report": (NoReport, False)}
 JSON: Options = {"as_json": (AsJson, False)}
 
 

@@ -14,10 +14,16 @@ if TYPE_CHECKING:  # what needs torch, which schedules do not
     from stepsize.pages._pictures import comparison as comparison
     from stepsize.pages._pictures import picture as picture
     from stepsize.pages._pictures import sweep_picture as sweep_picture
+    from stepsize.pages._report import report as report
     from stepsize.pages._scale_picture import scale_picture as scale_picture
 
 __getattr__, __dir__ = lazily(
-    __name__, {"_pictures": "comparison picture sweep_picture", "_scale_picture": "scale_picture"}
+    __name__,
+    {
+        "_pictures": "comparison picture sweep_picture",
+        "_report": "report",
+        "_scale_picture": "scale_picture",
+    },
 )
 
 __all__ = [
@@ -27,6 +33,7 @@ __all__ = [
     "explanation",
     "gallery_picture",
     "picture",
+    "report",
     "scale_picture",
     "signature",
     "summary",

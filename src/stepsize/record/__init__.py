@@ -17,6 +17,7 @@ from stepsize.record._layout import LAST as LAST
 from stepsize.record._layout import METRICS as METRICS
 from stepsize.record._layout import PICTURE as PICTURE
 from stepsize.record._layout import PLANS as PLANS
+from stepsize.record._layout import REPORT as REPORT
 from stepsize.record._layout import RUN as RUN
 from stepsize.record._layout import RUNNING as RUNNING
 from stepsize.record._layout import TRIALS as TRIALS
@@ -35,6 +36,7 @@ __all__ = [
     "METRICS",
     "PICTURE",
     "PLANS",
+    "REPORT",
     "RUN",
     "RUNNING",
     "TRIALS",

@@ -39,6 +39,7 @@ THREADS, SEED, STEPS = from_to(1, 4096), from_to(0, 2**32 - 1), from_to(1)
 FACTS: Mapping[str, Rule] = {
     "format": from_to(1),
     "command": TEXT,
+    "line": TEXT,  # the whole command, to be copied
     "task": TEXT,
     "plan": TEXT,
     "rate": _or_null(POSITIVE),

@@ -9,6 +9,7 @@ FINDING = "finding.json"  # how the rate was found
 PLANS = "plans.json"  # how the plan was found
 LAST, BEST = "last.pt", "best.pt"  # checkpoints
 PICTURE = "picture.png"
+REPORT = "report.html"
 
 FORMAT = 2  # of run.json; one without a format is of stepsize 0.1. Lines of formats 1 and 2 may lack a position
 RUNNING = "running"  # the status of a run that a process is at, or was when it was killed

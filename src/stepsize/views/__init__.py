@@ -11,7 +11,9 @@ from stepsize.views._registry import view as view
 from stepsize.views._registry import views_of as views_of
 from stepsize.views._save import plain as plain
 from stepsize.views._save import save as save
+from stepsize.views._thin import is_noisy as is_noisy
 from stepsize.views._thin import moving_mean as moving_mean
+from stepsize.views._thin import thinned as thinned
 from stepsize.views._view import Band as Band
 from stepsize.views._view import Cells as Cells
 from stepsize.views._view import Mark as Mark
@@ -26,13 +28,14 @@ from stepsize.views._view import series as series
 
 if TYPE_CHECKING:  # what runs need, which schedules do not
     from stepsize.views._compared import compared as compared
+    from stepsize.views._record import drawable as drawable
     from stepsize.views._record import lines_of as lines_of
     from stepsize.views._sheets import TaskViews as TaskViews
     from stepsize.views._sheets import run_sheet as run_sheet
 
 __getattr__, __dir__ = lazily(
     __name__,
-    {"_compared": "compared", "_record": "lines_of", "_sheets": "TaskViews run_sheet"},
+    {"_compared": "compared", "_record": "drawable lines_of", "_sheets": "TaskViews run_sheet"},
 )
 
 __all__ = [
@@ -48,7 +51,9 @@ __all__ = [
     "colour_of",
     "compared",
     "draw",
+    "drawable",
     "figure",
+    "is_noisy",
     "lines_of",
     "moving_mean",
     "plain",
@@ -58,6 +63,7 @@ __all__ = [
     "save",
     "series",
     "sheet_figure",
+    "thinned",
     "view",
     "views_of",
 ]

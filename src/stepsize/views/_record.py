@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from stepsize import _schema
+from stepsize import _check, _schema
 from stepsize.record import METRICS, VALIDATION, RecordWarning, Run
 
 LARGEST = 1e100  # of a number that is drawn; what is nearer to 0 than its inverse is drawn as 0
@@ -40,7 +40,19 @@ def drawable(run: Run) -> Run:
 
     Args:
         run: as it was read.
+
+    Raises:
+        TypeError: it is no run.
+
+    Example:
+        >>> from stepsize import Run, RunFolder
+        >>> from stepsize.views import drawable
+        >>> RunFolder("runs/a").write(task="digits", rate=0.1)
+        >>> drawable(Run.open("runs/a")).facts["rate"]
+        0.1
     """
+    if not isinstance(run, Run):
+        raise TypeError(_check.message("run", run, "a Run, as Run.open gives"))
     folder = run.folder
     facts = dict(run.facts)
     if "rate" in facts and not _keeps(_RATE, f"rate of {folder}", facts["rate"]):

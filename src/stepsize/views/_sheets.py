@@ -7,7 +7,8 @@ from typing import Any
 
 from stepsize import _check
 from stepsize.record import RecordWarning, Run
-from stepsize.views import _run as _run  # registers what it knows
+from stepsize.views import _gap as _gap  # registers what it knows
+from stepsize.views import _run as _run
 from stepsize.views._record import drawable
 from stepsize.views._registry import views_of
 from stepsize.views._view import Sheet

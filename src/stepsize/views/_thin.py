@@ -18,7 +18,20 @@ def thinned(values: NDArray[Any], most: int = MOST) -> NDArray[Any]:
     Args:
         values: shape (count,).
         most: how many to keep at most, >= 4.
+
+    Raises:
+        TypeError, ValueError: the values are no row of numbers, or ``most`` is none >= 4.
+
+    Example:
+        >>> import numpy as np
+        >>> from stepsize.views import thinned
+        >>> values = np.zeros(10_000)
+        >>> values[1234] = 7.0
+        >>> kept = thinned(values, 100)
+        >>> len(kept) <= 100, 1234 in kept
+        (True, True)
     """
+    values, most = row("values", values), _check.whole("most", most, least=4)
     count = len(values)
     if count <= most:
         return np.arange(count)
@@ -39,7 +52,17 @@ def is_noisy(values: NDArray[Any]) -> bool:
 
     Args:
         values: shape (count,).
+
+    Raises:
+        TypeError, ValueError: the values are no row of numbers.
+
+    Example:
+        >>> import numpy as np
+        >>> from stepsize.views import is_noisy
+        >>> is_noisy(np.array([3.0, 2.0, 1.0, 0.5])), is_noisy(np.array([3.0, 1.0, 2.0, 0.5]))
+        (False, True)
     """
+    values = row("values", values)
     ways = np.sign(np.diff(values))
     return bool(len(ways) > 1 and np.mean(ways[1:] * ways[:-1] < 0) > TURNS)
 

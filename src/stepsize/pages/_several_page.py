@@ -1,0 +1,146 @@
+"""The page of several runs: which ended best, in what they differ, their curves side by side."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from stepsize.pages._numbers import said
+from stepsize.pages._parts import Command, Facts, Page, Words, picture, section, table
+from stepsize.pages._run_page import figure, sections_of, shortened, words_of
+from stepsize.record import Comparison
+from stepsize.views import Scale, View, colour_of, is_noisy, moving_mean, series
+
+SMOOTHED = 20  # parts of a noisy curve whose means are drawn
+COLOURS = 8  # after which they begin again, dashed
+LOWER = ("validation loss", "loss of the best rate", "training loss")  # figures by which runs are put in order
+ALONG = {"step": "step", "time": "seconds since the beginning", "share": "share of the run"}
+
+
+def several_page(compared: Comparison, commands: Mapping[str, str]) -> Page:
+    """The page of several runs.
+
+    Args:
+        compared: what they have in common, and what not.
+        commands: what repeats each, by name, as far as it is known.
+    """
+    names = list(compared.names)
+    shown = _short(names)
+    curves = [view for measure in compared.measures if (view := _curves(compared, measure, shown)) is not None]
+    views = [*curves, *filter(None, [_scores(compared, shown)])]
+    pictures = [picture(view, number) for number, view in enumerate(views)]
+    figures = [{"run": name, **_of(compared.figures, place)} for place, name in enumerate(shown)]
+    differing = [{"run": name, **_of(compared.differing, place)} for place, name in enumerate(shown)]
+    common = [{"setting": name, "value": str(value)} for name, value in compared.common.items()]
+    notes = [Words(note, remark=True) for note in compared.notes]
+    state, verdict = _judged(compared, shown)
+    return Page(
+        f"{len(names)} runs compared", "Comparison", verdict, state, (Facts(tuple(_figures(compared)), large=True),),
+        sections_of(
+            section("What to do next", *_next(compared, names, commands)),
+            section("Where they ended", table("Final figures", figures), *notes),
+            section("What differs", table("Settings that are not the same in all", differing)
+                    if compared.differing else Words("All settings that were written down are the same.")),
+            section("Curves", *pictures),
+            section("What they have in common", table("Settings that are", common)),
+            section("How to repeat them", *(Command(text, name) for name, text in commands.items())),
+        ),
+    )  # fmt: skip
+
+
+def _of(values: Mapping[str, Any], place: int) -> dict[str, Any]:
+    return {words_of(name): _plain(each[place]) for name, each in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, int | float | str) else str(value)
+
+
+def _short(names: list[str]) -> list[str]:
+    """Names without the folders that all have."""
+    parts = [name.split("/") for name in names]
+    shared = 0
+    while all(len(each) > shared + 1 and each[shared] == parts[0][shared] for each in parts):
+        shared += 1
+    return [shortened("/".join(each[shared:]), 60) for each in parts]
+
+
+def _measure(compared: Comparison) -> str | None:
+    """The figure that all have, by which they are put in order; less is better."""
+    whole = [
+        name for name in LOWER if all(isinstance(each, int | float) for each in compared.figures.get(name, [None]))
+    ]
+    return whole[0] if whole else None
+
+
+def _judged(compared: Comparison, shown: list[str]) -> tuple[str, str]:
+    measure = _measure(compared)
+    differ = ", ".join(words_of(name) for name in [*compared.differing][:4]) + ", …" * (len(compared.differing) > 4)
+    apart = f"They differ in {differ}." if differ else "No setting that was written down differs."
+    if measure is None:
+        return "open", f"{len(shown)} runs, which have no final figure in common. {apart}"
+    values = np.asarray(compared.figures[measure], float)
+    best, worst = int(np.argmin(values)), int(np.argmax(values))
+    span = f"the highest is {said(float(values[worst]))}, of {shown[worst]}"
+    lowest = f"{shown[best]} ended at the lowest {measure} of {len(shown)} runs, {said(float(values[best]))}"
+    return "good", f"{lowest}; {span}. {apart}"
+
+
+def _figures(compared: Comparison) -> list[tuple[str, str]]:
+    pairs = [("runs", said(len(compared.names))), ("settings that differ", said(len(compared.differing)))]
+    measure = _measure(compared)
+    if measure is not None:
+        values = [float(value) for value in compared.figures[measure] if isinstance(value, int | float)]
+        pairs += [(f"lowest {measure}", said(min(values))), (f"median {measure}", said(float(np.median(values))))]
+    accuracy = [value for value in compared.figures.get("accuracy", ()) if isinstance(value, float)]
+    return [*pairs, ("highest accuracy", figure("accuracy", max(accuracy)))] if accuracy else pairs
+
+
+def _next(compared: Comparison, names: list[str], commands: Mapping[str, str]) -> list[Command]:
+    measure = _measure(compared)
+    if measure is None:
+        return []
+    best = names[int(np.argmin(np.asarray(compared.figures[measure], float)))]
+    return [Command(commands[best], f"Repeat the one that ended best, {shortened(best)}.")] if best in commands else []
+
+
+def _curves(compared: Comparison, measure: str, shown: list[str]) -> View | None:
+    """A measure of all runs; of noisy losses a moving mean."""
+    lines, averaged = [], False
+    by_name = compared.courses(measure)
+    scale, unit = (100.0, " (%)") if measure == "accuracy" else (1.0, "")
+    for number, name in enumerate(compared.names):
+        if name not in by_name:
+            continue
+        at, values = by_name[name]
+        if measure == "loss" and is_noisy(values):
+            values, averaged = moving_mean(values, max(1, len(values) // SMOOTHED)), True
+        few = "o" if len(at) < 5 else ""
+        lines.append(
+            series(
+                at, scale * values, shown[number], colour_of(number), width=1.5, marker=few, dashed=number >= COLOURS
+            )
+        )
+    if not lines:
+        return None
+    word = words_of(
+        {"loss": "training loss", "rate": "learning rate", "accuracy": "validation accuracy"}.get(measure, measure)
+    )
+    positive = "loss" in measure and all(y > 0 for line in lines for y in line.y)
+    about = f"{word[:1].upper()}{word[1:]} of each run{', a moving mean where it is noisy' * averaged}."
+    upwards = Scale(f"{word}{unit}", log=positive)
+    return View(measure, f"{word[:1].upper()}{word[1:]}", Scale(ALONG[compared.by]), upwards, tuple(lines), about=about)
+
+
+def _scores(compared: Comparison, shown: list[str]) -> View | None:
+    """What came of each rate that was tried."""
+    lines = [
+        series(*entry.scores, shown[number], colour_of(number), marker="o", dashed=number >= COLOURS)
+        for number, entry in enumerate(compared.entries)
+        if entry.scores is not None
+    ]
+    if not lines:
+        return None
+    about = "The loss at the end of the runs that were tried, short or whole, against their learning rate."
+    scales = Scale("learning rate", log=True), Scale("loss", log=all(y > 0 for line in lines for y in line.y))
+    return View("scores", "Loss by rate", *scales, tuple(lines), about=about)
