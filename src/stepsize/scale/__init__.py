@@ -1,5 +1,8 @@
 """What a bigger batch, a longer run or a wider model needs: laws of the best rate, fitted on runs of one's own."""
 
+from typing import TYPE_CHECKING
+
+from stepsize._lazy import lazily
 from stepsize.scale._columns import read_runs as read_runs
 from stepsize.scale._examples import NoiseScale as NoiseScale
 from stepsize.scale._examples import example_noise as example_noise
@@ -13,13 +16,23 @@ from stepsize.scale._rules import noise_scale_rule as noise_scale_rule
 from stepsize.scale._rules import square_root_rule as square_root_rule
 from stepsize.scale._rules import weight_decay_rule as weight_decay_rule
 
+if TYPE_CHECKING:  # what trains, and so needs torch
+    from stepsize.scale._find_law import LawFinding as LawFinding
+    from stepsize.scale._find_law import Verified as Verified
+    from stepsize.scale._find_law import find_law as find_law
+
+__getattr__, __dir__ = lazily(__name__, {"_find_law": "LawFinding Verified find_law"})
+
 __all__ = [
+    "LawFinding",
     "NoiseScale",
     "Prediction",
     "RateLaw",
     "Rescaled",
+    "Verified",
     "axis_role",
     "example_noise",
+    "find_law",
     "fit_law",
     "linear_rule",
     "noise_scale_rule",
