@@ -79,6 +79,7 @@ def find_law(
     verify: bool = False,
     seed: int | None = None,
     steps: int | None = None,
+    epochs: float | None = None,
     engine: Engine | None = None,
     progress: Progress | None = None,
     **axes: Any,
@@ -102,6 +103,7 @@ def find_law(
         verify: whether the target is trained too, at three rates or more about the predicted one.
         seed: of weights and data order, 0 <= seed < 2**32; the task's when left out.
         steps: of runs, where no axis says it, >= 1; the task's when left out.
+        epochs: of runs, instead of steps, > 0: a bigger batch then has fewer of these.
         engine: how trials get done; in a process for each core when left out, if the task can be sent there.
         progress: called with (runs done, runs expected, a note for people).
         **axes: what else is said of every run, as settings of a ``Trial``.
@@ -129,10 +131,16 @@ def find_law(
     if engine is not None and not callable(engine):
         raise TypeError(_check.message("engine", engine, "an engine", "for example stepsize.engine.serial"))
     total = task.steps if steps is None else _check.whole("steps", steps, least=1)
+    if epochs is not None:
+        epochs = _check.number("epochs", epochs, above=0)
+        if steps is not None or "steps" in over or "epochs" in over:
+            raise ValueError(_check.message("epochs", epochs, "left out where something else says the runs' length"))
     said = {axis: value for axis, value in axes.items() if value is not None}
     if twice := [axis for axis in said if axis == "lr" or axis in at]:
         raise ValueError(f"{twice[0]} is what the runs differ in; leave it out of what is said of every run")
-    planner = Planner(task, Trial.of(task, said, seed_of(task, seed), total).settings, total, _in_order(at, over))
+    planner = Planner(
+        task, Trial.of(task, said, seed_of(task, seed), total).settings, total, _in_order(at, over), epochs
+    )
     points = planned(planner, over, budget)
     with ExitStack() as stack:
         if folder is not None:

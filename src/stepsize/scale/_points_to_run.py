@@ -52,13 +52,16 @@ class Planner:
         settings: of all trials.
         steps: of each, where no axis says it.
         at: the target, by axis.
+        epochs: of each, instead of steps.
 
     Raises:
         TypeError, ValueError: the target is none.
     """
 
-    def __init__(self, task: Startable, settings: Mapping[str, Any], steps: int, at: Mapping[str, Any]) -> None:
-        self.task, self.settings, self.steps = task, dict(settings), steps
+    def __init__(
+        self, task: Startable, settings: Mapping[str, Any], steps: int, at: Mapping[str, Any], epochs: float | None
+    ) -> None:
+        self.task, self.settings, self.steps, self.epochs = task, dict(settings), steps, epochs
         if not isinstance(at, Mapping) or not at:
             raise TypeError(_check.message("at", at, 'a number for each axis, such as {"batch_size": 128}'))
         if {*LENGTHS} <= {*at}:
@@ -96,12 +99,13 @@ class Planner:
     def _steps(self, numbers: Mapping[str, float], size: int | None) -> int:
         if "steps" in numbers:
             return _check.whole("steps", numbers["steps"], least=1)
-        if "epochs" not in numbers:
+        epochs = numbers.get("epochs", self.epochs)
+        if epochs is None:
             return self.steps
         epoch = self.task.epoch(size) if isinstance(self.task, Task) else None
         if epoch is None:
             raise ValueError(f"the length of an epoch of {self.task.name!r} is not known; give steps instead of epochs")
-        return max(1, round(numbers["epochs"] * epoch))
+        return max(1, round(epochs * epoch))
 
 
 def _own(value: float) -> float:
