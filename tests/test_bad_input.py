@@ -42,6 +42,7 @@ CASES = {
     # by parameter name: what must be refused wherever a parameter of that name occurs
     "budget": BUDGETS,
     "steer": [3, b"runs/a", True, ["runs/a"]],
+    "verify": [None, 1, "yes"],
     "verbs": [3, "stop", ["scale"], ["stopp"], None],
     "verb": [None, 3, "scal", ""],
     "how": ["more", 3, ""],
@@ -64,6 +65,7 @@ CASES = {
     "module": [None, 3, torch.nn.Linear(1, 1)],
     "over": {
         "fit_law": [None, 3, "width", [], ["width", "width"], ["colour"], [3]],
+        "find_law": [None, 3, {}, {"steps": [10]}, {"steps": "10"}, {"colour": [1, 2]}, {"steps": [0, 1]}],
         "default": [None, 3, {}, {"lr": [1]}, {"optimizer": "adamw"}, {"schedule": []}, {"colour": ["red"]}],
     },
     "runs": {
@@ -109,6 +111,7 @@ CASES = {
     "folders": [None, 3, "runs", [], ["runs/a"], ["no/such/folder"] * 2],
     "folder": {
         "sweep": [3, b"x"],
+        "find_law": [3, b"x"],
         "picture": ["no/such/folder"],
         "steps_done": ["no/such/folder"],
         "Steer": [3, "no/such/folder"],
@@ -174,6 +177,7 @@ CASES = {
     "at": {
         "Command": ["5%", -1, 1.5, math.nan, True, [3]],
         "scale_picture": [None, 3, {}, {"colour": 1}, {"width": 0}, {"width": "a"}],
+        "find_law": [None, 3, {}, {"colour": 1}, {"steps": 0}, {"steps": "a"}, {"steps": 10.5}],
         "default": [None, 3, "5%", [], [None], ["a"], [-1], [5, 3], [math.nan], [True]],
     },
     "reason": [None, 3, "a\nb", "a" * 501],
@@ -270,7 +274,7 @@ CASES = {
     "high": {"default": [*POSITIVE, 1e-9], "clip": optional([*NUMBERS, -1, 0.01])},
     "steps": {
         "default": WHOLE,
-        **dict.fromkeys(["find", "find_plan"], optional(WHOLE)),
+        **dict.fromkeys(["find", "find_law", "find_plan"], optional(WHOLE)),
         "train": optional(WHOLE),
         "sweep": optional(WHOLE),
         "range_test": [*WHOLE, 1],
@@ -293,6 +297,7 @@ CASES = {
         "train": [[], "adamx"],
         "sweep": [[], "adamx"],
         "find": [[], "adamx"],
+        "find_law": [[], "adamx"],
         "find_plan": [[], "adamx"],
         "trials_of": [{}, {"lr": []}, {"lr": -1}, {"rate": 1}],
     },
@@ -324,7 +329,7 @@ CASES = {
     "seed": {
         "default": [*NUMBERS, -1, 1.5, 2**32],
         "noise": [*NUMBERS, -1, 1.5, 2**63],
-        **dict.fromkeys(["find", "find_plan", "train", "seed_of"], optional([*NUMBERS, -1, 1.5, 2**32])),
+        **dict.fromkeys(["find", "find_law", "find_plan", "train", "seed_of"], optional([*NUMBERS, -1, 1.5, 2**32])),
     },
     "name": {
         "engine_named": ["proceses", "", None, 3],
@@ -349,7 +354,7 @@ CASES = {
     "score": optional(FUNCTIONS),
     "metrics": {"Leg": [None, 1, "yes"], "default": optional(FUNCTIONS)},
     "example": [3, "x"],
-    "engine": {"default": FUNCTIONS, "sweep": optional(FUNCTIONS)},
+    "engine": {"default": FUNCTIONS, **{name: optional(FUNCTIONS) for name in ("find_law", "sweep")}},
     "on_result": [3, "f"],
     "progress": [3, "f"],
     "evaluate_every": {"Task": [*LENGTHS, 0, 1.5, "0ep"], "default": optional(WHOLE)},
@@ -494,7 +499,9 @@ RECORDS = {
     "PlanEntry",
     "PlanFinding",
     "Stage",
+    "LawFinding",
     "NoiseScale",
+    "Verified",
     "Outcome",
     "Parcel",
     "Prediction",
@@ -641,6 +648,7 @@ GOOD = {
         "inputs": torch.ones(4, 1),
         "targets": torch.ones(4, 1),
     },
+    "find_law": lambda: {"task": DIGITS, "over": {"steps": [5, 10]}, "at": {"steps": 40}},
     "fit_law": lambda: {"runs": WIDTHS, "over": ["width"]},
     **dict.fromkeys(RULES, lambda: {"lr": 0.1, "batch": 8, "to": 32}),
     "noise_scale_rule": lambda: {"lr": 0.1, "batch": 8, "to": 32, "noise_scale": 100},

@@ -26,7 +26,7 @@ from stepsize.cli._options import (
 )
 from stepsize.cli._report import report
 from stepsize.cli._runs import runs
-from stepsize.cli._scale import scale
+from stepsize.cli._scale import Repeats, of_runs
 from stepsize.cli._screen import Screen
 from stepsize.cli._steer import WithNumbers, replay, steer
 from stepsize.cli._words import ENGINE, JSON, LENGTH, PAGE, PLACE, RUN, SETTINGS, SHARD, SWEPT, TASK, Words, options
@@ -233,10 +233,82 @@ def sweep_command(
     return swept(words, lr, seeds, stop_at, out, export)
 
 
-app.command(
+@app.command(
     name="scale",
-    epilog="Example: stepsize scale --runs runs.csv --rate lr --loss loss --over N,D,bs --at N=2e9,D=1e11,bs=512",
-)(scale)
+    epilog="Examples: stepsize scale digits --over steps,batch_size=8|16|32 --at steps=400,batch_size=128"
+    " | stepsize scale --runs runs.csv --rate lr --loss loss --over N,D,bs --at N=2e9,D=1e11,bs=512",
+)
+@options({}, SETTINGS, {"seed": RUN["seed"], **LENGTH}, PLACE, ENGINE, JSON)
+def scale_command(
+    words: Words,
+    over: Annotated[
+        str,
+        typer.Option(
+            rich_help_panel=WHAT,
+            help="What the rate depends on, with commas between. Of a task: steps or epochs, batch_size, its own axes,"
+            " with the small runs' values between bars, or halves of the target's if none: steps,batch_size=8|16|32."
+            " Of --runs: columns; logarithmic, unless one ends in :linear.",
+        ),
+    ],
+    at: Annotated[
+        str, typer.Option(rich_help_panel=WHAT, help="The target, a number for every axis: N=2e9,D=1e11,bs=512.")
+    ],
+    task: Annotated[
+        str | None, typer.Argument(metavar="[TASK]", help="A task's name, or train.py:task; none with --runs.")
+    ] = None,
+    runs: Annotated[
+        Path | None,
+        typer.Option(rich_help_panel=WHAT, help="Your own runs: a CSV file, or a sweep's folder or sweep.db."),
+    ] = None,
+    rate: Annotated[str, typer.Option(rich_help_panel=WHAT, help="Column of the rate in --runs.")] = "lr",
+    loss: Annotated[
+        str,
+        typer.Option(rich_help_panel=WHAT, help="Column of the loss in --runs; empty, nan or inf where a run broke."),
+    ] = "loss",
+    repeats: Annotated[
+        Repeats,
+        typer.Option(rich_help_panel=HOW, help="Of runs with equal rate and axes: the mean loss, or the best one."),
+    ] = Repeats.mean,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            rich_help_panel=HOW,
+            help="What the small runs may take, about: 0.5x of a run at the target, or so many of its steps; 1x, or no"
+            " limit where --over has all values, when left out.",
+        ),
+    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", rich_help_panel=HOW, help="Train at the target too, at three rates or more.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            rich_help_panel=OUTPUT,
+            help="Of a task, the folder, scales/TASK-0001 ... if left out; the same one again goes on with it. Of"
+            " --runs, a picture's file: .png, .svg or .pdf.",
+        ),
+    ] = None,
+) -> int:
+    """Predict the rate for a bigger batch, a longer run or a wider model from small runs, with an interval."""
+    if (task is None) == (runs is None):
+        raise ValueError("give a task, whose small runs are trained, or your own runs by --runs, and one of the two")
+    if runs is not None:
+        ours = [*SETTINGS, "seed", *LENGTH, *ENGINE, "data", "budget"]
+        if beside := [name for name in ours if words[name] is not None] + ["verify"] * verify:
+            option = beside[0].replace("_", "-")
+            raise ValueError(f"--{option} is for a task's runs, and --runs are trained already; leave it out")
+        return of_runs(Screen(words["as_json"]), runs, over, at, rate, loss, repeats, out)
+    usual = {"rate": "lr", "loss": "loss", "repeats": Repeats.mean}
+    if others := [name for name, value in usual.items() if words[name] != value]:
+        raise ValueError(f"--{others[0]} is for --runs; leave it out")
+    load_torch()
+    from stepsize.cli._scale_task import of_task
+
+    return of_task(words, over, at, budget, verify, out)
+
+
 app.command(
     name="init",
     epilog="Examples: stepsize init | stepsize init gpt.py --template language-model"

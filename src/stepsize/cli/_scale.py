@@ -1,15 +1,13 @@
 """The command that predicts a rate at another size, length or batch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-import typer
 from rich.table import Table
 
 from stepsize import _check
-from stepsize.cli._options import HOW, OUTPUT, WHAT, AsJson
 from stepsize.cli._picture import drawn
 from stepsize.cli._screen import Screen
 from stepsize.cli._start import from_start
@@ -27,49 +25,54 @@ class Repeats(StrEnum):
     best = "best"
 
 
-def scale(
-    runs: Annotated[
-        Path, typer.Option(rich_help_panel=WHAT, help="Your own runs: a CSV file, or a sweep's folder or sweep.db.")
-    ],
-    over: Annotated[
-        str,
-        typer.Option(
-            rich_help_panel=WHAT,
-            help="Columns that the rate depends on, with commas between; logarithmic, unless one ends in :linear.",
-        ),
-    ],
-    at: Annotated[
-        str, typer.Option(rich_help_panel=WHAT, help="The target, a number for every axis: N=2e9,D=1e11,bs=512.")
-    ],
-    rate: Annotated[str, typer.Option(rich_help_panel=WHAT, help="Column of the rate.")] = "lr",
-    loss: Annotated[
-        str, typer.Option(rich_help_panel=WHAT, help="Column of the loss; empty, nan or inf where a run broke.")
-    ] = "loss",
-    repeats: Annotated[
-        Repeats,
-        typer.Option(rich_help_panel=HOW, help="Of runs with equal rate and axes: the mean loss, or the best one."),
-    ] = Repeats.mean,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            "--out", "-o", rich_help_panel=OUTPUT, help="Draw runs, law and target into a file: .png, .svg or .pdf."
-        ),
-    ] = None,
-    as_json: AsJson = False,
+def of_runs(
+    screen: Screen, runs: Path, over: str, at: str, rate: str, loss: str, repeats: Repeats, out: Path | None
 ) -> int:
-    """Predict the rate for a bigger batch, a longer run or a wider model from your own runs, with an interval."""
-    screen = Screen(as_json)
+    """Do what the command says of runs that there are, and return the exit code.
+
+    Args:
+        screen: where the answer goes.
+        runs: a table, or a sweep.
+        over: columns with commas between.
+        at: the target.
+        rate: the rate's column.
+        loss: the loss' column.
+        repeats: what counts of equal runs.
+        out: a picture's file.
+    """
     axes = split(over)
     columns = read_runs(from_start(runs))
     linear = [axis.removesuffix(LINEAR) for axis in axes if axis.endswith(LINEAR) and axis not in columns]
     names = [axis if axis in columns else axis.removesuffix(LINEAR) for axis in axes]
     law = fit_law(columns, names, rate=rate, loss=loss, linear=linear, repeats=repeats.value)
     target = target_of(at)
-    found = law.predict(target)
+    return told(screen, law, law.predict(target), rate, out, "the same command", {})
+
+
+def told(
+    screen: Screen,
+    law: RateLaw,
+    found: Prediction,
+    rate: str,
+    out: Path | None,
+    again: str,
+    more: Mapping[str, Any],
+) -> int:
+    """Show a law and what it predicts: exponents, doubts, the rate, a picture, one JSON object if asked for.
+
+    Args:
+        screen: where.
+        law: that was fitted.
+        found: what it predicts.
+        rate: what the rate is called.
+        out: the picture's file; none when None.
+        again: what draws it again where it could not be drawn.
+        more: what else the answer has.
+    """
     _say(screen, law, found, rate)
     image = None
     if out is not None:
-        image = drawn(screen, lambda: scale_picture(law, target, from_start(out)), out, "the same command")
+        image = drawn(screen, lambda: scale_picture(law, found.at, from_start(out)), out, again)
     exponents = {name: {"mean": mean, "deviation": deviation} for name, (mean, deviation) in law.exponents().items()}
     screen.answer(
         lr=found.lr,
@@ -81,6 +84,7 @@ def scale(
         runs=law.runs,
         points=len(law.points),
         broken=law.broken,
+        **more,
         picture=None if image is None else str(image),
     )
     return 0

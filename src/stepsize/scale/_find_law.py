@@ -20,6 +20,7 @@ from stepsize.sweeps import chosen_engine
 from stepsize.task import Startable, Trial, seed_of
 
 APART, FEWEST, MOST, DIGITS = math.sqrt(10), 3, 6, 3
+BROKE = 9.0  # times the lowest loss, above it: a run that ended there says little of the best rate
 FILE = "runs.csv"
 
 
@@ -231,7 +232,7 @@ class _Work:
 
     def train(self, point: Runnable) -> None:
         """A point, at rates about the one that the law predicts so far."""
-        self.race(point, _rounded(self.middle(point)))
+        self.race(point, _on_grid(self.middle(point)))
         self.points.append(point)
 
     def middle(self, point: Runnable) -> float:
@@ -255,16 +256,18 @@ class _Work:
             asked = self.more(point)
 
     def more(self, point: Runnable) -> list[float]:
+        """One rate more where the best one is at the border, or where fewer than three say something."""
         here = self.runs.at(point)
-        ended = {rate: loss for rate, loss in here.items() if math.isfinite(loss)}
+        lowest = min(here.values())
+        said = [rate for rate, loss in here.items() if math.isfinite(loss) and loss - lowest <= BROKE * abs(lowest)]
         if len(here) >= MOST:
             return []
-        if not ended:
-            return [_rounded(min(here) / APART**2)]
-        best = min(ended, key=ended.__getitem__)
-        if best == min(here):
-            return [_rounded(best / APART)]
-        return [_rounded(best * APART)] if best == max(here) else []
+        if not said:
+            return [_beside(min(here), -2)]
+        best = min(said, key=here.__getitem__)
+        if best == max(here):
+            return [_beside(best, 1)]
+        return [_beside(min(here), -1)] if best == min(here) or len(said) < FEWEST else []
 
     def do(self, point: Runnable, rates: Sequence[float]) -> None:
         wanted = [rate for rate in rates if rate not in self.runs.at(point)]
@@ -290,7 +293,18 @@ class _Work:
 
 
 def _about(middle: float) -> list[float]:
-    return [_rounded(middle / APART), middle, _rounded(middle * APART)]
+    return [_beside(middle, -1), middle, _beside(middle, 1)]
+
+
+def _beside(rate: float, steps: int) -> float:
+    """So many half decades from a rate, on the grid if the rate is."""
+    other = rate * APART**steps
+    return _on_grid(other) if rate == _on_grid(rate) else _rounded(other)
+
+
+def _on_grid(rate: float) -> float:
+    """The nearest of 1, 0.316, 0.1, 0.0316 ...: points share them, so that they can be compared."""
+    return _rounded(APART ** round(math.log(rate) / math.log(APART)))
 
 
 def _rounded(rate: float) -> float:
