@@ -155,6 +155,50 @@ def test_the_command_plans_trains_draws_and_answers(tmp_path, monkeypatch, capsy
     assert json.loads(capsys.readouterr().out)["runs"] > answer["runs"]  # the target's own are among them
 
 
+TASK_FILE = """
+import math
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from stepsize import Task
+
+model = lambda: nn.Linear(1, 1, bias=False)
+
+
+def score(model):
+    if Path("press").exists() and len(Path("press").read_text()) == 4:
+        raise KeyboardInterrupt
+    if Path("press").exists():
+        Path("press").write_text(Path("press").read_text() + ".")
+    return 1 + float((model.weight - 1).square())
+
+
+task = Task(
+    "line", model, lambda _: iter(lambda: torch.ones(1, 1), None),
+    lambda model, x: (model(x) - 1).square().mean(), lambda weights, lr: torch.optim.SGD(weights, lr=lr), score,
+    steps=8,
+)
+"""
+
+
+def test_ctrl_c_says_how_to_go_on_and_that_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "line.py").write_text(TASK_FILE)
+    (tmp_path / "press").write_text("")
+    words = ["scale", "line.py", "--over", "steps=2|4|8", "--at", "steps=32", "--engine", "serial", "--out", "kept"]
+    assert run(words) == 130
+    error = capsys.readouterr().err
+    assert "runs are in kept, the same command with --out kept goes on" in error
+    with (tmp_path / "kept" / "runs.csv").open() as file:
+        before = file.read()
+    (tmp_path / "press").unlink()
+    assert run(words) == 0
+    with (tmp_path / "kept" / "runs.csv").open() as file:
+        assert file.read().startswith(before)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

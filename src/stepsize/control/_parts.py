@@ -87,7 +87,7 @@ class Parts:
         """
         sums = [torch.stack(self._heard[id(each)]).sum() if id(each) in self._heard else None for each in parameters]
         device = next((each.device for each in sums if each is not None), torch.device("cpu"))
-        nothing = torch.zeros((), dtype=torch.float64, device=device)
+        nothing = torch.zeros((), dtype=_kind(device), device=device)
         together = torch.stack([nothing if each is None else each.to(nothing) for each in sums])
         return together, max(map(len, self._heard.values()), default=0)
 
@@ -110,4 +110,10 @@ class _Hook:
         self._heard, self._key = heard, key
 
     def __call__(self, gradient: Tensor) -> None:
-        self._heard.setdefault(self._key, []).append(total_norm([gradient.detach()]).double().square())
+        norm = total_norm([gradient.detach()])
+        self._heard.setdefault(self._key, []).append(norm.to(_kind(norm.device)).square())
+
+
+def _kind(device: torch.device) -> torch.dtype:
+    """In what squares are summed; MPS has no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64
