@@ -4,8 +4,8 @@ Rate against size: -0.71 with the batch free (Li et al. 2025, "Step Law", arXiv 
 Adam under width (Yang et al. 2022, arXiv 2203.03466), near 0 where a parametrisation takes care of it. The prior's
 -0.45 lies between, and its deviation of 0.3 reaches both -1 and 0 within two of them.
 Against length at a given batch: -0.3 (Bjorck et al. 2024, arXiv 2409.19913). Step Law's +0.31 has the batch grow along
-by an exponent of 0.57, of which the root takes 0.29 away: +0.02 at a given batch. The prior's -0.1 lies between the two,
-with the same deviation.
+by an exponent of 0.57, of which the root takes 0.29 away: +0.02 at a given batch. The prior's -0.1 lies between the
+two, with the same deviation.
 Against batch: 0.5 (Malladi et al. 2022, arXiv 2205.10287) to 1 (Goyal et al. 2017, arXiv 1706.02677), 0 beyond the
 critical batch (McCandlish et al. 2018, arXiv 1812.06162).
 The best batch against tokens: 0.38 to 0.57 (arXiv 2505.13738, 2503.04715); it hardly depends on size.

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,17 +75,14 @@ class Planner:
             place: a number for each axis.
             name: of the argument that holds it.
         """
-        known = [*LENGTHS, *(axis for axis in table_of(self.task) if axis != "lr")]
-        for axis in place:
-            if axis not in known:
-                raise ValueError(f"{name} has {axis!r}, which is no axis; {_check.closest(str(axis), known)}")
+        self.check_axes(place, name)
         numbers = {axis: _check.number(f"{axis} of {name}", value, above=0) for axis, value in place.items()}
         own = {axis: _own(value) for axis, value in numbers.items() if axis not in LENGTHS}
         settings = {**self.settings, **own}
         settings = dict(Trial.of(self.task, settings, 0, 1).settings)
         size = settings.get("batch_size", getattr(self.task, "batch_size", None))
         self._check_size(name, place, size)
-        steps = self._steps(numbers, size)
+        steps = self._steps(numbers, size, name)
         price = steps * (size or 1)
         return Runnable(numbers, settings, steps, price / self.target.price if hasattr(self, "target") else price)
 
@@ -96,9 +93,21 @@ class Planner:
         if count is not None and size > count:
             raise ValueError(_check.message(f"batch_size of {name}", size, f"at most the data's {count} examples"))
 
-    def _steps(self, numbers: Mapping[str, float], size: int | None) -> int:
+    def check_axes(self, axes: Iterable[Any], name: str) -> None:
+        """Raise ValueError, with those there are, unless these are axes.
+
+        Args:
+            axes: their names.
+            name: of the argument that holds them.
+        """
+        known = [*LENGTHS, *(axis for axis in table_of(self.task) if axis != "lr")]
+        for axis in axes:
+            if axis not in known:
+                raise ValueError(f"{name} has {axis!r}, which is no axis; {_check.closest(str(axis), known)}")
+
+    def _steps(self, numbers: Mapping[str, float], size: int | None, name: str) -> int:
         if "steps" in numbers:
-            return _check.whole("steps", numbers["steps"], least=1)
+            return _check.whole(f"steps of {name}", numbers["steps"], least=1)
         epochs = numbers.get("epochs", self.epochs)
         if epochs is None:
             return self.steps
@@ -126,6 +135,7 @@ def planned(planner: Planner, over: Mapping[str, Sequence[Any] | None], budget: 
     if not isinstance(over, Mapping) or not over:
         raise TypeError(_check.message("over", over, 'values by axis, such as {"batch_size": [8, 16, 32]}'))
     at = planner.target.place
+    planner.check_axes(over, "over")
     if missing := [axis for axis in over if axis not in at]:
         raise ValueError(_check.message("at", at, f"a number for each of {', '.join(over)}", f"add {missing[0]}"))
     if more := [axis for axis in at if axis not in over]:
