@@ -12,6 +12,7 @@ import torch
 from test_house import public
 
 from stepsize import Plan, Run, Scheduler, Task, Trial, fit_law
+from stepsize.diagnosis import Seen
 from stepsize.schedule import cosine
 from stepsize.search import Cost, Finding
 from stepsize.task import Axis, task_named
@@ -95,6 +96,7 @@ CASES = {
         "JsonLines": WHOLE,
         "TensorBoard": WHOLE,
         "Tracker": WHOLE,
+        "Diagnose": WHOLE,
     },
     "accumulate": WHOLE,
     "amp": [None, 1, "yes"],
@@ -128,7 +130,7 @@ CASES = {
     "signals": [3, "loss", ["los"], [3], [None]],
     "cap": [*NUMBERS[:1], True, [], -1, math.nan, "cosin()"],
     "cooldown": [*NUMBERS, -1, 1.5],
-    "factor": [*POSITIVE, 1, 2],
+    "factor": {"Symptom": optional(POSITIVE), "default": [*POSITIVE, 1, 2]},
     "feedback": [3, "plateu()", "plateau(", "plateau(patience=-1)", object(), True],
     "floor": [*NUMBERS[:1], True, [], -1, math.nan, "cosin()"],
     "foreign": [None, 3, "adapt"],
@@ -334,6 +336,7 @@ CASES = {
     "name": {
         "engine_named": ["proceses", "", None, 3],
         "Signal": [None, 3, "", "a/b", "a*", "step", "position"],
+        "Symptom": [None, 3, ""],
         "Task": [None, 3, ""],
         "from_function": [None, 3, "", "a b", "a()"],
         "full_name": [None, 3],
@@ -360,9 +363,19 @@ CASES = {
     "evaluate_every": {"Task": [*LENGTHS, 0, 1.5, "0ep"], "default": optional(WHOLE)},
     "views": {name: [3, "loss", ["loss"]] for name in ("Task", "picture", "report")},
     "facts": {"Bus": [3, "a"], "default": [None, 3, ["rotation"], {"rotation": {1, 2}}]},
+    "views": {"Task": [3, "loss", ["loss"]], "picture": [3, "loss", ["loss"]]},
+    "facts": {"Bus": [3, "a"], "Seen": [None, 3, "a"], "default": [None, 3, ["rotation"], {"rotation": {1, 2}}]},
     "trials": {"serial": [None, 3], "chosen_engine": []},
     "by": [None, 3, "steps", True],
-    "run": {"Tracker": [None, 3, "wandb", dict], "default": []},
+    "run": {"Tracker": [None, 3, "wandb", dict], "diagnose": [None, 3, {}, "no/such/run"], "default": []},
+    "rules": [3, "rate_too_high", [3]],
+    "on_symptom": [3, "f"],
+    "observed": [None, 3, {"loss": [1.0]}],
+    "events": [None, 3, "a"],
+    "step": {"Symptom": ["a", True, math.nan, -1, 1.5, [1]], "default": []},
+    "severity": [None, 3, "fatal", ""],
+    "evidence": [None, 3, [1.0]],
+    "remedy": [None, 3],
     "columns": [3, "loss", ["loss"], {"loss": 3}, {"": "a"}],
     "finding": [3, "0.1"],
     "histograms": optional(WHOLE),
@@ -587,7 +600,10 @@ GOOD = {
     "Axis": lambda: {"check": lambda name, value: value},
     "Control": lambda: {"optimizer": sgd(), "total": 10},
     "Driver": lambda: {"optimizers": {"": sgd()}, "plan": Plan(COSINE)},
+    "Seen": lambda: {"columns": {}},
     "Signal": lambda: {"name": "speed", "after": len},
+    "Symptom": lambda: {"name": "slow", "severity": "info", "step": None, "evidence": {}, "remedy": "wait"},
+    "diagnose": lambda: {"run": Seen({})},
     "Task": lambda: {field: getattr(DIGITS, field) for field in Task.__dataclass_fields__},
     "Trial": lambda: {"task": "digits"},
     "Leg": lambda: {"trial": Trial("digits", {"lr": 0.1}, steps=10), "until": 5},

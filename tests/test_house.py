@@ -16,7 +16,7 @@ FLOORS = [
     {"_check", "_extras", "_lazy", "_origin", "_schema", "_version", "schedule"},
     {"optim", "state"},
     {"control", "probe", "record", "search"},
-    {"views", "watch"},
+    {"diagnosis", "views", "watch"},
     {"task"},
     {"engine"},
     {"finder", "scale", "sweeps"},
@@ -30,6 +30,7 @@ MAY_USE_ITS_OWN_FLOOR = {
     "cli": {"pages"},
     "probe": {"control", "search"},
     "scale": {"finder", "sweeps"},
+    "watch": {"diagnosis"},
 }
 ROOMS = sorted(path.name for path in SOURCE.iterdir() if path.is_dir() and path.name != "__pycache__")
 

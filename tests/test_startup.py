@@ -36,6 +36,7 @@ COMMANDS = [
     "steer",
     "replay",
     "compare",
+    "diagnose",
     "runs",
     "course",
 ]

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from stepsize.control import noisy_plateau as noisy_plateau
     from stepsize.control import plateau as plateau
     from stepsize.control import position_of as position_of
+    from stepsize.diagnosis import Symptom as Symptom
+    from stepsize.diagnosis import diagnose as diagnose
     from stepsize.engine import Auto as Auto
     from stepsize.engine import Batched as Batched
     from stepsize.engine import Processes as Processes
@@ -103,6 +105,7 @@ if TYPE_CHECKING:
     from stepsize.task import task_named as task_named
     from stepsize.task import train as train
     from stepsize.views import draw as draw
+    from stepsize.watch import Diagnose as Diagnose
     from stepsize.watch import JsonLines as JsonLines
     from stepsize.watch import TensorBoard as TensorBoard
     from stepsize.watch import Tracker as Tracker
@@ -111,6 +114,7 @@ _ROOMS = {
     "control": (
         "Control Observer Plan Record Scheduler Signal Steer from_torch greedy noisy_plateau plateau position_of"
     ),
+    "diagnosis": "Symptom diagnose",
     "engine": "Auto Batched Processes Ray serial",
     "finder": "Finding find find_plan",
     "integrations": "drive_trainer find_in_module find_in_trainer lightning_callback",
@@ -133,7 +137,7 @@ _ROOMS = {
     "sweeps": "Sweep logspace sweep",
     "task": "Task Trial task_named train",
     "views": "draw",
-    "watch": "JsonLines TensorBoard Tracker",
+    "watch": "Diagnose JsonLines TensorBoard Tracker",
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
@@ -143,6 +147,7 @@ __all__ = [
     "Auto",
     "Batched",
     "Control",
+    "Diagnose",
     "Finding",
     "JsonLines",
     "Observer",
@@ -161,6 +166,7 @@ __all__ = [
     "Stages",
     "Steer",
     "Sweep",
+    "Symptom",
     "Task",
     "TensorBoard",
     "Tracker",
@@ -177,6 +183,7 @@ __all__ = [
     "cosine",
     "cosine_restarts",
     "cosine_wave",
+    "diagnose",
     "draw",
     "drive_trainer",
     "exp_range",

@@ -9,6 +9,7 @@ from rich.table import Table
 from stepsize._version import __version__
 from stepsize.cli._compare import compare
 from stepsize.cli._course import course
+from stepsize.cli._diagnosis import diagnose_command
 from stepsize.cli._drawing import plot, schedules
 from stepsize.cli._init import init
 from stepsize.cli._interrupts import load_torch
@@ -356,5 +357,9 @@ app.command(
     epilog="Examples: stepsize compare runs/digits-0001 runs/digits-0002 | stepsize compare runs/a trainer_state.json"
     " --by share | stepsize compare runs/a log.jsonl --column loss=my/loss --json",
 )(compare)
+app.command(
+    name="diagnose",
+    epilog="Examples: stepsize diagnose runs/digits-0001 | stepsize diagnose runs/digits-0001 --json --fail-on error",
+)(diagnose_command)
 app.command(name="runs", epilog="Examples: stepsize runs | stepsize runs elsewhere --json")(runs)
 app.add_typer(course)

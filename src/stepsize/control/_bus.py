@@ -49,6 +49,9 @@ class Bus:
         checked = list(map(_checked, given))
         self.observers = [observer for observer, _ in checked]
         self._given = given
+        for each in self.observers:
+            if callable(use_bus := getattr(each, "use_bus", None)):  # one that itself has something to tell
+                use_bus(self)
         self._facts = dict(facts or {})
         self._more: Callable[[], Mapping[str, Any]] | None = None
         self._begun = self._ended = False

@@ -7,12 +7,14 @@ from stepsize.record import environment as environment
 from stepsize.record import read_lines as read_lines
 from stepsize.record import read_object as read_object
 from stepsize.record import to_json as to_json
+from stepsize.watch._diagnose import Diagnose as Diagnose
 from stepsize.watch._json_lines import JsonLines as JsonLines
 from stepsize.watch._json_lines import event_line as event_line
 from stepsize.watch._tensorboard import TensorBoard as TensorBoard
 from stepsize.watch._tracker import Tracker as Tracker
 
 __all__ = [
+    "Diagnose",
     "JsonLines",
     "Lines",
     "RecordWarning",
