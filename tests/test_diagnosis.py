@@ -75,6 +75,13 @@ def test_a_loss_that_rises_to_more_than_twice_its_start_says_too_high():
     assert {"rate-too-high"} == symptoms(seen(healed, warm)).keys()
 
 
+def test_a_run_under_way_is_not_told_to_be_slow_before_its_middle():
+    low = (2.3 - 1e-3 * STEPS, constant(), constant(1 / 100))
+    assert symptoms(seen(*low, status="running", steps=1000)) == {}
+    assert symptoms(seen(*low, status="running")) == {}
+    assert symptoms(seen(*low, status="running", steps=500)).keys() == {"rate-too-low"}
+
+
 def test_noise_around_the_start_is_no_divergence():
     assert symptoms(seen(0.9 + noise(0.1), constant())) == {}
 

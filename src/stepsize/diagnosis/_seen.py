@@ -116,6 +116,12 @@ class Seen:
         ends = [series.steps[-1] + 1 for series in self.columns.values() if series]
         return max(ends, default=0.0)
 
+    @property
+    def is_early(self) -> bool:
+        """Whether the run goes on and has not come to its middle, so that nothing can be said of the whole of it."""
+        total = self.facts.get("steps") or self.facts.get("total")
+        return self.facts.get("status") == "running" and (not total or self.length < 0.5 * float(total))
+
     def family(self, name: str) -> dict[str, Series]:
         """The columns ``name/key`` by key, such as the update ratio of single parameters.
 

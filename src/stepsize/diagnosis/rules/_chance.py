@@ -19,7 +19,7 @@ def never_learnt(seen: Seen) -> Symptom | None:
         seen: the run.
     """
     values = seen["loss"].finite.values
-    if len(values) < 20:
+    if seen.is_early or len(values) < 20:
         return None
     parts = np.array([float(np.mean(part)) for part in np.array_split(values, 4)])
     level = float(parts.mean())

@@ -34,7 +34,7 @@ def rate_too_low(seen: Seen) -> Symptom | None:
     Source: measured, docs/decisions/0026-diagnosis.md.
     """
     losses = seen["loss"].values
-    if len(losses) < 20 or not np.isfinite(losses).all():
+    if seen.is_early or len(losses) < 20 or not np.isfinite(losses).all():
         return None
     curvature = _curvature(seen)
     if len(curvature[0]) < FEWEST:
