@@ -362,8 +362,6 @@ CASES = {
     "progress": [3, "f"],
     "evaluate_every": {"Task": [*LENGTHS, 0, 1.5, "0ep"], "default": optional(WHOLE)},
     "views": {name: [3, "loss", ["loss"]] for name in ("Task", "picture", "report")},
-    "facts": {"Bus": [3, "a"], "default": [None, 3, ["rotation"], {"rotation": {1, 2}}]},
-    "views": {"Task": [3, "loss", ["loss"]], "picture": [3, "loss", ["loss"]]},
     "facts": {"Bus": [3, "a"], "Seen": [None, 3, "a"], "default": [None, 3, ["rotation"], {"rotation": {1, 2}}]},
     "trials": {"serial": [None, 3], "chosen_engine": []},
     "by": [None, 3, "steps", True],
