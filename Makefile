@@ -36,6 +36,7 @@ bench: $(READY)  ## full-count measurements; logs go to benchmarks/logs
 	$(BIN)/python benchmarks/control.py
 	$(BIN)/python benchmarks/watch.py
 	$(BIN)/python benchmarks/schedules.py
+	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/fuzz.py
 	$(BIN)/python benchmarks/digits.py
 	$(BIN)/python benchmarks/feedback.py

@@ -638,7 +638,7 @@ GOOD = {
     "Shuffled": lambda: {"examples": 10, "size": 4, "generator": torch.Generator(), "make": lambda picked, _: picked},
     "parse_call": lambda: {"makers": {"complex": complex}},
     "split_matrices": lambda: {"model": torch.nn.Linear(2, 2)},
-    "draw": lambda: {"value": COSINE},
+    **dict.fromkeys(["draw", "seen_of", "shown"], lambda: {"value": COSINE}),
     "find": lambda: {"task": DIGITS},
     **dict.fromkeys(["drive_trainer", "find_in_trainer"], lambda: {"trainer": transformers_trainer()}),
     "find_in_module": lambda: {"module": lightning_pair()[0], "trainer": lightning_pair()[1]},

@@ -19,6 +19,7 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
         ("schedules", "times faster"),
         ("control", "300 groups"),
         ("watch", "one look at one signal"),
+        ("report", "10^6 recorded steps"),
         ("fuzz", "nothing else"),
         ("digits", "validation accuracy"),
         ("feedback", "required of noisy_plateau"),

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from pages import read
 
-from stepsize import JsonLines, Record, Run, RunFolder, Sweep, find, report, sweep
+from stepsize import Control, JsonLines, Record, Run, RunFolder, Sweep, cosine, find, report, sweep
 from stepsize.cli import run as command
 from stepsize.engine import serial
 from stepsize.pages._commands import command_line, repeats
@@ -390,6 +390,32 @@ def test_a_view_of_a_tasks_own_stands_in_the_page():
     page = read(report(recorded(), views=views))
     assert ("h3", "My own") in page.headings
     assert page.links["own.csv"][0][1:] == [["there and back", x, y] for x, y in (("0", "0"), ("1", "1"), ("0.5", "2"))]
+
+
+# notebooks
+
+
+def test_notebooks_show_charts_and_figures_without_a_script(swept):
+    import torch
+
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.5)
+    control = Control(optimizer, lr="warmup(10%) >> cosine()", total=100)
+    assert str(control).splitlines() == [
+        "Control at position 0 of 100; rates: group0 0.04545",
+        "lr: warmup(10) >> cosine(90)",
+    ]
+    run = Run.open(recorded())
+    for value, words in (
+        (control, "warmup(10)"),
+        (cosine(100), "cosine(100)"),
+        (run, "digits"),
+        (swept, "momentum 0.5"),
+    ):
+        text = value._repr_html_()
+        assert "<svg" in text
+        assert "<script" not in text
+        assert words in text.replace("&#39;", "'")
+    assert cosine()._repr_html_() is None
 
 
 # numbers

@@ -239,13 +239,30 @@ __all__ = [
 ]
 
 
+_SHOWN = {  # in notebooks, by the room pages, of which rooms below it may not know
+    "control": "Control Scheduler",
+    "record": "Run",
+    "schedule": "Schedule",
+    "search": "Finding",
+    "sweeps": "Sweep",
+}
+
+
 class _Package(ModuleType):
-    """Gives schedules their picture in notebooks once their room, which may not know of pictures, is loaded."""
+    """Gives what notebooks show its face there, once its room, which may not know of pictures, is loaded."""
 
     def __setattr__(self, name: str, value: Any) -> None:
+        for kind in _SHOWN.get(name, "").split():
+            getattr(value, kind)._repr_html_ = _html
         if name == "schedule":
             value.Schedule.picture = staticmethod(_picture)
         super().__setattr__(name, value)
+
+
+def _html(value: Any) -> str | None:
+    """What a notebook shows of a value: the page's charts and figures, without a script."""
+    text: str | None = importlib.import_module("stepsize.pages").shown(value)
+    return text
 
 
 def _picture(schedule: Any) -> bytes | None:

@@ -33,6 +33,14 @@ class Governed(ABC):
     def _settle(self) -> None:
         """Make the clock right before it is read."""
 
+    def __str__(self) -> str:
+        """Where it is, the rate of every group, and the plan."""
+        self._settle()
+        driver = self._governor.driver
+        where = f"position {driver.position:g}" + ("" if driver.total is None else f" of {driver.total:g}")
+        rates = ", ".join(f"{name} {rate:.4g}" for name, rate in driver.rates.items())
+        return f"{type(self).__name__} at {where}; rates: {rates}\n{driver.plan}"
+
     @property
     def plan(self) -> Plan:
         """What is applied, with all lengths as numbers of positions."""

@@ -9,6 +9,7 @@ from stepsize.pages._gallery import explanation as explanation
 from stepsize.pages._gallery import gallery_picture as gallery_picture
 from stepsize.pages._gallery import signature as signature
 from stepsize.pages._gallery import summary as summary
+from stepsize.pages._shown import shown as shown
 
 if TYPE_CHECKING:  # what needs torch, which schedules do not
     from stepsize.pages._pictures import comparison as comparison
@@ -35,6 +36,7 @@ __all__ = [
     "picture",
     "report",
     "scale_picture",
+    "shown",
     "signature",
     "summary",
     "sweep_picture",

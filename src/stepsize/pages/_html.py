@@ -33,8 +33,20 @@ def environment() -> jinja2.Environment:
         finalize=lambda value: value if isinstance(value, Markup) else clean(str(value)),
         trim_blocks=False,
     )
+    made.filters["brief"] = brief
     made.globals |= {"slug": slug, "shapes": SHAPES, "version": __version__, "render": _render}
     return made
+
+
+def brief(text: object, longest: int = 1_000) -> str:
+    """A text as it has room on a page; of a longer one the beginning, and how long it is.
+
+    Args:
+        text: that may be of any length.
+        longest: how many characters are shown.
+    """
+    words = str(text)
+    return words if len(words) <= longest else f"{words[:longest]}… ({len(words):,} characters)"
 
 
 def _render(part: Any) -> Markup:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from stepsize._lazy import lazily
 from stepsize.views._draw import draw as draw
 from stepsize.views._draw import png as png
+from stepsize.views._draw import seen_of as seen_of
 from stepsize.views._matplotlib import figure as figure
 from stepsize.views._matplotlib import sheet_figure as sheet_figure
 from stepsize.views._registry import view as view
@@ -61,6 +62,7 @@ __all__ = [
     "ramp",
     "run_sheet",
     "save",
+    "seen_of",
     "series",
     "sheet_figure",
     "thinned",

@@ -62,6 +62,12 @@ def seen_of(value: Any) -> View:
 
     Raises:
         TypeError, ValueError: as of ``draw``.
+
+    Example:
+        >>> from stepsize import cosine
+        >>> from stepsize.views import seen_of
+        >>> seen_of(cosine(100)).x.high
+        100.0
     """
     if isinstance(value, View):
         return value

@@ -113,7 +113,7 @@
       button("−", "Zoom out", () => this.zoom(2));
       button("All", "Show all", () => this.show(this.first.x));
       for (const axis of ["x", "y"]) {
-        const log = button(`log ${axis}`, `Logarithmic ${axis} axis`, () => this.toggleLog(axis, log));
+        const log = button(`log ${axis}`, `log ${axis}: logarithmic ${axis} axis`, () => this.toggleLog(axis, log));
         log.setAttribute("aria-pressed", this.now[`${axis}log`]);
         if (![...this.series.values()].some((each) => each[axis].some((value) => value > 0))) log.disabled = true;
       }
