@@ -36,6 +36,7 @@ def optional(cases):
 SCALAR_LENGTHS = [case for case in POSITIVE if case is not None and not isinstance(case, list)]
 BUDGETS = [True, 0, -1, 1.5, math.nan, "much", "0x", "-1x", [1]]
 
+SEEDED = ["find", "find_batch", "find_law", "find_plan", "train", "seed_of"]
 RULES = ["linear_rule", "noise_scale_rule", "square_root_rule"]
 FINDERS = partial(dict.fromkeys, ["find_in_module", "find_in_trainer"])
 
@@ -43,6 +44,9 @@ CASES = {
     # by parameter name: what must be refused wherever a parameter of that name occurs
     "budget": BUDGETS,
     "steer": [3, b"runs/a", True, ["runs/a"]],
+    "factors": [None, 3, "2", [], [0], ["a"], [-1]],
+    "margin": {"find_batch": POSITIVE, "default": NOT_NEGATIVE},
+    "rule": [None, 3, "root"],
     "verify": [None, 1, "yes"],
     "verbs": [3, "stop", ["scale"], ["stopp"], None],
     "verb": [None, 3, "scal", ""],
@@ -122,7 +126,6 @@ CASES = {
     },
     "save_every": POSITIVE,
     "test": [3, "x"],
-    "margin": NOT_NEGATIVE,
     "after": {"Signal": FUNCTIONS, "default": optional(LENGTHS)},
     "before": {"Signal": [3, "f"], "default": [None, 3, "a"]},
     "cost": ["much", "", None, 3],
@@ -161,7 +164,7 @@ CASES = {
     "speed": POSITIVE,
     "text": [None, 3, "", "a b", "compex()", "complex(1, real=2)", "complex(1)x"],
     "threshold_mode": [None, 3, "relative"],
-    "share": POSITIVE,
+    "share": {"find_batch": [*POSITIVE, 1, 2], "default": POSITIVE},
     "trainer": [None, 3, "trainer"],
     "wait": [*NUMBERS, -1, 1.5],
     "window": WHOLE,
@@ -179,6 +182,7 @@ CASES = {
     "at": {
         "Command": ["5%", -1, 1.5, math.nan, True, [3]],
         "scale_picture": [None, 3, {}, {"colour": 1}, {"width": 0}, {"width": "a"}],
+        "find_batch": [*POSITIVE, 1, 2],
         "find_law": [None, 3, {}, {"colour": 1}, {"steps": 0}, {"steps": "a"}, {"steps": 10.5}],
         "default": [None, 3, "5%", [], [None], ["a"], [-1], [5, 3], [math.nan], [True]],
     },
@@ -254,7 +258,7 @@ CASES = {
         "RateSearch": [*SCHEDULES, "absolute(cosine())", "warmup(11)"],
         **FINDERS(SCHEDULES),
         **dict.fromkeys(["LAMB", "LARS", "layerwise", "optimizer"], NOT_NEGATIVE),
-        **dict.fromkeys(["keras_schedule", "train", *RULES, "weight_decay_rule"], POSITIVE),
+        **dict.fromkeys(["find_batch", "keras_schedule", "train", *RULES, "weight_decay_rule"], POSITIVE),
     },
     "clip": {
         "default": optional(POSITIVE),
@@ -276,7 +280,7 @@ CASES = {
     "high": {"default": [*POSITIVE, 1e-9], "clip": optional([*NUMBERS, -1, 0.01])},
     "steps": {
         "default": WHOLE,
-        **dict.fromkeys(["find", "find_law", "find_plan"], optional(WHOLE)),
+        **dict.fromkeys(["find", "find_batch", "find_law", "find_plan"], optional(WHOLE)),
         "train": optional(WHOLE),
         "sweep": optional(WHOLE),
         "range_test": [*WHOLE, 1],
@@ -299,6 +303,7 @@ CASES = {
         "train": [[], "adamx"],
         "sweep": [[], "adamx"],
         "find": [[], "adamx"],
+        "find_batch": [[], "adamx"],
         "find_law": [[], "adamx"],
         "find_plan": [[], "adamx"],
         "trials_of": [{}, {"lr": []}, {"lr": -1}, {"rate": 1}],
@@ -331,7 +336,9 @@ CASES = {
     "seed": {
         "default": [*NUMBERS, -1, 1.5, 2**32],
         "noise": [*NUMBERS, -1, 1.5, 2**63],
-        **dict.fromkeys(["find", "find_law", "find_plan", "train", "seed_of"], optional([*NUMBERS, -1, 1.5, 2**32])),
+        **dict.fromkeys(
+            ["find", "find_batch", "find_law", "find_plan", "train", "seed_of"], optional([*NUMBERS, -1, 1.5, 2**32])
+        ),
     },
     "name": {
         "engine_named": ["proceses", "", None, 3],
@@ -495,7 +502,9 @@ RECORDS = {
     "Replay",
     "Rescaled",
     "Ask",
+    "BatchFinding",
     "Best",
+    "Branch",
     "Captured",
     "Clipped",
     "Comparison",
@@ -662,6 +671,7 @@ GOOD = {
         "inputs": torch.ones(4, 1),
         "targets": torch.ones(4, 1),
     },
+    "find_batch": lambda: {"task": DIGITS, "lr": 0.1},
     "find_law": lambda: {"task": DIGITS, "over": {"steps": [5, 10]}, "at": {"steps": 40}},
     "fit_law": lambda: {"runs": WIDTHS, "over": ["width"]},
     **dict.fromkeys(RULES, lambda: {"lr": 0.1, "batch": 8, "to": 32}),

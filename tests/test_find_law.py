@@ -202,6 +202,11 @@ def test_ctrl_c_says_how_to_go_on_and_that_goes_on(tmp_path, monkeypatch, capsys
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        ("digits --at steps=3", "give --over and --at"),
+        ("digits --batch --over steps", "--batch goes with a task and --lr"),
+        ("frozenlake --batch --lr 0.1", "has no batch size that could be another"),
+        ("digits --batch --lr 0.1 --rule none", "rule must be 'sqrt' or 'linear'"),
+        ("digits --lr 0.1 --over steps --at steps=80", "--lr is for --batch"),
         ("--over steps --at steps=3", "give a task, whose small runs are trained, or your own runs by --runs"),
         ("digits --runs a.csv --over N --at N=3", "and one of the two"),
         ("--runs a.csv --over N --at N=3 --verify", "--verify is for a task's runs"),

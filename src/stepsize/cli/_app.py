@@ -237,26 +237,45 @@ def sweep_command(
 @app.command(
     name="scale",
     epilog="Examples: stepsize scale digits --over steps,batch_size=8|16|32 --at steps=400,batch_size=128"
+    " | stepsize scale digits --batch --lr 0.1 --rule linear"
     " | stepsize scale --runs runs.csv --rate lr --loss loss --over N,D,bs --at N=2e9,D=1e11,bs=512",
 )
 @options({}, SETTINGS, {"seed": RUN["seed"], **LENGTH}, PLACE, ENGINE, JSON)
 def scale_command(
     words: Words,
+    task: Annotated[
+        str | None, typer.Argument(metavar="[TASK]", help="A task's name, or train.py:task; none with --runs.")
+    ] = None,
     over: Annotated[
-        str,
+        str | None,
         typer.Option(
             rich_help_panel=WHAT,
             help="What the rate depends on, with commas between. Of a task: steps or epochs, batch_size, its own axes,"
             " with the small runs' values between bars, or halves of the target's if none: steps,batch_size=8|16|32."
             " Of --runs: columns; logarithmic, unless one ends in :linear.",
         ),
-    ],
-    at: Annotated[
-        str, typer.Option(rich_help_panel=WHAT, help="The target, a number for every axis: N=2e9,D=1e11,bs=512.")
-    ],
-    task: Annotated[
-        str | None, typer.Argument(metavar="[TASK]", help="A task's name, or train.py:task; none with --runs.")
     ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(rich_help_panel=WHAT, help="The target, a number for every axis: N=2e9,D=1e11,bs=512."),
+    ] = None,
+    batch: Annotated[
+        bool,
+        typer.Option(
+            "--batch",
+            rich_help_panel=WHAT,
+            help="Instead of --over and --at: up to which batch more is nearly free, by branches from a checkpoint.",
+        ),
+    ] = False,
+    lr: Annotated[
+        float | None, typer.Option(rich_help_panel=WHAT, help="With --batch, the run's rate; found when left out.")
+    ] = None,
+    rule: Annotated[
+        ScaleRate,
+        typer.Option(
+            rich_help_panel=HOW, help="With --batch, how the branches' rates follow it: sqrt for Adam, linear for SGD."
+        ),
+    ] = ScaleRate.sqrt,
     runs: Annotated[
         Path | None,
         typer.Option(rich_help_panel=WHAT, help="Your own runs: a CSV file, or a sweep's folder or sweep.db."),
@@ -293,6 +312,19 @@ def scale_command(
     ] = None,
 ) -> int:
     """Predict the rate for a bigger batch, a longer run or a wider model from small runs, with an interval."""
+    if batch:
+        if task is None or runs is not None or over is not None or at is not None or verify or budget is not None:
+            raise ValueError("--batch goes with a task and --lr; leave --over, --at, --runs, --budget and --verify out")
+        if others := [name for name in ENGINE if words[name] is not None]:
+            raise ValueError(f"--{others[0]} is not for --batch, which trains one branch after the other; leave it out")
+        load_torch()
+        from stepsize.cli._scale_task import of_batch
+
+        return of_batch(words, lr, rule)
+    if lr is not None or rule is not ScaleRate.sqrt:
+        raise ValueError(f"--{'rule' if lr is None else 'lr'} is for --batch; leave it out")
+    if over is None or at is None:
+        raise ValueError("give --over and --at, such as --over steps,batch_size=8|16|32 --at steps=400,batch_size=128")
     if (task is None) == (runs is None):
         raise ValueError("give a task, whose small runs are trained, or your own runs by --runs, and one of the two")
     if runs is not None:

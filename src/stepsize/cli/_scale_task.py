@@ -4,16 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.table import Table
+
 from stepsize import _check
-from stepsize.cli._begin import alone, engine_said, settled_task
+from stepsize.cli._begin import alone, engine_said, settled_task, steps_of
+from stepsize.cli._options import ScaleRate
 from stepsize.cli._problems import StoppedError
 from stepsize.cli._scale import target_of, told
 from stepsize.cli._screen import Screen
 from stepsize.cli._start import from_start
 from stepsize.cli._words import Words, settings_of, split
+from stepsize.finder import find
 from stepsize.record import RunFolder
-from stepsize.scale import LawFinding, Verified, find_law, read_runs
-from stepsize.task import seed_of
+from stepsize.scale import LawFinding, Verified, find_batch, find_law, read_runs
+from stepsize.task import Task, seed_of
 
 LEAST = 3  # runs, about, of each point
 
@@ -59,6 +63,39 @@ def of_task(words: Words, over: str, at: str, budget: str | None, verify: bool, 
             place.rmdir()  # nothing was trained
         raise
     return _shown(screen, found, folder)
+
+
+def of_batch(words: Words, lr: float | None, rule: ScaleRate) -> int:
+    """Say up to which batch more is nearly free, and return the exit code.
+
+    Args:
+        words: by name.
+        lr: the run's rate; found when None.
+        rule: how the branches' rates follow their batch.
+    """
+    alone("scale", "which trains one branch after the other")
+    screen, (task, _) = Screen(words["as_json"]), settled_task(words)
+    settings = settings_of(words, task)
+    size = settings.get("batch_size", getattr(task, "batch_size", None))
+    if not isinstance(task, Task) or size is None:
+        raise ValueError(f"the task {task.name!r} has no batch size that could be another; leave --batch out")
+    total, seed = steps_of(task, words, settings.get("batch_size")), seed_of(task, words["seed"])
+    with screen.progress(f"scale {task.name}", 1) as bar:
+        if lr is None:
+            finding = find(task, seed=seed, steps=total, **settings)
+            screen.say(str(finding))
+            if finding.rate is None:
+                return 1
+            lr = finding.rate
+        found = find_batch(task, lr, rule=rule.value, seed=seed, steps=total, progress=bar, **settings)
+    table = Table("batch", "rate", "steps", "loss", box=None)
+    for branch in found.branches:
+        table.add_row(str(branch.batch), f"{branch.lr:.3g}", str(branch.steps), f"{branch.loss:.4g}")
+    screen.say(table)
+    screen.say(f"price    {found.price:.2g} of a run")
+    screen.say(f"batch    {found.batch}: up to there more is nearly free at this stage of training")
+    screen.answer(batch=found.batch, branches=[vars(each) for each in found.branches], price=found.price, lr=lr)
+    return 0
 
 
 def values_of(text: str) -> dict[str, list[float] | None]:

@@ -17,13 +17,20 @@ from stepsize.scale._rules import square_root_rule as square_root_rule
 from stepsize.scale._rules import weight_decay_rule as weight_decay_rule
 
 if TYPE_CHECKING:  # what trains, and so needs torch
+    from stepsize.scale._branches import BatchFinding as BatchFinding
+    from stepsize.scale._branches import Branch as Branch
+    from stepsize.scale._branches import find_batch as find_batch
     from stepsize.scale._find_law import LawFinding as LawFinding
     from stepsize.scale._find_law import Verified as Verified
     from stepsize.scale._find_law import find_law as find_law
 
-__getattr__, __dir__ = lazily(__name__, {"_find_law": "LawFinding Verified find_law"})
+__getattr__, __dir__ = lazily(
+    __name__, {"_branches": "BatchFinding Branch find_batch", "_find_law": "LawFinding Verified find_law"}
+)
 
 __all__ = [
+    "BatchFinding",
+    "Branch",
     "LawFinding",
     "NoiseScale",
     "Prediction",
@@ -32,6 +39,7 @@ __all__ = [
     "Verified",
     "axis_role",
     "example_noise",
+    "find_batch",
     "find_law",
     "fit_law",
     "linear_rule",
