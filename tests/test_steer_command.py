@@ -67,7 +67,7 @@ def test_the_trail_becomes_a_plan(control, tmp_path, capsys):
         (["scale", "1", "--at", "-3"], "at must be a whole number >= 0, got -3"),
         (["scale", "1", "--wait", "--timeout", "0"], "timeout must be"),
         (["scale", "1", "--grop", "a"], "No such option: --grop"),
-        (["scale", "half"], "should be a valid number"),
+        (["scale", "half"], "Invalid value for '[VALUE]': it must be a number"),
         (["stop"], "the loop around this run does no stop"),
         (["extend", "5", "--how", "more"], "how must be one of"),
         (["release", "1"], "release takes no value"),
