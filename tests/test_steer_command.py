@@ -42,7 +42,7 @@ def test_a_command_is_sent_and_what_became_of_it_is_told(control, tmp_path, caps
     assert answer["before"] == {"group0": 0.96}
     assert answer["command"]["reason"] == "noisy"
     assert run(["steer", str(tmp_path)]) == 0
-    assert "done     scale at step 4: group0 0.96 -> 0.48" in capsys.readouterr().out
+    assert "done     scale 0.5 at step 4: group0 0.96 -> 0.48" in capsys.readouterr().out
 
 
 def test_the_trail_becomes_a_plan(control, tmp_path, capsys):
