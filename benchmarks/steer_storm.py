@@ -171,7 +171,7 @@ def storm(folder: Path, place: Path, size: Size) -> tuple[Hand, Counter[str]]:
     folder.mkdir()
     draw, kills = random.Random(0), Counter[str]()
     hand = Hand(folder, size.commands)
-    while sum(kills.values()) < size.kills or hand.is_alive():
+    while sum(kills.values()) < size.kills or not hand.ident or hand.is_alive():
         hand.until = (sum(kills.values()) + 1) / size.kills
         if not hand.ident and (folder / "rates-0").exists() and (folder / "steering.json").exists():
             hand.start()
@@ -313,7 +313,7 @@ def compared(folder: Path, other: Path, commands: list[tuple[Answer, Command]]) 
 def main() -> None:
     quick = arguments(__doc__ or "").quick
     PLACES.set_forkserver_preload(["torch", "stepsize", "_steered_ranks"])
-    size = Size(40, 5) if quick else Size(1_000, 100)
+    size = Size(30, 3) if quick else Size(1_000, 100)
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         hand, kills = storm(place / "storm", place, size)

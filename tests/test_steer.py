@@ -488,3 +488,17 @@ def test_all_ranks_take_a_command_at_the_same_step(tmp_path):
     expected[second.step :] = 0.125
     assert 10 <= at < 590
     np.testing.assert_allclose(rates, expected)
+
+
+@pytest.mark.filterwarnings("always")
+def test_a_file_that_grows_is_too_large_once(tmp_path):
+    control = begun(tmp_path)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        for size in (2, 3, 5):
+            os.truncate(tmp_path / "commands.jsonl", size * 10**6)
+            control._obey.commands.wake_time = 0.0
+            control.step()
+    assert [str(each.message) for each in said] == [
+        f"steering: {tmp_path}/commands.jsonl has 2,000,000 bytes, and 1,048,576 is the most"
+    ]

@@ -18,7 +18,7 @@ from stepsize.task import task_named
 
 def run(folder, **words):
     weight = torch.zeros(1, requires_grad=True)
-    return Control(torch.optim.SGD([weight], lr=1.0), total=100, remind=False, steer=folder, **words)
+    return Control(torch.optim.SGD([weight], lr=1.0), total=100, steer=folder, **{"remind": False, **words})
 
 
 def steps(control, count):
@@ -175,3 +175,17 @@ def test_who_sends_at_the_moment_of_a_new_run_sends_to_the_new_file(tmp_path):
     finally:
         _files._alone = real
     assert (tmp_path / "commands.jsonl").read_bytes() == command.line()
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_run_that_was_told_to_stop_is_not_warned_of_stopping(tmp_path, told):
+    control = run(Commands(tmp_path, verbs=["stop"]), remind=True)
+    steps(control, 1)
+    Steer(tmp_path).stop(at=4 if told else 40)
+    steps(control, 4)
+    assert control.asked("stop") is told
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        del control
+        gc.collect()
+    assert [each.category.__name__ for each in said] == ([] if told else ["ShortRunWarning"])

@@ -42,7 +42,7 @@ def test_a_command_is_sent_and_what_became_of_it_is_told(control, tmp_path, caps
     assert answer["before"] == {"group0": 0.96}
     assert answer["command"]["reason"] == "noisy"
     assert run(["steer", str(tmp_path)]) == 0
-    assert "done     scale at step 4: group0 0.96 -> 0.48" in capsys.readouterr().out
+    assert "done     scale 0.5 at step 4: group0 0.96 -> 0.48" in capsys.readouterr().out
 
 
 def test_the_trail_becomes_a_plan(control, tmp_path, capsys):
@@ -67,7 +67,7 @@ def test_the_trail_becomes_a_plan(control, tmp_path, capsys):
         (["scale", "1", "--at", "-3"], "at must be a whole number >= 0, got -3"),
         (["scale", "1", "--wait", "--timeout", "0"], "timeout must be"),
         (["scale", "1", "--grop", "a"], "No such option: --grop"),
-        (["scale", "half"], "should be a valid number"),
+        (["scale", "half"], "Invalid value for '[VALUE]': it must be a number"),
         (["stop"], "the loop around this run does no stop"),
         (["extend", "5", "--how", "more"], "how must be one of"),
         (["release", "1"], "release takes no value"),

@@ -278,6 +278,7 @@ class Job:
         try:
             with self.screen.progress(f"train {self.task.name}", self.trial.steps) as bar, warnings.catch_warnings():
                 warnings.simplefilter("ignore", TaskChangedWarning)  # said before, in the words of a command line
+                warnings.filterwarnings("ignore", "steering: ")  # said as an event
                 trained = train(
                     self.task,
                     self.trial,

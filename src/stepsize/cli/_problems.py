@@ -1,6 +1,7 @@
 """What a command says of an error, and its exit code: by whose the error is."""
 
 import os
+import re
 import shlex
 import sys
 import traceback
@@ -27,8 +28,7 @@ def problem(error: BaseException, arguments: Sequence[str]) -> tuple[str, int]:
         arguments: of the command.
     """
     if hasattr(error, "format_message"):  # what Typer raises for words it does not understand
-        said = error.format_message().replace("Value error, ", "")  # a word of the library below
-        return _of_words(said, arguments), BAD_INPUT
+        return _of_words(_in_words(error.format_message()), arguments), BAD_INPUT
     if isinstance(error, _extras.MissingExtraError):
         return str(error), BAD_INPUT
     while_read = isinstance(error, TaskFileError)
@@ -65,6 +65,12 @@ def is_unread(error: BaseException) -> bool:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains at its end
         return True
     return first is not error
+
+
+def _in_words(said: str) -> str:
+    """What Typer says of a value, without the words of the library below it."""
+    said = said.replace("Value error, ", "")
+    return re.sub(r"Input should be a valid (\w+), unable to parse string as (an?) \w+", r"it must be \2 \1", said)
 
 
 def _of_words(said: str, arguments: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -257,7 +258,8 @@ class Commands:
         """Keep for saying what is wrong with the folder's files, each once."""
         what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         where = error.filename if isinstance(error, OSError) and error.filename else self._path
-        said = f"steering: {where}: {what}"
-        if said not in self._said and len(self._said) < SAID:
-            self._said.add(said)
+        said = f"steering: {what}" if what.startswith(str(where)) else f"steering: {where}: {what}"
+        kind = re.sub(r"[\d,]+", "#", said)  # a file that grows is too large once
+        if kind not in self._said and len(self._said) < SAID:
+            self._said.add(kind)
             self.complaints.append(said)
