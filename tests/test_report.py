@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from pages import read
 
-from stepsize import Control, JsonLines, Record, Run, RunFolder, Sweep, cosine, find, report, sweep
+from stepsize import Control, JsonLines, Record, Run, RunFolder, Sweep, cosine, diagnose, find, report, sweep
 from stepsize.cli import run as command
 from stepsize.engine import serial
 from stepsize.pages._commands import command_line, repeats
@@ -185,6 +185,17 @@ def test_validations_beside_training_give_the_gap():
     losses = [1 / (step + 3) for step in range(20)]
     assert seen.x == (5.0, 10.0, 15.0)
     assert seen.y == pytest.approx([1.5 / (step + 3) - losses[step - 1] for step in (5, 10, 15)])
+
+
+def test_what_the_diagnosis_finds_is_in_the_page():
+    losses = [math.exp(-step / 50) for step in range(120)]
+    run = lonely([{"step": step, "loss": loss, "rate": 0.1} for step, loss in enumerate([*losses, *[None] * 40])])
+    found = diagnose(run)
+    assert [symptom.name for symptom in found][:1] == ["not-finite"]
+    rows = read(report(run, "page.html")).table("severity", "symptom", "what to do")
+    assert [row["what to do"] for row in rows] == [symptom.remedy for symptom in found]
+    assert [row["severity"] for row in rows] == [symptom.severity for symptom in found]
+    assert [row["step"] for row in rows][:1] == ["120"]
 
 
 # commands

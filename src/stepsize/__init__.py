@@ -253,7 +253,8 @@ class _Package(ModuleType):
 
     def __setattr__(self, name: str, value: Any) -> None:
         for kind in _SHOWN.get(name, "").split():
-            getattr(value, kind)._repr_html_ = _html
+            if kind in vars(value):  # a room may load it later, with torch
+                vars(value)[kind]._repr_html_ = _html
         if name == "schedule":
             value.Schedule.picture = staticmethod(_picture)
         super().__setattr__(name, value)
@@ -279,6 +280,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"stepsize.{name}")
     room = _HOME.get(name) or _room_with(name)
     value = getattr(importlib.import_module(f"stepsize.{room}"), name)
+    if name in _SHOWN.get(room, "").split():
+        value._repr_html_ = _html
     globals()[name] = value
     return value
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stepsize.diagnosis import diagnose
 from stepsize.pages._commands import next_of_run, repeats
 from stepsize.pages._found_parts import between, found_parts
 from stepsize.pages._numbers import said
@@ -39,7 +40,7 @@ def run_page(run: Run, views: TaskViews | None = None) -> Page:
         section("How the plan was found", _plans(run)),
         section("Schedule, as planned and as applied", _plan(facts), pictures.pop("rate", None), _events(run.events)),
         section("Curves", *_taken(pictures, CURVES), _missing(run)),
-        section("What the noise says", *_taken(pictures, NOISE)),
+        section("Diagnosis", *_symptoms(run), *_taken(pictures, NOISE)),
         section("Norms and ratios", *_taken(pictures, ("detail/",))),
         section("More of the task", *_taken(pictures, ("",))),
         section("Surroundings", *surroundings(facts, folder)),
@@ -172,6 +173,21 @@ def _events(events: Sequence[Mapping[str, Any]]) -> Table | None:
     """What changed the rate, and when."""
     more = f", the first {MOST_EVENTS} of {len(events):,}" if len(events) > MOST_EVENTS else ""
     return table(f"Events{more}", events[:MOST_EVENTS])
+
+
+def _symptoms(run: Run) -> list[Words | Table | None]:
+    """What the rules of the diagnosis have found, the worst first."""
+    if not run.steps:
+        return []
+    found = diagnose(run)
+    if not found:
+        return [Words("No rule of the diagnosis found anything wrong.")]
+    rows = []
+    for symptom in found:
+        evidence = ", ".join(f"{words_of(name)} {said(value, 3)}" for name, value in symptom.evidence.items())
+        row = {"severity": symptom.severity, "symptom": words_of(symptom.name.replace("-", " ")), "step": symptom.step}
+        rows.append({**row, "what to do": symptom.remedy, "rate times": symptom.factor, "evidence": evidence})
+    return [table("What was found", rows)]
 
 
 def _missing(run: Run) -> Words | None:
