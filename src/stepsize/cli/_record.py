@@ -4,6 +4,7 @@ import os
 import warnings
 from pathlib import Path
 
+from stepsize.cli._damaged import said_of_record as said_of_record
 from stepsize.record import BEST, EVENTS, LAST, METRICS, VALIDATION, RecordWarning, read_lines
 from stepsize.state import read_regular
 from stepsize.task import CheckpointError, read_state, steps_done
