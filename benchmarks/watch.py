@@ -1,12 +1,18 @@
-"""What watching costs: the default observers' share of a step, and the price of each signal where it is looked at.
+"""What watching costs: the default observers' share of a step; each signal's price and memory where it is looked at.
 
-A digits CNN, an LSTM and a small transformer, each in a loop of its own under Control; blocks of 100 steps, bare and
-watched in turn, in one process. Watched is what the command line does in a run of 10,000 steps: TensorBoard and JSON
-lines every 50 steps, with curvature, decrease and update ratio once in 100. Medians of CPU time with the interval of
-the median. The second table is one look at one signal, as a share of that model's bare step; memory is what the signal
-copies, in multiples of the weights.
+A digits CNN, an LSTM and a small transformer, each in a loop of its own under Control; a bare step and a watched one in
+turn, in one process. Watched is what the command line does in a run of 10,000 steps: TensorBoard and JSON lines every
+50 steps, with curvature, decrease ratio and each layer's update ratio once in 100. A watched step is of one of three
+kinds: nothing is wanted, a line is written, or a line with a look along the update. The median of each kind, weighted
+as often as it comes, over the median of a bare step; intervals by bootstrap. CPU time on a CPU; on a card (--device
+cuda) time by the clock, until all is done.
 
-Predicted before the first run: 1.5 to 2 % by default, nearly all of it the curvature, which is one step in a hundred.
+The second table is one look at one signal, as a share of that model's bare step, and the most memory beyond a bare
+step's, in multiples of the weights, as torch's profiler counts it on the CPU.
+
+Predicted before the first run: 1.5 to 2 % by default, nearly all of it the look along the update, which is one step in
+a hundred. Before the second, with looks dense at first: the same in a long run; 4 % in one of 400 steps and 2.5 % in
+one of 1,000, which are seconds.
 """
 
 import argparse
@@ -14,16 +20,25 @@ import tempfile
 import time
 from collections.abc import Callable, Collection
 
+import numpy as np
 import torch
 from _common import conclude, interval, progress
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 
 from stepsize import Control, JsonLines, TensorBoard
-from stepsize.control import DEFAULT, SIGNALS, Observer, Record, Signal
+from stepsize.control import DEFAULT, SIGNALS, Observer, Record, Signal, due
 
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("--quick", action="store_true", help="few repetitions, as CI runs it; writes no log")
+parser.add_argument("--device", default="cpu", help="where models are trained")
+GIVEN = parser.parse_args()
+DEVICE = GIVEN.device
 EVERY, BLOCK = 50, 100
-COPIES = {"curvature": "2, on the device", "decrease_ratio": "2, on the device", "update_ratio": "1, in host memory"}
-COPIES |= {"gradient_cosine": "2, one kept", "sharpness": "3 and the graph, one kept"}
+SHORT = {
+    length: sum(due(["a@100"], step, length // 200) != () for step in range(0, length, length // 200))
+    for length in (400, 1000)
+}
 
 
 class Recurrent(nn.Module):
@@ -68,14 +83,6 @@ LOOPS: dict[str, tuple[Callable[[], nn.Module], Callable[[str], tuple[Tensor, Te
 }
 
 
-def now(device: str) -> float:
-    """Seconds, after all that was given to the card is done."""
-    if device == "cpu":
-        return time.process_time()
-    torch.cuda.synchronize()
-    return time.perf_counter()
-
-
 class Looks:
     """Wants one signal at every step, and writes nothing."""
 
@@ -94,84 +101,127 @@ class Looks:
 
 
 class Loop:
-    """A model in training; ``advance`` gives the milliseconds of a step: of the CPU, or by the clock on a card."""
+    """A model in training; ``step`` gives its milliseconds: of the CPU, or by the clock on a card."""
 
-    def __init__(self, name: str, watch: Collection[Observer], device: str) -> None:
+    def __init__(self, name: str, watch: Collection[Observer]) -> None:
         torch.manual_seed(0)
         model, self.batch = LOOPS[name]
-        self.device, self.model = device, model().to(device)
+        self.model = model().to(DEVICE)
         optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4)
         self.control = Control(optimizer, lr="cosine()", total=10**7, clip=1.0, watch=watch, remind=False)
 
-    def advance(self, steps: int) -> float:
-        began = now(self.device)
-        for _ in range(steps):
-            x, y = self.batch(self.device)
+    def step(self) -> float:
+        """One step; its milliseconds."""
+        x, y = self.batch(DEVICE)
 
-            def loss_of(x: Tensor = x, y: Tensor = y) -> Tensor:
-                return nn.functional.cross_entropy(self.model(x).flatten(0, -2), y.flatten())
+        def loss_of() -> Tensor:
+            return nn.functional.cross_entropy(self.model(x).flatten(0, -2), y.flatten())
 
-            loss = loss_of()
-            loss.backward()
-            self.control.step(loss, again=loss_of)
-        return (now(self.device) - began) / steps * 1e3
-
-
-def share(times: list[float], bare: list[float]) -> list[float]:
-    return [100 * (one / other - 1) for one, other in zip(times, bare, strict=True)]
+        began = now()
+        loss = loss_of()
+        loss.backward()
+        self.control.step(loss, again=loss_of)
+        return (now() - began) * 1e3
 
 
-def default_cost(name: str, rounds: int, folder: str, device: str) -> tuple[list[float], list[float]]:
-    signals = (*DEFAULT, "update_ratio@100")
+def now() -> float:
+    """Seconds: of this process, or on the clock once the device has done what it was told."""
+    if DEVICE == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def default_cost(name: str, rounds: int, folder: str) -> dict[str, list[float]]:
+    """Milliseconds of bare steps, and of watched ones by kind, when looks have come to their last interval."""
+    signals = (*DEFAULT, "update_ratio@100", "update_ratio/*@100")
     lines = JsonLines(f"{folder}/metrics.jsonl", EVERY, signals=signals)
     board = TensorBoard(folder, EVERY, signals=signals)
-    bare, watched = Loop(name, [], device), Loop(name, [board, lines], device)
+    bare, watched = Loop(name, []), Loop(name, [board, lines])
     for loop in (bare, watched):
-        loop.advance(BLOCK)
-    alone, seen = [], []
-    for index in range(rounds):
-        for loop, kept in ((bare, alone), (watched, seen)) if index % 2 else ((watched, seen), (bare, alone)):
-            kept.append(loop.advance(BLOCK))
+        loop.control.catch_up(900)
+        for _ in range(BLOCK):
+            loop.step()
+    times: dict[str, list[float]] = {"bare": [], "nothing": [], "line": [], "look": []}
+    for index in range(rounds * BLOCK):
+        kind = "look" if index % 100 == 0 else "line" if index % EVERY == 0 else "nothing"
+        for loop in (bare, watched) if index % 3 else (watched, bare):
+            times["bare" if loop is bare else kind].append(loop.step())
     board.close()
     lines.close()
-    return alone, seen
+    return times
 
 
-def look_cost(name: str, rounds: int, device: str) -> dict[str, list[float]]:
-    loops = {None: Loop(name, [], device), **{signal: Loop(name, [Looks(signal)], device) for signal in SIGNALS}}
-    found: dict[str | None, list[float]] = {key: [] for key in loops}
+def share_of(times: dict[str, list[float]]) -> tuple[float, float, float]:
+    """By how many percent a watched step is longer, and the interval."""
+    generator, weights = np.random.default_rng(0), {"nothing": 0.98, "line": 0.01, "look": 0.01}
+
+    def share(drawn: dict[str, np.ndarray]) -> float:
+        middle = {kind: float(np.median(values)) for kind, values in drawn.items()}
+        return 100 * (sum(weight * middle[kind] for kind, weight in weights.items()) / middle["bare"] - 1)
+
+    arrays = {kind: np.asarray(values) for kind, values in times.items()}
+    again = [
+        share({kind: generator.choice(values, len(values)) for kind, values in arrays.items()}) for _ in range(500)
+    ]
+    low, high = np.quantile(again, [0.025, 0.975])
+    return share(arrays), float(low), float(high)
+
+
+def look_cost(name: str, rounds: int) -> tuple[dict[str, list[float]], dict[str, float]]:
+    """Percent of a bare step that a look at each signal costs, and memory in multiples of the weights."""
+    loops = {"": Loop(name, []), **{signal: Loop(name, [Looks(signal)]) for signal in SIGNALS}}
     for loop in loops.values():
-        loop.advance(3)
+        for _ in range(3):
+            loop.step()
+    most = {key: peak(loop) for key, loop in loops.items()}
+    weights = sum(each.numel() * each.element_size() for each in loops[""].model.parameters())
+    found: dict[str, list[float]] = {key: [] for key in loops}
     for _ in range(rounds):
         for key, loop in loops.items():
-            found[key].append(loop.advance(3 if key == "sharpness" else 10))
-    return {str(key): share(times, found[None]) for key, times in found.items() if key is not None}
+            found[key].append(min(loop.step() for _ in range(1 if key == "sharpness" else 5)))
+    prices = {
+        key: [100 * (one / other - 1) for one, other in zip(times, found[""], strict=True)]
+        for key, times in found.items()
+    }
+    return prices, {key: (value - most[""]) / weights for key, value in most.items()}
+
+
+def peak(loop: Loop) -> int:
+    """The most bytes in use at once in a step, beyond those at its beginning."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        loop.step()
+    events = [each for each in seen.profiler.kineto_results.events() if each.name() == "[memory]"]
+    changes = [each.nbytes() for each in sorted(events, key=lambda each: each.start_ns())]
+    return int(np.cumsum([0, *changes]).max())
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="few repetitions, as CI runs it; writes no log")
-    parser.add_argument("--device", default="cpu", help="cpu, or cuda where there is a card")
-    options = parser.parse_args()
-    quick, device = options.quick, options.device
-    card = "CPU time" if device == "cpu" else f"by the clock, {torch.cuda.get_device_name(device)}"
-    rounds, looks = (2, 1) if quick else (30, 15)
-    lines, data = [f"default watching, {rounds} interleaved rounds of {BLOCK} steps; % of a step, {card}"], {}
-    prices = {}
+    rounds, looks = (2, 1) if GIVEN.quick else (8, 5)
+    if DEVICE != "cpu":
+        rounds = 6  # a device that is alone with this is quiet
+    lines, data = [f"default watching on {DEVICE}, {rounds * BLOCK} steps each, in turn; % of a step"], {}
+    prices, memory = {}, {}
     for name in LOOPS:
         progress(name)
         with tempfile.TemporaryDirectory() as folder:
-            alone, seen = default_cost(name, rounds, folder, device)
-        middle, low, high = interval(share(seen, alone))
-        step = interval(alone)[0]
-        lines.append(f"  {name:12s} {middle:5.2f} % ({low:.2f} to {high:.2f})   a bare step {step:.2f} ms")
-        prices[name] = look_cost(name, looks, device)
-        data[name] = {"bare": alone, "watched": seen, "looks": prices[name]}
-    lines.append("one look at one signal, % of a bare step (median); copies in multiples of the weights")
+            times = default_cost(name, rounds, folder)
+        middle, low, high = share_of(times)
+        step = float(np.median(times["bare"]))
+        line, look = (float(np.median(times[kind])) / step - 1 for kind in ("line", "look"))
+        lines.append(
+            f"  {name:12s} {middle:5.2f} % ({low:.2f} to {high:.2f})   a bare step {step:.2f} ms, a line {line:+.0%}, "
+            f"a look {look:+.0%}; with {SHORT[400]} looks in 400 steps {SHORT[400] * look / 400:.1%}, with "
+            f"{SHORT[1000]} in 1,000 {SHORT[1000] * look / 1000:.1%}"
+        )
+        prices[name], memory[name] = look_cost(name, looks)
+        data[name] = {**times, "looks": prices[name], "memory": memory[name]}
+    lines.append("one look at one signal, % of a bare step (median), and memory in multiples of the weights")
     for signal, value in SIGNALS.items():
-        found = "  ".join(f"{name} {interval(prices[name][signal])[0]:7.1f}" for name in LOOPS)
-        lines.append(f"  {signal:15s} {value.cost:10s}  {found}   copies {COPIES.get(signal, '0')}")
-    conclude("watch" if device == "cpu" else "watch_cuda", lines, {"milliseconds": data}, quick)
+        cost = "  ".join(f"{name} {interval(prices[name][signal])[0]:7.1f}" for name in LOOPS)
+        copies = " ".join(f"{memory[name][signal]:4.1f}" for name in LOOPS)
+        lines.append(f"  {signal:15s} {value.cost:10s}  {cost}   memory {copies}")
+    conclude("watch" if DEVICE == "cpu" else "watch_cuda", lines, {"milliseconds": data}, GIVEN.quick)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,8 @@ CASES = {
     "verbs": [3, "stop", ["scale"], ["stopp"], None],
     "verb": [None, 3, "scal", ""],
     "how": ["more", 3, ""],
+    "refresh": POSITIVE,
+    "always": [None, 1, "yes"],
     "id": ["a", 3, "../../../../../x"],
     "sent": [*optional(NUMBERS), None, -1],
     "find": [None, 3, "yes", {"budgt": 60}, {"budget": "a"}],
@@ -341,6 +343,7 @@ CASES = {
         ),
     },
     "name": {
+        "Live": [None, 3, " "],
         "engine_named": ["proceses", "", None, 3],
         "Signal": [None, 3, "", "a/b", "a*", "step", "position"],
         "Symptom": [None, 3, ""],
@@ -444,6 +447,11 @@ FREE = {
     ("inner_product", "first"),
     ("inner_product", "second"),
     *(("due", name) for name in ("wanted", "step", "every")),
+    *(("standing_of", name) for name in ("run", "name", "pace")),
+    ("event_text", "event"),
+    ("at_work", "folder"),
+    ("duration", "seconds"),
+    *(("Painter", name) for name in ("console", "what")),
     ("parse_call", "makers"),
     ("gradient_norm", "parameters"),
     ("group_names", "optimizer"),
@@ -490,6 +498,7 @@ FREE = {
     ),  # Control's are checked before
 }
 RECORDS = {
+    "Standing",
     "Answer",
     "Band",
     "Cells",

@@ -1,6 +1,8 @@
 """Each signal beside what it says it is, computed by hand."""
 
+import json
 import math
+from itertools import pairwise
 
 import pytest
 import torch
@@ -182,18 +184,32 @@ def test_dead_units_are_those_that_no_example_lights():
 
 def test_a_name_may_be_wanted_once_in_so_many_steps(tmp_path):
     model = net()
-    lines = JsonLines(tmp_path / "m.jsonl", every=4, signals=("loss", "weight_norm@10"))
+    lines = JsonLines(tmp_path / "m.jsonl", every=4, signals=("loss", "weight_norm@40"))
     control = Control(torch.optim.SGD(model.parameters(), lr=0.1), lr=linear(), total=40, watch=lines, remind=False)
     for _ in range(30):
         loss = model(torch.ones(2, 3)).square().mean()
         loss.backward()
         control.step(loss)
     text = (tmp_path / "m.jsonl").read_text().splitlines()
-    assert [index for index, line in enumerate(text) if "weight_norm" in line] == [0, 3, 6]  # steps 0, 12, 24
+    assert [json.loads(line)["step"] for line in text if "weight_norm" in line] == [0, 4, 8, 16, 24]
     assert due(["rate@1", "loss"], 7) == ("rate", "loss")
     for bad in ("loss@", "loss@0", "loss@x", "loss@1.5"):
         with pytest.raises(ValueError, match=r"after @ must come a whole number >= 1"):
             signals_in([bad], SIGNALS)
+
+
+@pytest.mark.parametrize("every", [1, 2, 7, 10, 50, 300])
+@pytest.mark.parametrize("steps", [1, 3, 25, 97, 100])
+def test_looks_are_dense_at_first_and_never_cost_more_than_ten_beside_their_share(steps, every):
+    looks = [step for step in range(0, 3000, every) if due([f"curvature@{steps}"], step, every)]
+    assert looks[0] == 0
+    for length in (50, 400, 1000, 3000):
+        lines = -(-length // every)
+        assert sum(step < length for step in looks) <= min(lines, length / steps + 11)
+    gaps = {later - earlier for earlier, later in pairwise(looks) if earlier >= 9 * steps}
+    assert max(gaps) < steps + every
+    if steps == 100 and every <= 10:  # what rules about a run's curvature have to go by
+        assert 12 <= sum(step < 400 for step in looks) <= sum(step < 1000 for step in looks) <= 20
 
 
 def test_every_signal_says_what_it_is_and_what_it_costs():

@@ -35,6 +35,7 @@ COMMANDS = [
     "report",
     "steer",
     "replay",
+    "watch",
     "compare",
     "diagnose",
     "runs",

@@ -107,6 +107,7 @@ if TYPE_CHECKING:
     from stepsize.views import draw as draw
     from stepsize.watch import Diagnose as Diagnose
     from stepsize.watch import JsonLines as JsonLines
+    from stepsize.watch import Live as Live
     from stepsize.watch import TensorBoard as TensorBoard
     from stepsize.watch import Tracker as Tracker
 
@@ -137,7 +138,7 @@ _ROOMS = {
     "sweeps": "Sweep logspace sweep",
     "task": "Task Trial task_named train",
     "views": "draw",
-    "watch": "Diagnose JsonLines TensorBoard Tracker",
+    "watch": "Diagnose JsonLines Live TensorBoard Tracker",
 }
 _HOME = {name: room for room, names in _ROOMS.items() for name in names.split()}
 
@@ -150,6 +151,7 @@ __all__ = [
     "Diagnose",
     "Finding",
     "JsonLines",
+    "Live",
     "Observer",
     "Plan",
     "Processes",

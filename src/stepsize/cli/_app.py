@@ -30,6 +30,7 @@ from stepsize.cli._runs import runs
 from stepsize.cli._scale import Repeats, of_runs
 from stepsize.cli._screen import Screen
 from stepsize.cli._steer import WithNumbers, replay, steer
+from stepsize.cli._watch import watch
 from stepsize.cli._words import ENGINE, JSON, LENGTH, PAGE, PLACE, RUN, SETTINGS, SHARD, SWEPT, TASK, Words, options
 from stepsize.task import CATALOGUE
 
@@ -384,6 +385,11 @@ app.command(
 app.command(name="replay", epilog="Examples: stepsize replay runs/digits-0001 | stepsize replay RUN -o plan.yaml")(
     replay
 )
+app.command(
+    name="watch",
+    epilog="Examples: stepsize watch | stepsize watch runs/digits-0001 | stepsize watch out/trainer_state.json --once"
+    " | ssh server stepsize watch runs/digits-0001",
+)(watch)
 app.command(
     name="compare",
     epilog="Examples: stepsize compare runs/digits-0001 runs/digits-0002 | stepsize compare runs/a trainer_state.json"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stepsize import _check
-from stepsize.cli._record import said_of_record
+from stepsize.cli._damaged import said_of_record
 from stepsize.cli._screen import Screen
 from stepsize.cli._start import from_start
 from stepsize.record import RUN, Comparison, Entry, Run, entry_of

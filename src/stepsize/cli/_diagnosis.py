@@ -28,7 +28,7 @@ def diagnose_command(
     as_json: AsJson = False,
 ) -> int:
     """Say what is wrong with a run, and by how much its rate should change."""
-    from stepsize.cli._record import said_of_record
+    from stepsize.cli._damaged import said_of_record
     from stepsize.diagnosis import SEVERITIES, diagnose
 
     screen = Screen(as_json)

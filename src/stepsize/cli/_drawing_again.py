@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from stepsize import _check
-from stepsize.cli._record import said_of_record
+from stepsize.cli._damaged import said_of_record
 from stepsize.cli._screen import Screen
 from stepsize.cli._swept import told
 from stepsize.pages import comparison, picture

@@ -11,12 +11,13 @@ from typing import Any
 
 from stepsize import _check
 from stepsize._extras import MissingExtraError
+from stepsize.cli._damaged import said_of_record
 from stepsize.cli._folder import Folder, new_folder
 from stepsize.cli._interrupts import uninterrupted
 from stepsize.cli._over import plan_table
 from stepsize.cli._picture import drawn
 from stepsize.cli._problems import StoppedError
-from stepsize.cli._record import going_on, said_of_record, say_lost_validations
+from stepsize.cli._record import going_on, say_lost_validations
 from stepsize.cli._screen import Screen
 from stepsize.cli._start import from_start, line_said
 from stepsize.control import DEFAULT, Plan, Record
@@ -58,7 +59,7 @@ from stepsize.task import (
 from stepsize.watch import JsonLines, TensorBoard
 
 POINTS = 200  # points on a curve of a whole run
-SELDOM = "update_ratio@100"  # copies weights, as the curvature does at the same steps
+SELDOM = ("update_ratio@100", "update_ratio/*@100")  # copies weights, as the curvature does at the same steps
 
 
 @dataclass
@@ -333,7 +334,7 @@ class Job:
         """What keeps the run's curves, and at its beginning the model's graph."""
         every = max(1, self.trial.steps // POINTS)
         root, again = self.place, self.resume_at
-        signals = (*DEFAULT, SELDOM, *(self.task.signals if isinstance(self.task, Task) else ()))
+        signals = (*DEFAULT, *SELDOM, *(self.task.signals if isinstance(self.task, Task) else ()))
         with said_of_record(self.screen):  # first what reads: what cannot be gone on with leaves nothing behind
             lines = JsonLines(root / METRICS, every, root / VALIDATION, root / EVENTS, again, signals)
         try:

@@ -1,12 +1,10 @@
-"""The record of a run that was stopped: where it goes on from, and saying what of it is damaged."""
+"""The record of a run that was stopped: where it goes on from, and which validations it has lost."""
 
 import os
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from stepsize.cli._screen import Screen
+from stepsize.cli._damaged import said_of_record as said_of_record
 from stepsize.record import BEST, EVENTS, LAST, METRICS, VALIDATION, RecordWarning, read_lines
 from stepsize.state import read_regular
 from stepsize.task import CheckpointError, read_state, steps_done
@@ -52,23 +50,3 @@ def say_lost_validations(folder: Path) -> None:
         warnings.warn(
             f"{name} lacks the validations of step {steps}: the curves have a gap", RecordWarning, stacklevel=2
         )
-
-
-@contextmanager
-def said_of_record(screen: Screen) -> Iterator[None]:
-    """Say on the screen, in a line each, what a block finds damaged in a run's record.
-
-    Args:
-        screen: where to.
-    """
-    with warnings.catch_warnings(record=True) as found:
-        warnings.simplefilter("always", RecordWarning)
-        try:
-            yield
-        finally:
-            for warning in found:
-                if issubclass(warning.category, RecordWarning):
-                    screen.note(str(warning.message))
-    for warning in found:
-        if not issubclass(warning.category, RecordWarning):
-            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)

@@ -34,7 +34,7 @@ def report(
     if out is not None and out.suffix.lower() not in ENDINGS:
         raise ValueError(_check.message("out", str(out), "a file ending in .html"))
     load_torch()
-    from stepsize.cli._record import said_of_record
+    from stepsize.cli._damaged import said_of_record
     from stepsize.pages import report as write
 
     screen, places = Screen(as_json), [from_start(each) for each in runs]

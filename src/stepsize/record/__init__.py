@@ -26,6 +26,9 @@ from stepsize.record._lines import Lines as Lines
 from stepsize.record._lines import RecordWarning as RecordWarning
 from stepsize.record._lines import read_lines as read_lines
 from stepsize.record._run import Run as Run
+from stepsize.record._standing import Standing as Standing
+from stepsize.record._standing import event_text as event_text
+from stepsize.record._standing import standing_of as standing_of
 
 __all__ = [
     "BEST",
@@ -48,10 +51,13 @@ __all__ = [
     "RecordWarning",
     "Run",
     "RunFolder",
+    "Standing",
     "compare",
     "entry_of",
     "environment",
+    "event_text",
     "read_lines",
     "read_object",
+    "standing_of",
     "to_json",
 ]

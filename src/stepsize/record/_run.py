@@ -84,7 +84,9 @@ class Run:
         return _run(path, facts, steps, seen, _lines(path / EVENTS), _finding(path / FINDING))
 
     @staticmethod
-    def follow(path: Path | str, every: float = 1.0, columns: Mapping[str, str] | None = None) -> "Iterator[Run]":
+    def follow(
+        path: Path | str, every: float = 1.0, columns: Mapping[str, str] | None = None, always: bool = False
+    ) -> "Iterator[Run]":
         """The run as it stands, again whenever another process has written more, until that is at its end.
 
         Half a line waits for its other half; where a resumed run takes lines back, they are gone in the next. Of most
@@ -94,16 +96,19 @@ class Run:
             path: as in ``open``.
             every: seconds between two looks, > 0.
             columns: as in ``open``.
+            always: whether each look gives the run, also where nothing has changed.
 
         Raises:
             TypeError, ValueError: an argument is invalid, there is no run and no log, or one of its files is no file.
         """
         every = _check.number("every", every, above=0)
+        if not isinstance(always, bool):
+            raise TypeError(_check.message("always", always, "True or False"))
         found, foreign = _found(Path(path), columns)
         if foreign is not None:
-            return _followed_log(found, foreign, every, columns)
+            return _followed_log(found, foreign, every, columns, always)
         _facts(found)
-        return _followed(found, every)
+        return _followed(found, every, always)
 
     def column(self, name: str, of: str = "steps") -> NDArray[np.float64]:
         """The values of one name, shape (lines,); NaN where a line has none.
@@ -145,16 +150,24 @@ def _foreign(path: Path, reader: Reader, columns: Mapping[str, str] | None) -> R
     return Run(path, facts, lines.steps, lines.observed or lines.steps, log.events)
 
 
-def _followed_log(path: Path, reader: Reader, every: float, columns: Mapping[str, str] | None) -> Iterator[Run]:
+def _followed_log(
+    path: Path, reader: Reader, every: float, columns: Mapping[str, str] | None, always: bool
+) -> Iterator[Run]:
     """A log is read anew as a whole whenever it has changed: of most formats the lines so far may change too."""
     seen: Any = None
+    run: Run | None = None
     while True:
         stamp = [(file.name, (about := file.stat()).st_size, about.st_mtime_ns) for file in _files(path)]
-        if stamp != seen:
-            seen = stamp
+        changed, seen = stamp != seen, stamp
+        if changed:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RecordWarning)
-                run = _foreign(path, reader, columns)
+                try:
+                    run = _foreign(path, reader, columns)
+                except ValueError:
+                    if run is None:  # else it is being written anew, and is whole at the next look
+                        raise
+        if run is not None and (changed or always):
             yield run
             if run.facts.get("status", RUNNING) != RUNNING:
                 return
@@ -179,7 +192,7 @@ def _run(
     return Run(folder, facts, figures, validated or figures, [*among, *events], finding)
 
 
-def _followed(folder: Path, every: float) -> Iterator[Run]:
+def _followed(folder: Path, every: float, always: bool) -> Iterator[Run]:
     steps, seen, events = (Tail(folder / name) for name in (METRICS, VALIDATION, EVENTS))
     told: tuple[Any, Any] | None = None
     while True:
@@ -187,7 +200,7 @@ def _followed(folder: Path, every: float) -> Iterator[Run]:
             warnings.simplefilter("ignore", RecordWarning)
             facts, finding = _facts(folder), _finding(folder / FINDING)
         changed = sum(tail.read() for tail in (steps, seen, events))  # each reads on
-        if changed or (facts, finding) != told:
+        if always or changed or (facts, finding) != told:
             told = facts, finding
             yield _run(folder, facts, steps.entries, seen.entries, [*events.entries], finding)
         if facts.get("status", RUNNING) != RUNNING:

@@ -8,6 +8,7 @@ from stepsize.state._files import read_regular as read_regular
 from stepsize.state._files import write_atomic as write_atomic
 from stepsize.state._files import write_status as write_status
 from stepsize.state._lock import LockedError as LockedError
+from stepsize.state._lock import at_work as at_work
 from stepsize.state._lock import locked as locked
 
 if TYPE_CHECKING:  # what needs torch, which files and locks do not
@@ -47,6 +48,7 @@ __all__ = [
     "Captured",
     "LockedError",
     "RandomState",
+    "at_work",
     "can_capture",
     "capture",
     "evaluating",

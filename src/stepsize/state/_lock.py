@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import socket
 import warnings
 from collections.abc import Iterator
@@ -9,9 +10,12 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
 
+from stepsize.state._files import read_regular
+
 NAME = ".lock"
 OPENED = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # whatever the folder holds under this name
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+HOLDER = re.compile(r"process (\d{1,18}) on (\S+)")
 _held: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())
 
 
@@ -51,6 +55,38 @@ def locked(folder: Path | str) -> Iterator[None]:
     finally:
         _held.reset(token)
         _free(place / NAME, descriptor)
+
+
+def at_work(folder: Path | str) -> bool | None:
+    """Whether the process that a folder's lock names is alive; None where there is no lock, or it is another machine's.
+
+    The lock itself is not touched. A process that was killed has left its name.
+
+    Args:
+        folder: of a run; it may be on another machine's disk.
+
+    Example:
+        >>> import tempfile
+        >>> from stepsize.state import at_work, locked
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     with locked(folder):
+        ...         inside = at_work(folder)
+        ...     print(inside, at_work(folder))
+        True None
+    """
+    try:
+        found = HOLDER.match(read_regular(Path(folder) / NAME)[:300].decode("utf-8", "replace"))
+    except (OSError, ValueError):
+        return None
+    if found is None or found[2] != socket.gethostname() or os.name == "nt":  # where asking would end the process
+        return None
+    try:
+        os.kill(int(found[1]), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's
+        return None
+    return True
 
 
 def _taken(path: Path) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 
 from stepsize import _check
 from stepsize.control import DEFAULT, Record, Signal, due, signals_of
-from stepsize.record import Lines, RecordWarning, read_lines, to_json
+from stepsize.record import Lines, RecordWarning, event_text, read_lines, to_json
 from stepsize.state import AppendedFile, write_atomic
 
 
@@ -153,6 +153,4 @@ def event_line(event: Record) -> str:
         >>> event_line(Record(5, 5.0, "event", {"value": 0.5}, {"what": "scale", "group": "head", "reason": "noisy"}))
         'scale 0.5 of head: noisy'
     """
-    value = f" {event.values['value']:.6g}" if "value" in event.values else ""
-    reason = f": {event.text['reason']}" if "reason" in event.text else ""
-    return f"{event.text['what']}{value} of {event.text['group']}{reason}"
+    return event_text(event.line())

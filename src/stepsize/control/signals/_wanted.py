@@ -42,23 +42,32 @@ def signals_in(wanted: Wanted, known: Mapping[str, Signal]) -> tuple[Signal, ...
 def due(wanted: Wanted, step: int, every: int = 1) -> tuple[str | Signal, ...]:
     """What is wanted of one step, where something is wanted once in so many steps only.
 
+    Of ``"curvature@100"`` the intervals begin with 10, 10, 20, 20, 30, 30 steps and stay at 100 from step 900 on: ten
+    looks more than at equal intervals, so that short runs are seen too. They depend on the step and not on a clock: a
+    run that is resumed, and each of several processes, looks at the same steps.
+
     Args:
-        wanted: as an observer was told; ``"curvature@100"`` is wanted at every hundredth step, or where lines are not
-            written at each step, at as many lines as are at least a hundred steps apart.
+        wanted: as an observer was told; ``"curvature@100"`` is wanted once in a hundred steps, in the end.
         step: its number.
-        every: steps from one line to the next.
+        every: steps from one line to the next; the first line after a look is due has it.
 
     Example:
         >>> from stepsize.control.signals import due
-        >>> due(["loss", "curvature@100"], 50, every=10), due(["loss", "curvature@100"], 120, every=40)
-        (('loss',), ('loss', 'curvature'))
+        >>> [step for step in range(1100) if "curvature" in due(["loss", "curvature@100"], step)]
+        [0, 10, 20, 40, 60, 90, 120, 160, 200, 250, 300, 360, 420, 490, 560, 640, 720, 810, 900, 1000]
     """
-    line, found = step // every, list[str | Signal]()
+    found = list[str | Signal]()
     for each in wanted:
         name, steps = _sampled(each) if isinstance(each, str) else (each, 1)
-        if steps <= every or line % math.ceil(steps / every) == 0:
+        if steps <= every or step == 0 or _looks(step, steps) > _looks(step - every, steps):
             found.append(name)
     return tuple(found)
+
+
+def _looks(step: int, steps: int) -> int:
+    """How many looks are due up to a step: at 0, then after 1, 1, 2, 2, ... 9, 9, 10, 10, 10 tenths of ``steps``."""
+    level = min((1 + math.isqrt(1 + 4 * (10 * step // steps))) // 2, 10)  # it begins at level * (level - 1) tenths
+    return 2 * level - 1 + (10 * step - steps * level * (level - 1)) // (steps * level)
 
 
 def _sampled(text: str) -> tuple[str, int]:
