@@ -174,6 +174,7 @@ class View:
         legend_title: of the legend.
         square: whether both axes have one measure.
         about: a sentence for those who do not see it, and beside it on a page.
+        caption: what follows from it, below.
 
     Example:
         >>> from stepsize.views import Scale, View, series
@@ -195,6 +196,7 @@ class View:
     legend_title: str = ""
     square: bool = False
     about: str = ""
+    caption: str = ""
 
     def plain(self) -> dict[str, Any]:
         """All of it as mappings, lists, texts and numbers for JSON; what is not finite is None."""
