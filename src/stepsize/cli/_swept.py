@@ -11,6 +11,8 @@ from stepsize.pages import report, sweep_picture
 from stepsize.record import REPORT
 from stepsize.sweeps import Best, Sweep
 
+WIDEST = 24  # characters of a setting that are kept on a line
+
 
 def told(
     screen: Screen,
@@ -80,9 +82,11 @@ def _reported(screen: Screen, swept: Sweep, folder: Path) -> Path | None:
 def best_table(swept: Sweep) -> Table:
     """The best rates, one row for each variant."""
     table = Table(box=None)
-    for column in ("settings", "best rate", "between", "loss", "validation loss", "breaks above"):
-        table.add_column(column, overflow="fold")
     bests, curves = swept.best(), swept.curves()
+    words = [word for curve in curves for word in curve.name.split()]
+    table.add_column("settings", overflow="fold", min_width=min(WIDEST, max(map(len, words), default=0)))
+    for column in ("best rate", "between", "loss", "validation", "breaks above"):
+        table.add_column(column, overflow="fold", min_width=max(map(len, column.split())))
     validated = "validation_loss" if "validation_loss" in swept.measures else None
     others = swept.best(validated) if validated else [None] * len(bests)
     thresholds = swept.thresholds() if math.isfinite(swept.initial) else [(math.nan, math.inf)] * len(bests)
@@ -93,7 +97,7 @@ def best_table(swept: Sweep) -> Table:
         between = "" if best.low is None else f"{best.low:.2g} to {best.high:.2g}"
         breaks = "" if math.isinf(threshold[1]) else f"{threshold[0]:.3g}"
         border = ", border" if best.at_border else ""
-        measured = "" if other is None else _validation(other)
+        measured = "" if other is None else _validation(other, best.rate)
         table.add_row(
             *(curve.name or "all", f"{best.rate:.3g}{border}", between),
             *(f"{best.value:.4g}", measured, breaks),
@@ -101,5 +105,8 @@ def best_table(swept: Sweep) -> Table:
     return table
 
 
-def _validation(best: Best) -> str:
-    return "" if best.rate is None else f"{best.value:.4g} at {best.rate:.3g}"
+def _validation(best: Best, rate: float) -> str:
+    """The lowest validation loss, and where it is if that is at another rate."""
+    if best.rate is None:
+        return ""
+    return f"{best.value:.4g}" + ("" if best.rate == rate else f" at {best.rate:.3g}")

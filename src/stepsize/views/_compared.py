@@ -16,6 +16,7 @@ MOST = 12  # runs on a sheet
 SMOOTHED = 20  # parts of a noisy curve whose means are drawn
 SHADED = 3  # runs whose gaps are shaded; of more the gaps themselves are drawn
 LARGEST = 1e100  # what can still stand on an axis
+VERSIONS = ("stepsize", "torch")
 WIDEST = 52  # characters in a legend
 ACROSS = {"step": "step", "time": "seconds since the beginning", "share": "share of the run"}
 TITLES = {
@@ -101,7 +102,8 @@ def scores(comparison: Comparison) -> View | None:
         if entry.scores is not None:
             rates, values = entry.scores
             kept = np.abs(values) <= LARGEST
-            drawn.append(_line(number, rates[kept], values[kept], labels[entry.name], "o"))
+            label, colour = labels[entry.name], colour_of(number)
+            drawn.append(series(rates[kept], values[kept], label, colour, width=0, marker="o", size=6))
     if not any(line.x for line in drawn):
         return None
     positive = all(y > 0 for line in drawn for y in line.y)
@@ -117,8 +119,15 @@ def labels_of(comparison: Comparison) -> dict[str, str]:
         short = {name: name for name in comparison.names}
     labels = {}
     for number, name in enumerate(comparison.names):
-        differing = {setting: values[number] for setting, values in comparison.differing.items()}
-        words = [f"{setting} {_value(value)}" for setting, value in differing.items() if value is not None]
+        differing = {
+            setting: values[number] for setting, values in comparison.differing.items() if setting not in VERSIONS
+        }
+        differing = {**{key: differing[key] for key in ("rate",) if key in differing}, **differing}
+        words = [
+            f"{setting} {_value(value).removeprefix('lr: ')}"
+            for setting, value in differing.items()
+            if value is not None
+        ]
         label = f"{short[name]}: {', '.join(words)}" if words else short[name]
         labels[name] = label if len(label) <= WIDEST else label[: WIDEST - 1] + "…"
     return labels
@@ -147,9 +156,9 @@ def _course(comparison: Comparison, measure: str) -> View | None:
     )
 
 
-def _line(number: int, at: Any, values: Any, label: str, marker: str = "") -> Series:
+def _line(number: int, at: Any, values: Any, label: str) -> Series:
     dashed = number >= 8  # the colours begin again
-    return series(at, values, label, colour_of(number), width=1.4, marker=marker or few(at), dashed=dashed)
+    return series(at, values, label, colour_of(number), width=1.4, marker=few(at), dashed=dashed)
 
 
 def _width(values: Any) -> int:

@@ -46,7 +46,7 @@ def plans(run: Run) -> View | None:
         Scale(low=0.4, high=len(raced) + 0.6, ticks=ticks),
         tuple(drawn),
         about="The score of every plan after each length of short run, the winner on top; lower is better.",
-        caption=str(run.plans.get("verdict", "")),
+        caption=f"Winner: {_words(winner)}: {run.plans.get('verdict', '')}".replace("\n", ", ").rstrip(": "),
     )
 
 

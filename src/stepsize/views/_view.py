@@ -280,6 +280,8 @@ def series(x: Iterable[float], y: Iterable[float], name: str = "", colour: str =
     if not isinstance(name, str):
         raise TypeError(_check.message("name", name, "a text"))
     bands = {end: row(end, style.pop(end)) for end in ("low", "high") if len(style.get(end, ()))}
+    if any(len(band) != len(up) for band in bands.values()):
+        raise ValueError(f"low and high must be as long as y, got {[*map(len, bands.values())]} for {len(up)} numbers")
     kept = thinned(up) if len(up) else slice(None)
     ends: dict[str, Any] = {end: tuple(values[kept].tolist()) for end, values in bands.items()}
     return Series(tuple(across[kept].tolist()), tuple(up[kept].tolist()), name, colour, **style, **ends)
