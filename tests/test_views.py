@@ -1,5 +1,6 @@
 """What stands in a view: plans that raced, changes by hand, comparisons and their gaps, logs of others."""
 
+import hashlib
 import io
 import json
 from pathlib import Path
@@ -215,3 +216,15 @@ def test_what_cannot_be_drawn_is_refused_where_it_is_given(make, rule):
 def test_a_view_is_plain_data_that_json_takes():
     view = View("a", "A", Scale("x"), Scale("y"), (series([1, 2], [float("nan"), 3]),))
     assert json.loads(json.dumps(view.plain(), allow_nan=False))["series"][0]["y"] == [None, 3.0]
+
+
+def test_the_picture_in_readme_is_of_the_run_that_its_text_shows():
+    root = Path(__file__).parents[1]
+    about = json.loads((root / "docs/images/digits.json").read_text())
+    picture_of_readme = (root / "docs/images/digits.png").read_bytes()
+    assert hashlib.sha256(picture_of_readme).hexdigest() == about["sha256"], "run python docs/pictures.py"
+    readme = (root / "README.md").read_text()
+    shown = readme[readme.index(f"$ {about['command']}\n") :].split("```")[0]
+    found, trained = about["lines"]
+    assert found.partition(" (")[0] in shown  # rate, interval and verdict; seconds are no figure of the run
+    assert trained[trained.index("accuracy") :] in shown
