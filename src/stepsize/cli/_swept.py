@@ -1,6 +1,7 @@
 """What the command line shows of a sweep: a table, the picture, one JSON object if asked for."""
 
 import math
+import textwrap
 from pathlib import Path
 
 from rich.table import Table
@@ -11,7 +12,7 @@ from stepsize.pages import report, sweep_picture
 from stepsize.record import REPORT
 from stepsize.sweeps import Best, Sweep
 
-WIDEST = 24  # characters of a setting that are kept on a line
+WIDEST = 22  # characters of a setting that are kept on a line
 
 
 def told(
@@ -83,23 +84,22 @@ def best_table(swept: Sweep) -> Table:
     """The best rates, one row for each variant."""
     table = Table(box=None)
     bests, curves = swept.best(), swept.curves()
-    words = [word for curve in curves for word in curve.name.split()]
-    table.add_column("settings", overflow="fold", min_width=min(WIDEST, max(map(len, words), default=0)))
+    table.add_column("settings", no_wrap=True)
     for column in ("best rate", "between", "loss", "validation", "breaks above"):
-        table.add_column(column, overflow="fold", min_width=max(map(len, column.split())))
+        table.add_column(column, overflow="fold")
     validated = "validation_loss" if "validation_loss" in swept.measures else None
     others = swept.best(validated) if validated else [None] * len(bests)
     thresholds = swept.thresholds() if math.isfinite(swept.initial) else [(math.nan, math.inf)] * len(bests)
     for curve, best, other, threshold in zip(curves, bests, others, thresholds, strict=True):
         if best.rate is None:
-            table.add_row(curve.name or "all", "every rate diverged")
+            table.add_row(_settings(curve.name), "every rate diverged")
             continue
         between = "" if best.low is None else f"{best.low:.2g} to {best.high:.2g}"
         breaks = "" if math.isinf(threshold[1]) else f"{threshold[0]:.3g}"
         border = ", border" if best.at_border else ""
         measured = "" if other is None else _validation(other, best.rate)
         table.add_row(
-            *(curve.name or "all", f"{best.rate:.3g}{border}", between),
+            *(_settings(curve.name), f"{best.rate:.3g}{border}", between),
             *(f"{best.value:.4g}", measured, breaks),
         )
     return table
@@ -110,3 +110,8 @@ def _validation(best: Best, rate: float) -> str:
     if best.rate is None:
         return ""
     return f"{best.value:.4g}" + ("" if best.rate == rate else f" at {best.rate:.3g}")
+
+
+def _settings(name: str) -> str:
+    """A variant's settings in lines that leave room for the figures in 80 columns."""
+    return textwrap.fill(name or "all", WIDEST)
