@@ -11,6 +11,7 @@ CONSTANTS = {
     "optim.CLIPPERS": "The ways of clipping by name.",
     "pages.GALLERY": "The schedules that have a picture.",
     "record.BEST": "File of the checkpoint with the best validation figure.",
+    "record.BY": "What the courses of a comparison may run along.",
     "record.EVENTS": "File of changes by hand, feedback's decisions and foreign writes.",
     "record.FINDING": "File that tells how the rate was found.",
     "record.FORMAT": "Version of ``run.json``.",

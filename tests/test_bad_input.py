@@ -76,6 +76,7 @@ CASES = {
         "default": [None, 3, {}, {"lr": [1]}, {"optimizer": "adamw"}, {"schedule": []}, {"colour": ["red"]}],
     },
     "runs": {
+        "comparison": [None, 3, "runs", [], ["runs/a"], ["no/such/folder", "runs/b"]],
         "compare": [(3, 4), ("no/such/folder", "runs/b"), ()],
         "default": [None, 3, {}, [{"lr": 0.1}], {"width": [1], "lr": [0.1, 0.2], "loss": [1, 2]}],
     },
@@ -116,7 +117,7 @@ CASES = {
     "lengths": [3, [1, 2], torch.ones(3)],
     "make": FUNCTIONS,
     "size": [*WHOLE, 11],
-    "folders": [None, 3, "runs", [], ["runs/a"], ["no/such/folder"] * 2],
+    "comparison": [None, 3, {}, "runs"],
     "folder": {
         "sweep": [3, b"x"],
         "find_law": [3, b"x"],
@@ -402,6 +403,7 @@ FREE = {
     ("AppendedFile", "path"),
     ("AppendedFile", "lines"),
     ("comparison", "path"),
+    ("picture", "path"),
     ("scale_picture", "path"),
     ("locked", "folder"),
     ("locked_by_first", "folder"),
@@ -623,7 +625,7 @@ GOOD = {
     "Task": lambda: {field: getattr(DIGITS, field) for field in Task.__dataclass_fields__},
     "Trial": lambda: {"task": "digits"},
     "Leg": lambda: {"trial": Trial("digits", {"lr": 0.1}, steps=10), "until": 5},
-    "comparison": lambda: {"path": "runs.png"},
+    "comparison": lambda: {"runs": ["runs/a", "runs/b"], "path": "runs.png"},
     "best_rate": lambda: {"rates": [1, 2], "values": [[1], [2]]},
     "canonical": lambda: {"axis": "lr", "value": 0.1},
     "chosen_engine": lambda: {"task": DIGITS, "trials": 1},

@@ -27,7 +27,7 @@ from stepsize.pages import comparison, picture
 from stepsize.record import Run
 from stepsize.state import RandomState
 from stepsize.task import CheckpointError, read_state, save_state, steps_done
-from stepsize.views._record import drawable
+from stepsize.views import drawable
 from stepsize.watch import JsonLines, RecordWarning
 
 TASK = """

@@ -12,6 +12,7 @@ from stepsize.cli._interrupts import load_torch
 from stepsize.cli._options import OUTPUT, AsJson
 from stepsize.cli._screen import Screen
 
+PICTURES = (".png", ".svg", ".pdf")
 WIDE = 24  # characters of a name or value in the table
 
 
@@ -43,6 +44,10 @@ def compare(
     ],
     by: Along = By.step,
     column: Columns = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", rich_help_panel=OUTPUT, help="Draw them into this file (.png, .svg, .pdf), too."),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Compare runs: in what they differ, where they ended, how far validation is from training."""
@@ -55,7 +60,12 @@ def compare(
         screen.say(table)
     for note in found.notes:
         screen.note(note)
-    screen.answer(**found.plain())
+    if out is not None:
+        from stepsize.pages import comparison
+
+        comparison(found, picture_at(out))
+        screen.say(f"picture  {out}")
+    screen.answer(**found.plain(), picture=None if out is None else str(out))
     return 0
 
 
@@ -72,6 +82,20 @@ def columns_of(given: list[str] | None) -> dict[str, str] | None:
         if not all(word.partition("=")[::2]):
             raise ValueError(_check.message("column", word, "OURS=THEIRS, such as loss=my/loss"))
     return {word.partition("=")[0]: word.partition("=")[2] for word in given} if given else None
+
+
+def picture_at(out: Path) -> Path:
+    """The file of a picture, refused where it cannot be one.
+
+    Args:
+        out: as people said it.
+
+    Raises:
+        ValueError: its ending is that of no picture.
+    """
+    if out.suffix.lower() not in PICTURES:
+        raise ValueError(_check.message("out", str(out), f"a file ending in {', '.join(PICTURES)}"))
+    return out
 
 
 def tables(found: Any) -> list[Table]:

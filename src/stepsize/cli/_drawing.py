@@ -3,7 +3,6 @@
 import csv
 import io
 import math
-import tempfile
 import textwrap
 from pathlib import Path
 from typing import Annotated
@@ -13,6 +12,7 @@ import typer
 from rich.table import Table
 
 from stepsize import _check
+from stepsize.cli._compare import Along, By, Columns, columns_of
 from stepsize.cli._interrupts import load_torch
 from stepsize.cli._options import OUTPUT, AsJson
 from stepsize.cli._picture import drawn
@@ -31,7 +31,7 @@ def plot(
         list[str],
         typer.Argument(
             metavar="WHAT...",
-            help="Schedules, as 'warmup(5%) >> cosine()'; or the folder of a sweep, or of one or more runs.",
+            help="Schedules, as 'warmup(5%) >> cosine()'; or folders of runs or sweeps, or logs of other tools.",
         ),
     ],
     total: Annotated[float | None, typer.Option(help="Length of the run in steps, for schedules.")] = None,
@@ -45,15 +45,21 @@ def plot(
             help="The picture (.png, .svg, .pdf) or table (.csv); schedule.png if left out, runs.png of several runs.",
         ),
     ] = None,
+    by: Along = By.step,
+    column: Columns = None,
     as_json: AsJson = False,
 ) -> int:
     """Draw schedules side by side, or write their values at every step; draw a sweep or runs again."""
-    folders = [Path(each) for each in schedules]
-    if all(folder.is_dir() for folder in folders):
+    if all(Path(each).exists() for each in schedules):
         load_torch()
-        from stepsize.cli._drawing_again import plot_folder, plot_runs
+        from stepsize.cli._drawing_again import plot_one, plot_runs
 
-        return plot_folder(folders[0], out, as_json) if len(folders) == 1 else plot_runs(folders, out, as_json)
+        columns = columns_of(column)
+        if len(schedules) == 1:
+            return plot_one(Path(schedules[0]), out, columns, as_json)
+        return plot_runs(schedules, out, by.value, columns, as_json)
+    if column or by is not By.step:
+        raise ValueError("--by and --column are for runs, and one of these is none; leave them out")
     if total is None:
         raise ValueError("plot needs --total, the length of the run in steps (or folders of a sweep or of runs)")
     out = Path("schedule.png") if out is None else out
@@ -91,9 +97,7 @@ def schedules(
     name: Annotated[str | None, typer.Argument(help="A piece, to see its formula, parameters and source.")] = None,
     out: Annotated[
         Path | None,
-        typer.Option(
-            "--out", "-o", rich_help_panel=OUTPUT, help="Where its picture goes; a temporary file if left out."
-        ),
+        typer.Option("--out", "-o", rich_help_panel=OUTPUT, help="Draw its picture into this file."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -110,9 +114,9 @@ def schedules(
         return
     if name not in GALLERY:
         raise ValueError(f"there is no piece {name!r}; {_check.closest(name, GALLERY)}")
-    image = Path(tempfile.gettempdir(), f"stepsize-{name}.png") if out is None else out
     screen.say(f"{signature(name)}\n\n{explanation(name)}\n")
-    words = f"stepsize schedules {name}"
-    shown = drawn(screen, lambda: gallery_picture(name, image), image, words)
+    shown = None
+    if out is not None:
+        shown = drawn(screen, lambda: gallery_picture(name, out), out, f"stepsize schedules {name} --out {out}")
     answer = {"name": name, "text": signature(name), "about": explanation(name)}
     screen.answer(**answer, picture=None if shown is None else str(shown))

@@ -1,43 +1,41 @@
-"""Drawing again: the folder of a sweep, or of one or more runs."""
+"""Drawing again: the folder of a sweep, one or more runs, logs of others."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stepsize import _check
+from stepsize.cli._compare import picture_at
+from stepsize.cli._compared import compared
 from stepsize.cli._damaged import said_of_record
 from stepsize.cli._screen import Screen
 from stepsize.cli._swept import told
 from stepsize.pages import comparison, picture
+from stepsize.record import Run
 from stepsize.sweeps import NAME, Sweep
 
-FORMATS = (".png", ".svg", ".pdf")
 
-
-def plot_folder(folder: Path, out: Path | None, as_json: bool) -> int:
-    """Draw what is in the folder of a sweep or a run."""
+def plot_one(path: Path, out: Path | None, columns: Mapping[str, str] | None, as_json: bool) -> int:
+    """Draw what is in the folder of a sweep or a run, or in a log of others."""
     screen = Screen(as_json)
-    if (folder / NAME).exists():
+    if (path / NAME).exists():
         if out is not None and out.suffix.lower() == ".csv":
-            return told(screen, Sweep.open(folder, partial=True), out)
-        return told(screen, Sweep.open(folder, partial=True), picture=out, to_draw=True)
-    if out is not None:
-        raise ValueError("the picture of a run goes into its folder; leave --out out")
+            return told(screen, Sweep.open(path, partial=True), out)
+        return told(screen, Sweep.open(path, partial=True), picture=out, to_draw=True)
+    if out is None and not path.is_dir():
+        out = Path("run.png")
     with said_of_record(screen):
-        image = picture(folder)
+        image = picture(Run.open(path, columns), path=None if out is None else picture_at(out))
     screen.say(f"picture  {image}")
     screen.answer(picture=str(image))
     return 0
 
 
-def plot_runs(folders: list[Path], out: Path | None, as_json: bool) -> int:
-    """Several runs in one picture."""
-    screen, out = Screen(as_json), Path("runs.png") if out is None else out
-    if out.suffix.lower() not in FORMATS:
-        raise ValueError(_check.message("out", str(out), f"a file ending in {', '.join(FORMATS)}"))
-    for folder in folders:
-        if (folder / NAME).exists():
-            raise ValueError(f"{folder} is a sweep, and plot compares runs; draw a sweep by itself")
-    with said_of_record(screen):
-        image = comparison(folders, out)
-    screen.say(f"picture  {image}")
-    screen.answer(picture=str(image))
+def plot_runs(paths: Sequence[str], out: Path | None, by: str, columns: Mapping[str, str] | None, as_json: bool) -> int:
+    """Several runs, sweeps or logs in one picture."""
+    screen, out = Screen(as_json), picture_at(Path("runs.png") if out is None else out)
+    found = compared(screen, paths, by, columns)
+    comparison(found, out)
+    for note in found.notes:
+        screen.note(note)
+    screen.say(f"picture  {out}")
+    screen.answer(picture=str(out))
     return 0

@@ -1,6 +1,7 @@
 """What the command line shows of a sweep: a table, the picture, one JSON object if asked for."""
 
 import math
+import textwrap
 from pathlib import Path
 
 from rich.table import Table
@@ -10,6 +11,8 @@ from stepsize.cli._screen import Screen
 from stepsize.pages import report, sweep_picture
 from stepsize.record import REPORT
 from stepsize.sweeps import Best, Sweep
+
+WIDEST = 22  # characters of a setting that are kept on a line
 
 
 def told(
@@ -80,26 +83,35 @@ def _reported(screen: Screen, swept: Sweep, folder: Path) -> Path | None:
 def best_table(swept: Sweep) -> Table:
     """The best rates, one row for each variant."""
     table = Table(box=None)
-    for column in ("settings", "best rate", "between", "loss", "validation loss", "breaks above"):
-        table.add_column(column, overflow="fold")
     bests, curves = swept.best(), swept.curves()
+    table.add_column("settings", no_wrap=True)
+    for column in ("best rate", "between", "loss", "validation", "breaks above"):
+        table.add_column(column, overflow="fold")
     validated = "validation_loss" if "validation_loss" in swept.measures else None
     others = swept.best(validated) if validated else [None] * len(bests)
     thresholds = swept.thresholds() if math.isfinite(swept.initial) else [(math.nan, math.inf)] * len(bests)
     for curve, best, other, threshold in zip(curves, bests, others, thresholds, strict=True):
         if best.rate is None:
-            table.add_row(curve.name or "all", "every rate diverged")
+            table.add_row(_settings(curve.name), "every rate diverged")
             continue
         between = "" if best.low is None else f"{best.low:.2g} to {best.high:.2g}"
         breaks = "" if math.isinf(threshold[1]) else f"{threshold[0]:.3g}"
         border = ", border" if best.at_border else ""
-        measured = "" if other is None else _validation(other)
+        measured = "" if other is None else _validation(other, best.rate)
         table.add_row(
-            *(curve.name or "all", f"{best.rate:.3g}{border}", between),
+            *(_settings(curve.name), f"{best.rate:.3g}{border}", between),
             *(f"{best.value:.4g}", measured, breaks),
         )
     return table
 
 
-def _validation(best: Best) -> str:
-    return "" if best.rate is None else f"{best.value:.4g} at {best.rate:.3g}"
+def _validation(best: Best, rate: float) -> str:
+    """The lowest validation loss, and where it is if that is at another rate."""
+    if best.rate is None:
+        return ""
+    return f"{best.value:.4g}" + ("" if best.rate == rate else f" at {best.rate:.3g}")
+
+
+def _settings(name: str) -> str:
+    """A variant's settings in lines that leave room for the figures in 80 columns."""
+    return textwrap.fill(name or "all", WIDEST)

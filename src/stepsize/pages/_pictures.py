@@ -7,24 +7,25 @@ from pathlib import Path
 from typing import Any
 
 from stepsize import _check, _extras
-from stepsize.record import PICTURE, Run
+from stepsize.record import BY, PICTURE, Comparison, Run, compare, entry_of
 from stepsize.state import write_atomic
 from stepsize.sweeps import Sweep, sweep_sheet
 from stepsize.task import BUILT_IN
-from stepsize.views import Sheet, TaskViews, compared, run_sheet, save, sheet_figure
+from stepsize.views import Sheet, TaskViews, compared, drawable, run_sheet, save, sheet_figure
 
 FIGURES = 2  # validation figures of a task's own that are drawn, beside accuracy
 MOST = 12  # runs in a picture
 
 
-def picture(folder: Path | str, views: TaskViews | None = None) -> Path:
-    """Draw the run in a folder, from its own files, into ``picture.png`` beside them.
+def picture(folder: Run | Path | str, views: TaskViews | None = None, path: Path | str | None = None) -> Path:
+    """Draw a run from its own files, into ``picture.png`` beside them.
 
     Args:
         folder: a run folder with ``run.json``, and ``metrics.jsonl`` or ``finding.json`` or both. Validation figures
             are read from ``validation.jsonl``, or from among the metrics. What is damaged is left out, and said in a
-            ``RecordWarning``.
+            ``RecordWarning``. Or a log that others wrote, or a run that was read already.
         views: of the run's task, ``task.views``; those of built-in tasks are known.
+        path: the picture's file; in the run's folder when left out, which a log of others has none of.
 
     Returns:
         The picture's path.
@@ -51,9 +52,11 @@ def picture(folder: Path | str, views: TaskViews | None = None) -> Path:
     """
     if views is not None and not callable(views):
         raise TypeError(_check.message("views", views, "a function of a run and its sheet, as of a task"))
-    run = Run.open(folder)
+    run = folder if isinstance(folder, Run) else Run.open(folder)
     sheet = pictured(run_sheet(run, views or views_of_task(run)))
-    path = Path(folder) / PICTURE
+    if path is None and "log" in run.facts:
+        raise ValueError(f"{run.folder} is a log of others, beside which nothing is written; say the picture's path")
+    path = run.folder / PICTURE if path is None else Path(path)
     save(sheet_figure(sheet), path)
     return path
 
@@ -80,20 +83,21 @@ def views_of_task(run: Run) -> TaskViews | None:
     return views
 
 
-def comparison(folders: Sequence[Path | str], path: Path | str) -> Path:
-    """Draw several runs in one picture: training and validation loss, rate and accuracy against the step.
+def comparison(runs: Sequence[Path | str] | Comparison, path: Path | str, by: str = "step") -> Path:
+    """Draw several runs in one picture: losses, rates and other courses, the gap to validation, scores by rate.
 
     Noisy training losses are drawn as their moving mean over a twentieth of the run.
 
     Args:
-        folders: of two runs or more, at most twelve.
+        runs: folders of two runs or more, at most twelve, or logs that others wrote; or what ``compare`` gave.
         path: the picture's file.
+        by: what courses run along, as in ``compare``, which a comparison knows itself.
 
     Returns:
         The picture's path.
 
     Raises:
-        ValueError: a folder holds no run, or nothing of them can be drawn.
+        TypeError, ValueError: an argument is invalid, a folder holds no run, or nothing of them can be drawn.
         ImportError: matplotlib is not installed.
 
     Example:
@@ -107,10 +111,15 @@ def comparison(folders: Sequence[Path | str], path: Path | str) -> Path:
         >>> comparison(["runs/digits-0001", "runs/digits-0002"], "runs.png").name
         'runs.png'
     """
-    if isinstance(folders, str) or not isinstance(folders, Sequence) or not 2 <= len(folders) <= MOST:
-        raise ValueError(_check.message("folders", folders, f"two to {MOST} folders of runs"))
-    sheet = compared({str(folder): Run.open(folder) for folder in folders})
-    save(sheet_figure(sheet), path)
+    if by not in BY:
+        raise ValueError(_check.message("by", by, "'step', 'time' or 'share'"))
+    if isinstance(runs, Comparison):
+        found = runs
+    elif isinstance(runs, str) or not isinstance(runs, Sequence) or not 2 <= len(runs) <= MOST:
+        raise ValueError(_check.message("runs", runs, f"two to {MOST} folders of runs, or a comparison"))
+    else:
+        found = compare(*(entry_of(drawable(Run.open(run)), str(run)) for run in runs), by=by)
+    save(sheet_figure(compared(found)), path)
     return Path(path)
 
 

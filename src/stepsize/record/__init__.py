@@ -2,6 +2,7 @@
 
 from stepsize.record._comparison import Comparison as Comparison
 from stepsize.record._comparison import compare as compare
+from stepsize.record._entry import BY as BY
 from stepsize.record._entry import Course as Course
 from stepsize.record._entry import Entry as Entry
 from stepsize.record._entry import entry_of as entry_of
@@ -32,6 +33,7 @@ from stepsize.record._standing import standing_of as standing_of
 
 __all__ = [
     "BEST",
+    "BY",
     "EVENTS",
     "FINDING",
     "FORMAT",

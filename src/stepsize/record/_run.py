@@ -2,7 +2,7 @@
 
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from stepsize import _check
 from stepsize.record._facts import FACTS, STATUS, TEXT, check_fields
 from stepsize.record._finding import check_finding
 from stepsize.record._json import read_object
-from stepsize.record._layout import EVENTS, FINDING, FORMAT, METRICS, RUN, RUNNING, VALIDATION
+from stepsize.record._layout import EVENTS, FINDING, FORMAT, METRICS, PLANS, RUN, RUNNING, VALIDATION
 from stepsize.record._lines import Lines, RecordWarning, read_lines
+from stepsize.record._plans import check_plans
 from stepsize.record._tail import Tail
 from stepsize.record.foreign import Reader, check_columns, no_run, read_log, source_at
 
@@ -35,6 +36,7 @@ class Run:
         observed: a line for each validation; of folders that keep them among the steps' lines, these.
         events: a line for each event.
         finding: how the rate was found; None if that was not kept.
+        plans: which plans raced before, the best first; None if none did.
 
     Example:
         >>> from stepsize import JsonLines, Record, RunFolder
@@ -55,6 +57,7 @@ class Run:
     observed: Entries = ()
     events: Entries = ()
     finding: dict[str, Any] | None = field(default=None)
+    plans: dict[str, Any] | None = field(default=None)
 
     @staticmethod
     def open(path: Path | str, columns: Mapping[str, str] | None = None) -> "Run":
@@ -81,7 +84,8 @@ class Run:
             return _foreign(path, foreign, columns)
         facts = _facts(path)
         steps, seen = _lines(path / METRICS), _lines(path / VALIDATION)
-        return _run(path, facts, steps, seen, _lines(path / EVENTS), _finding(path / FINDING))
+        finding, plans = _kept(path / FINDING, check_finding), _kept(path / PLANS, check_plans)
+        return _run(path, facts, steps, seen, _lines(path / EVENTS), finding, plans)
 
     @staticmethod
     def follow(
@@ -183,13 +187,19 @@ def _number(value: Any) -> float:
 
 
 def _run(
-    folder: Path, facts: dict[str, Any], steps: Entries, seen: Entries, events: Entries, finding: dict[str, Any] | None
+    folder: Path,
+    facts: dict[str, Any],
+    steps: Entries,
+    seen: Entries,
+    events: Entries,
+    finding: dict[str, Any] | None,
+    plans: dict[str, Any] | None = None,
 ) -> Run:
     """Events may stand among the steps' lines, and so may validations, where they have no file of their own."""
     figures = [entry for entry in steps if "what" not in entry]
     validated = [entry for entry in seen if "what" not in entry]
     among = [entry for lines in (steps, seen) for entry in lines if "what" in entry]
-    return Run(folder, facts, figures, validated or figures, [*among, *events], finding)
+    return Run(folder, facts, figures, validated or figures, [*among, *events], finding, plans)
 
 
 def _followed(folder: Path, every: float, always: bool) -> Iterator[Run]:
@@ -198,7 +208,7 @@ def _followed(folder: Path, every: float, always: bool) -> Iterator[Run]:
     while True:
         with warnings.catch_warnings():  # what is half written now is whole at the next look
             warnings.simplefilter("ignore", RecordWarning)
-            facts, finding = _facts(folder), _finding(folder / FINDING)
+            facts, finding = _facts(folder), _kept(folder / FINDING, check_finding)
         changed = sum(tail.read() for tail in (steps, seen, events))  # each reads on
         if always or changed or (facts, finding) != told:
             told = facts, finding
@@ -232,7 +242,7 @@ def _facts(folder: Path) -> dict[str, Any]:
     return facts
 
 
-def _finding(path: Path) -> dict[str, Any] | None:
+def _kept(path: Path, check: Callable[[str, Any], None]) -> dict[str, Any] | None:
     if not path.exists():
         return None
     found = read_object(path)
@@ -240,7 +250,7 @@ def _finding(path: Path) -> dict[str, Any] | None:
         _say(f"{path} is damaged and left out")
         return None
     try:
-        check_finding(str(path), found)
+        check(str(path), found)
     except ValueError as error:
         _say(f"{error}; it is left out")
         return None

@@ -78,7 +78,8 @@ def against_rate(sweep: Sweep) -> View | None:
         if best.low is not None and best.high is not None and best.low != best.high:  # at the foot, one above the other
             bands.append(Band("x", best.low, best.high, "", colour, 1.0, (0.018 * place, 0.018 * place + 0.014)))
     marks = (Mark("y", initial, "before training", width=0.9),) if math.isfinite(initial) else ()
-    title = "Loss against rate" + _cut(len(curves))
+    drawn = _with_keys(drawn)
+    title = "Loss against rate" + _cut(len(curves)) + _shade(curves)
     across, upwards = Scale(RATE, log=True), _upwards("training loss at the end", drawn, top)
     about = "The training loss at the end against the learning rate; stars mark the best, bars below its interval."
     return View("loss", title, across, upwards, tuple(drawn), tuple(bands), marks, about=about)
@@ -102,7 +103,8 @@ def train_and_validation(sweep: Sweep) -> View | None:
         drawn += _seeds(validation, top, colour, f"{name}validation", "s")
         for curve in (train, validation):
             drawn += _star(best_rate(curve.rates, curve.values), colour)
-    title = "Training and validation" + _cut(len(sweep.variants), LINES // 2)
+    drawn = _with_keys(drawn)
+    title = "Training and validation" + _cut(len(sweep.variants), LINES // 2) + _shade([train for train, _ in pairs])
     upwards = _upwards("loss at the end", drawn, top)
     about = "Training and validation loss at the end against the learning rate."
     return View("validation", title, Scale(RATE, log=True), upwards, tuple(drawn), about=about)
@@ -217,6 +219,20 @@ def _star(best: Best, colour: str) -> list[Series]:
     if best.rate is None:
         return []
     return [series([best.rate], [best.value], "", colour, width=0, marker="*", size=13)]
+
+
+def _with_keys(drawn: Sequence[Series]) -> list[Series]:
+    """The same, the first star and the first triangle named in the legend."""
+    names = {"*": "best rate", "^": "a seed diverged, or ended higher"}
+    named = []
+    for line in drawn:
+        name = "" if line.width else names.pop(line.marker, "")
+        named.append(replace(line, name=name) if name else line)
+    return named
+
+
+def _shade(curves: Sequence[Curve]) -> str:
+    return " (shaded: lowest to highest seed)" if any(curve.values.shape[1] > 1 for curve in curves) else ""
 
 
 def _upwards(label: str, drawn: Sequence[Series], top: float) -> Scale:

@@ -1,19 +1,24 @@
-"""Views of several runs side by side: their losses, rates and accuracies, a colour for each."""
+"""Views of a comparison: courses over each other, a colour for each run, the gap to validation, scores by rate."""
 
-import textwrap
-from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from stepsize import _check
-from stepsize.record import Run
-from stepsize.views._record import drawable
-from stepsize.views._run import few, points
+from stepsize.record import Comparison
+from stepsize.views._registry import view, views_of
+from stepsize.views._run import few
 from stepsize.views._thin import is_noisy, moving_mean
-from stepsize.views._view import Scale, Sheet, View, colour_of, series
+from stepsize.views._view import Mark, Scale, Series, Sheet, View, colour_of, series
 
 MOST = 12  # runs on a sheet
 SMOOTHED = 20  # parts of a noisy curve whose means are drawn
+SHADED = 3  # runs whose gaps are shaded; of more the gaps themselves are drawn
+LARGEST = 1e100  # what can still stand on an axis
+VERSIONS = ("stepsize", "torch")
+WIDEST = 52  # characters in a legend
+ACROSS = {"step": "step", "time": "seconds since the beginning", "share": "share of the run"}
 TITLES = {
     "loss": "Training loss",
     "validation_loss": "Validation loss",
@@ -22,52 +27,157 @@ TITLES = {
 }
 
 
-def compared(runs: Mapping[str, Run]) -> Sheet:
-    """Several runs: training and validation loss, rate and accuracy against the step.
+def compared(comparison: Comparison) -> Sheet:
+    """Runs beside each other: losses, rates and other courses along one axis, the gap, scores by rate.
 
     Noisy training losses are shown as their moving mean over a twentieth of the run.
 
     Args:
-        runs: by name, two to twelve.
+        comparison: of two to twelve, as ``compare`` gives it.
 
     Raises:
-        TypeError: it is no mapping of runs.
-        ValueError: they are too few or too many, or nothing of them can be drawn.
+        TypeError: it is no comparison.
+        ValueError: they are too many, or nothing of them can be drawn.
 
     Example:
-        >>> from stepsize import JsonLines, Record, Run, RunFolder
+        >>> from stepsize import JsonLines, Record, RunFolder, compare
         >>> from stepsize.views import compared
         >>> for name in ("runs/a", "runs/b"):
         ...     RunFolder(name).write(task="digits", rate=0.1)
         ...     JsonLines(f"{name}/metrics.jsonl").on(Record(0, 0, values={"loss": 1.0}))
-        >>> [view.title for view in compared({name: Run.open(name) for name in ("runs/a", "runs/b")}).views]
+        >>> [view.title for view in compared(compare("runs/a", "runs/b")).views]
         ['Training loss']
     """
-    if not isinstance(runs, Mapping) or not all(isinstance(run, Run) for run in runs.values()):
-        raise TypeError(_check.message("runs", runs, "runs by name"))
-    if not 2 <= len(runs) <= MOST:
-        raise ValueError(_check.message("runs", list(runs), f"two to {MOST} runs"))
-    clean = {name: drawable(run) for name, run in runs.items()}
-    views = [view for name in TITLES if (view := _view(name, clean)) is not None]
+    if not isinstance(comparison, Comparison):
+        raise TypeError(_check.message("comparison", comparison, "what compare(...) gives"))
+    if len(comparison.entries) > MOST:
+        raise ValueError(_check.message("comparison", list(comparison.names), f"one of at most {MOST} runs"))
+    views = views_of(comparison)
     if not views:
-        raise ValueError(_check.message("folders", list(runs), "run folders with something to draw"))
-    return Sheet("", tuple(views), (6.4, 4.0), min(2, len(views)))
+        raise ValueError(_check.message("comparison", list(comparison.names), "one of runs with something to draw"))
+    return Sheet("", views, (6.4, 4.0), min(2, len(views)))
 
 
-def _view(name: str, runs: Mapping[str, Run]) -> View | None:
-    lines = []
-    for number, (label, run) in enumerate(runs.items()):
-        at, values = points(run.steps if name in ("loss", "rate") else run.observed, name)
-        if not len(at):
-            continue
-        if name == "loss" and is_noisy(values):
-            values = moving_mean(values, max(1, len(values) // SMOOTHED))
-        rate = run.facts.get("rate")
-        label = textwrap.shorten(label, 40, placeholder=" …") + (f": rate {rate:.3g}" if rate else "")
-        dashed = number >= 8  # the colours begin again
-        lines.append(series(at, values, label, colour_of(number), width=1.4, marker=few(at), dashed=dashed))
+@view(Comparison, place=10)
+def courses(comparison: Comparison) -> list[View]:
+    """Each measure that several of the runs may have, a line for each run."""
+    found = [_course(comparison, measure) for measure in comparison.measures]
+    return [each for each in found if each is not None]
+
+
+@view(Comparison, place=20)
+def gap(comparison: Comparison) -> View | None:
+    """How far validation is from training: of few runs both, the gap shaded, of many the gap itself."""
+    across = Scale(ACROSS[comparison.by])
+    both = [(name, *pair) for name in comparison.names if (pair := _pair(comparison, name)) is not None]
+    if not both:
+        return None
+    labels, title = labels_of(comparison), "Gap between training and validation"
+    if len(both) > SHADED:
+        lines = []
+        for name, at, training, validation in both:
+            number = comparison.names.index(name)
+            lines.append(_line(number, at, validation - training, _with_gap(comparison, number, labels[name])))
+        about = "The validation loss less the mean training loss at each validation, for each run."
+        upwards = Scale("validation loss - training loss")
+        return View("gap", title, across, upwards, tuple(lines), (), (Mark("y", 0.0),), about=about)
+    drawn: list[Series] = []
+    for name, at, training, validation in both:
+        number = comparison.names.index(name)
+        ends = {"low": np.minimum(training, validation), "high": np.maximum(training, validation)}
+        label, colour = _with_gap(comparison, number, labels[name]), colour_of(number)
+        drawn.append(series(at, training, "", colour, width=1.0, opacity=0.7))
+        drawn.append(series(at, validation, label, colour, dashed=True, marker="o", size=3, **ends))
+    positive = all(y > 0 for line in drawn for y in line.y)
+    about = "The mean training loss and, dashed, the validation loss of each run; what is between them is shaded."
+    title += " (dashed: validation)"
+    return View("gap", title, across, Scale("loss", log=positive), tuple(drawn), about=about)
+
+
+@view(Comparison, place=30)
+def scores(comparison: Comparison) -> View | None:
+    """The scores of the rates that were tried, for what a rate was sought or swept for."""
+    drawn, labels = [], labels_of(comparison)
+    for number, entry in enumerate(comparison.entries):
+        if entry.scores is not None:
+            rates, values = entry.scores
+            kept = np.abs(values) <= LARGEST
+            label, colour = labels[entry.name], colour_of(number)
+            drawn.append(series(rates[kept], values[kept], label, colour, width=0, marker="o", size=6))
+    if not any(line.x for line in drawn):
+        return None
+    positive = all(y > 0 for line in drawn for y in line.y)
+    across, upwards = Scale("learning rate", log=True), Scale("loss of its longest run", log=positive)
+    about = "The loss of the longest run at each learning rate that was tried."
+    return View("scores", "Loss against rate", across, upwards, tuple(drawn), about=about)
+
+
+def labels_of(comparison: Comparison) -> dict[str, str]:
+    """What each run is called in a legend: its folder without what all share, and in what it differs."""
+    short = {name: Path(name).name or name for name in comparison.names}
+    if len(set(short.values())) < len(short):
+        short = {name: name for name in comparison.names}
+    labels = {}
+    for number, name in enumerate(comparison.names):
+        differing = {
+            setting: values[number] for setting, values in comparison.differing.items() if setting not in VERSIONS
+        }
+        differing = {**{key: differing[key] for key in ("rate",) if key in differing}, **differing}
+        words = [
+            f"{setting} {_value(value).removeprefix('lr: ')}"
+            for setting, value in differing.items()
+            if value is not None
+        ]
+        label = f"{short[name]}: {', '.join(words)}" if words else short[name]
+        labels[name] = label if len(label) <= WIDEST else label[: WIDEST - 1] + "…"
+    return labels
+
+
+def _value(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else " ".join(str(value).split())
+
+
+def _course(comparison: Comparison, measure: str) -> View | None:
+    labels, names, lines = labels_of(comparison), comparison.names, []
+    for name, (at, values) in comparison.courses(measure).items():
+        kept = np.abs(values) <= LARGEST
+        at, values = at[kept], values[kept]
+        if len(at):
+            smooth = moving_mean(values, _width(values)) if measure == "loss" and is_noisy(values) else values
+            lines.append(_line(names.index(name), at, smooth, labels[name]))
     if not lines:
         return None
-    is_log = "loss" in name and all(np.asarray(line.y).min() > 0 for line in lines)
-    about = f"{TITLES[name]} of each run against the step."
-    return View(name, TITLES[name], Scale("step"), Scale(name.replace("_", " "), log=is_log), tuple(lines), about=about)
+    words = measure.replace("_", " ")
+    title = TITLES.get(measure, words[:1].upper() + words[1:])[:WIDEST]
+    is_log = ("loss" in measure or "norm" in measure) and all(min(line.y) > 0 for line in lines)
+    about = f"{title} of each run by {ACROSS[comparison.by]}."
+    return View(
+        measure, title, Scale(ACROSS[comparison.by]), Scale(words[:WIDEST], log=is_log), tuple(lines), about=about
+    )
+
+
+def _line(number: int, at: Any, values: Any, label: str) -> Series:
+    dashed = number >= 8  # the colours begin again
+    return series(at, values, label, colour_of(number), width=1.4, marker=few(at), dashed=dashed)
+
+
+def _width(values: Any) -> int:
+    return max(1, len(values) // SMOOTHED)
+
+
+def _with_gap(comparison: Comparison, number: int, label: str) -> str:
+    last = comparison.figures.get("gap", ())
+    there = last[number] if number < len(last) else None
+    return f"{label}: gap {there:.3g} at the end" if isinstance(there, int | float) else label
+
+
+def _pair(comparison: Comparison, name: str) -> tuple[Any, Any, Any] | None:
+    """Places of validations, the mean training loss there, and the validation loss."""
+    if not {"loss", "validation_loss"} <= set(comparison.measures):
+        return None
+    (train_at, losses), (at, seen) = (
+        comparison.courses(measure).get(name, ((), ())) for measure in ("loss", "validation_loss")
+    )
+    if not len(train_at) or not len(at) or max(np.abs(losses).max(), np.abs(seen).max()) > LARGEST:
+        return None
+    return at, np.interp(at, train_at, moving_mean(np.asarray(losses), _width(losses))), seen

@@ -107,6 +107,10 @@ def on_axes(view: View, ax: Any) -> None:
         )
     if view.title:
         ax.set_title(plain(textwrap.fill(view.title, 84)), fontsize=10)
+    if view.caption:
+        words = plain(textwrap.fill(view.caption, 76))
+        below = {"xytext": (0, -34), "textcoords": "offset points", "ha": "center", "va": "top", "fontsize": 9}
+        ax.annotate(words, (0.5, 0), xycoords="axes fraction", **below)
     ax.grid(alpha=0.25 if view.cells is None else 0)
     ax.spines[["top", "right"]].set_visible(False)
     names = ax.get_legend_handles_labels()[1]

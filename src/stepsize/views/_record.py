@@ -63,8 +63,8 @@ def drawable(run: Run) -> Run:
     if finding is not None and _keeps(_trials, f"the finding of {folder}", finding):
         trials = [{**trial, "score": _drawable(trial["score"])} for trial in finding["trials"]]
         kept = {**finding, "initial": _drawable(finding["initial"]), "trials": trials}
-        return Run(folder, facts, steps, seen, run.events, kept)
-    return Run(folder, facts, steps, seen, run.events)
+        return Run(folder, facts, steps, seen, run.events, kept, run.plans)
+    return Run(folder, facts, steps, seen, run.events, None, run.plans)
 
 
 def _keeps(check: Callable[[str, Any], None], name: str, value: Any) -> bool:

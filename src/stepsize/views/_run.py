@@ -1,6 +1,7 @@
 """Views of a run: how its rate was found, the schedule as applied, losses, and every figure that was measured."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ MANY = 40  # recorded losses from which on their mean is drawn too
 LOSS = "training loss"  # what is scored, unless a task says otherwise
 ELSEWHERE = {"step", "position", "validation_loss"}  # of validations, what has a view of another name
 STEP = Scale("step")
+NAMED = 5  # changes by hand that are named
 
 
 @view(Run, place=10)
@@ -39,11 +41,12 @@ def finding(run: Run) -> View | None:
     if broken:
         name = "diverged, or far above the start"
         lines.append(series(broken, [top] * len(broken), name, "red", width=0, marker="^", size=7))
-    bands, marks = [], []
+    bands, marks, caption = [], [], str(found.get("verdict", ""))
     if found["initial"]:
         marks.append(Mark("y", found["initial"], "before training", width=0.9))
     if found["rate"]:
         bands.append(Band("x", found["low"], found["high"], f"good: {found['low']:.3g} to {found['high']:.3g}"))
+        caption = found_words(found["rate"], found["low"], found["high"], caption)
         marks.append(Mark("x", found["rate"], f"chosen: {found['rate']:.3g}", "orange", "solid", 2))
     what = found.get("scored", LOSS)
     is_log = what == LOSS and min(scores, default=1.0) > 0  # what is missed may be 0
@@ -51,7 +54,7 @@ def finding(run: Run) -> View | None:
     about = "The score of every short run against its learning rate; lower is better."
     title = "How the rate was found"
     return View("finding", title, Scale("learning rate", log=True), upwards, tuple(lines), tuple(bands), tuple(marks),
-                about=about)  # fmt: skip
+                about=about, caption=caption)  # fmt: skip
 
 
 @view(Run, place=20)
@@ -100,7 +103,7 @@ def loss(run: Run) -> View | None:
         lines.append(series(seen_at, seen, "validation", "orange", marker="o", size=3))
     positive = bool((losses > 0).all() and (seen > 0).all())
     about = "Training loss at each recorded step" + ", and validation loss." if len(seen_at) else "Training loss."
-    marks = events(run, only="feedback")
+    marks = [replace(mark, name="") for mark in events(run)]
     return View("loss", "Loss", STEP, Scale("loss", log=positive), tuple(lines), (), tuple(marks), about=about)
 
 
@@ -169,17 +172,35 @@ def named(lines: Lines) -> list[str]:
     return list(found)
 
 
-def events(run: Run, only: str | None = None) -> list[Mark]:
-    """A mark for each event, the first of a kind named."""
-    words: Callable[[str], str] = lambda what: "feedback changes the rate" if what == "feedback" else what  # noqa: E731
+def events(run: Run, *, named: int = NAMED) -> list[Mark]:
+    """A mark for each event: changes by hand with what they changed, of the others the first of a kind named.
+
+    Args:
+        run: whose.
+        named: how many changes by hand get a name; of more it is said how many there are.
+    """
+    marks: list[Mark] = []
+    by_hand = [event for event in run.events if "after" in event]
     known: set[str] = set()
-    marks = []
-    for event in run.events:
+    for number, event in enumerate(by_hand):
+        more = f"… and {len(by_hand) - named} more changes" if number == named and named else ""
+        name = _changed(event) if number < named else more
+        marks.append(Mark("x", event["step"], name, "purple", "dotted", 1.4))
+    for event in (event for event in run.events if "after" not in event):
         what = str(event.get("what", ""))
-        if only is None or what == only:
-            marks.append(Mark("x", event["step"], "" if what in known else words(what), style="dotted"))
-            known.add(what)
+        words = "feedback changes the rate" if what == "feedback" else what
+        marks.append(Mark("x", event["step"], "" if what in known else words, style="dotted"))
+        known.add(what)
     return marks
+
+
+def _changed(event: Mapping[str, Any]) -> str:
+    """``scale 0.5 at step 40: 0.1 → 0.05``."""
+    numbers = [event.get(name) for name in ("value", "before", "after")]
+    value, before, after = (f"{each:.3g}" if isinstance(each, int | float) else "" for each in numbers)
+    group = f" of {event['group']}" if event.get("group", "*") != "*" else ""
+    change = f"{before} → {after}" if before else after
+    return shortened(f"{event.get('what', 'changed')} {value}{group}".strip(), 30) + f", step {event['step']}: {change}"
 
 
 def few(at: Any) -> str:
@@ -190,3 +211,8 @@ def few(at: Any) -> str:
 def shortened(title: str, widest: int = WIDEST) -> str:
     """A title that fits over its view."""
     return title if len(title) <= widest else title[: widest - 1] + "…"
+
+
+def found_words(rate: float, low: float, high: float, verdict: str) -> str:
+    """What was found, in a sentence."""
+    return f"Rate {rate:.3g}, good between {low:.3g} and {high:.3g}: {verdict}"

@@ -8,6 +8,7 @@ from typing import Any
 from stepsize import _check
 from stepsize.record import RecordWarning, Run
 from stepsize.views import _gap as _gap  # registers what it knows
+from stepsize.views import _plans as _plans
 from stepsize.views import _run as _run
 from stepsize.views._record import drawable
 from stepsize.views._registry import views_of
@@ -44,7 +45,8 @@ def run_sheet(run: Run, own: TaskViews | None = None) -> Sheet:
     if own is not None and not callable(own):
         raise TypeError(_check.message("own", own, "a function of a run and its sheet"))
     seen = drawable(run)
-    sheet = Sheet(title_of(seen.facts)[:LONGEST], views_of(seen))
+    title = f"{run.folder.name}  ·  a log of {run.facts['log']}" if "log" in run.facts else title_of(seen.facts)
+    sheet = Sheet(title[:LONGEST], views_of(seen))
     if own is not None:
         try:
             sheet = own(seen, sheet)

@@ -8,6 +8,7 @@ from stepsize.control import Control, Preview, Scheduler
 from stepsize.probe import RangeResult
 from stepsize.search import Finding
 from stepsize.views._registry import view
+from stepsize.views._run import found_words
 from stepsize.views._view import Band, Mark, Scale, View, colour_of, series
 
 RATE = "learning rate"
@@ -79,4 +80,5 @@ def finding(value: Finding) -> View:
         return View(name, value.verdict, across, upwards, tuple(lines), legend=legend, about=about)
     bands = (Band("x", value.low, value.high, f"good: {value.low:.3g} to {value.high:.3g}", "red", 0.12),)
     marks = (Mark("x", value.rate, f"rate {value.rate:.3g}", "red", "solid", 1.5),)
-    return View(name, "", across, upwards, tuple(lines), bands, marks, about=about)
+    caption = found_words(value.rate, value.low, value.high, value.verdict)
+    return View(name, "", across, upwards, tuple(lines), bands, marks, about=about, caption=caption)

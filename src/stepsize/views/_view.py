@@ -174,6 +174,7 @@ class View:
         legend_title: of the legend.
         square: whether both axes have one measure.
         about: a sentence for those who do not see it, and beside it on a page.
+        caption: what follows from it, below.
 
     Example:
         >>> from stepsize.views import Scale, View, series
@@ -195,6 +196,7 @@ class View:
     legend_title: str = ""
     square: bool = False
     about: str = ""
+    caption: str = ""
 
     def plain(self) -> dict[str, Any]:
         """All of it as mappings, lists, texts and numbers for JSON; what is not finite is None."""
@@ -278,6 +280,8 @@ def series(x: Iterable[float], y: Iterable[float], name: str = "", colour: str =
     if not isinstance(name, str):
         raise TypeError(_check.message("name", name, "a text"))
     bands = {end: row(end, style.pop(end)) for end in ("low", "high") if len(style.get(end, ()))}
+    if any(len(band) != len(up) for band in bands.values()):
+        raise ValueError(f"low and high must be as long as y, got {[*map(len, bands.values())]} for {len(up)} numbers")
     kept = thinned(up) if len(up) else slice(None)
     ends: dict[str, Any] = {end: tuple(values[kept].tolist()) for end, values in bands.items()}
     return Series(tuple(across[kept].tolist()), tuple(up[kept].tolist()), name, colour, **style, **ends)
