@@ -120,9 +120,9 @@ def short(names: tuple[str, ...]) -> list[str]:
     """Names without the folders that all have, and no longer than a column."""
     parts = [Path(name).parts for name in names]
     shared = 0
-    while all(len(each) > shared + 1 and each[shared] == parts[0][shared] for each in parts):
+    while all(len(part) > shared + 1 and part[shared] == parts[0][shared] for part in parts):
         shared += 1
-    bare = ["/".join(each[shared:]) for each in parts]
+    bare = ["/".join(part[shared:]) for part in parts]
     return [name if len(name) <= WIDE else "…" + name[-WIDE + 1 :] for name in bare]
 
 

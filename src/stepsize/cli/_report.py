@@ -37,7 +37,7 @@ def report(
     from stepsize.cli._damaged import said_of_record
     from stepsize.pages import report as write
 
-    screen, places = Screen(as_json), [from_start(each) for each in runs]
+    screen, places = Screen(as_json), [from_start(run) for run in runs]
     with said_of_record(screen):
         page = write(places if len(places) > 1 else places[0], None if out is None else from_start(out))
     screen.say(f"report   {page}")

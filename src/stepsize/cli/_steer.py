@@ -23,7 +23,7 @@ class WithNumbers(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Put such numbers behind the options."""
-        options = [name for each in self.params if not getattr(each, "is_flag", True) for name in each.opts]
+        options = [name for param in self.params if not getattr(param, "is_flag", True) for name in param.opts]
         behind = [place for place, word in enumerate(args) if _is_negative(word) and args[place - 1] not in options]
         if behind and "--" not in args:
             args = [

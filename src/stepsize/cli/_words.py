@@ -97,7 +97,7 @@ def options(*groups: Options) -> Callable[[Callable[..., int]], Callable[..., in
 
         parameters = sorted([*before, *mine, *after], key=_panel)
         run.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]
-        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return run
 
     return decorate

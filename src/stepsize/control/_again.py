@@ -98,7 +98,7 @@ class Again:
         wanted: Collection[str],
     ) -> None:
         self._losses, self._scaler, self.repeats, self.wanted = losses, scaler, repeats, wanted
-        self.parameters = [each for each in parameters if each.requires_grad]
+        self.parameters = [parameter for parameter in parameters if parameter.requires_grad]
         self._began: RandomState | None = None
 
     def scale(self) -> float:
@@ -113,7 +113,7 @@ class Again:
         """
         self._began = began = self._began or RandomState.now()
         with _aside(self.parameters) as kept, _buffers_kept(), own_randomness(began) as ended:
-            losses = [self._loss(each, gradients, kept) for each in self._losses]
+            losses = [self._loss(loss, gradients, kept) for loss in self._losses]
             found = [parameter.grad for parameter in self.parameters]
         self.repeats.draws = self.repeats.draws or not ended[0].equals(began)
         return Evaluated(torch.stack(losses).sum(), found)
@@ -123,7 +123,7 @@ class Again:
         """A function that multiplies a vector by the loss's Hessian, for a block in which graphs are kept."""
         self._began = began = self._began or RandomState.now()
         parameters = self.parameters
-        if any(hasattr(each, "to_local") for each in parameters):
+        if any(hasattr(parameter, "to_local") for parameter in parameters):
             raise ValueError("sharpness needs whole weights, and these are sharded over processes; leave it out")
         # fused attention and cuDNN's recurrent layers cannot be differentiated twice
         plain = sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=False)
@@ -164,9 +164,9 @@ class Again:
 @contextmanager
 def _aside(parameters: Sequence[Tensor]) -> Iterator[Kept]:
     """Put gradients aside for a block, and back; what is added to the mapping is put back too."""
-    kept: Kept = {id(each): (each, each.grad) for each in parameters}
-    for each in parameters:
-        each.grad = None
+    kept: Kept = {id(parameter): (parameter, parameter.grad) for parameter in parameters}
+    for parameter in parameters:
+        parameter.grad = None
     try:
         yield kept
     finally:

@@ -166,7 +166,7 @@ class Look:
         others = set[str]() if update.again is None else set(update.again.wanted)
         if update.parts is not None and update.parts.together:
             others |= {name for name, signal in SIGNALS.items() if signal.needs_parts}
-        everything = (*_names(wants), *(each for each in others if each in SIGNALS))
+        everything = (*_names(wants), *(other for other in others if other in SIGNALS))
         update.wants = lambda name: fits(name, everything)
         # in one order on all processes, which some exchange numbers in; a set's order is each process's own
         self._signals = sorted(signals_of(everything), key=lambda signal: signal.name)

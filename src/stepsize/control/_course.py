@@ -61,7 +61,7 @@ def as_course(name: str, value: Any, numbers: bool = False) -> Course:
 
 def _first_other(values: Iterable[Any], whole: Any) -> Any:
     """The first of several values that is no schedule."""
-    return next((each for each in values if not isinstance(each, Schedule)), whole)
+    return next((value for value in values if not isinstance(value, Schedule)), whole)
 
 
 def _remedy(name: str, value: Any) -> str:

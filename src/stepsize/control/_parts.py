@@ -85,7 +85,10 @@ class Parts:
         Args:
             parameters: in the order that is wanted.
         """
-        sums = [torch.stack(self._heard[id(each)]).sum() if id(each) in self._heard else None for each in parameters]
+        sums = [
+            torch.stack(self._heard[id(parameter)]).sum() if id(parameter) in self._heard else None
+            for parameter in parameters
+        ]
         device = next((each.device for each in sums if each is not None), torch.device("cpu"))
         nothing = torch.zeros((), dtype=_kind(device), device=device)
         together = torch.stack([nothing if each is None else each.to(nothing) for each in sums])
@@ -95,9 +98,10 @@ class Parts:
         self.together = together and wanted
         self.clear()
         if wanted and not self._handles:
-            for each in self._parameters():
-                if each.requires_grad and not hasattr(each, "to_local"):  # shards are heard of after their average
-                    self._handles.append(each.register_hook(_Hook(self._heard, id(each))))  # type: ignore[no-untyped-call]
+            for parameter in self._parameters():
+                # shards are heard of after their average
+                if parameter.requires_grad and not hasattr(parameter, "to_local"):
+                    self._handles.append(parameter.register_hook(_Hook(self._heard, id(parameter))))  # type: ignore[no-untyped-call]
         elif not wanted:
             unhook(self._handles)
             self._handles.clear()

@@ -84,7 +84,7 @@ class Updater:
         if not self.beside.wraps or updated.done is False or self.scaler is not None:
             return updated
         if not self.beside.seen:
-            waits = not any(getattr(each, "step_was_skipped", False) for each in self.optimizers)
+            waits = not any(getattr(optimizer, "step_was_skipped", False) for optimizer in self.optimizers)
             return updated._replace(done=False, waits=waits)
         return updated._replace(done=_any(self.beside.seen))
 

@@ -33,11 +33,11 @@ class Updates:
         self._before, self._after = weakref.WeakMethod(before), weakref.WeakMethod(after)
         leaves = inner_optimizers(optimizer)
         self._rounds: list[list[bool | Tensor]] = []  # since the last call of take, what each update's steps were
-        self._done = {id(each): 0 for each in leaves}  # steps of each in these rounds
+        self._done = {id(leaf): 0 for leaf in leaves}  # steps of each in these rounds
         self._compiled: list[bool | Tensor] = []
         self._outermost: dict[int, FrameType] = {}
         self._counts = True
-        self.handles = [handle for each in leaves for handle in hook_steps(each, self._enter, self._leave)]
+        self.handles = [handle for leaf in leaves for handle in hook_steps(leaf, self._enter, self._leave)]
         for each in optimizers_in(optimizer):
             if id(each) not in self._done:  # it may hand its rates on to those inside before they step
                 self.handles += hook_steps(each, self._enter_wrapper, None)
@@ -117,7 +117,7 @@ class Beside:
         self.outside = self._twice = 0
         self.stepped = self._said = False
         self._place = ("", 0)
-        leaves = [(each, leaf) for each in optimizers for leaf in inner_optimizers(each)]
+        leaves = [(optimizer, leaf) for optimizer in optimizers for leaf in inner_optimizers(optimizer)]
         self.wraps = any(leaf is not each for each, leaf in leaves)
         self._leaves = [leaf for _, leaf in leaves]
 

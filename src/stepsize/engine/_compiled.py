@@ -79,7 +79,7 @@ class Compiled:
             tensor.grad = gradient
 
     def __call__(self, batches: Sequence[Batch], rates: Tensor, thresholds: Tensor | None) -> Tensor:
-        values, dims = [each.value for each in batches], batches[0].dims
+        values, dims = [batch.value for batch in batches], batches[0].dims
         shape = shapes(values), dims is None, thresholds is None
         if self.graph is None:
             self.shape, self.graph = shape, self._graph(dims)

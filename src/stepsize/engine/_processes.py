@@ -209,7 +209,7 @@ def _death(code: int | None) -> str:
     """How a process ended, in words."""
     if code is None or code >= 0:
         return f"exit code {code}"
-    names = {each.value: each.name for each in signal.Signals}
+    names = {number.value: number.name for number in signal.Signals}
     return f"killed by {names.get(-code, f'signal {-code}')}"
 
 

@@ -68,7 +68,7 @@ class Stack:
         with torch.no_grad():
             for place, mine in enumerate((self.trained, self.frozen, self.buffers)):
                 for index, tensor in enumerate(mine):
-                    torch.stack([each[place][index][1].detach() for each in sorts], out=tensor)
+                    torch.stack([states[place][index][1].detach() for states in sorts], out=tensor)
         self.optimizer.state.clear()  # and the optimizer stays the same one, which a graph knows
         for index, tensor in enumerate(self.trained):
             states = [run.optimizer.state.get(each[0][index][1], {}) for run, each in zip(runs, sorts, strict=True)]
@@ -103,7 +103,7 @@ class Stack:
         with torch.no_grad():
             if self.compiled is not None and self.begun:
                 return self.compiled(batches, rates, thresholds)
-            losses = self.plain_step([each.value for each in batches], batches[0].dims, rates, thresholds)
+            losses = self.plain_step([batch.value for batch in batches], batches[0].dims, rates, thresholds)
             self.begun = True
             if self.compiled is not None:
                 self.compiled.settle()

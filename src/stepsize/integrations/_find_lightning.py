@@ -161,7 +161,7 @@ def find_now(trainer: Any, plan: Mapping[str, Any], total: float | None, options
         options: of the search.
     """
     optimizers = trainer.optimizers
-    if not any(each.param_groups for each in optimizers):
+    if not any(optimizer.param_groups for optimizer in optimizers):
         raise ValueError("the module has no optimizer, so there is no rate; return one from configure_optimizers")
     total = trainer.estimated_stepping_batches if total is None else total
     if not 0 < total < math.inf:
@@ -192,7 +192,7 @@ def _schedules(trainer: Any, per_epoch: int) -> Any:
     """The module's schedulers as factors, for each group of each optimizer."""
     lines: list[Any] = []
     for optimizer in trainer.optimizers:
-        of = [each for each in trainer.lr_scheduler_configs if each.scheduler.optimizer is optimizer]
+        of = [config for config in trainer.lr_scheduler_configs if config.scheduler.optimizer is optimizer]
         made: Any = [constant()] * len(optimizer.param_groups)
         if of:
             every = of[0].frequency * (per_epoch if of[0].interval == "epoch" else 1)

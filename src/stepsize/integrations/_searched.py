@@ -125,7 +125,8 @@ def found_or_raise(finding: Finding) -> float:
 def largest_rate(optimizers: Iterable[Optimizer]) -> float:
     """The largest base of all groups; what a scheduler has noted, where there is one."""
     return max(
-        (_base(group) for each in optimizers for group in each.param_groups if group.get("lr") is not None), default=0.0
+        (_base(group) for optimizer in optimizers for group in optimizer.param_groups if group.get("lr") is not None),
+        default=0.0,
     )
 
 

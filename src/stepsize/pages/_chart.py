@@ -97,8 +97,8 @@ def charted(view: View, heading: str = "") -> Chart:
     series = tuple(_thin(each) for each in view.series)
     across, up = _axis(view, series, "x"), _axis(view, series, "y")
     strokes = tuple(_stroke(number, each, across, up) for number, each in enumerate(series))
-    bands = tuple(_band(each, across, up) for each in view.bands)
-    marks = tuple(_mark(each, across if each.axis == "x" else up) for each in view.marks)
+    bands = tuple(_band(band, across, up) for band in view.bands)
+    marks = tuple(_mark(mark, across if mark.axis == "x" else up) for mark in view.marks)
     places = zip(across.share([note.x for note in view.notes]), up.share([note.y for note in view.notes]), strict=True)
     notes = tuple(
         {"x": _percent(x), "y": _percent(1 - y), "at": (exact(note.x), exact(note.y)), "text": note.text}

@@ -60,9 +60,9 @@ def _short(names: list[str]) -> list[str]:
     """Names without the folders that all have."""
     parts = [name.split("/") for name in names]
     shared = 0
-    while all(len(each) > shared + 1 and each[shared] == parts[0][shared] for each in parts):
+    while all(len(part) > shared + 1 and part[shared] == parts[0][shared] for part in parts):
         shared += 1
-    return [shortened("/".join(each[shared:]), 60) for each in parts]
+    return [shortened("/".join(part[shared:]), 60) for part in parts]
 
 
 def _measure(compared: Comparison) -> str | None:

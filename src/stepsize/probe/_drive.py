@@ -28,7 +28,7 @@ class Drive:
         self._beside = 0
         self._used = False
         self._controls = self._made()
-        self._handles = [each for one in optimizers.values() for each in hook_steps(one, None, self._heard)]
+        self._handles = [handle for one in optimizers.values() for handle in hook_steps(one, None, self._heard)]
         self._stepped: set[str] = set()
 
     def _made(self) -> dict[str, Control]:

@@ -52,7 +52,7 @@ class Loan:
 
         Not every wrapper runs hooks, but what is inside it does.
         """
-        hooked = [each for each in self._optimizers if hasattr(each, "_optimizer_step_post_hooks")]
+        hooked = [optimizer for optimizer in self._optimizers if hasattr(optimizer, "_optimizer_step_post_hooks")]
         self._handles = [each.register_step_post_hook(self._count) for each in hooked]
 
     @property

@@ -29,7 +29,7 @@ class OwnSteps:
     def __init__(self, optimizers: Mapping[str, Optimizer], plan: Plan, total: int, per_epoch: float | None) -> None:
         self._driver = Driver(optimizers, plan.over(total, per_epoch))
         self._heard: list[bool | Tensor] = []
-        leaves = [leaf for each in optimizers.values() for leaf in inner_optimizers(each)]
+        leaves = [leaf for optimizer in optimizers.values() for leaf in inner_optimizers(optimizer)]
         self._handles = [handle for leaf in leaves for handle in hook_steps(leaf, self._lend, self._hear)]
 
     def _lend(self, *_: Any) -> None:

@@ -298,7 +298,10 @@ class RateSearch:
 
     def _shape(self) -> list[Any]:
         """The parameters of the model and the optimizers, by identity and form."""
-        every = [*self._model.parameters(), *(p for each in self._optimizers.values() for p in parameters(each))]
+        every = [
+            *self._model.parameters(),
+            *(p for optimizer in self._optimizers.values() for p in parameters(optimizer)),
+        ]
         return [(id(p), tuple(p.shape), p.dtype, p.device) for p in every]
 
     def _check(self, run: LoopRun, before: list[Any]) -> None:

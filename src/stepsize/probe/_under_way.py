@@ -57,7 +57,7 @@ class RangeTest:
         self._captured = capture(*self._things)
         modules = [thing for thing in self._things if isinstance(thing, nn.Module)]
         self._probe = None if self._call is None else FixedProbe(self._call, modules)
-        first = next((each for optimizer in self._optimizers for each in parameters(optimizer)), None)
+        first = next((parameter for optimizer in self._optimizers for parameter in parameters(optimizer)), None)
         self._device = torch.device("cpu") if first is None else first.device
         if self._scaled:
             self._loan.count()

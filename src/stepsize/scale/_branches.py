@@ -133,12 +133,12 @@ def find_batch(
         branches.append(_branch(task, Trial.of(task, settings, trial.seed, count), state))
         if progress is not None:
             progress(len(branches), len(sizes), f"batch {size}: loss {branches[-1].loss:.3g}")
-    base = next(each.loss for each in branches if each.batch == own)
+    base = next(branch.loss for branch in branches if branch.batch == own)
     best = own
-    for each in branches:
-        if each.batch > own and not each.loss <= base + margin * abs(base):
+    for branch in branches:
+        if branch.batch > own and not branch.loss <= base + margin * abs(base):
             break
-        best = max(best, each.batch)
+        best = max(best, branch.batch)
     return BatchFinding(best, tuple(branches), done / total + share * len(branches))
 
 
@@ -169,7 +169,7 @@ def _share(name: str, value: Any) -> float:
 def _sizes(task: Task, factors: Any, own: int) -> list[int]:
     if isinstance(factors, str) or not isinstance(factors, Sequence) or not factors:
         raise TypeError(_check.message("factors", factors, "one or more numbers"))
-    numbers = [_check.number("each of factors", each, above=0) for each in factors]
+    numbers = [_check.number("each of factors", factor, above=0) for factor in factors]
     most = math.inf if task.examples is None else task.examples()
     sizes = {own, *(max(1, round(own * each)) for each in numbers)}
     return sorted(size for size in sizes if size <= most)

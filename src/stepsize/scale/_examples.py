@@ -82,7 +82,9 @@ def example_noise(
 
     def rows() -> Any:
         for part, answers in zip(torch.split(inputs, CHUNK), torch.split(targets, CHUNK), strict=True):
-            yield torch.cat([each.flatten(1).double() for each in gradients(weights, part, answers).values()], 1)
+            yield torch.cat(
+                [gradient.flatten(1).double() for gradient in gradients(weights, part, answers).values()], 1
+            )
 
     model.eval()
     try:

@@ -260,7 +260,7 @@ class Race:
         last = self._length(SHORTER * share if ample else share), distance
         steps = [(self._length(share), distance) for share, distance in RUNGS[1:-1]] + [last]
         # after a flat start, or on a small budget, the runs are as long already, and halves of a decade will do
-        for length, distance in [each for each in steps if each[0] > rung.length] or [(rung.length, RUNGS[1][1])]:
+        for length, distance in [step for step in steps if step[0] > rung.length] or [(rung.length, RUNGS[1][1])]:
             two = (length, distance) == last and not ample
             # of runs as long as before, the best is known already, and stays in the middle
             middle = self.scope.inside(rung.vertex, two * distance / 2) if length > rung.length else rung.best

@@ -84,7 +84,7 @@ class Axis:
         if isinstance(self.candidates, str) or not isinstance(self.candidates, Iterable):
             raise TypeError(_check.message("candidates", self.candidates, "several values"))
         read = self.canonical if self.applies != "optimizer" else _as_it_is  # which needs torch: a trial reads it then
-        forms = (None if each is None else read("candidates", each) for each in self.candidates)
+        forms = (None if candidate is None else read("candidates", candidate) for candidate in self.candidates)
         object.__setattr__(self, "candidates", tuple(forms))
 
     @staticmethod

@@ -202,7 +202,7 @@ def check_gradients(task: Any, parameters: Iterable[Tensor]) -> None:
         task: whose loss it was.
         parameters: that its optimizer trains.
     """
-    if all(each.grad is None for each in parameters):
+    if all(parameter.grad is None for parameter in parameters):
         name = f"loss(...) of the task {task.name!r}"
         raise ValueError(
             f"{name} must depend on the model's parameters: after its backward pass none has a gradient; leave out "

@@ -42,7 +42,7 @@ def placed(model: nn.Module) -> nn.Module:
 
 
 def _layers(model: nn.Module) -> list[nn.Module]:
-    holders = [each for each in model.modules() if isinstance(each, nn.ModuleList | nn.Sequential)]
+    holders = [module for module in model.modules() if isinstance(module, nn.ModuleList | nn.Sequential)]
     layers = dict.fromkeys(layer for holder in holders for layer in holder)
     plain = [layer for layer in layers if not isinstance(layer, nn.ModuleList | nn.ModuleDict)]
     return [layer for layer in plain if next(layer.parameters(), None) is not None and layer is not model]

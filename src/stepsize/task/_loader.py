@@ -52,7 +52,9 @@ class Batches:
     def theirs(self) -> tuple[Any, ...]:
         """What of a person's code it is made of."""
         functions = (self.given, getattr(self.given, "collate_fn", None))
-        return tuple(each for each in (*functions, getattr(self.given, "dataset", None)) if each is not None)
+        return tuple(
+            function for function in (*functions, getattr(self.given, "dataset", None)) if function is not None
+        )
 
     @property
     def epoch(self) -> int | None:

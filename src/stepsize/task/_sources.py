@@ -199,14 +199,14 @@ def _parts(task: Startable) -> Iterator[tuple[str, Any]]:
     if not isinstance(task, Task):
         yield type(task).__name__, type(task)
         return
-    for each in fields(task):
-        value = getattr(task, each.name)
+    for field in fields(task):
+        value = getattr(task, field.name)
         for one in getattr(value, "theirs", (value,)):  # of what wraps a model, a loader or a loss function
             while isinstance(one, partial):
                 one = one.func
-            if (callable(one) or one is not value) and each.name not in ("feedback", "views"):
+            if (callable(one) or one is not value) and field.name not in ("feedback", "views"):
                 plain = inspect.isroutine(one) or inspect.isclass(one)
-                yield each.name, inspect.unwrap(one) if plain else type(one)
+                yield field.name, inspect.unwrap(one) if plain else type(one)
 
 
 def _file_of(part: Any) -> Path | None:
@@ -256,7 +256,7 @@ def _imported(file: Path, root: Path) -> list[Path]:
             base = root if node.level == 0 else file.parents[min(node.level, len(file.parents)) - 1]
             words = node.module.split(".") if node.module else []
             found += [each for alias in node.names for each in _modules(base, [*words, alias.name])]
-    return [each for each in dict.fromkeys(found) if not _is_beyond(each)]
+    return [place for place in dict.fromkeys(found) if not _is_beyond(place)]
 
 
 def _modules(base: Path, words: list[str]) -> Iterator[Path]:
@@ -294,7 +294,7 @@ def _code_text(code: CodeType) -> str:
 
 
 def _names(code: CodeType) -> set[str]:
-    return set(code.co_names).union(*(_names(each) for each in code.co_consts if isinstance(each, CodeType)))
+    return set(code.co_names).union(*(_names(const) for const in code.co_consts if isinstance(const, CodeType)))
 
 
 def _plain(value: Any) -> str:

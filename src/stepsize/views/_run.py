@@ -197,7 +197,7 @@ def events(run: Run, *, named: int = NAMED) -> list[Mark]:
 def _changed(event: Mapping[str, Any]) -> str:
     """``scale 0.5 at step 40: 0.1 → 0.05``."""
     numbers = [event.get(name) for name in ("value", "before", "after")]
-    value, before, after = (f"{each:.3g}" if isinstance(each, int | float) else "" for each in numbers)
+    value, before, after = (f"{number:.3g}" if isinstance(number, int | float) else "" for number in numbers)
     group = f" of {event['group']}" if event.get("group", "*") != "*" else ""
     change = f"{before} → {after}" if before else after
     return shortened(f"{event.get('what', 'changed')} {value}{group}".strip(), 30) + f", step {event['step']}: {change}"

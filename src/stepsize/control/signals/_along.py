@@ -31,14 +31,16 @@ class Along:
     def __init__(self, update: Update) -> None:
         again = update.again
         self._again, self._parameters = again, again.parameters
-        self._old = [each.detach().clone() for each in self._parameters]
+        self._old = [parameter.detach().clone() for parameter in self._parameters]
         self._twice, self._done = again.repeats.draws, False
         self._first: Tensor | None = None
         if self._twice:
             self._first, gradients = again(gradients=True)
         else:
             scale = again.scale()
-            gradients = [None if each.grad is None else each.grad.detach() / scale for each in self._parameters]
+            gradients = [
+                None if parameter.grad is None else parameter.grad.detach() / scale for parameter in self._parameters
+            ]
         self._gradients: list[Tensor | None] = gradients
         self.predicted: Tensor | None = None
         self.slope: Tensor | None = None

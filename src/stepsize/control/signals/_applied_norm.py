@@ -13,7 +13,7 @@ from stepsize.optim import gradient_norm
 
 
 def _after(update: Update) -> Tensor | None:
-    held = [each for each in update.parameters.values() if each.grad is not None]
+    held = [parameter for parameter in update.parameters.values() if parameter.grad is not None]
     return gradient_norm(held) if held else None
 
 

@@ -12,7 +12,7 @@ from stepsize.control.signals._signal import Signal, Update
 
 
 def _after(update: Update) -> float | None:
-    device = next((each.device for each in update.parameters.values()), torch.device("cpu"))
+    device = next((parameter.device for parameter in update.parameters.values()), torch.device("cpu"))
     if device.type == "cuda":
         return float(torch.cuda.max_memory_allocated(device))
     try:

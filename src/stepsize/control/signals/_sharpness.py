@@ -42,14 +42,14 @@ def _after(update: Update) -> Mapping[str, Any] | None:
             if before is not None and bool((value - before).abs() <= CLOSE * value.abs()):
                 break
     update.memory[NAME] = vector if value is not None and bool(value != 0) else None
-    rates = [each for each in update.rates.values() if each > 0]
+    rates = [rate for rate in update.rates.values() if rate > 0]
     return {"": value, **({"limit": 2 / max(rates)} if rates else {})}
 
 
 def _first(parameters: list[Tensor]) -> list[Tensor]:
     """A vector to begin with, of numbers of its own, so that nobody else's draws change."""
     generator = torch.Generator().manual_seed(0)
-    return [torch.randn(each.shape, generator=generator).to(each) for each in parameters]
+    return [torch.randn(parameter.shape, generator=generator).to(parameter) for parameter in parameters]
 
 
 sharpness = Signal(NAME, _after, cost="again")

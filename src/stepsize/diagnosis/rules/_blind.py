@@ -13,7 +13,7 @@ def blind_feedback(seen: Seen) -> Symptom | None:
         seen: the run, with its plan.
     """
     plan = str(seen.facts.get("plan", ""))
-    line = next((each for each in plan.splitlines() if each.startswith("feedback:")), None)
+    line = next((text for text in plan.splitlines() if text.startswith("feedback:")), None)
     if line is None or not seen.length:
         return None
     found = re.search(r"\bof='([^']*)'|\bof=\"([^\"]*)\"", line)

@@ -14,7 +14,7 @@ def _within(folder: Path) -> list[Path]:
     """The folder's own, or that of its last checkpoint, which has the lines of all before."""
     found = [folder / NAME] if (folder / NAME).exists() else []
     checkpoints = by_number([each for each in folder.glob("checkpoint-*") if (each / NAME).exists()])
-    return found or [each / NAME for each in checkpoints[-1:]]
+    return found or [checkpoint / NAME for checkpoint in checkpoints[-1:]]
 
 
 def _read(path: Path) -> Log:

@@ -44,7 +44,7 @@ def trajectories(paths: Sequence[Trajectory], sweep: Sequence[Trajectory] = ()) 
     """
     if not paths:
         raise ValueError(_check.message("paths", paths, "one trajectory or more"))
-    if len({(each.eigenvalues, each.rotation, each.momentum, *each.points[0]) for each in (*paths, *sweep)}) > 1:
+    if len({(path.eigenvalues, path.rotation, path.momentum, *path.points[0]) for path in (*paths, *sweep)}) > 1:
         raise ValueError("paths and sweep must be descents of one bowl, from one start and with one momentum")
     columns = math.ceil(math.sqrt(len(paths)))
     rows = math.ceil(len(paths) / columns)
@@ -97,8 +97,8 @@ def _rates(sweep: Sequence[Trajectory], shown: Sequence[Trajectory]) -> View:
 
 
 def _measured(descents: Sequence[Trajectory], colour: str, size: float, name: str) -> list[Series]:
-    at = np.array([each.rate for each in descents])
-    ratios = np.array([each.losses[-1] / each.losses[0] for each in descents])
+    at = np.array([descent.rate for descent in descents])
+    ratios = np.array([descent.losses[-1] / descent.losses[0] for descent in descents])
     inside = (ratios <= HIGHEST) & (ratios >= LOWEST)  # what overflowed is NaN
     above, below = ~(ratios <= HIGHEST), ratios < LOWEST
     found = [series(at[inside], ratios[inside], name, colour, width=0, marker="o", size=size)]

@@ -102,7 +102,7 @@ def _image_data(source: Source, folder: Path | None) -> ImageData:
 
 def _mean_and_spread(pixels: Tensor) -> tuple[Tensor, Tensor]:
     channels = pixels.flatten(0, -2).unbind(-1)
-    counts = torch.stack([torch.bincount(each, minlength=256) for each in channels]).double()  # [channels, 256]
+    counts = torch.stack([torch.bincount(channel, minlength=256) for channel in channels]).double()  # [channels, 256]
     values, total = torch.arange(256, dtype=torch.float64), counts.sum(1)
     mean = counts @ values / total
     spread = (counts @ values.square() / total - mean.square()).clamp(min=0).sqrt()
