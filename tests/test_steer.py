@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from stepsize import Control, Plan, Steer, train
+from stepsize import Control, JsonLines, Plan, Steer, train
 from stepsize.control import Command, Commands, replay
 from stepsize.control.steering import About, latest, read_answers
 from stepsize.task import TrainingInterrupted, task_named
@@ -502,3 +502,39 @@ def test_a_file_that_grows_is_too_large_once(tmp_path):
     assert [str(each.message) for each in said] == [
         f"steering: {tmp_path}/commands.jsonl has 2,000,000 bytes, and 1,048,576 is the most"
     ]
+
+
+@pytest.mark.parametrize("writes", [True, False])
+def test_a_run_is_diagnosed_when_a_command_says_so(writes, tmp_path):
+    hand, heard = Hand(tmp_path, {5: Command("diagnose", at=100)}), []
+    lines = [JsonLines(tmp_path / "metrics.jsonl", every=1)] if writes else []
+    watch = [*lines, hand, Hears(heard)]
+    train(task_named("digits"), lr=1e-6, steps=140, folder=tmp_path, watch=watch)
+    assert [answer.state for answer in answers(tmp_path).values()] == ["done"]
+    events = [record for record in heard if record.kind == "event" and record.step == 101]
+    if writes:
+        [found] = [record for record in events if record.text["what"] == "rate-too-low"]
+        assert (found.text["severity"], found.values["value"] > 3) == ("warning", True)
+    else:
+        [found] = events
+        assert found.text["what"] == "diagnose"
+        assert str(tmp_path) in found.text["reason"]  # where no record is
+
+
+class Hears:
+    """Keeps every record."""
+
+    def __init__(self, heard):
+        self.heard = heard
+
+    def wants(self, step):
+        return ()
+
+    def begin(self, facts):
+        pass
+
+    def on(self, record):
+        self.heard.append(record)
+
+    def end(self, status):
+        pass

@@ -60,6 +60,12 @@ class Symptom:
         shown = ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in self.evidence.items())
         return f"{self.severity}: {self.name}{where}{times}: {self.remedy}" + (f" ({shown})" if shown else "")
 
+    @property
+    def event(self) -> tuple[dict[str, float], dict[str, str]]:
+        """The values and the text of a record of kind ``"event"`` that tells it."""
+        values = {} if self.factor is None else {"value": self.factor}
+        return values, {"what": self.name, "group": "*", "severity": self.severity, "reason": self.remedy}
+
     def plain(self) -> dict[str, Any]:
         """All of it as plain data, as ``stepsize diagnose --json`` prints it."""
         parts = {"name": self.name, "severity": self.severity, "step": self.step, "evidence": dict(self.evidence)}

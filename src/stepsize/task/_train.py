@@ -12,18 +12,19 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from stepsize import _check
-from stepsize.control import Bus, Commands, Observer
+from stepsize.control import Bus, Commands, Observer, Record
+from stepsize.diagnosis import diagnose
 from stepsize.task._axes import AXES, table_of
 from stepsize.task._checkpoint import Checkpoints, Progress
 from stepsize.task._contract import Startable, Steered, Training, Trial, seed_of
-from stepsize.task._distributed import locked_by_first, most
+from stepsize.task._distributed import leads, locked_by_first, most
 from stepsize.task._faces import Paced
 from stepsize.task._pause import pause_of
 from stepsize.task._seldom import has_feedback, is_open, settled
 from stepsize.task._sources import optimizer_of_run, sources_of
 from stepsize.task._trained import Trained, TrainingInterrupted
 
-LOOP = ("validate", "checkpoint", "stop")  # what commands may want of the loop of ``train``
+LOOP = ("validate", "checkpoint", "diagnose", "stop")  # what commands may want of the loop of ``train``
 
 
 def train(
@@ -101,7 +102,7 @@ def train(
     bus = Bus(watch, about)
     often = Often(pause, is_open(task, evaluate_every), progress)
     if folder is None:
-        return _told(bus, lambda: _Loop(task.start(trial, watch=bus), trial, often, None, resume, save_every))
+        return _told(bus, lambda: _Loop(task.start(trial, watch=bus), trial, often, None, resume, save_every, bus))
     checkpoints = Checkpoints(folder, trial, bus, accept_changes)
     commands = Commands(folder, verbs=LOOP)
 
@@ -110,7 +111,7 @@ def train(
         checkpoints.made_of = {**sources_of(task), **optimizer_of_run(run)}
         if isinstance(run, Steered):
             run.steer_by(commands)
-        return _Loop(run, trial, often, checkpoints, resume, save_every)
+        return _Loop(run, trial, often, checkpoints, resume, save_every, bus)
 
     with locked_by_first(folder):
         try:
@@ -169,8 +170,9 @@ class _Loop:
         checkpoints: Checkpoints | None,
         resume: bool,
         save_every: float,
+        bus: Bus,
     ) -> None:
-        self.trial, self.run, self.often = trial, run, often
+        self.trial, self.run, self.often, self.bus = trial, run, often, bus
         self.may_be_seldom = often.is_open and not has_feedback(run)
         self.checkpoints, self.save_every = checkpoints, save_every
         self.steered = run if isinstance(run, Steered) else None
@@ -223,7 +225,19 @@ class _Loop:
             self.checkpoints.save_if_best(self.run, self.progress)
         if self.steered.asked("checkpoint"):
             self.unsaved = math.inf
+        if self.steered.asked("diagnose") and leads():
+            self.diagnose(self.checkpoints.folder)
         return self.steered.asked("stop")
+
+    def diagnose(self, folder: Path) -> None:
+        """Tell what is wrong with the run so far, by what its folder has of it."""
+        try:
+            found = [symptom.event for symptom in diagnose(folder)]
+            remark = "" if found else "nothing is wrong with the run so far"
+        except ValueError as error:  # nothing was written that could be looked at
+            found, remark = [], _check.in_one_line(error, 300)
+        for values, text in found or [({}, {"what": "diagnose", "group": "*", "reason": remark})]:
+            self.bus.send(Record(self.done, float(self.done), "event", values, text))
 
     @property
     def total(self) -> int:

@@ -115,6 +115,4 @@ class Diagnose:
         if self.on_symptom is not None:
             self.on_symptom(symptom)
         if self._bus is not None:
-            values = {} if symptom.factor is None else {"value": symptom.factor}
-            text = {"what": symptom.name, "group": "*", "severity": symptom.severity, "reason": symptom.remedy}
-            self._bus.send(Record(step, position, "event", values, text))
+            self._bus.send(Record(step, position, "event", *symptom.event))
