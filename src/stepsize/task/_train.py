@@ -17,9 +17,10 @@ from stepsize.diagnosis import diagnose
 from stepsize.task._axes import AXES, table_of
 from stepsize.task._checkpoint import Checkpoints, Progress
 from stepsize.task._contract import Startable, Steered, Training, Trial, seed_of
-from stepsize.task._distributed import leads, locked_by_first, most
+from stepsize.task._distributed import locked_by_first, most
 from stepsize.task._faces import Paced
 from stepsize.task._pause import pause_of
+from stepsize.task._ranks import leads
 from stepsize.task._seldom import has_feedback, is_open, settled
 from stepsize.task._sources import optimizer_of_run, sources_of
 from stepsize.task._trained import Trained, TrainingInterrupted
