@@ -248,7 +248,7 @@ def test_figures_of_a_tasks_own_are_shown(capsys):
     assert "training training, mean of 5 recorded steps validation" in panels["Loss"][0]
 
 
-def test_a_view_of_ones_own_is_one_function_and_stands_in_the_picture(capsys, monkeypatch):
+def test_a_view_of_ones_own_is_one_function_and_stands_in_picture_and_page(capsys, monkeypatch):
     monkeypatch.setattr(_registry, "_REGISTERED", {kind: [*known] for kind, known in _registry._REGISTERED.items()})
 
     @view(Run, place=25)
@@ -262,6 +262,7 @@ def test_a_view_of_ones_own_is_one_function_and_stands_in_the_picture(capsys, mo
     (line,) = panels["Half the loss"][1].lines
     np.testing.assert_allclose(2 * line.get_ydata(), [step["loss"] for step in Run.open("a").steps])
     assert json.loads(json.dumps(halves(Run.open("a")).plain(), allow_nan=False))["title"] == "Half the loss"
+    assert Path("a/report.html").read_text().count("Half the loss</h3>") == 1
 
 
 def test_a_moving_mean_is_the_mean_of_what_is_around():
