@@ -91,7 +91,7 @@ def test_settings_and_the_finding_are_flat_and_symptoms_and_bad_ends_alert():
         "found_rate": 0.1,
     }
     assert kept.alerts == [
-        ("error: rate-too-high", "step 7: rate-too-high 0.5 of *: halve it"),
+        ("error: rate-too-high", "step 7: error: rate-too-high 0.5 of *: halve it"),
         ("run diverged", "diverged"),
     ]
 

@@ -32,6 +32,7 @@ def diagnose(run: Run | Seen | Path | str, rules: Iterable[Rule] = RULES) -> tup
         >>> for symptom in diagnose(Seen({"loss": loss})):
         ...     print(symptom.severity, symptom.name, symptom.step)
         error not-finite 120
+        error rate-too-high 120
     """
     if isinstance(run, str | Path):
         run = Run.open(run)

@@ -114,7 +114,7 @@ class Seen:
     def length(self) -> float:
         """Steps of the run as far as it came."""
         ends = [series.steps[-1] + 1 for series in self.columns.values() if series]
-        return max(ends, default=0.0)
+        return float(max(ends, default=0.0))
 
     @property
     def is_early(self) -> bool:

