@@ -192,7 +192,9 @@ def test_what_the_diagnosis_finds_is_in_the_page():
     run = lonely([{"step": step, "loss": loss, "rate": 0.1} for step, loss in enumerate([*losses, *[None] * 40])])
     found = diagnose(run)
     assert [symptom.name for symptom in found][:1] == ["not-finite"]
-    rows = read(report(run, "page.html")).table("severity", "symptom", "what to do")
+    page = read(report(run, "page.html"))
+    assert dict(page.headings)["h1"].endswith("The diagnosis found an error: not finite at step 120.")
+    rows = page.table("severity", "symptom", "what to do")
     assert [row["what to do"] for row in rows] == [symptom.remedy for symptom in found]
     assert [row["severity"] for row in rows] == [symptom.severity for symptom in found]
     assert [row["step"] for row in rows][:1] == ["120"]

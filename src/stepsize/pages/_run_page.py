@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stepsize.diagnosis import diagnose
+from stepsize.diagnosis import Symptom, diagnose
 from stepsize.pages._commands import next_of_run, repeats
 from stepsize.pages._found_parts import between, found_parts
 from stepsize.pages._numbers import said
@@ -27,6 +27,7 @@ def run_page(run: Run, views: TaskViews | None = None) -> Page:
     """
     seen = drawable(run)
     facts, found = run.facts, seen.finding
+    symptoms = diagnose(run) if run.steps else ()
     try:
         pictures = {view.name: picture(view, number) for number, view in enumerate(run_sheet(seen, views).views)}
     except ValueError:  # nothing can be drawn, and all else is said
@@ -40,13 +41,21 @@ def run_page(run: Run, views: TaskViews | None = None) -> Page:
         section("How the plan was found", _plans(run)),
         section("Schedule, as planned and as applied", _plan(facts), pictures.pop("rate", None), _events(run.events)),
         section("Curves", *_taken(pictures, CURVES), _missing(run)),
-        section("Diagnosis", *_symptoms(run), *_taken(pictures, NOISE)),
+        section("Diagnosis", *_found(run, symptoms), *_taken(pictures, NOISE)),
         section("Norms and ratios", *_taken(pictures, ("detail/",))),
         section("More of the task", *_taken(pictures, ("",))),
         section("Surroundings", *surroundings(facts, folder)),
         section("How to repeat it", *_repeat(facts)),
     ]
     state, verdict = judged(facts, found)
+    verdict = verdict.replace("this run", "This run", 1) if verdict.startswith("this run") else verdict
+    worst = next((symptom for symptom in symptoms if symptom.severity == "error"), None)
+    if worst is not None and state != "bad":
+        where = "" if worst.step is None else f" at step {said(worst.step)}"
+        state, verdict = (
+            "bad",
+            f"{verdict} The diagnosis found an error: {words_of(worst.name.replace('-', ' '))}{where}.",
+        )
     name = f"{shortened(str(facts.get('task') or run.folder.name), 60)}: {shortened(run.folder.name, 60)}"
     return Page(name, _kind(facts), verdict, state, (_figures(facts, found, seen),), tuple(filter(None, sections)))
 
@@ -175,15 +184,14 @@ def _events(events: Sequence[Mapping[str, Any]]) -> Table | None:
     return table(f"Events{more}", events[:MOST_EVENTS])
 
 
-def _symptoms(run: Run) -> list[Words | Table | None]:
+def _found(run: Run, symptoms: Sequence[Symptom]) -> list[Words | Table | None]:
     """What the rules of the diagnosis have found, the worst first."""
     if not run.steps:
         return []
-    found = diagnose(run)
-    if not found:
+    if not symptoms:
         return [Words("No rule of the diagnosis found anything wrong.")]
     rows = []
-    for symptom in found:
+    for symptom in symptoms:
         evidence = ", ".join(f"{words_of(name)} {said(value, 3)}" for name, value in symptom.evidence.items())
         row = {"severity": symptom.severity, "symptom": words_of(symptom.name.replace("-", " ")), "step": symptom.step}
         rows.append({**row, "what to do": symptom.remedy, "rate times": symptom.factor, "evidence": evidence})
