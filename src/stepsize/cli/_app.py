@@ -237,7 +237,7 @@ def sweep_command(
 
 @app.command(
     name="scale",
-    epilog="Examples: stepsize scale digits --over steps,batch_size=8|16|32 --at steps=400,batch_size=128"
+    epilog="Examples: stepsize scale digits --over 'steps,batch_size=8|16|32' --at steps=400,batch_size=128"
     " | stepsize scale digits --batch --lr 0.1 --rule linear"
     " | stepsize scale --runs runs.csv --rate lr --loss loss --over N,D,bs --at N=2e9,D=1e11,bs=512",
 )
@@ -252,7 +252,7 @@ def scale_command(
         typer.Option(
             rich_help_panel=WHAT,
             help="What the rate depends on, with commas between. Of a task: steps or epochs, batch_size, its own axes,"
-            " with the small runs' values between bars, or halves of the target's if none: steps,batch_size=8|16|32."
+            " with the small runs' values between bars, or halves of the target's if none: 'steps,batch_size=8|16|32'."
             " Of --runs: columns; logarithmic, unless one ends in :linear.",
         ),
     ] = None,
@@ -325,7 +325,9 @@ def scale_command(
     if lr is not None or rule is not ScaleRate.sqrt:
         raise ValueError(f"--{'rule' if lr is None else 'lr'} is for --batch; leave it out")
     if over is None or at is None:
-        raise ValueError("give --over and --at, such as --over steps,batch_size=8|16|32 --at steps=400,batch_size=128")
+        raise ValueError(
+            "give --over and --at, such as --over 'steps,batch_size=8|16|32' --at steps=400,batch_size=128"
+        )
     if (task is None) == (runs is None):
         raise ValueError("give a task, whose small runs are trained, or your own runs by --runs, and one of the two")
     if runs is not None:

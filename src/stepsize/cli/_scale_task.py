@@ -118,7 +118,7 @@ def values_of(text: str) -> dict[str, list[float] | None]:
         name = name.strip().replace("-", "_")
         if not name or name in found:
             raise ValueError(
-                _check.message("--over", part, "axes, each once", "write for example steps,batch_size=8|16")
+                _check.message("--over", part, "axes, each once", "write for example 'steps,batch_size=8|16'")
             )
         try:
             found[name] = [float(each) for each in values.split("|")] if sign else None
