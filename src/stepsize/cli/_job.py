@@ -59,7 +59,7 @@ from stepsize.task import (
 from stepsize.watch import JsonLines, TensorBoard
 
 POINTS = 200  # points on a curve of a whole run
-SELDOM = ("update_ratio@100", "update_ratio/*@100")  # copies weights, as the curvature does at the same steps
+SELDOM = ("update_ratio@200", "update_ratio/*@200")  # copies weights, as the curvature does at the same steps
 
 
 @dataclass

@@ -12,7 +12,7 @@ from stepsize.control import DEFAULT, Record, Signal, due, signals_of
 from stepsize.record import RUNNING, Run, standing_of
 from stepsize.watch._painted import Painter
 
-LAYERS = "update_ratio/*@100"
+LAYERS = "update_ratio/*@200"
 LONGEST = 4096  # lines kept: of more, every second one
 
 
@@ -26,7 +26,7 @@ class Live:
     Args:
         every: steps from one look to the next, >= 1.
         signals: what is shown: names, patterns, and signals of one's own; when left out loss, rates, gradient norm, and
-            once in a hundred steps the update ratio of each layer, and what is along the update.
+            once in two hundred steps the update ratio of each layer, and what is along the update.
         refresh: seconds between two paintings at least, > 0.
         name: of the run.
 

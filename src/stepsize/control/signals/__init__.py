@@ -64,8 +64,8 @@ DEFAULT: tuple[str, ...] = (
     "gradient_norm",
     "clipped",
     "driven/*",
-    "curvature@100",
-    "decrease_ratio@100",
+    "curvature@200",
+    "decrease_ratio@200",
 )
 """What observers of the library want unless they are told otherwise.
 
