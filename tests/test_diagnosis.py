@@ -199,3 +199,26 @@ def test_the_unit_of_the_loss_changes_nothing(scale):
 def test_a_symptom_is_plain_data():
     symptom = Symptom("rate-too-high", "error", 3, {"loss": 1.0}, "lower it", 0.1)
     assert list(symptom.plain()) == ["name", "severity", "step", "evidence", "remedy", "factor"]
+
+
+def test_a_loss_that_leapt_and_came_back_to_its_start_says_too_high():
+    loss = 2.3 + 0.01 * np.random.default_rng(0).standard_normal(400)
+    loss[20:40] += np.linspace(5, 0, 20)  # a network that was driven to guessing for good
+    symptom = symptoms(seen(loss))["rate-too-high"]
+    assert symptom.factor == 0.1
+    assert symptom.evidence["loss_after"] == pytest.approx(2.3, abs=0.01)
+
+
+def test_one_batch_that_is_no_number_is_no_rate_that_is_too_high():
+    loss = np.exp(-np.arange(400) / 100)
+    loss[200] = np.nan
+    assert list(symptoms(seen(loss))) == ["not-finite"]
+
+
+@pytest.mark.parametrize(("step", "least", "most"), [(1, 0.01, 0.03), (60, 0.4, 0.6)])
+def test_the_sooner_a_loss_breaks_the_lower_the_rate_that_is_named(step, least, most):
+    loss = np.where(np.arange(400) < step, 2.3, np.nan)
+    symptom = symptoms(seen(loss))["rate-too-high"]
+    assert symptom.step == step
+    assert least <= symptom.factor <= most
+    assert symptom.evidence["loss_at_start"] == 2.3

@@ -79,3 +79,20 @@ def test_a_run_that_is_not_there_is_refused(tmp_path, capsys):
 def test_a_run_folder_and_its_opened_record_have_one_diagnosis(tmp_path):
     diverging(tmp_path)
     assert diagnose(str(tmp_path / "metrics.jsonl")) == diagnose(Run.open(tmp_path / "metrics.jsonl"))
+
+
+def test_a_log_without_anything_to_judge_is_no_run_that_is_well(tmp_path, capsys):
+    log = tmp_path / "log.csv"
+    log.write_text("step,foo\n" + "".join(f"{step},{1 + step}\n" for step in range(30)))
+    assert run(["diagnose", str(log)]) == 2
+    assert "it has foo" in capsys.readouterr().err
+    assert run(["diagnose", str(log), "--column", "loss=foo", "--json"]) == 0
+    names = [symptom["name"] for symptom in json.loads(capsys.readouterr().out)["findings"]]
+    assert "rate-too-high" in names
+
+
+def test_rules_on_the_loss_are_silent_aloud_where_a_log_has_none(tmp_path, capsys):
+    log = tmp_path / "log.csv"
+    log.write_text("step,lr\n" + "".join(f"{step},{0.1}\n" for step in range(30)))
+    assert run(["diagnose", str(log)]) == 0
+    assert "no loss was found" in capsys.readouterr().err

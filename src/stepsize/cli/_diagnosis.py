@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from stepsize.cli._compare import Columns, columns_of
 from stepsize.cli._options import AsJson
 from stepsize.cli._screen import Screen
 from stepsize.cli._start import from_start
@@ -25,15 +26,20 @@ def diagnose_command(
     fail_on: Annotated[
         FailOn | None, typer.Option(help="Exit with 1 if something of this severity or a worse one is found.")
     ] = None,
+    column: Columns = None,
     as_json: AsJson = False,
 ) -> int:
     """Say what is wrong with a run, and by how much its rate should change."""
     from stepsize.cli._damaged import said_of_record
     from stepsize.diagnosis import SEVERITIES, diagnose
+    from stepsize.record import Run
 
     screen = Screen(as_json)
     with said_of_record(screen):
-        symptoms = diagnose(from_start(run))
+        opened = Run.open(from_start(run), columns_of(column))
+        symptoms = diagnose(opened)
+    if not any("loss" in line for line in opened.steps):
+        screen.note("no loss was found, so that rules on the loss are silent; name it with --column loss=THEIRS")
     for symptom in symptoms:
         screen.say(str(symptom))
     if not symptoms:

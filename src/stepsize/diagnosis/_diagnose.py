@@ -9,6 +9,8 @@ from stepsize.diagnosis._symptom import SEVERITIES, Symptom
 from stepsize.diagnosis.rules import RULES, Rule
 from stepsize.record import Run
 
+JUDGED = ("loss", "rate", "gradient_norm")  # of which a record has one at least, or there is nothing to judge
+
 
 def diagnose(run: Run | Seen | Path | str, rules: Iterable[Rule] = RULES) -> tuple[Symptom, ...]:
     """What is wrong with a run, the worst first; empty if no rule has anything to say.
@@ -21,7 +23,7 @@ def diagnose(run: Run | Seen | Path | str, rules: Iterable[Rule] = RULES) -> tup
 
     Raises:
         TypeError: an argument is invalid.
-        ValueError: there is no run.
+        ValueError: there is no run, or it has neither losses nor rates nor norms of gradients.
 
     Example:
         >>> import numpy as np
@@ -41,6 +43,10 @@ def diagnose(run: Run | Seen | Path | str, rules: Iterable[Rule] = RULES) -> tup
     if isinstance(rules, str) or not isinstance(rules, Iterable):
         raise TypeError(_check.message("rules", rules, "a collection of functions of a Seen"))
     seen = run if isinstance(run, Seen) else Seen.of(run)
+    if isinstance(run, Run) and not any(seen[name] for name in JUDGED):
+        needed = "a record of losses, rates or norms of gradients"
+        has = ", ".join(sorted({*seen.columns, *seen.observed})) or "no line of a step"
+        raise ValueError(_check.message("run", str(run.folder), needed, f"name them by column; it has {has}"))
     found = []
     for rule in rules:
         if not callable(rule):

@@ -1,9 +1,11 @@
-"""A rate that is too high: the loss broke, or rose clearly before it fell, if it fell at all."""
+"""A rate that is too high: the loss broke, rose clearly before it fell, if it fell at all, or ended where it began."""
+
+import math
 
 import numpy as np
 
-from stepsize.diagnosis._seen import Seen
-from stepsize.diagnosis._statistics import noise, start
+from stepsize.diagnosis._seen import Array, Seen
+from stepsize.diagnosis._statistics import end, noise, start
 from stepsize.diagnosis._symptom import Symptom
 
 FEWEST = 20  # losses
@@ -11,16 +13,17 @@ PARTS = 10  # of a run, whose medians are looked at
 FIRST = 3  # of them, in which a rise counts
 RISE = 1.0  # of the loss at the start, by which the loss is above it
 RISEN_BY, ENDED_BY = 1.0, 1.5  # times its noise, by which a level is above the start
-BROKEN, RISEN, ENDED = (
-    0.3,
-    0.1,
-    0.1,
-)  # times the rate, where the loss broke, rose, or ended above its start
+GAIN, LEAP, ABOVE = 0.05, 0.1, 3.0  # of the start, gained in all; of it, leapt at first; times the leaps of the end
+RISEN = 0.1  # times the rate, where the loss rose, or ended at its start or above it
+BREAKS, SOONER, NEAREST, FARTHEST = 2.2, -1.4, 0.25, 2.0  # decades by the step at which it broke, on the tuning tasks
 SPREAD = 0.7  # decades each way
 
 
 def rate_too_high(seen: Seen) -> Symptom | None:
-    """Whether the loss rose to twice its start, ended above it, or was no number any more.
+    """Whether the loss broke for good, rose to twice its start, ended above it, or leapt and ended at it.
+
+    Formula: of a loss that broke at step s, between 0.25 and 2,
+        log10(rate / best) = 2.2 - 1.4 log10(1 + s)
 
     Runs that are merely too high heal themselves at the edge of stability and look like good ones: it is silent there.
 
@@ -33,19 +36,31 @@ def rate_too_high(seen: Seen) -> Symptom | None:
     losses = series.finite.values
     if not len(losses) or not np.isfinite(series.values[0]):
         return None  # it was no number before anything was changed
-    began = start(losses)
-    if len(losses) < len(series.values):
-        return _symptom(series.steps[~np.isfinite(series.values)][0], BROKEN, began, float(losses[-1]), seen)
+    broken = ~np.isfinite(series.values)
+    if broken[-1]:
+        step = float(series.steps[np.flatnonzero(~broken)[-1] + 1])
+        away = min(max(BREAKS + SOONER * math.log10(1 + max(step, 0.0)), NEAREST), FARTHEST)
+        return _symptom(step, float(f"{10**-away:.1g}"), float(losses[0]), float(losses[-1]), seen)
     if len(losses) < FEWEST:
         return None
+    began, spread = start(losses), noise(losses)
     levels = np.array([float(np.median(part)) for part in np.array_split(losses, PARTS)])
     above = levels - began
-    spread = noise(losses)
     if max(above[:FIRST]) > max(RISEN_BY * spread, RISE * abs(began)):
         return _symptom(series.steps[0], RISEN, began, float(levels[:FIRST].max()), seen)
     if above[-1] > max(ENDED_BY * spread, began - levels.min(), 0.02 * abs(began)):
-        return _symptom(series.steps[0], ENDED, began, float(levels[-1]), seen)
+        return _symptom(series.steps[0], RISEN, began, float(levels[-1]), seen)
+    if not seen.is_early and _leapt(losses, began):
+        return _symptom(series.steps[0], RISEN, began, end(losses), seen)
     return None
+
+
+def _leapt(losses: Array, began: float) -> bool:
+    """Whether the loss ended about where it began, after an early leap that is no noise: what there was is destroyed."""
+    third = len(losses) // 3
+    leap, noisy = losses[:third].max() - began, losses[-third:].max() - np.median(losses[-third:])
+    gained = began - end(losses)
+    return bool(gained < GAIN * abs(began) and leap > LEAP * abs(began) and leap > ABOVE * noisy)
 
 
 def _symptom(step: float, factor: float, began: float, level: float, seen: Seen) -> Symptom:
