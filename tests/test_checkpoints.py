@@ -298,3 +298,13 @@ def test_words_that_do_not_go_together_are_refused(tmp_path, monkeypatch, capsys
         assert run(list(words)) == 2, words
         assert said in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_new_run_does_not_write_over_the_checkpoint_of_another(tmp_path):
+    task = task_named("linear-regression")
+    train(task, lr=0.1, steps=5, folder=tmp_path)
+    kept = (tmp_path / "last.pt").read_bytes()
+    with pytest.raises(ValueError, match=r"last\.pt is of another run, which this one would write over"):
+        train(task, lr=0.2, steps=5, folder=tmp_path)
+    assert (tmp_path / "last.pt").read_bytes() == kept
+    train(task, lr=0.1, steps=5, folder=tmp_path)  # the same once more

@@ -138,3 +138,14 @@ def test_a_run_is_followed_while_another_process_writes_and_resumes_it(tmp_path)
     assert runs[-1].facts["status"] == "finished"
     assert len(runs[-1].steps) == 40
     assert runs[-1].column("loss")[10] == 7.0
+
+
+@pytest.mark.parametrize("path", [None, 3, b"x"])
+def test_what_is_no_path_is_refused_by_name(path):
+    with pytest.raises(TypeError, match="path must be a run's folder or a log"):
+        Run.open(path)
+
+
+def test_a_path_that_is_not_there_is_said_to_be_missing(tmp_path):
+    with pytest.raises(ValueError, match="it is not there"):
+        Run.open(tmp_path / "nothing")

@@ -110,3 +110,13 @@ def test_whoever_steers_needs_no_torch(control, tmp_path):
     for words in (["steer", str(tmp_path), "scale", "2"], ["steer", str(tmp_path)], ["replay", str(tmp_path)]):
         code += f"assert run({words}) == 0\n"
     subprocess.run([sys.executable, "-c", code + "assert 'torch' not in sys.modules"], check=True)
+
+
+def test_commands_that_wait_are_told_until_they_are_answered(control, tmp_path, capsys):
+    assert run(["steer", str(tmp_path), "scale", "0.5", "--at", "50"]) == 0
+    capsys.readouterr()
+    assert [command["verb"] for command in told(capsys, "steer", str(tmp_path))["waiting"]] == ["scale"]
+    assert run(["steer", str(tmp_path)]) == 0
+    assert "waiting  scale 0.5, for step 50" in capsys.readouterr().out
+    steps(control, 60)
+    assert told(capsys, "steer", str(tmp_path))["waiting"] == []

@@ -8,7 +8,7 @@ import typer
 from stepsize.cli._app import app
 from stepsize.cli._interrupts import interruptible, terminable
 from stepsize.cli._problems import DONE, FAILED, INTERRUPTED, StoppedError, is_unread, problem
-from stepsize.cli._screen import answering, quiet_threads
+from stepsize.cli._screen import Mild, answering, quiet_threads
 from stepsize.cli._start import begun_here
 from stepsize.task import leads, together
 
@@ -45,6 +45,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     try:
+        Mild.lost = None
         code = app(args=list(arguments), standalone_mode=False, prog_name="stepsize")
         sys.stdout.flush()
     except StoppedError as stopped:
@@ -58,6 +59,8 @@ def _run(arguments: Sequence[str]) -> int:
         return _say(said, code) if said else code
     if code == INTERRUPTED:  # what Typer makes of Ctrl-C
         return _say("stopped", INTERRUPTED)
+    if Mild.lost is not None and not code:  # its work is done, and what it found was not written where it was wanted
+        return _say(*problem(Mild.lost, arguments))
     return code if isinstance(code, int) else DONE
 
 

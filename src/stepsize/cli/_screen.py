@@ -110,14 +110,22 @@ def _silence(stream: Any) -> None:
 
 
 class Mild(Console):
-    """A console whose reader may go away, or whose disk may be full: what cannot be shown stops no work."""
+    """A console whose reader may go away, or whose disk may be full: what cannot be shown stops no work.
+
+    Attributes:
+        lost: why something could not be written to standard output, though somebody was to read it.
+    """
+
+    lost: OSError | None = None
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print, as long as somebody can read it."""
         if not self.quiet:
             try:
                 super().print(*objects, **options)
-            except OSError:
+            except OSError as error:
+                if not self.stderr and not isinstance(error, BrokenPipeError):
+                    Mild.lost = OSError(error.errno, error.strerror, "standard output")
                 self.on_broken_pipe()
 
     def on_broken_pipe(self) -> None:

@@ -111,9 +111,14 @@ def _told(screen: Screen, run: Path, hand: Any) -> int:
     screen.say(f"verbs    {', '.join(about.verbs)}")
     for answer in last[-SHOWN:]:
         screen.say(_line(answer, commands.get(answer.id, {})))
+    waiting = hand.waiting
+    for command in waiting:
+        value = "" if command.value is None else f" {command.value:g}"
+        screen.say(f"waiting  {command.verb}{value}" + ("" if command.at is None else f", for step {command.at}"))
     known = {name: getattr(about, name) for name in ("step", "position", "total", "rates", "clip", "verbs")}
     trail = [{**answer.told(), **_command(commands.get(answer.id))} for answer in last]
-    screen.answer(run=str(run), running=about.is_alive, **known, commands=trail)
+    sent = [{"id": command.id, "verb": command.verb, "value": command.value} for command in waiting]
+    screen.answer(run=str(run), running=about.is_alive, **known, commands=trail, waiting=sent)
     return 0
 
 

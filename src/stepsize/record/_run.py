@@ -79,6 +79,8 @@ class Run:
                 its files is no file; or a log has no such column.
             ImportError: TensorBoard is not installed, and it is TensorBoard's.
         """
+        if not isinstance(path, Path | str):
+            raise TypeError(_check.message("path", path, "a run's folder or a log"))
         path, foreign = _found(Path(path), columns)
         if foreign is not None:
             return _foreign(path, foreign, columns)

@@ -79,7 +79,8 @@ def sweep(
     total = task.steps if steps is None else _check.whole("steps", steps, least=1)
     for name, function in (("engine", engine), ("on_result", on_result), ("progress", progress)):
         if function is not None and not callable(function):
-            raise TypeError(_check.message(name, function, "a function"))
+            remedy = "for example stepsize.engine.serial" if name == "engine" else ""
+            raise TypeError(_check.message(name, function, "an engine" if remedy else "a function", remedy))
     if not isinstance(stop, Halving | None):
         raise TypeError(_check.message("stop", stop, "a Halving", "for example Halving((0.25, 0.5))"))
     if not isinstance(folder, Path | str | None):

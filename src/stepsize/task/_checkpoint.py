@@ -65,6 +65,16 @@ class Checkpoints:
         self.accepted = False  # whether the last one was of a task that has changed since
         self.folder.mkdir(parents=True, exist_ok=True)
 
+    def check_free(self) -> None:
+        """Refuse a folder that has the checkpoint of another trial, which a new run would write over.
+
+        Raises:
+            CheckpointError: it has one, or one that cannot be read. A ValueError.
+        """
+        path = self.folder / LAST
+        if path.exists() and read(path)["trial"]["key"] != self.trial.key:
+            raise CheckpointError(f"{path} is of another run, which this one would write over; give another folder")
+
     def save(self, run: Training, progress: Progress) -> None:
         """Write the last one, over the one before."""
         content = self._content(run, progress)

@@ -105,6 +105,8 @@ def train(
     if folder is None:
         return _told(bus, lambda: _Loop(task.start(trial, watch=bus), trial, often, None, resume, save_every, bus))
     checkpoints = Checkpoints(folder, trial, bus, accept_changes)
+    if not resume:
+        checkpoints.check_free()
     commands = Commands(folder, verbs=LOOP)
 
     def begun() -> _Loop:

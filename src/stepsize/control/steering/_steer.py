@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from stepsize import _check
 from stepsize.control.steering._about import About
 from stepsize.control.steering._command import Command
-from stepsize.control.steering._files import COMMANDS, LARGEST_FILE, appending
+from stepsize.control.steering._files import COMMANDS, LARGEST_FILE, appending, content
+from stepsize.control.steering._ledger import unanswered
 from stepsize.control.steering._trail import DONE, REFUSED, Answer, latest, read_answers
 
 FASTEST = 100  # commands in WINDOW seconds; what steers faster is a loop gone wild
@@ -58,6 +60,19 @@ class Steer:
     def answers(self) -> list[Answer]:
         """All that was answered so far, in order."""
         return read_answers(self.folder)
+
+    @property
+    def waiting(self) -> list[Command]:
+        """Commands that nothing was answered to so far, in order."""
+        try:
+            lines = unanswered(self.folder, content(self.folder / COMMANDS, LARGEST_FILE)).split(b"\n")
+        except FileNotFoundError:
+            return []
+        found = []
+        for line in lines:
+            with suppress(TypeError, ValueError):  # what is no command is refused once the run reads it
+                found.append(Command.parse(line))
+        return found
 
     def scale(self, factor: float, group: str = "*", of: str = "lr", at: int | None = None, reason: str = "") -> "Sent":
         """Multiply the rate from then on.

@@ -56,7 +56,7 @@ def rate_too_high(seen: Seen) -> Symptom | None:
 
 
 def _leapt(losses: Array, began: float) -> bool:
-    """Whether the loss ended about where it began, after an early leap that is no noise: what there was is destroyed."""
+    """Whether the loss ended about where it began, after an early leap above the noise: what it had is destroyed."""
     third = len(losses) // 3
     leap, noisy = losses[:third].max() - began, losses[-third:].max() - np.median(losses[-third:])
     gained = began - end(losses)

@@ -1,5 +1,6 @@
 """Records that others wrote, read as if stepsize had written them: a reader for each format, one file each."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -66,6 +67,8 @@ def read_log(reader: Reader, path: Path, columns: Mapping[str, str] | None) -> "
 
 def no_run(path: Path) -> ValueError:
     """The error where neither a run nor a log is."""
+    if not os.path.lexists(path):
+        return ValueError(_check.message("path", str(path), "a run folder or a log of training", "it is not there"))
     what = f"one with a {RUN}, or with {', '.join(reader.about for reader in READERS)}"
     return ValueError(_check.message("path", str(path), "a run folder or a log of training", what))
 
