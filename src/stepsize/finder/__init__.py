@@ -5,6 +5,11 @@ from stepsize.finder._find import find as find
 from stepsize.finder._plans import PlanEntry as PlanEntry
 from stepsize.finder._plans import PlanFinding as PlanFinding
 from stepsize.finder._plans import find_plan as find_plan
+from stepsize.finder._verify import HIGH as HIGH
+from stepsize.finder._verify import LOW as LOW
+from stepsize.finder._verify import Fork as Fork
+from stepsize.finder._verify import Verification as Verification
+from stepsize.finder._verify import verify as verify
 from stepsize.search import Budget as Budget
 from stepsize.search import Cost as Cost
 from stepsize.search import Finding as Finding
@@ -12,14 +17,19 @@ from stepsize.search import Stage as Stage
 from stepsize.search import budget_of as budget_of
 
 __all__ = [
+    "HIGH",
+    "LOW",
     "Budget",
     "Cost",
     "Finding",
+    "Fork",
     "PlanEntry",
     "PlanFinding",
     "Stage",
+    "Verification",
     "budget_of",
     "check_range",
     "find",
     "find_plan",
+    "verify",
 ]

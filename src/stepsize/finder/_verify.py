@@ -1,21 +1,21 @@
 """``verify``: would another rate do better from here on? Short forks of the run itself, from a checkpoint."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from stepsize import _check
-from stepsize.diagnosis import Symptom
+from stepsize.diagnosis import SEVERITIES, Symptom
 from stepsize.finder._find import live_model
-from stepsize.search import Ask, Finding, Progress, Recheck, Tried
+from stepsize.search import Ask, Progress, Recheck, Tried
 from stepsize.state import capture
 from stepsize.task import Branches, Probed, Startable, Trial, seed_of
 
-HIGH, LOW = "rate-too-high", "rate-too-low"
-ABOUT_THE_RATE = (HIGH, LOW)
+HIGH, LOW, BROKE = "rate-too-high", "rate-too-low", "not-finite"
+LATE = 0.6  # of a run: a checkpoint from which on forks say nothing of a run begun anew
 
 
 @dataclass(frozen=True)
@@ -35,16 +35,18 @@ class Fork:
 
 @dataclass(frozen=True)
 class Verification:
-    """The answer of ``verify``.
+    """The answer of ``verify``: two factors, since a run that is half over needs another than one that is begun anew.
 
     Attributes:
-        factor: what to multiply the rate by; 1 where it should be kept.
+        factor: what to multiply the rate by in a run that is begun anew; 1 where it should be kept.
         low: the lower and
-        high: the upper end of an interval for the factor that is best from here on.
+        high: the upper end of an interval for it.
+        onward: what to multiply it by from here on; 1 where it should be kept.
         rate: the run's base rate times the factor.
-        worth: by which share of it the loss at the end of the forks is lower; 0 where the rate should be kept.
+        best: the factor at which forks ended lowest, between those tried.
+        worth: by which share of it the loss at the end of the forks is lower at ``onward``; 0 where that is 1.
         worth_low: the lower and
-        worth_high: the upper end of an interval for that, from the batches that forks are scored on.
+        worth_high: the upper end of a 95 % interval for that, from the batches that forks are scored on.
         verdict: one sentence.
         step: of the run, at which the forks began.
         steps: of the whole run.
@@ -56,7 +58,9 @@ class Verification:
     factor: float
     low: float
     high: float
+    onward: float
     rate: float
+    best: float
     worth: float
     worth_low: float
     worth_high: float
@@ -67,59 +71,107 @@ class Verification:
     forks: tuple[Fork, ...]
     cost: float
 
+    @staticmethod
+    def of(race: Recheck, step: int, finished: bool) -> "Verification":
+        """What a race that is over comes to.
+
+        Args:
+            race: around the run's rate.
+            step: of the run, at which its forks began.
+            finished: whether the run has come to its end since.
+        """
+        judgement, cost = race.judgement, race.finding.cost.runs
+        away = 0.0 if step > LATE * race.total else judgement.away
+        factor = _rounded(away)
+        sides = (judgement.worth + side * 2 * judgement.error for side in (-1, 1))
+        forks = tuple(Fork(10.0**at, race.length, run.score) for at, run in sorted(race.rung.results.items()))
+        return Verification(
+            factor,
+            *(_rounded(away + side * judgement.reach) for side in (-1, 1)),
+            _rounded(judgement.onward),
+            float(f"{race.rate * factor:.3g}") if factor != 1 else race.rate,
+            _rounded(judgement.best),
+            judgement.worth,
+            *sides,
+            race.finding.verdict,
+            step,
+            race.total,
+            finished,
+            forks,
+            cost,
+        )
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the run was too far on for forks to say anything of one that is begun anew."""
+        return self.step > LATE * self.steps
+
     @property
     def keep(self) -> bool:
-        """Whether the rate should be kept."""
-        return self.factor == 1.0
+        """Whether the rate should be kept, from here on and anew."""
+        return self.factor == 1.0 == self.onward
 
     def __str__(self) -> str:
-        answer = "keep the rate" if self.keep else f"rate times {self.factor:.3g}, [{self.low:.2g}, {self.high:.2g}]"
-        lower = f", worth {self.worth:.1%} of the loss [{self.worth_low:.1%}, {self.worth_high:.1%}]"
+        words = [f"rate times {self.factor:.3g} [{self.low:.2g}, {self.high:.2g}]"] * (self.factor != 1)
+        if self.onward != 1:
+            worth = f"worth {self.worth:.2g} of the loss [{self.worth_low:.2g}, {self.worth_high:.2g}]"
+            words.append(f"times {self.onward:.3g} from here on, {worth}")
+        elif words:
+            words.append("kept from here on")
+        if self.is_late:
+            words.append("too near its end to say more of a run begun anew")
+        answer = ", ".join(words if self.factor != 1 or self.onward != 1 else ["keep the rate", *words])
         price = f"{len(self.forks)} forks from step {self.step} of {self.steps}, {self.cost:.1%} of a run"
-        return f"{answer}{'' if self.keep else lower}: {self.verdict} ({price})"
+        return f"{answer}: {self.verdict} ({price})"
 
     def plain(self) -> dict[str, Any]:
         """All of it as plain data; the score of a fork that diverged is None."""
         forks = [{**vars(fork), "score": fork.score if math.isfinite(fork.score) else None} for fork in self.forks]
         return {**vars(self), "keep": self.keep, "forks": forks}
 
-    def findings(self, passive: tuple[Symptom, ...]) -> tuple[Symptom, ...]:
-        """What a record says, as the forks have confirmed or refuted it, the worst first.
+    def findings(self, passive: Iterable[Symptom]) -> tuple[Symptom, ...]:
+        """What a record shows, as the forks have confirmed or refuted it, the worst first.
 
-        A rate that forks find off is a finding with their factor, whether the record showed it or not. One that they do
-        not find off is a remark only.
+        A rate that forks find off is a finding with their factor, whether the record showed it or not. What the record
+        alone says of the rate is then a remark, but where the run broke after the checkpoint; and it stays as it is
+        where the checkpoint is late in the run.
 
         Args:
             passive: symptoms of the run, as ``diagnose`` gives them.
         """
-        name = None if self.keep else HIGH if self.factor < 1 else LOW
-        others = [symptom for symptom in passive if symptom.name not in ABOUT_THE_RATE]
-        found = []
-        for symptom in passive:
-            if symptom.name in ABOUT_THE_RATE and symptom.name != name:
-                remedy = f"{self._refuted}; the record alone says: {symptom.remedy}"
-                found.append(Symptom(symptom.name, "info", symptom.step, symptom.evidence, remedy, None))
+        name = None if self.factor == 1 else HIGH if self.factor < 1 else LOW
+        passive = tuple(passive)
+        if self.is_late:
+            return passive
+        broke = any(symptom.name == BROKE for symptom in passive)  # after the checkpoint: forks cannot refute that
+        found = [self._looked_at(symptom, broke) for symptom in passive if symptom.name != name]
         if name is not None:
             before = next((symptom for symptom in passive if symptom.name == name), None)
-            severity = "warning" if before is None else before.severity
-            step = self.step if before is None else before.step
             evidence = {**({} if before is None else before.evidence), **self._evidence}
-            others.append(Symptom(name, severity, step, evidence, self._remedy, self.factor))
-        order = ("error", "warning", "info")
-        return tuple(sorted([*others, *found], key=lambda symptom: order.index(symptom.severity)))
+            severity, step = ("warning", self.step) if before is None else (before.severity, before.step)
+            found.append(Symptom(name, severity, step, evidence, self._remedy(name), self.factor))
+        return tuple(sorted(found, key=lambda symptom: -SEVERITIES.index(symptom.severity)))
+
+    def _looked_at(self, symptom: Symptom, broke: bool) -> Symptom:
+        """A symptom of the record, a remark only where forks have refuted it."""
+        if symptom.name not in (HIGH, LOW) or broke:
+            return symptom
+        remedy = f"forks from step {self.step} do not bear it out; the record alone says: {symptom.remedy}"
+        return Symptom(symptom.name, "info", symptom.step, symptom.evidence, remedy, None)
+
+    def _remedy(self, name: str) -> str:
+        what = "lower" if name == HIGH else "raise"
+        now = "keep it from here on" if self.onward == 1 else f"times {self.onward:.2g} from here on"
+        return f"{what} the rate to about {self.rate:.3g} in a run begun anew, and {now}, as forks from step {self.step} say"
 
     @property
-    def _remedy(self) -> str:
-        what = "lower" if self.factor < 1 else "raise"
-        return f"{what} the rate to about {self.rate:.3g}: forks of the run from step {self.step} end lower there"
+    def _evidence(self) -> dict[str, float]:
+        parts = {"factor_low": self.low, "factor_high": self.high, "onward": self.onward}
+        return {**parts, "worth": self.worth, "cost": self.cost}
 
-    @property
-    def _refuted(self) -> str:
-        return f"forks of the run from step {self.step} do not end lower at another rate of that kind"
 
-    @property
-    def _evidence(self) -> Mapping[str, float]:
-        return {"factor_low": self.low, "factor_high": self.high, "worth": self.worth, "cost": self.cost}
+def _rounded(decades: float) -> float:
+    return float(f"{10.0**decades:.3g}")
 
 
 def verify(
@@ -131,6 +183,7 @@ def verify(
     seed: int | None = None,
     steps: int | None = None,
     share: float = 0.1,
+    suspected: bool = False,
     accept_changes: bool = False,
     progress: Progress | None = None,
     **axes: Any,
@@ -149,6 +202,7 @@ def verify(
         seed: the run's; the task's when left out.
         steps: the run's length, >= 1; the task's when left out.
         share: of a run that the forks may cost at most, 0 < share <= 1.
+        suspected: whether the run's record says that its rate is too low (``diagnose``): then less will confirm it.
         accept_changes: whether the task may be another than it was, as for ``train``.
         progress: called with (steps done, steps expected, a note for people).
         **axes: what else was set of the run, as for ``train``.
@@ -159,17 +213,14 @@ def verify(
 
     Example:
         >>> import tempfile
-        >>> from stepsize import Steer, train, verify
+        >>> from stepsize import train, verify
         >>> from stepsize.task import task_named
         >>> task = task_named("digits")
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = Steer(folder).stop()  # as Ctrl-C does
-        ...     try:
-        ...         _ = train(task, lr=1e-4, folder=folder)
-        ...     except KeyboardInterrupt:
-        ...         pass
-        ...     verify(task, folder, lr=1e-4).factor >= 10
-        True
+        ...     _ = train(task, lr=1e-4, steps=200, folder=folder, evaluate_every=50)
+        ...     found = verify(task, folder, lr=1e-4, steps=200)  # the run is over: from its best checkpoint
+        >>> found.onward > 3, found.cost <= 0.1
+        (True, True)
     """
     if not isinstance(task, Startable):
         raise TypeError(_check.message("task", task, "a task", 'for example task_named("digits")'))
@@ -183,13 +234,20 @@ def verify(
         if live is not None:
             stack.callback(capture(live).restore)
         branches = Branches.of(folder, task, trial, accept_changes)
+        begin = task.start(trial)
         race = Recheck(
-            float(trial.settings["lr"]), branches.total, branches.left, share, progress=progress
+            float(trial.settings["lr"]),
+            branches.total,
+            branches.left,
+            share,
+            begun=begin.probe if isinstance(begin, Probed) else None,
+            suspected=suspected,
+            progress=progress,
         )
         while asks := race.ask():
             for ask in asks:
                 race.tell(ask, _forked(branches, ask, ask.rate / race.rate))
-        return _answered(race, branches, race.finding)
+        return Verification.of(race, branches.done, branches.finished)
 
 
 def _trial_of(task: Startable, trial: Trial | None, said: dict[str, Any]) -> Trial:
@@ -215,25 +273,3 @@ def _forked(branches: Branches, ask: Ask, factor: float) -> Tried:
     probed = run.probe(ask.probe) if isinstance(run, Probed) else ()
     score = sum(probed) / len(probed) if probed else run.score()
     return Tried(ask.rate, ask.steps, score if math.isfinite(score) else math.inf, tuple(losses), tuple(probed))
-
-
-def _answered(race: Recheck, branches: Branches, finding: Finding) -> Verification:
-    judged = race.judged
-    forks = tuple(
-        Fork(10.0**exponent, race.length, run.score) for exponent, run in sorted(race.rung.results.items())
-    )
-    return Verification(
-        factor=1.0 if judged.keep else float(f"{10.0**judged.exponent:.3g}"),
-        low=10.0**judged.low,
-        high=10.0**judged.high,
-        rate=finding.rate if finding.rate is not None else race.rate,
-        worth=judged.worth,
-        worth_low=judged.worth_low,
-        worth_high=judged.worth_high,
-        verdict=finding.verdict,
-        step=branches.done,
-        steps=branches.total,
-        finished=branches.finished,
-        forks=forks,
-        cost=finding.cost.runs,
-    )

@@ -14,7 +14,6 @@ from stepsize.search._race import Ask as Ask
 from stepsize.search._race import Progress as Progress
 from stepsize.search._race import Race as Race
 from stepsize.search._recheck import Recheck as Recheck
-from stepsize.search._recheck import shortest_run as shortest_run
 
 __all__ = [
     "FORWARD",
@@ -31,5 +30,4 @@ __all__ = [
     "Tried",
     "budget_of",
     "is_broken",
-    "shortest_run",
 ]

@@ -15,7 +15,7 @@ LOW_AT, LOW_PER = 1.0, 0.6  # decades to go up: so many, and so much for each de
 HIGH_BY = -1.1  # decades to go down, of a run as a whole
 LOW_REACH, HIGH_REACH, ON_REACH = 0.65, 0.5, 0.6  # decades that intervals reach to both sides
 ON_GAIN = 0.1  # share of the progress so far by which a lower rate must lead to be taken from here on
-SURE = 2.0  # standard errors by which the best fork must lead
+SURE = 2.0  # standard errors by which a lower rate must lead to be taken from here on
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Judgement:
 
     Attributes:
         away: to go for a run as a whole; 0 where the rate should be kept.
+        reach: to both sides of it, for an interval.
         onward: to go from here on; 0 where it should be kept.
         best: where the forks ended lowest, between those tried.
         worth: by which share of it the loss at the end of the forks is lower at the best one than at the run's rate.
@@ -32,6 +33,7 @@ class Judgement:
     """
 
     away: float
+    reach: float
     onward: float
     best: float
     worth: float
@@ -52,17 +54,20 @@ def judged(rung: Rung, begun: float | None = None, suspected: bool = False) -> J
     lead = own - rung.score(best)
     error = _error(rung, best)
     if not math.isfinite(rung.score(best)):
-        return Judgement(HIGH_BY, -1.0, min(rung.results), 0.0, 0.0, "all forks diverge")
+        return Judgement(HIGH_BY, HIGH_REACH, -1.0, min(rung.results), 1.0, 0.0, "all forks diverge")
     vertex, progress = rung.vertex, math.inf if begun is None else max(0.0, begun - rung.start)
     sure = lead > SURE * error
-    low = sure and best >= (SUSPECTED_FROM if suspected else LOW_FROM)
+    low = lead > 0 and best >= (SUSPECTED_FROM if suspected else LOW_FROM)
     high = begun is not None and best <= HIGH_FROM and rung.gained > GIVEN_BACK * progress
     lower = sure and best < 0 and (not math.isfinite(progress) or lead > ON_GAIN * progress)
     away = LOW_AT + LOW_PER * vertex if low else HIGH_BY if high else 0.0
-    onward = max(vertex, best) if low else min(vertex, -0.1) if lower else 0.0
+    onward = min(max(vertex, best), max(rung.results)) if low else min(vertex, -0.1) if lower else 0.0
     scale = abs(own) if math.isfinite(own) and own else 1.0
-    worth = lead / scale if onward and math.isfinite(lead) else 0.0
-    return Judgement(away, onward, vertex, worth, error / scale if worth else 0.0, _words(best, low, high, lower))
+    worth = (lead / scale if math.isfinite(lead) else 1.0) if onward else 0.0
+    reach = HIGH_REACH if away < 0 else LOW_REACH if away else ON_REACH
+    return Judgement(
+        away, reach, onward, vertex, worth, error / scale if onward else 0.0, _words(best, low, high, lower)
+    )
 
 
 def _error(rung: Rung, best: float) -> float:

@@ -27,15 +27,6 @@ def probes(length: int) -> int:
     return max(PROBE, min(MOST, length // 4))
 
 
-def shortest_run(share: float = SHARE) -> int:
-    """Steps that a run must have for a share of it to pay for the fewest forks.
-
-    Args:
-        share: of a run, > 0.
-    """
-    return math.ceil((LEAST * (SHORTEST + FORWARD * PROBE) + 2 * FORWARD * PROBE) / share - 1e-9)
-
-
 class Recheck:
     """Whether another rate than the one that a run has would do better from here on: which forks, and what follows.
 
@@ -96,14 +87,17 @@ class Recheck:
             if not callable(function) and (name == "clock" or function is not None):
                 raise TypeError(_check.message(name, function, "a function"))
         self.allowed = share * total
-        if total < shortest_run(share) or left < SHORTEST:
-            rule = f"{LEAST} forks of {SHORTEST} steps and their scores cost more than {share:.0%} of a run of {total}"
-            if left < SHORTEST:
-                rule = f"forks take {SHORTEST} steps, and {left} are left of the run"
-            raise ValueError(f"the run is too short to try other rates in it: {rule}; look at a longer run")
+        if left < SHORTEST:
+            raise ValueError(f"forks take {SHORTEST} steps or more, and {left} are left of the run; begin them earlier")
         self.length = min(left, max(SHORTEST, math.ceil(LENGTH * total)))
         while self.length > SHORTEST and self._cost(LEAST) > self.allowed:
             self.length -= 1
+        if self._cost(LEAST) > self.allowed + 1e-9:
+            needed = math.ceil(self._cost(LEAST) / share - 1e-9)
+            raise ValueError(
+                f"{LEAST} forks of {self.length} steps and their scores cost more than {share:.0%} of a run of {total} "
+                f"steps; a run of {needed} or more can be verified"
+            )
         self.remark, self._begun, self._suspected = "", begun, suspected
         self._clock, self._progress, self._began = clock, progress, clock()
         self._told: list[tuple[Ask, ShortRun]] = []
@@ -136,7 +130,9 @@ class Recheck:
         if not isinstance(ask, Ask):
             raise TypeError(_check.message("ask", ask, "one of those that ask() gave"))
         if ask not in self._open:
-            raise ValueError(f"no fork at the rate {ask.rate:g} of {ask.steps} steps is asked for; tell what ask() gave")
+            raise ValueError(
+                f"no fork at the rate {ask.rate:g} of {ask.steps} steps is asked for; tell what ask() gave"
+            )
         check_run(ask.rate, ask.steps, run)
         self._open.remove(ask)
         self._forwards += len(run.probed)
@@ -180,7 +176,9 @@ class Recheck:
         self._forwards += len(begun)
         yield from self._fork(0.0, 1.0)
         results = self.rung.results
-        while self.rung.best == max(results) and max(results) + 1 <= HIGHEST and (yield from self._fork(max(results) + 1)):
+        while (
+            self.rung.best == max(results) and max(results) + 1 <= HIGHEST and (yield from self._fork(max(results) + 1))
+        ):
             pass
         best = self.rung.best
         yield from self._fork(best - STEP, best + STEP)

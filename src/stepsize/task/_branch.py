@@ -32,6 +32,19 @@ class Branches:
         total: steps of the whole run.
         rates: by parameter group, where the run stands.
         finished: whether the run has come to its end since.
+
+    Example:
+        >>> import tempfile
+        >>> from stepsize import Trial, train
+        >>> from stepsize.task import Branches, task_named
+        >>> task, trial = task_named("digits"), Trial("digits", {"lr": 0.1}, steps=40)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     _ = train(task, trial, folder=folder, evaluate_every=10)
+        ...     branches = Branches.of(folder, task, trial)  # the run is over: from its best checkpoint
+        >>> branches.finished, branches.done + branches.left
+        (True, 40)
+        >>> len(branches.start(factor=3, steps=4).advance(4))
+        4
     """
 
     task: Startable
@@ -105,7 +118,9 @@ class Branches:
         control.scale(factor)
         if factor != 1 and control.rates == before and any(before.values()):
             held = ", ".join(f"{name} {rate:g}" for name, rate in before.items())
-            raise ValueError(f"the rates are held at values ({held}), so that no other can be tried; release them first")
+            raise ValueError(
+                f"the rates are held at values ({held}), so that no other can be tried; release them first"
+            )
         return run
 
 
