@@ -4,9 +4,9 @@
     python benchmarks/diagnosis/verify.py truth --runs FOLDER --out ENDS [--data FOLDER]
     python benchmarks/diagnosis/verify.py report --runs FOLDER --out FORKS [--ends ENDS]
 
-``collect`` trains each run to a quarter and keeps forks at more factors than ``verify`` asks for, in two lengths, a line
-of JSON each; what is in the file is not trained again. ``report`` lets the race of ``verify`` ask, and answers from
-these lines. Labels are those of ``measure.py``: by regret on the grid of whole runs, begun anew. ``truth`` trains the
+``collect`` trains each run to a quarter and keeps forks at more factors than ``verify`` asks for, in two lengths, a
+line of JSON each; what is in the file is not trained again. ``report`` lets the race of ``verify`` ask, and answers
+from these lines. Labels are those of ``measure.py``: by regret on the grid of whole runs, begun anew. ``truth`` trains the
 rest of some runs in full at each factor, from the same quarter: what really is best from here on.
 
 Written down before the first round: too low by ten, recall 0.85 at precision 0.9; too high by three, recall 0.6 at
@@ -67,7 +67,7 @@ def at_quarter(name: str, schedule: str, seed: int, rate: float) -> tuple[Any, A
 
 
 def fork(task: Any, trial: Trial, state: Any, exponent: float, steps: int) -> dict[str, list[float]]:
-    """A fork as ``verify`` begins it: the run where it stood, the rest of its plan squeezed, the rate times a factor."""
+    """A fork as ``verify`` begins it: the run where it stood, its rate times a factor, the rest of the plan squeezed."""
     run = task.start(trial)
     run.load_state(state)
     run.control.extend(run.done + steps, "stretch")
@@ -320,8 +320,8 @@ def of_rest(every: list[dict[str, Any]], ended: Path) -> None:
                 held += abs(onward - best) <= 0.6
         print(
             f"\n# {kind}, the rest trained in full: {len(here)} runs; told to change {moved}, better for it "
-            f"{interval(better, moved)}, off the best by {np.median(off) if off else math.nan:.2f} decades, interval holds "
-            f"{interval(held, moved)}; regret changes by {np.mean(cost) if cost else math.nan:+.3f} of the gain"
+            f"{interval(better, moved)}, off the best by {np.median(off) if off else math.nan:.2f} decades, "
+            f"interval holds {interval(held, moved)}; regret changes by {np.mean(cost) if cost else math.nan:+.3f}"
         )
 
 

@@ -45,8 +45,8 @@ def verified(
     alone("diagnose --verify", "which trains one fork after the other")
     if not (folder / RUN).is_file():
         raise ValueError(
-            f"{folder} was not written by stepsize train, so that nothing of it can be trained; --verify needs the folder "
-            "of such a run with a checkpoint in it; in a loop of your own, RateSearch with position= tries rates"
+            f"{folder} was not written by stepsize train, so that nothing of it can be trained; --verify needs the "
+            "folder of such a run, with a checkpoint in it; in a loop of your own, RateSearch(..., around=rate) does it"
         )
     beside = {"no_report": True, "as_json": screen.as_json}
     place = folder.absolute()  # a task's code may change the working directory

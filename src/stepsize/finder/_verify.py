@@ -15,7 +15,7 @@ from stepsize.state import capture
 from stepsize.task import Branches, Probed, Startable, Trial, seed_of
 
 HIGH, LOW, BROKE = "rate-too-high", "rate-too-low", "not-finite"
-LATE = 0.6  # of a run: a checkpoint from which on forks say nothing of a run begun anew
+EARLY, LATE = 0.15, 0.6  # of a run: between them a checkpoint says something of a run begun anew, too
 
 
 @dataclass(frozen=True)
@@ -81,30 +81,31 @@ class Verification:
             finished: whether the run has come to its end since.
         """
         judgement, cost = race.judgement, race.finding.cost.runs
-        away = 0.0 if step > LATE * race.total else judgement.away
+        away = judgement.away if _speaks_of_whole(step, race.total) else 0.0
         factor = _rounded(away)
-        sides = (judgement.worth + side * 2 * judgement.error for side in (-1, 1))
         forks = tuple(Fork(10.0**at, race.length, run.score) for at, run in sorted(race.rung.results.items()))
         return Verification(
-            factor,
-            *(_rounded(away + side * judgement.reach) for side in (-1, 1)),
-            _rounded(judgement.onward),
-            float(f"{race.rate * factor:.3g}") if factor != 1 else race.rate,
-            _rounded(judgement.best),
-            judgement.worth,
-            *sides,
-            race.finding.verdict,
-            step,
-            race.total,
-            finished,
-            forks,
-            cost,
+            factor=factor,
+            low=_rounded(away - judgement.reach),
+            high=_rounded(away + judgement.reach),
+            onward=_rounded(judgement.onward),
+            rate=race.rate if factor == 1 else float(f"{race.rate * factor:.3g}"),
+            best=_rounded(judgement.best),
+            worth=judgement.worth,
+            worth_low=judgement.worth - 2 * judgement.error,
+            worth_high=judgement.worth + 2 * judgement.error,
+            verdict=race.finding.verdict,
+            step=step,
+            steps=race.total,
+            finished=finished,
+            forks=forks,
+            cost=cost,
         )
 
     @property
-    def is_late(self) -> bool:
-        """Whether the run was too far on for forks to say anything of one that is begun anew."""
-        return self.step > LATE * self.steps
+    def speaks_of_whole(self) -> bool:
+        """Whether forks say something of a run begun anew: near its beginning or its end they do not."""
+        return _speaks_of_whole(self.step, self.steps)
 
     @property
     def keep(self) -> bool:
@@ -118,8 +119,9 @@ class Verification:
             words.append(f"times {self.onward:.3g} from here on, {worth}")
         elif words:
             words.append("kept from here on")
-        if self.is_late:
-            words.append("too near its end to say more of a run begun anew")
+        if not self.speaks_of_whole:
+            end = "beginning" if self.step < EARLY * self.steps else "end"
+            words.append(f"too near its {end} to say more of a run begun anew")
         answer = ", ".join(words if self.factor != 1 or self.onward != 1 else ["keep the rate", *words])
         price = f"{len(self.forks)} forks from step {self.step} of {self.steps}, {self.cost:.1%} of a run"
         return f"{answer}: {self.verdict} ({price})"
@@ -134,14 +136,14 @@ class Verification:
 
         A rate that forks find off is a finding with their factor, whether the record showed it or not. What the record
         alone says of the rate is then a remark, but where the run broke after the checkpoint; and it stays as it is
-        where the checkpoint is late in the run.
+        where the checkpoint is near the run's beginning or end.
 
         Args:
             passive: symptoms of the run, as ``diagnose`` gives them.
         """
         name = None if self.factor == 1 else HIGH if self.factor < 1 else LOW
         passive = tuple(passive)
-        if self.is_late:
+        if not self.speaks_of_whole:
             return passive
         broke = any(symptom.name == BROKE for symptom in passive)  # after the checkpoint: forks cannot refute that
         found = [self._looked_at(symptom, broke) for symptom in passive if symptom.name != name]
@@ -162,12 +164,18 @@ class Verification:
     def _remedy(self, name: str) -> str:
         what = "lower" if name == HIGH else "raise"
         now = "keep it from here on" if self.onward == 1 else f"times {self.onward:.2g} from here on"
-        return f"{what} the rate to about {self.rate:.3g} in a run begun anew, and {now}, as forks from step {self.step} say"
+        return (
+            f"{what} the rate to about {self.rate:.3g} in a run begun anew, {now}: forks from step {self.step} say so"
+        )
 
     @property
     def _evidence(self) -> dict[str, float]:
         parts = {"factor_low": self.low, "factor_high": self.high, "onward": self.onward}
         return {**parts, "worth": self.worth, "cost": self.cost}
+
+
+def _speaks_of_whole(step: int, steps: int) -> bool:
+    return EARLY * steps <= step <= LATE * steps
 
 
 def _rounded(decades: float) -> float:
@@ -191,8 +199,8 @@ def verify(
     """Keep a run's rate, or change it by which factor: short forks of the run itself, from its last checkpoint.
 
     Every fork begins where the checkpoint is, weights, optimizer state, data order and random numbers included, at
-    the run's rate times a factor, and has what is left of the schedule squeezed into its steps. Forks see common batches
-    and are scored on common ones. Nothing in the folder is changed, and no random generator.
+    the run's rate times a factor, and has what is left of the schedule squeezed into its steps. Forks see common
+    batches and are scored on common ones. Nothing in the folder is changed, and no random generator.
 
     Args:
         task: the run's.
@@ -213,14 +221,15 @@ def verify(
 
     Example:
         >>> import tempfile
+        >>> from dataclasses import replace
         >>> from stepsize import train, verify
         >>> from stepsize.task import task_named
-        >>> task = task_named("digits")
+        >>> task = replace(task_named("digits"), metrics=lambda model: {"validation_loss": 1.0})
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     _ = train(task, lr=1e-4, steps=200, folder=folder, evaluate_every=50)
-        ...     found = verify(task, folder, lr=1e-4, steps=200)  # the run is over: from its best checkpoint
-        >>> found.onward > 3, found.cost <= 0.1
-        (True, True)
+        ...     _ = train(task, lr=1e-4, steps=200, folder=folder)
+        ...     found = verify(task, folder, lr=1e-4, steps=200)  # it is over: from its best checkpoint, here the first
+        >>> found.step, found.onward > 3, found.cost <= 0.1
+        (0, True, True)
     """
     if not isinstance(task, Startable):
         raise TypeError(_check.message("task", task, "a task", 'for example task_named("digits")'))

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable, Generator, Sequence
-from typing import Any
 
 from stepsize import _check
 from stepsize.search._finding import Cost, Finding, ShortRun, Stage, check_run
@@ -195,7 +194,7 @@ class Recheck:
         asks = {each: Ask(self.rate * 10.0**each, self.length, self._probe) for each in wanted}
         if asks:
             yield list(asks.values())
-            told = {ask: run for ask, run in self._told}
+            told = dict(self._told)
             results |= {each: told[ask] for each, ask in asks.items()}
         return len(results) > done
 

@@ -35,14 +35,16 @@ class Branches:
 
     Example:
         >>> import tempfile
+        >>> from dataclasses import replace
         >>> from stepsize import Trial, train
         >>> from stepsize.task import Branches, task_named
-        >>> task, trial = task_named("digits"), Trial("digits", {"lr": 0.1}, steps=40)
+        >>> task = replace(task_named("digits"), metrics=lambda model: {"validation_loss": 1.0})
+        >>> trial = Trial("digits", {"lr": 0.1}, steps=40)
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     _ = train(task, trial, folder=folder, evaluate_every=10)
-        ...     branches = Branches.of(folder, task, trial)  # the run is over: from its best checkpoint
-        >>> branches.finished, branches.done + branches.left
-        (True, 40)
+        ...     branches = Branches.of(folder, task, trial)  # it is over: from its best checkpoint, here the first
+        >>> branches.finished, branches.done, branches.left
+        (True, 0, 40)
         >>> len(branches.start(factor=3, steps=4).advance(4))
         4
     """
@@ -85,7 +87,7 @@ class Branches:
         if not isinstance(control, Control):
             raise TypeError(
                 f"the task {task.name!r} trains by itself, without a Control whose rate and plan could be changed; "
-                "in a loop of your own, RateSearch with position= tries rates in mid-run"
+                "in a loop of your own, RateSearch(..., around=rate) tries others in mid-run"
             )
         saved, _ = put_back(path, trial, run, {**sources_of(task), **optimizer_of_run(run)}, accept_changes)
         return Branches(task, trial, path, done, total, control.rates, finished, saved["run"])
@@ -129,6 +131,7 @@ def _place(path: Path, trial: Trial) -> tuple[int, int]:
     saved = read(path)
     control = saved["run"].get("control")
     total = control.get("total") if isinstance(control, Mapping) else None
-    known = isinstance(total, float | int) and math.isfinite(total)
-    whole = math.ceil(total * (1 - 1e-12)) if known else longest(saved["run"], trial.steps)
+    if isinstance(total, float | int) and math.isfinite(total):
+        return len(saved["losses"]), math.ceil(total * (1 - 1e-12))
+    whole = longest(saved["run"], trial.steps)
     return len(saved["losses"]), whole
