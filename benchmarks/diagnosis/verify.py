@@ -6,8 +6,8 @@
 
 ``collect`` trains each run to a quarter and keeps forks at more factors than ``verify`` asks for, in two lengths, a
 line of JSON each; what is in the file is not trained again. ``report`` lets the race of ``verify`` ask, and answers
-from these lines. Labels are those of ``measure.py``: by regret on the grid of whole runs, begun anew. ``truth`` trains the
-rest of some runs in full at each factor, from the same quarter: what really is best from here on.
+from these lines. Labels are those of ``measure.py``: by regret on the grid of whole runs, begun anew. ``truth``
+trains the rest of some runs in full at each factor, from the same quarter: what really is best from here on.
 
 Written down before the first round: too low by ten, recall 0.85 at precision 0.9; too high by three, recall 0.6 at
 precision 0.8, since runs at the edge of stability heal and a fork of a few steps prefers high rates; factor off by 0.3
@@ -67,7 +67,7 @@ def at_quarter(name: str, schedule: str, seed: int, rate: float) -> tuple[Any, A
 
 
 def fork(task: Any, trial: Trial, state: Any, exponent: float, steps: int) -> dict[str, list[float]]:
-    """A fork as ``verify`` begins it: the run where it stood, its rate times a factor, the rest of the plan squeezed."""
+    """A fork as ``verify`` begins it: the run where it stood, at another rate, what is left of its plan squeezed."""
     run = task.start(trial)
     run.load_state(state)
     run.control.extend(run.done + steps, "stretch")

@@ -10,7 +10,7 @@ from typing import Any
 from stepsize import _check
 from stepsize.diagnosis import SEVERITIES, Symptom
 from stepsize.finder._find import live_model
-from stepsize.search import Ask, Progress, Recheck, Tried
+from stepsize.search import Ask, Progress, Recheck, Tried, check_share
 from stepsize.state import capture
 from stepsize.task import Branches, Probed, Startable, Trial, seed_of
 
@@ -237,6 +237,11 @@ def verify(
         raise TypeError(_check.message("folder", folder, "a run's folder"))
     if not isinstance(accept_changes, bool):
         raise TypeError(_check.message("accept_changes", accept_changes, "True or False"))
+    if not isinstance(suspected, bool):
+        raise TypeError(_check.message("suspected", suspected, "True or False"))
+    if progress is not None and not callable(progress):
+        raise TypeError(_check.message("progress", progress, "a function"))
+    share = check_share(share)
     trial = _trial_of(task, trial, {"lr": lr, "seed": seed, "steps": steps, **axes})
     with ExitStack() as stack:
         live = live_model(task)

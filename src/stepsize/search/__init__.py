@@ -14,6 +14,7 @@ from stepsize.search._race import Ask as Ask
 from stepsize.search._race import Progress as Progress
 from stepsize.search._race import Race as Race
 from stepsize.search._recheck import Recheck as Recheck
+from stepsize.search._recheck import check_share as check_share
 
 __all__ = [
     "FORWARD",
@@ -29,5 +30,6 @@ __all__ = [
     "Stage",
     "Tried",
     "budget_of",
+    "check_share",
     "is_broken",
 ]

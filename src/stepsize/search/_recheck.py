@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Generator, Sequence
+from typing import Any
 
 from stepsize import _check
 from stepsize.search._finding import Cost, Finding, ShortRun, Stage, check_run
@@ -24,6 +25,25 @@ LEAST = 3  # forks without which nothing can be said
 def probes(length: int) -> int:
     """Batches that a fork of so many steps is scored on."""
     return max(PROBE, min(MOST, length // 4))
+
+
+def check_share(share: Any) -> float:
+    """A share of a run as a float, or an error that says what it must be.
+
+    Args:
+        share: 0 < share <= 1.
+
+    Raises:
+        TypeError, ValueError: it is none.
+
+    Example:
+        >>> from stepsize.search import check_share
+        >>> check_share(1)
+        1.0
+    """
+    if not _check.number("share", share, above=0) <= 1:
+        raise ValueError(_check.message("share", share, "a share of the run, at most 1"))
+    return float(share)
 
 
 class Recheck:
@@ -76,8 +96,7 @@ class Recheck:
         self.rate = _check.number("rate", rate, above=0)
         self.total = _check.whole("total", total, least=1)
         self.left = _check.whole("left", left, least=1)
-        if not _check.number("share", share, above=0) <= 1:
-            raise ValueError(_check.message("share", share, "a share of the run, at most 1"))
+        share = check_share(share)
         self._forward = _check.number("forward", forward, least=0)
         self.most = None if most is None else _check.whole("most", most, least=1)
         if not isinstance(suspected, bool):
