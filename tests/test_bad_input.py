@@ -308,7 +308,8 @@ CASES = {
     "squeeze": optional(FUNCTIONS),
     "axes": {
         "Task": [None, 3, ["width"], {"width": 3}, {"clip": Axis.number()}, {"colour": Axis.one_of("red")}],
-        **dict.fromkeys(["train", "verify"], [[], "adamx"]),
+        "train": [[], "adamx"],
+        "verify": [[], "adamx"],
         "sweep": [[], "adamx"],
         "find": [[], "adamx"],
         "find_batch": [[], "adamx"],
@@ -330,7 +331,7 @@ CASES = {
     "stop": [3, "0.5"],
     "sweep": [3, "no/such/folder"],
     "threads": WHOLE,
-    "trial": {**dict.fromkeys(["train", "verify"], [3, "digits"]), "default": [None, 3, "digits"]},
+    "trial": {"train": [3, "digits"], "verify": [3, "digits"], "default": [None, 3, "digits"]},
     "until": [*optional(NOT_NEGATIVE), 1.5, 11],
     "workers": optional(WHOLE),
     "rates": {

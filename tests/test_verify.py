@@ -226,6 +226,23 @@ def test_a_run_that_is_over_is_forked_from_its_best_checkpoint(tmp_path):
     assert found.onward > 1
 
 
+def test_a_run_that_goes_on_meanwhile_is_forked_from_one_checkpoint(tmp_path):
+    folder = stopped(tmp_path / "run", LOW)
+    branches = Branches.of(folder, task(), trial(LOW))
+    found = verify(task(), folder, lr=LOW)
+    asked = []
+
+    def goes_on(done, steps, note):
+        if not asked:
+            train(task(), lr=LOW, folder=folder, resume=True)
+        asked.append(note)
+
+    assert verify(task(), folder, lr=LOW, progress=goes_on) == found
+    assert len(asked) == len(found.forks)
+    assert steps_done(folder) == TOTAL
+    assert branches.start(steps=5).advance(5)[:1] == task().start(trial(LOW)).advance(51)[50:]
+
+
 def test_a_run_of_another_rate_or_too_short_or_without_a_control_is_refused(tmp_path):
     folder = stopped(tmp_path / "run", 0.1)
     with pytest.raises(CheckpointError, match=r"with lr 0\.1"):

@@ -75,11 +75,12 @@ class Branches:
         folder = Path(folder)
         if not os.path.lexists(folder / LAST):
             raise CheckpointError(f"{folder} has no checkpoint {LAST}, so that nothing can be tried; {NEEDED}")
-        path, finished = folder / LAST, False
-        done, total = _place(path, trial)
-        if done >= total:
-            path, finished = folder / BEST, True
-            done = _place(path, trial)[0] if os.path.lexists(path) else total
+        # each file is read once: the run may go on meanwhile, and write another
+        path, saved = folder / LAST, read(folder / LAST)
+        finished = len(saved["losses"]) >= _total(saved, trial)
+        if finished and os.path.lexists(folder / BEST):
+            path, saved = folder / BEST, read(folder / BEST)
+        done, total = len(saved["losses"]), _total(saved, trial)
         if done >= total:
             raise CheckpointError(f"{folder} is of a run that is over, and has no checkpoint from before; {NEEDED}")
         run = task.start(trial)
@@ -89,7 +90,7 @@ class Branches:
                 f"the task {task.name!r} trains by itself, without a Control whose rate and plan could be changed; "
                 "in a loop of your own, RateSearch(..., around=rate) tries others in mid-run"
             )
-        saved, _ = put_back(path, trial, run, {**sources_of(task), **optimizer_of_run(run)}, accept_changes)
+        put_back(saved, path, trial, run, {**sources_of(task), **optimizer_of_run(run)}, accept_changes)
         return Branches(task, trial, path, done, total, control.rates, finished, saved["run"])
 
     @property
@@ -126,12 +127,10 @@ class Branches:
         return run
 
 
-def _place(path: Path, trial: Trial) -> tuple[int, int]:
-    """How many steps a checkpoint has done, and how many its run has."""
-    saved = read(path)
+def _total(saved: Mapping[str, Any], trial: Trial) -> int:
+    """How many steps the run of a checkpoint has, which commands may have changed."""
     control = saved["run"].get("control")
     total = control.get("total") if isinstance(control, Mapping) else None
     if isinstance(total, float | int) and math.isfinite(total):
-        return len(saved["losses"]), math.ceil(total * (1 - 1e-12))
-    whole = longest(saved["run"], trial.steps)
-    return len(saved["losses"]), whole
+        return math.ceil(total * (1 - 1e-12))
+    return longest(saved["run"], trial.steps)

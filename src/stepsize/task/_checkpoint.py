@@ -102,7 +102,8 @@ class Checkpoints:
         Raises:
             CheckpointError: there is none, it cannot be read, or it is of another trial. A ValueError.
         """
-        saved, self.accepted = put_back(self.folder / LAST, self.trial, run, self.made_of, self.accept_changes)
+        saved = read(self.folder / LAST)
+        self.accepted = put_back(saved, self.folder / LAST, self.trial, run, self.made_of, self.accept_changes)
         for partial in self.folder.glob(".*.pt.*.partial"):  # of a process that was killed while it wrote
             partial.unlink(missing_ok=True)
         best = saved["best"]
@@ -113,12 +114,18 @@ class Checkpoints:
 
 
 def put_back(
-    path: Path, trial: Trial, run: Training, made_of: Mapping[str, str], accept_changes: bool = False
-) -> tuple[dict[str, Any], bool]:
-    """Put a fresh run where a checkpoint was; its content, and whether its task has changed since.
+    saved: Mapping[str, Any],
+    path: Path,
+    trial: Trial,
+    run: Training,
+    made_of: Mapping[str, str],
+    accept_changes: bool = False,
+) -> bool:
+    """Put a fresh run where a checkpoint was, and say whether its task has changed since.
 
     Args:
-        path: the checkpoint's file, which is read only.
+        saved: the checkpoint's content, from ``read``.
+        path: the checkpoint's file, for messages.
         trial: whose it must be.
         run: of that trial, at its beginning.
         made_of: the task's code and optimizer now.
@@ -127,7 +134,6 @@ def put_back(
     Raises:
         CheckpointError: it cannot be gone on with. A ValueError.
     """
-    saved = read(path)
     if saved["trial"]["key"] != trial.key:
         theirs = " ".join(saved["trial"]["text"].split())
         raise CheckpointError(
@@ -145,7 +151,7 @@ def put_back(
     except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         why = _check.in_one_line(error, 300)
         raise CheckpointError(f"{path} cannot be gone on with: {why}") from error
-    return saved, changed
+    return changed
 
 
 def _check_task(
