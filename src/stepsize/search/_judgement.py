@@ -13,7 +13,7 @@ GIVEN_BACK = 0.8  # share of the run's progress so far that a fork must give bac
 LOW_AT, LOW_PER = 1.0, 0.6  # decades to go up: so many, and so much for each decade from the rate to the best fork:
 # short forks end lower at higher rates than whole runs would, but do not see how far a low rate is from its end
 HIGH_BY = -1.1  # decades to go down, of a run as a whole
-LOW_REACH, HIGH_REACH, ON_REACH = 0.65, 0.5, 0.6  # decades that intervals reach to both sides
+LOW_REACH, HIGH_REACH, ON_REACH = 0.65, 0.7, 0.6  # decades that intervals reach to both sides
 ON_GAIN = 0.1  # share of the progress so far by which a lower rate must lead to be taken from here on
 SURE = 2.0  # standard errors by which a lower rate must lead to be taken from here on
 
