@@ -5,10 +5,10 @@ from stepsize.finder._find import find as find
 from stepsize.finder._plans import PlanEntry as PlanEntry
 from stepsize.finder._plans import PlanFinding as PlanFinding
 from stepsize.finder._plans import find_plan as find_plan
-from stepsize.finder._verify import HIGH as HIGH
-from stepsize.finder._verify import LOW as LOW
-from stepsize.finder._verify import Fork as Fork
-from stepsize.finder._verify import Verification as Verification
+from stepsize.finder._verification import HIGH as HIGH
+from stepsize.finder._verification import LOW as LOW
+from stepsize.finder._verification import Fork as Fork
+from stepsize.finder._verification import Verification as Verification
 from stepsize.finder._verify import verify as verify
 from stepsize.search import Budget as Budget
 from stepsize.search import Cost as Cost
