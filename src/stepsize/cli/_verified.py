@@ -13,6 +13,8 @@ from stepsize.cli._screen import Screen
 from stepsize.record import RUN
 from stepsize.task import TaskChangedWarning
 
+LOW = "rate-too-low"
+
 if TYPE_CHECKING:
     from stepsize.diagnosis import Symptom
     from stepsize.finder import Verification
@@ -40,7 +42,7 @@ def verified(
         ValueError: the folder is of no run of stepsize, has no checkpoint from before the run's end, or leads to code
             that nobody vouches for.
     """
-    from stepsize.finder import LOW, verify
+    from stepsize.finder import verify
 
     alone("diagnose --verify", "which trains one fork after the other")
     if not (folder / RUN).is_file():

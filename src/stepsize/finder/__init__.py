@@ -5,8 +5,6 @@ from stepsize.finder._find import find as find
 from stepsize.finder._plans import PlanEntry as PlanEntry
 from stepsize.finder._plans import PlanFinding as PlanFinding
 from stepsize.finder._plans import find_plan as find_plan
-from stepsize.finder._verification import HIGH as HIGH
-from stepsize.finder._verification import LOW as LOW
 from stepsize.finder._verification import Fork as Fork
 from stepsize.finder._verification import Verification as Verification
 from stepsize.finder._verify import verify as verify
@@ -17,8 +15,6 @@ from stepsize.search import Stage as Stage
 from stepsize.search import budget_of as budget_of
 
 __all__ = [
-    "HIGH",
-    "LOW",
     "Budget",
     "Cost",
     "Finding",
