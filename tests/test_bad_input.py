@@ -36,7 +36,7 @@ def optional(cases):
 SCALAR_LENGTHS = [case for case in POSITIVE if case is not None and not isinstance(case, list)]
 BUDGETS = [True, 0, -1, 1.5, math.nan, "much", "0x", "-1x", [1]]
 
-SEEDED = ["find", "find_batch", "find_law", "find_plan", "train", "seed_of"]
+SEEDED = ["find", "find_batch", "find_law", "find_plan", "train", "seed_of", "verify"]
 RULES = ["linear_rule", "noise_scale_rule", "square_root_rule"]
 FINDERS = partial(dict.fromkeys, ["find_in_module", "find_in_trainer"])
 
@@ -123,6 +123,7 @@ CASES = {
         "find_law": [3, b"x"],
         "picture": ["no/such/folder"],
         "steps_done": ["no/such/folder"],
+        "verify": [None, 3, "no/such/folder"],
         "Steer": [3, "no/such/folder"],
         "replay": ["no/such/folder"],
         "Commands": [None, 3, b"a"],
@@ -144,7 +145,9 @@ CASES = {
     "least": [*NUMBERS, -1, 2],
     "mode": [None, 3, "minimum"],
     "what": [None, 3, {}, "no/such/run", [], ["no/such/run"], [3, 4]],
-    "most": {"Race": optional(WHOLE), "thinned": [*WHOLE, 3], "default": [*NUMBERS, 0.5]},
+    "begun": optional(FUNCTIONS),
+    "left": WHOLE,
+    "most": {**dict.fromkeys(["Race", "Recheck"], optional(WHOLE)), "thinned": [*WHOLE, 3], "default": [*NUMBERS, 0.5]},
     "of": [None, 3, "", " a", 'a"b'],
     "others": {"split_matrices": [3, ["nothing"]], "default": [0.1, True, [], [3]]},
     "patience": {"default": [*NUMBERS, -1, 1.5], "noisy_plateau": [*NUMBERS, -1, 1.5, 19]},
@@ -167,7 +170,9 @@ CASES = {
     "speed": POSITIVE,
     "text": [None, 3, "", "a b", "compex()", "complex(1, real=2)", "complex(1)x"],
     "threshold_mode": [None, 3, "relative"],
-    "share": {"find_batch": [*POSITIVE, 1, 2], "default": POSITIVE},
+    "share": {"find_batch": [*POSITIVE, 1, 2], "verify": [*POSITIVE, 2], "default": POSITIVE},
+    "around": optional(POSITIVE),
+    "suspected": [None, 1, "yes"],
     "trainer": [None, 3, "trainer"],
     "wait": [*NUMBERS, -1, 1.5],
     "window": WHOLE,
@@ -210,7 +215,7 @@ CASES = {
     "layers": [3, [3], ["nothing"], "0"],
     "lists": [(3,), ("a",), ([],), ([{"params": []}],)],
     "nonfinite": [3, "warn", True],
-    "rate": {"fit_law": [None, 3, "", "speed"], "default": [None, 3, "insid"]},
+    "rate": {"Recheck": POSITIVE, "fit_law": [None, 3, "", "speed"], "default": [None, 3, "insid"]},
     "stages": [None, 3, {}, {1: "weight"}, {0: "nothing"}, {0: 3}, {-1: "weight"}],
     "trust_coefficient": POSITIVE,
     "limit": [*POSITIVE, 1.5],
@@ -261,7 +266,7 @@ CASES = {
         "RateSearch": [*SCHEDULES, "absolute(cosine())", "warmup(11)"],
         **FINDERS(SCHEDULES),
         **dict.fromkeys(["LAMB", "LARS", "layerwise", "optimizer"], NOT_NEGATIVE),
-        **dict.fromkeys(["find_batch", "keras_schedule", "train", *RULES, "weight_decay_rule"], POSITIVE),
+        **dict.fromkeys(["find_batch", "keras_schedule", "train", "verify", *RULES, "weight_decay_rule"], POSITIVE),
     },
     "clip": {
         "default": optional(POSITIVE),
@@ -284,7 +289,7 @@ CASES = {
     "steps": {
         "default": WHOLE,
         **dict.fromkeys(["find", "find_batch", "find_law", "find_plan"], optional(WHOLE)),
-        "train": optional(WHOLE),
+        **dict.fromkeys(["train", "verify"], optional(WHOLE)),
         "sweep": optional(WHOLE),
         "range_test": [*WHOLE, 1],
         "weight_decay_rule": POSITIVE,
@@ -304,6 +309,7 @@ CASES = {
     "axes": {
         "Task": [None, 3, ["width"], {"width": 3}, {"clip": Axis.number()}, {"colour": Axis.one_of("red")}],
         "train": [[], "adamx"],
+        "verify": [[], "adamx"],
         "sweep": [[], "adamx"],
         "find": [[], "adamx"],
         "find_batch": [[], "adamx"],
@@ -325,7 +331,7 @@ CASES = {
     "stop": [3, "0.5"],
     "sweep": [3, "no/such/folder"],
     "threads": WHOLE,
-    "trial": {"train": [3, "digits"], "default": [None, 3, "digits"]},
+    "trial": {"train": [3, "digits"], "verify": [3, "digits"], "default": [None, 3, "digits"]},
     "until": [*optional(NOT_NEGATIVE), 1.5, 11],
     "workers": optional(WHOLE),
     "rates": {
@@ -339,9 +345,7 @@ CASES = {
     "seed": {
         "default": [*NUMBERS, -1, 1.5, 2**32],
         "noise": [*NUMBERS, -1, 1.5, 2**63],
-        **dict.fromkeys(
-            ["find", "find_batch", "find_law", "find_plan", "train", "seed_of"], optional([*NUMBERS, -1, 1.5, 2**32])
-        ),
+        **dict.fromkeys(SEEDED, optional([*NUMBERS, -1, 1.5, 2**32])),
     },
     "name": {
         "Live": [None, 3, " "],
@@ -516,6 +520,7 @@ RECORDS = {
     "BatchFinding",
     "Best",
     "Branch",
+    "Branches",
     "Captured",
     "Clipped",
     "Comparison",
@@ -524,6 +529,8 @@ RECORDS = {
     "Curve",
     "Entry",
     "Finding",
+    "Fork",
+    "Judgement",
     "Lines",
     "LoopRun",
     "Budget",
@@ -532,6 +539,7 @@ RECORDS = {
     "Stage",
     "LawFinding",
     "NoiseScale",
+    "Verification",
     "Verified",
     "Outcome",
     "Parcel",
@@ -670,6 +678,7 @@ GOOD = {
         "loader": [torch.ones(1)] * 9,
     },
     "Race": lambda: {"total": 100, "low": 1e-3, "high": 1.0},
+    "Recheck": lambda: {"rate": 0.1, "total": 1000, "left": 700},
     "seed_of": lambda: {"task": DIGITS},
     "find_plan": lambda: {"task": DIGITS, "over": {"optimizer": ["adamw"]}},
     "budget_of": lambda: {"budget": "1x", "total": 100},
@@ -694,6 +703,7 @@ GOOD = {
     "steepest_by_log_rate": lambda: {"rates": [1, 2], "losses": [1, 1]},
     "squeezed": lambda: {"settings": {}, "share": 1},
     "train": lambda: {"task": DIGITS, "lr": 0.1},
+    "verify": lambda: {"task": DIGITS, "folder": "no/such/folder", "lr": 0.1},
     "valley": lambda: {"rates": [1, 2], "losses": [1, 1]},
 }
 

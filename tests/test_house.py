@@ -278,6 +278,8 @@ RECORDS = {
     "Event",
     "Budget",
     "Finding",
+    "Fork",
+    "Judgement",
     "Lines",
     "LoopRun",
     "PlanEntry",
@@ -296,6 +298,7 @@ RECORDS = {
     "Trained",
     "Tried",
     "Update",
+    "Verification",
 }
 INTERFACES = {"Batchable", "Paced", "Probed", "Resumable", "ShortRun", "Startable", "Training"}
 WARNINGS = {

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from stepsize.finder import Finding as Finding
     from stepsize.finder import find as find
     from stepsize.finder import find_plan as find_plan
+    from stepsize.finder import verify as verify
     from stepsize.integrations import drive_trainer as drive_trainer
     from stepsize.integrations import find_in_module as find_in_module
     from stepsize.integrations import find_in_trainer as find_in_trainer
@@ -117,7 +118,7 @@ _ROOMS = {
     ),
     "diagnosis": "Symptom diagnose",
     "engine": "Auto Batched Processes Ray serial",
-    "finder": "Finding find find_plan",
+    "finder": "Finding find find_plan verify",
     "integrations": "drive_trainer find_in_module find_in_trainer lightning_callback",
     "optim": (
         "LAMB LARS Stages adaptive_clipping clip_adaptively clip_by_norm clip_by_value combine groups "
@@ -236,6 +237,7 @@ __all__ = [
     "triangular2",
     "valley",
     "value_clipping",
+    "verify",
     "warmup",
     "wsd",
 ]

@@ -399,7 +399,8 @@ app.command(
 )(compare)
 app.command(
     name="diagnose",
-    epilog="Examples: stepsize diagnose runs/digits-0001 | stepsize diagnose runs/digits-0001 --json --fail-on error",
+    epilog="Examples: stepsize diagnose runs/digits-0001 | stepsize diagnose runs/digits-0001 --json --fail-on error"
+    " | stepsize diagnose runs/digits-0001 --verify",
 )(diagnose_command)
 app.command(name="runs", epilog="Examples: stepsize runs | stepsize runs elsewhere --json")(runs)
 app.add_typer(course)

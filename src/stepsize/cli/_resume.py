@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,19 @@ from stepsize.task import AXES, BUILT_IN, Task, canonical, changes, led, named_s
 
 WHERE = ("task", "data", "device")  # what leads out of a folder; the command line may say it instead
 BESIDE = ("resume", "trust", "accept_changes", "no_report", "as_json")  # what else may stand beside --resume
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a command is told what a folder leads to, for messages: its option, the word for the task, an example."""
+
+    option: str
+    task: str
+    example: str
+
+
+RESUMING = Way("--resume", "TASK", "stepsize train {task} --resume {run}")
+VERIFYING = Way("--verify", "--task", "stepsize diagnose {run} --verify --task {task}")
 COMPARED = ("torch", "stepsize", "python", "numpy")  # versions that may change figures
 
 
@@ -32,18 +46,37 @@ def resumed(folder: Path, context: typer.Context, trust: bool, accept_changes: b
         ValueError: the folder holds no run that can be resumed, leads to code or files that nobody vouches for, or
             its task has changed. Nothing was written.
     """
-    given, place = _given(context), folder.absolute()  # reading the task's file may change the working directory
+    beside = {name: context.params[name] for name in ("no_report", "as_json")}
+    return job_of(folder, _given(context), trust, accept_changes, beside, RESUMING)
+
+
+def job_of(
+    folder: Path, given: Mapping[str, Any], trust: bool, accept_changes: bool, beside: Mapping[str, Any], way: Way
+) -> Job:
+    """The job of the run in a folder, as it was begun and as it would go on; nothing is written.
+
+    Args:
+        folder: of the run.
+        given: what the command line says of ``WHERE`` instead of the folder.
+        trust: as for ``resumed``.
+        accept_changes: as for ``resumed``.
+        beside: further words of the job.
+        way: for messages.
+
+    Raises:
+        ValueError: as ``resumed``.
+    """
+    place = folder.absolute()  # reading the task's file may change the working directory
     run = RunFolder.existing(folder)
     run.check_resumable(AXES)
     facts = run.facts()
-    led(lambda: _check_trust(run, facts["said"], given, trust))
+    led(lambda: _check_trust(run, facts["said"], given, trust, way))
     _check_settings(run, facts["said"])
     said = {"epochs": None, "processes": 1, **facts["said"], **given}
     if "data" not in given and not takes_data(said["task"]):
         said.pop("data", None)  # of a run that was begun when it was passed over
-    _check_place(run, said["task"], given)
+    _check_place(run, said["task"], given, way)
     _check_sources(run, facts, named_sources(said["task"]), accept_changes)  # before any code of it runs
-    beside = {name: context.params[name] for name in ("no_report", "as_json")}
     work = job(facts["command"], {**said, "lr": facts["rate"], **beside})
     if work.task.name != facts["task"]:
         raise ValueError(f"{folder} is a run of the task {facts['task']!r}, and {said['task']} is {work.task.name!r}")
@@ -78,7 +111,7 @@ def _is_said(context: typer.Context, name: str) -> bool:
     return source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT", "PROMPT")
 
 
-def _check_trust(run: RunFolder, said: Mapping[str, Any], given: Mapping[str, Any], trust: bool) -> None:
+def _check_trust(run: RunFolder, said: Mapping[str, Any], given: Mapping[str, Any], trust: bool, way: Way) -> None:
     """Raise if a folder that others may have written leads to code, files or a device."""
     harmless = {"task": said["task"] in BUILT_IN, "data": "data" not in said, "device": said.get("device") == "cpu"}
     harmless["device"] |= "device" not in said
@@ -86,10 +119,10 @@ def _check_trust(run: RunFolder, said: Mapping[str, Any], given: Mapping[str, An
     if followed and not trust and not run.is_mine:
         names = ", ".join(f"{name} {said[name]!r}" for name in followed)
         code = ", and a task's code runs as you" if "task" in followed else ""
-        yourself = " ".join({"task": "TASK", "data": "--data", "device": "--device"}[name] for name in followed)
+        yourself = " ".join({"task": way.task, "data": "--data", "device": "--device"}[name] for name in followed)
         raise ValueError(
             f"{run.path} leads to {names}, and it was not written by you on this machine{code}; say {yourself} "
-            "yourself beside --resume, or look at it and add --trust"
+            f"yourself beside {way.option}, or look at it and add --trust"
         )
 
 
@@ -108,12 +141,12 @@ def _in(run: RunFolder) -> Iterator[None]:
         raise ValueError(f"{run.path / RUN}: {' '.join(str(error).split())}") from None
 
 
-def _check_place(run: RunFolder, task: str, given: Mapping[str, Any]) -> None:
+def _check_place(run: RunFolder, task: str, given: Mapping[str, Any], way: Way) -> None:
     place = Path(task.rpartition(":")[0])
     if "task" not in given and place.suffix == ".py" and not place.is_file():
         raise ValueError(
             f"the task of {run.path} was in {place}, which is not there; say where it is now, as in "
-            f"stepsize train {place.name}:{task.rpartition(':')[2]} --resume {run.path}"
+            + way.example.format(task=f"{place.name}:{task.rpartition(':')[2]}", run=run.path)
         )
 
 

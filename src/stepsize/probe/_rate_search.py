@@ -1,5 +1,6 @@
 """``RateSearch``: the race of ``find`` in a loop of its user, and everything it was handed put back."""
 
+import inspect
 import math
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -23,7 +24,7 @@ from stepsize.probe._scores import Scores
 from stepsize.probe._source import Source, alike, mark_of
 from stepsize.probe._squeeze import Squeeze
 from stepsize.schedule import Schedule
-from stepsize.search import Ask, Finding, Progress, Race, Tried
+from stepsize.search import Ask, Finding, Progress, Race, Recheck, Tried
 from stepsize.state import Captured, can_capture, capture, is_optimizer, lent, on_loan
 
 LENT = "optimizer is on loan to another search or range test, which is not over; end that first, then begin this one"
@@ -68,6 +69,9 @@ class RateSearch:
         low: the lowest rate to try, > 0.
         high: the highest rate to try, > low.
         settle: whether longer runs follow where the answer is not to be trusted, as for ``find``.
+        around: the rate that the run has, > 0: then nothing else is asked than whether a tenth of it to three hundred
+            times it would do better for what is left, by forks that cost a tenth of the whole run at most; budget, low,
+            high and settle are left out. The finding's rate is the run's own where that should be kept.
         progress: called with (steps done, steps expected, a note for people).
         others: schedules of momentum, weight decay and any other number in the groups, as for ``Control``.
 
@@ -115,6 +119,7 @@ class RateSearch:
         low: float = 1e-6,
         high: float = 100.0,
         settle: bool = False,
+        around: float | None = None,
         progress: Progress | None = None,
         **others: CourseLike,
     ) -> None:
@@ -139,17 +144,30 @@ class RateSearch:
         self._also = also_of(also)
         left = self._squeeze.left
         self._scores = Scores(self._source, probe, loss, left * self._accumulate, model, self._also)
-        self._race = Race(
-            left,
-            low,
-            high,
-            budget,
-            clock=_agreed_time,
-            forward=self._scores.price,
-            most=self._scores.most,
-            settle=settle,
-            progress=progress,
-        )
+        self._race: Race | Recheck
+        if around is None:
+            self._race = Race(
+                left,
+                low,
+                high,
+                budget,
+                clock=_agreed_time,
+                forward=self._scores.price,
+                most=self._scores.most,
+                settle=settle,
+                progress=progress,
+            )
+        else:
+            _check_around(budget=budget, low=low, high=high, settle=settle)
+            self._race = Recheck(
+                _check.number("around", around, above=0),
+                total,
+                left,
+                forward=self._scores.price,
+                most=self._scores.most,
+                clock=_agreed_time,
+                progress=progress,
+            )
         given = [each for each in (loader, probe, scaler) if each is not None and can_capture(each)]
         self._things = [*self._optimizers.values(), model, *given, *self._also]
         self._loan = Loan(list(self._optimizers.values()))
@@ -327,6 +345,14 @@ def _check_not_lent(optimizers: Iterable[Any]) -> None:
     """Raise RuntimeError where an optimizer is in another search: each would put back what the other has written."""
     if any(map(on_loan, optimizers)):
         raise RuntimeError(LENT)
+
+
+def _check_around(**words: Any) -> None:
+    """Raise ValueError where the search in a whole range was asked for beside the one around a rate."""
+    parameters = inspect.signature(RateSearch).parameters
+    for name, value in words.items():
+        if value != parameters[name].default:
+            raise ValueError(_check.message(name, value, "left out beside around, which says where to look"))
 
 
 def _agreed_time() -> float:

@@ -8,10 +8,13 @@ from stepsize.search._finding import Finding as Finding
 from stepsize.search._finding import ShortRun as ShortRun
 from stepsize.search._finding import Stage as Stage
 from stepsize.search._finding import Tried as Tried
+from stepsize.search._judgement import Judgement as Judgement
 from stepsize.search._race import FORWARD as FORWARD
 from stepsize.search._race import Ask as Ask
 from stepsize.search._race import Progress as Progress
 from stepsize.search._race import Race as Race
+from stepsize.search._recheck import Recheck as Recheck
+from stepsize.search._recheck import check_share as check_share
 
 __all__ = [
     "FORWARD",
@@ -19,11 +22,14 @@ __all__ = [
     "Budget",
     "Cost",
     "Finding",
+    "Judgement",
     "Progress",
     "Race",
+    "Recheck",
     "ShortRun",
     "Stage",
     "Tried",
     "budget_of",
+    "check_share",
     "is_broken",
 ]

@@ -21,6 +21,7 @@ from stepsize.task._ranks import together as together
 
 if TYPE_CHECKING:  # what needs torch, which names, words and axes do not
     from stepsize.task._batches import Shuffled as Shuffled
+    from stepsize.task._branch import Branches as Branches
     from stepsize.task._checkpoint import CheckpointError as CheckpointError
     from stepsize.task._checkpoint import steps_done as steps_done
     from stepsize.task._contract import Resumable as Resumable
@@ -64,6 +65,7 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "_batches": "Shuffled",
+        "_branch": "Branches",
         "_checkpoint": "CheckpointError steps_done",
         "_contract": "Resumable Startable Training Trial key_of seed_of",
         "_distributed": "led locked_by_first",
@@ -89,6 +91,7 @@ __all__ = [
     "LARGEST",
     "Axis",
     "Batchable",
+    "Branches",
     "CheckpointError",
     "Paced",
     "Parcel",

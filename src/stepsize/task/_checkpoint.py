@@ -112,25 +112,8 @@ class Checkpoints:
         Raises:
             CheckpointError: there is none, it cannot be read, or it is of another trial. A ValueError.
         """
-        path = self.folder / LAST
-        saved = read(path)
-        if saved["trial"]["key"] != self.trial.key:
-            theirs = " ".join(saved["trial"]["text"].split())
-            raise CheckpointError(
-                f"{path} is of {theirs[:300]}, and this is {describe(self.trial)}; resume with what it was begun with"
-            )
-        done = len(saved["losses"])
-        if done > longest(saved["run"], self.trial.steps):
-            raise CheckpointError(f"{path} has done {done} steps of a run of {self.trial.steps}; it is damaged")
-        of_run = saved["run"].get("done", done)
-        if isinstance(of_run, int) and of_run != done:
-            raise CheckpointError(f"{path} has the losses of {done} steps and a run at another one; it is damaged")
-        self._check_task(saved, run)
-        try:
-            run.load_state(saved["run"])
-        except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-            why = _check.in_one_line(error, 300)
-            raise CheckpointError(f"{path} cannot be gone on with: {why}") from error
+        saved = read(self.folder / LAST)
+        self.accepted = put_back(saved, self.folder / LAST, self.trial, run, self.made_of, self.accept_changes)
         for partial in self.folder.glob(".*.pt.*.partial"):  # of a process that was killed while it wrote
             partial.unlink(missing_ok=True)
         best = saved["best"]
@@ -139,20 +122,62 @@ class Checkpoints:
         known_of = {name: saved[name] for name in ("seconds", "validation", "pause") if name in saved}
         return Progress(saved["losses"].tolist(), history, known, **known_of)
 
-    def _check_task(self, saved: Mapping[str, Any], run: Training) -> None:
-        before = saved.get("made_of", {})
-        differ = changes(before, self.made_of) if before else []
-        another = before.get(OPTIMIZER, self.made_of.get(OPTIMIZER)) != self.made_of.get(OPTIMIZER)
-        if another or (differ and not self.accept_changes):
-            remedy = "put it back" + ("" if another else ", or accept the changes")
-            raise CheckpointError(
-                f"{self.folder / LAST} is of a task that is not what it was: {', '.join(differ[:5])}; {remedy}"
-            )
-        self.accepted = bool(differ)
-        if differ:
-            bring_up_to_date(saved["run"], run, before, self.made_of)
-            said = f"{self.folder / LAST} is gone on with although {', '.join(differ[:5])}"
-            warnings.warn(said, TaskChangedWarning, stacklevel=5)
+
+def put_back(
+    saved: Mapping[str, Any],
+    path: Path,
+    trial: Trial,
+    run: Training,
+    made_of: Mapping[str, str],
+    accept_changes: bool = False,
+) -> bool:
+    """Put a fresh run where a checkpoint was, and say whether its task has changed since.
+
+    Args:
+        saved: the checkpoint's content, from ``read``.
+        path: the checkpoint's file, for messages.
+        trial: whose it must be.
+        run: of that trial, at its beginning.
+        made_of: the task's code and optimizer now.
+        accept_changes: whether to go on with a task that is no longer what it was.
+
+    Raises:
+        CheckpointError: it cannot be gone on with. A ValueError.
+    """
+    if saved["trial"]["key"] != trial.key:
+        theirs = " ".join(saved["trial"]["text"].split())
+        raise CheckpointError(
+            f"{path} is of {theirs[:300]}, and this is {describe(trial)}; resume with what it was begun with"
+        )
+    done = len(saved["losses"])
+    if done > longest(saved["run"], trial.steps):
+        raise CheckpointError(f"{path} has done {done} steps of a run of {trial.steps}; it is damaged")
+    of_run = saved["run"].get("done", done)
+    if isinstance(of_run, int) and of_run != done:
+        raise CheckpointError(f"{path} has the losses of {done} steps and a run at another one; it is damaged")
+    changed = _check_task(path, saved, run, made_of, accept_changes)
+    try:
+        run.load_state(saved["run"])
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        why = _check.in_one_line(error, 300)
+        raise CheckpointError(f"{path} cannot be gone on with: {why}") from error
+    return changed
+
+
+def _check_task(
+    path: Path, saved: Mapping[str, Any], run: Training, made_of: Mapping[str, str], accept_changes: bool
+) -> bool:
+    before = saved.get("made_of", {})
+    differ = changes(before, made_of) if before else []
+    another = before.get(OPTIMIZER, made_of.get(OPTIMIZER)) != made_of.get(OPTIMIZER)
+    if another or (differ and not accept_changes):
+        remedy = "put it back" + ("" if another else ", or accept the changes")
+        raise CheckpointError(f"{path} is of a task that is not what it was: {', '.join(differ[:5])}; {remedy}")
+    if differ:
+        bring_up_to_date(saved["run"], run, before, made_of)
+        said = f"{path} is gone on with although {', '.join(differ[:5])}"
+        warnings.warn(said, TaskChangedWarning, stacklevel=6)
+    return bool(differ)
 
 
 def read(path: Path) -> dict[str, Any]:
