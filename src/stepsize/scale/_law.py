@@ -11,7 +11,7 @@ from stepsize import _check
 from stepsize.scale._columns import column
 from stepsize.scale._curves import valley
 from stepsize.scale._doubts import doubts_of
-from stepsize.scale._exponents import prior_of
+from stepsize.scale._exponents import prior_of, saturating
 from stepsize.scale._model import Model
 from stepsize.scale._points import Array, Point, points_of
 
@@ -225,7 +225,8 @@ def fit_law(
             )
         )
     mean, deviation = prior_of(rate, over)
-    return RateLaw(over, units, points, Model(points, np.asarray(mean), np.asarray(deviation)), losses)
+    batch = np.asarray(saturating(rate, ["" if name in units else name for name in over]))
+    return RateLaw(over, units, points, Model(points, np.asarray(mean), np.asarray(deviation), batch), losses)
 
 
 def _checked(runs: Any, over: Any, linear: Any) -> Mapping[str, Sequence[Any]]:
