@@ -7,9 +7,9 @@ from stepsize.scale._columns import read_runs as read_runs
 from stepsize.scale._examples import NoiseScale as NoiseScale
 from stepsize.scale._examples import example_noise as example_noise
 from stepsize.scale._exponents import axis_role as axis_role
+from stepsize.scale._fit_law import fit_law as fit_law
 from stepsize.scale._law import Prediction as Prediction
 from stepsize.scale._law import RateLaw as RateLaw
-from stepsize.scale._law import fit_law as fit_law
 from stepsize.scale._rules import Rescaled as Rescaled
 from stepsize.scale._rules import linear_rule as linear_rule
 from stepsize.scale._rules import noise_scale_rule as noise_scale_rule

@@ -12,7 +12,8 @@ from stepsize import _check
 from stepsize.engine import Engine
 from stepsize.finder import find
 from stepsize.scale._columns import Columns, read_runs
-from stepsize.scale._law import Prediction, RateLaw, fit_law
+from stepsize.scale._fit_law import fit_law
+from stepsize.scale._law import Prediction, RateLaw
 from stepsize.scale._points_to_run import RUNS, Planner, Runnable, planned
 from stepsize.search import Progress
 from stepsize.state import locked
