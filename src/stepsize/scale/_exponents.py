@@ -16,10 +16,11 @@ from collections.abc import Sequence
 
 from stepsize import _check
 
-SIZES = {"n", "params", "parameters", "size", "width", "hidden", "h", "dim", "model"}
+SIZES = {"n", "params", "parameters", "size", "width", "hidden", "h", "dim", "model", "embd", "dmodel"}
 LENGTHS = {"d", "tokens", "steps", "epochs", "length", "samples", "examples", "iterations", "ti"}
 STEPS = {"steps", "iterations", "ti"}  # lengths that grow no batch along
 BATCHES = {"b", "bs", "batch", "batchsize", "globalbatchsize"}
+BEFORE = ("num", "global", "training", "train", "total", "max", "model", "hidden", "n")  # what may stand before these
 # mean and standard deviation
 RATE = {"size": (-0.45, 0.3), "length": (-0.1, 0.3), "batch": (0.5, 0.3)}
 BATCH = {"size": (0.0, 0.3), "length": (0.45, 0.3)}
@@ -45,7 +46,9 @@ def axis_role(axis: str) -> str:
     if not isinstance(axis, str):
         raise TypeError(_check.message("axis", axis, "a column's name"))
     word = _word(axis)
-    return next((role for role, names in ROLES.items() if word in names or word.removeprefix("num") in names), "")
+    rest = next((word.removeprefix(each) for each in BEFORE if word.startswith(each)), "")
+    known = {word, rest} if len(rest) > 1 else {word}
+    return next((role for role, names in ROLES.items() if known & names), "")
 
 
 def prior_of(rate: str, axes: Sequence[str]) -> tuple[list[float], list[float]]:
@@ -71,7 +74,7 @@ def saturating(rate: str, axes: Sequence[str]) -> list[float]:
     if axis_role(rate) == "batch" or roles.count("batch") != 1:
         return [0.0] * len(axes)
     # tokens are steps times batch
-    along = CRITICAL if any(_word(axis) in STEPS for axis in axes) else 0.0
+    along = CRITICAL if any(_word(axis).endswith(tuple(STEPS)) for axis in axes) else 0.0
     return [{"batch": 1 - along, "length": -CRITICAL}.get(role, 0.0) for role in roles]
 
 

@@ -33,7 +33,9 @@ def fit_law(
         loss(lr) = lowest + s · (e^(k d) - k d - 1) / k²,  d = log(lr / best)
 
     ``b`` begins at the literature's exponents where an axis' name says what it is (``N``, ``D``, ``bs``, ``width``,
-    ``steps``, ``batch_size`` ...), ``C`` at zero; the runs move both. All runs at the same point share one valley.
+    ``steps``, ``batch_size`` ...), ``C`` at zero; the runs move both. The rate saturates with the batch as far as the
+    runs say so, the later the longer they are. All runs at the same point share one valley. Where most stand beside
+    fewer than two others at their point, as in a random search, their lowest losses are fitted along: a polynomial.
 
     Args:
         runs: columns by name, as from ``read_runs``: equally long.
@@ -45,8 +47,8 @@ def fit_law(
             differ in a column that is left out, such as the batch.
 
     Raises:
-        TypeError, ValueError: a column is missing or holds something else, every run broke, or no two runs differ in
-            their rate alone.
+        TypeError, ValueError: a column is missing or holds something else, every run broke, all losses are equal, or no
+            two runs differ in their rate alone and there are few.
 
     Example:
         >>> from stepsize import fit_law
@@ -72,22 +74,26 @@ def fit_law(
     mean, deviation = (np.asarray(each) for each in prior_of(rate, over))
     batch = np.asarray(saturating(rate, ["" if name in units else name for name in over]))
     points = points_of(places, logs, losses, repeats)
-    if _share(points):
+    apart = joined(places, logs, heights_of(losses), repeats)
+    ended = np.isfinite(apart[2])
+    if ended.all() and len(ended) > 1 and np.ptp(apart[2]) == 0:
+        raise ValueError(f"all {len(losses)} runs have the same {loss}, which says nothing of {rate}; is it the column?")
+    few = ended.sum() < least(places) or np.ptp(apart[1]) == 0
+    if _together(points, 2) and (few or _together(points, 3) >= 0.5):
         return RateLaw(over, units, points, Model(points, mean, deviation, batch), losses)
-    runs_there = joined(places, logs, heights_of(losses), repeats)
-    ended, wanted = int(np.isfinite(runs_there[2]).sum()), least(places)
-    if ended < wanted or np.ptp(logs) == 0:
-        there = f"two or more with different {rate} at the same {', '.join(over)}"
-        rule = f"{there}, or {wanted} or more that ended, at different {rate}, in all"
-        raise ValueError(_check.message("runs", f"{len(logs)} runs, no two of which", rule))
-    model = Scattered(*runs_there, mean, deviation, batch)
+    if few:
+        raise ValueError(
+            f"there are {len(logs)} runs, no two of which differ in {rate} alone; give two or more with different {rate} "
+            f"at the same {', '.join(over)}, or {least(places)} or more that ended, with different {rate}, in all"
+        )
+    model = Scattered(*apart, mean, deviation, batch)
     return RateLaw(over, units, model.points, model, losses)
 
 
-def _share(points: Sequence[Point]) -> bool:
-    """Whether most runs stand beside others that differ in their rate alone."""
+def _together(points: Sequence[Point], least: int) -> float:
+    """The share of runs that stand among so many or more which differ in their rate alone."""
     counts = [len(point.logs) + math.isfinite(point.broken) for point in points]
-    return 2 * sum(count for count in counts if count > 1) >= sum(counts)
+    return sum(count for count in counts if count >= least) / sum(counts)
 
 
 def _checked(runs: Any, over: Any, linear: Any) -> Mapping[str, Sequence[Any]]:

@@ -105,15 +105,17 @@ class Model:
         return 1 - straight / (max(others) + straight) * self._unsaturated()
 
     def _unsaturated(self) -> float:
-        """How likely it is that the rate does not saturate with the batch, if that were as likely before the runs."""
+        """How likely it is that the rate does not saturate with the batch, where nothing else bends, from 0 to 1."""
         if not self.saturating.any():
             return 1.0
         across, ratio = SATURATION_SPREAD**2 * self._saturated(self.away), 0.0
-        for each in self.candidates:
+        straight = [candidate for candidate in self.candidates if candidate.bend == min(BENDS)]
+        for each in straight:
             mean = SATURATION - float(across @ self._off(each))
             variance = max(SATURATION_SPREAD**2 - float(across @ each.inverse @ across), 1e-12)
             off = (mean**2 / variance - (SATURATION / SATURATION_SPREAD) ** 2) / 2
-            ratio += each.weight * SATURATION_SPREAD / math.sqrt(variance) * math.exp(-off)
+            share = each.weight / sum(other.weight for other in straight)
+            ratio += share * SATURATION_SPREAD / math.sqrt(variance) * math.exp(-off)
         return min(1.0, 2 * ratio / (1 + ratio))  # density at 0 after the runs, over that before
 
     def _at(self, candidate: Candidate, away: Array) -> tuple[float, float]:

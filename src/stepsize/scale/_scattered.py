@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 
 from stepsize.scale._curves import EDGE, MISFIT, Shape, valley
-from stepsize.scale._points import Array, Point
+from stepsize.scale._points import FAR, Array, Point
 
 USUAL = (4.0, 4.0, 1.0, 0.4)  # standard deviations of the polynomial's terms by degree, in those of the heights
 LEVEL, STEEP = 4.0, 2.0  # of the law's height and of the valley's steepness: nothing is known of them
 BENT, SCATTER, RIPPLE = 0.03, 0.12, 0.2  # of the law's products of two axes, and of what leaves it
-BEND, BEND_SPREAD, LEAST_BEND = 1.2, 0.6, 0.05  # of the valley
+BEND, BEND_SPREAD, LEAST_BEND, MOST_BEND, STEEPEST = 1.2, 0.6, 0.05, 3.0, 7.0  # of the valley
 SATURATION, SATURATION_SPREAD = 0.125, 0.125  # of the rate with the batch
 NOISES = 0.5 * np.geomspace(1, 1e-3, 10)  # of runs, as shares of the heights' spread
-STARTS, STEPS, ENOUGH = (0.1, 0.3, 0.5, 0.7, 0.9), 40, 1e-6
-HIGH, NARROW = 8.0, 1e-9  # a run broke so many lower spreads above the middle; an axis that does not vary
+STARTS, STEPS, ENOUGH, ROUNDS = (0.1, 0.3, 0.5, 0.7, 0.9), 40, 1e-6, 4
+HIGH, NARROW = 6.0, 1e-9  # a run broke so many lower spreads above the middle; an axis that does not vary
 EACH = 4  # runs at least, for each axis that varies and one more
 
 
@@ -65,23 +65,29 @@ class Scattered:
         self.centre, unit = places.mean(0), places.std(0)
         away = places - self.centre
         scaled = away / np.where(unit > NARROW, unit, 1.0)
-        ended = _ended(_terms(scaled, 1), heights)
-        level, spread = float(np.median(heights[ended])), max(float(heights[ended].std()), NARROW)
-        self._runs = _Runs(
-            self._rows(away[ended]), _terms(scaled[ended], 3), logs[ended], heights[ended] - level,
-            self._rows(away[~ended]), logs[~ended],
-        )  # fmt: skip
-        self._prior = _prior(mean, deviation, spread)
-        best = self._best(NOISES * spread)
-        self._fit = best
-        steep, bend = (float(each) for each in best.values[-2:])
-        lowest = self._runs.polynomial @ best.values[self._prior.law : -2]
-        self.places, rises = places[ended], self._runs.heights - lowest
+        ended, broken = _ended(_terms(scaled, 1), heights), None
+        for _ in range(ROUNDS):
+            level, spread = float(np.median(heights[ended])), max(float(heights[ended].std()), NARROW)
+            above = ~ended if broken is None else broken
+            self._runs = _Runs(
+                self._rows(away[ended]), _terms(scaled[ended], 3), logs[ended], heights[ended] - level,
+                self._rows(away[above]), logs[above],
+            )  # fmt: skip
+            self._prior = _prior(mean, deviation, spread)
+            self._fit = self._best(NOISES * spread)
+            law, lowest = self._fit.values[: self._prior.law], self._fit.values[self._prior.law : -2]
+            rises = np.where(ended, heights - level - _terms(scaled, 3) @ lowest, np.inf)
+            kept = rises <= FAR * math.exp(self._fit.values[-2])
+            if (kept == ended).all() or kept.sum() < least(places):
+                break
+            ended, broken = kept, ~kept & (logs > self._rows(away) @ law)
+        self.places = places[ended]
         self.points = [
             Point(tuple(place), np.asarray([log]), np.asarray([rise]), math.inf)
-            for place, log, rise in zip(self.places.tolist(), self._runs.logs, rises, strict=True)
+            for place, log, rise in zip(self.places.tolist(), logs[ended], rises[ended], strict=True)
         ]
-        self.shape = Shape(steep, max(bend, LEAST_BEND), best.noise)
+        steep, bend = (float(each) for each in self._fit.values[-2:])
+        self.shape = Shape(steep, bend, self._fit.noise)
 
     def _best(self, noises: Array) -> _Fit:
         """The fit with the largest evidence; under the next noise it begins where it ended under the last."""
@@ -152,7 +158,8 @@ class _Runs:
         for _ in range(STEPS):
             step = np.linalg.solve(normal + damping * np.diag(np.diag(normal)), -gradient)
             tried = values + step
-            tried[-1] = np.clip(tried[-1], LEAST_BEND, 4)
+            tried[-2] = np.clip(tried[-2], *(prior.mean[-2] + STEEPEST * np.asarray([-1, 1])))
+            tried[-1] = np.clip(tried[-1], LEAST_BEND, MOST_BEND)
             there = self._expanded(tried, prior, noise)
             if not there[0] < cost:
                 damping *= 4
