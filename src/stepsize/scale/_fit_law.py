@@ -77,14 +77,16 @@ def fit_law(
     apart = joined(places, logs, heights_of(losses), repeats)
     ended = np.isfinite(apart[2])
     if ended.all() and len(ended) > 1 and np.ptp(apart[2]) == 0:
-        raise ValueError(f"all {len(losses)} runs have the same {loss}, which says nothing of {rate}; is it the column?")
+        raise ValueError(
+            f"all {len(losses)} runs have the same {loss}, which says nothing of {rate}; is it the column?"
+        )
     few = ended.sum() < least(places) or np.ptp(apart[1]) == 0
     if _together(points, 2) and (few or _together(points, 3) >= 0.5):
         return RateLaw(over, units, points, Model(points, mean, deviation, batch), losses)
     if few:
         raise ValueError(
-            f"there are {len(logs)} runs, no two of which differ in {rate} alone; give two or more with different {rate} "
-            f"at the same {', '.join(over)}, or {least(places)} or more that ended, with different {rate}, in all"
+            f"there are {len(logs)} runs, no two of which differ in {rate} alone; give two or more with other {rate}"
+            f" at the same {', '.join(over)}, or {least(places)} or more that ended, with different {rate}, in all"
         )
     model = Scattered(*apart, mean, deviation, batch)
     return RateLaw(over, units, model.points, model, losses)
