@@ -192,7 +192,7 @@ def test_a_base_that_differs_stays_a_choice():
     first = begun()
     driven(first, 100, 32)
     _, other = begun(lr=0.2)
-    with pytest.raises(ValueError, match="base rate of group0 was 0.1"):
+    with pytest.raises(ValueError, match=r"base rate of group0 was 0\.1"):
         resume_scaled(other, first[1].state_dict(), batch=32, to=64, rule="linear")
     new = resume_scaled(other, first[1].state_dict(), batch=32, to=64, rule="linear", warmup=0, base="saved")
     assert other.rates["group0"] == pytest.approx(2 * first[1].rates["group0"])

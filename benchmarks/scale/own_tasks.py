@@ -61,6 +61,7 @@ OPTIMIZERS = {
     "sgd": lambda parameters, lr: torch.optim.SGD(parameters, lr=lr, momentum=0.9),
     "adamw": lambda parameters, lr: torch.optim.AdamW(parameters, lr=lr),
 }
+RULES = ("law", "keep", "linear", "root")
 RATES = [10 ** (step / 4) for step in range(-4, 5)]
 
 
@@ -161,6 +162,23 @@ def measured(name: str, optimizer: str, axis: str, seed: int) -> dict[str, float
     return {**errors, "best": best, "inside": inside, "border": best in (rates[0], rates[-1]), "price": found.price}
 
 
+def line_of(key: str, found: list[dict[str, float]]) -> str:
+    means = "".join(f"{np.mean([each[rule] for each in found]):9.2f}" for rule in RULES)
+    held, price = sum(each["inside"] for each in found), np.mean([each["price"] for each in found])
+    edge = "  at the grid's edge" * any(each["border"] for each in found)
+    return f"  {key:24s}{means}   {held:.0f} of {len(found)}   {price:5.2f}{edge}"
+
+
+def summary(figures: dict[str, list[dict[str, float]]]) -> list[str]:
+    """All of an axis together."""
+    lines = []
+    for axis in {key.split(",")[0]: None for key in figures}:
+        every = [each for key, found in figures.items() if key.startswith(axis) for each in found]
+        means = "".join(f"{np.mean([each[rule] for each in every]):9.2f}" for rule in RULES)
+        lines.append(f"  {'all of ' + axis:24s}{means}   {sum(each['inside'] for each in every):.0f} of {len(every)}")
+    return lines
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few repetitions, as CI runs it; writes no log")
@@ -171,23 +189,16 @@ def main() -> None:
     names, seeds = (["digits"], 1) if given.quick else (["digits", "mnist", TEXT], 3)
     figures: dict[str, list[dict[str, float]]] = {}
     lines = ["|log2(rate / best)|, mean of seeds; how many intervals hold the best rate; price in runs at the target"]
-    rules = ("law", "keep", "linear", "root")
-    lines.append(f"  {'':24s}" + "".join(f"{rule:>9s}" for rule in rules) + "   inside   price")
+    lines.append(f"  {'':24s}" + "".join(f"{rule:>9s}" for rule in RULES) + "   inside   price")
     for axis in ["width"] if given.quick else AXES:
         for name in names:
             for optimizer in ["sgd"] if given.quick else OPTIMIZERS:
                 key = f"{axis}, {name}, {optimizer}"
                 found = [measured(name, optimizer, axis, seed) for seed in range(seeds)]
                 figures[key] = found
-                means = "".join(f"{np.mean([each[rule] for each in found]):9.2f}" for rule in rules)
-                held, price = sum(each["inside"] for each in found), np.mean([each["price"] for each in found])
-                edge = "  at the grid's edge" * any(each["border"] for each in found)
-                lines.append(f"  {key:24s}{means}   {held} of {len(found)}   {price:5.2f}{edge}")
+                lines.append(line_of(key, found))
                 progress(lines[-1])
-    for axis in {key.split(",")[0]: None for key in figures}:
-        every = [each for key, found in figures.items() if key.startswith(axis) for each in found]
-        means = "".join(f"{np.mean([each[rule] for each in every]):9.2f}" for rule in rules)
-        lines.append(f"  {'all of ' + axis:24s}{means}   {sum(each['inside'] for each in every)} of {len(every)}")
+    lines += summary(figures)
     conclude("scale/own_tasks", lines, {"figures": figures}, given.quick)
 
 

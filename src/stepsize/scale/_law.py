@@ -15,6 +15,7 @@ from stepsize.scale._points import Array, Point
 from stepsize.scale._scattered import Scattered
 
 SURE = 1.959964  # standard deviations of 95 %
+MOST = 50.0  # of the logarithms between the answer and an end of its interval: where all is noise, nothing is known
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ class RateLaw:
         shape = self._model.shape
         seen = math.sqrt(deviation**2 + shape.noise / math.exp(shape.steep))  # where noisy runs would have their best
         lr = math.exp(mean - min(shape.bend * deviation**2, deviation) / 2)
-        low, high = min(lr, math.exp(mean - SURE * seen)), math.exp(mean + SURE * seen)
+        far = min(SURE * seen, MOST)
+        low, high = min(lr, math.exp(mean - far)), math.exp(mean + far)
         target = {name: float(at[name]) for name in self.axes}
         places = [self.place_of(point) for point in self.points]
         shared = None if self.scattered else self.points
@@ -121,7 +123,8 @@ class RateLaw:
     def bests(self) -> list[tuple[dict[str, float], float, float, float]]:
         """Of every point its place by axis and the best rate there, with the ends of its 95 % interval."""
         means, deviations = self._model.bests()
-        ends = (np.exp(means), np.exp(means - SURE * deviations), np.exp(means + SURE * deviations))
+        far = np.minimum(SURE * deviations, MOST)
+        ends = (np.exp(means), np.exp(means - far), np.exp(means + far))
         return [
             (self.place_of(point), float(rate), float(low), float(high))
             for point, rate, low, high in zip(self.points, *ends, strict=True)
