@@ -49,7 +49,6 @@ CASES = {
     "rule": [None, 3, "root"],
     "control": {"resume_scaled": [None, 3, "control"]},
     "state": {"resume_scaled": [None, 3, {}, {"version": 99}]},
-    "choices": {"resume_scaled": [3]},
     "verify": [None, 1, "yes"],
     "verbs": [3, "stop", ["scale"], ["stopp"], None],
     "verb": [None, 3, "scal", ""],

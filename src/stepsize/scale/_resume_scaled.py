@@ -21,7 +21,9 @@ def resume_scaled(
     rule: str,
     warmup: float | None = None,
     noise_scale: float | None = None,
-    **choices: str | None,
+    base: str | None = None,
+    plan: str | None = None,
+    extend: str | None = None,
 ) -> Rescaled:
     """Load the state of a run, and go on at another batch with the rate that a rule gives.
 
@@ -41,7 +43,9 @@ def resume_scaled(
         warmup: positions of the control's clock, >= 0; when left out, 5 % of the run where the linear rule raises the
             rate, else 0.
         noise_scale: in examples, > 0, where it is known, to say where the rule ends.
-        **choices: what is to hold where run and state differ, as for ``Control.load_state_dict``.
+        base: ``"saved"`` or ``"new"``: what is to hold where it differs, as for ``Control.load_state_dict``.
+        plan: ``"saved"`` or ``"new"``, likewise.
+        extend: ``"keep"``, ``"stretch"`` or ``"cooldown"``, likewise.
 
     Returns:
         The rule's values, for the first group, and what is to be doubted.
@@ -70,20 +74,20 @@ def resume_scaled(
     factor = RULES[rule](1.0, batch=batch, to=to, noise_scale=noise_scale).factor
     if warmup is not None:
         warmup = _check.number("warmup", warmup, least=0)
-    control.load_state_dict(state, **choices)
+    control.load_state_dict(state, base=base, plan=plan, extend=extend)
     gradual = SHARE * (control.total or 0.0) if rule == "linear" and factor > 1 else 0.0
     over = gradual if warmup is None else warmup
-    base = state["shares"]["lr"][0][0]
-    found = RULES[rule](base, batch=batch, to=to, noise_scale=noise_scale) if base > 0 else Rescaled(rule, factor)
+    lr = state["shares"]["lr"][0][0]
+    found = RULES[rule](lr, batch=batch, to=to, noise_scale=noise_scale) if lr > 0 else Rescaled(rule, factor)
     control.scale(factor, reason=f"{found.rule} rule, batch {batch:g} to {to:g}", over=over)
     doubts = [doubt for doubt in found.doubts if not (over > 0 and "warm up" in doubt)]
-    return replace(found, doubts=(*doubts, *_of_clock(control, state, to / batch, choices)))
+    return replace(found, doubts=(*doubts, *_of_clock(control, state, to / batch, extend)))
 
 
-def _of_clock(control: Control, state: Mapping[str, Any], ratio: float, choices: Mapping[str, Any]) -> list[str]:
+def _of_clock(control: Control, state: Mapping[str, Any], ratio: float, extend: str | None) -> list[str]:
     """What is to be said where the clock counts steps: as many as were left now see more examples, or fewer."""
     at, total = float(state["position"]), control.total
-    if ratio == 1 or total is None or not at or at != state["steps"] or choices.get("extend") is not None:
+    if ratio == 1 or total is None or not at or at != state["steps"] or extend is not None:
         return []
     end = at + (total - at) / ratio
     return [
