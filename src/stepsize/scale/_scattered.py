@@ -91,8 +91,8 @@ class Scattered:
 
     def _best(self, noises: Array) -> _Fit:
         """The fit with the largest evidence; under the next noise it begins where it ended under the last."""
-        levels = [float(np.quantile(self._runs.logs, share)) for share in STARTS]
-        starts = [_at_level(self._prior.mean, level) for level in levels]
+        levels = np.quantile(self._runs.logs, STARTS)
+        starts = [np.concatenate([[level], self._prior.mean[1:]]) for level in levels]
         found: list[_Fit] = []
         for noise in noises:
             fits = [self._runs.fitted(start, self._prior, float(noise)) for start in starts]
@@ -250,9 +250,3 @@ def _ended(terms: Array, heights: Array) -> Any:
             break
         ended = kept
     return ended
-
-
-def _at_level(values: Array, level: float) -> Array:
-    found = values.copy()
-    found[0] = level
-    return found
