@@ -67,6 +67,10 @@ bench: $(READY)  ## full-count measurements; logs go to benchmarks/logs
 	$(BIN)/python benchmarks/finders/measure.py --set report
 	$(BIN)/python benchmarks/finders/intervals.py
 	$(BIN)/python benchmarks/finders/scale.py
+	$(BIN)/python benchmarks/scale/own_tasks.py
+	$(BIN)/python benchmarks/scale/per_layer.py
+	$(BIN)/python benchmarks/scale/warmup.py
+	test ! -d "$(STEPSIZE_DATA)/steplaw" || $(BIN)/python benchmarks/scale/steplaw.py --data $(STEPSIZE_DATA)
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "stepsize needs Python 3.11 or newer"'

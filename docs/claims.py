@@ -113,7 +113,7 @@ FURTHER = (  # measured by other benchmarks
         "Li et al. 2025, Step Law",
         "the best rate follows a power law in size and data",
         "held",
-        "its published law is 0.07 % of the loss off (median of 54 targets), one fitted on smaller runs 0.02 % "
+        "its published law is 0.07 % of the loss off (median of 54 targets), one fitted on smaller runs 0.01 % "
         "([script](../benchmarks/scale/steplaw.py))",
     ),
 )

@@ -11,7 +11,7 @@ import pytest
 import torch
 from test_house import public
 
-from stepsize import Plan, Run, Scheduler, Task, Trial, fit_law
+from stepsize import Control, Plan, Run, Scheduler, Task, Trial, fit_law
 from stepsize.diagnosis import Seen
 from stepsize.schedule import cosine
 from stepsize.search import Cost, Finding
@@ -47,6 +47,8 @@ CASES = {
     "factors": [None, 3, "2", [], [0], ["a"], [-1]],
     "margin": {"find_batch": POSITIVE, "default": NOT_NEGATIVE},
     "rule": [None, 3, "root"],
+    "control": {"resume_scaled": [None, 3, "control"]},
+    "state": {"resume_scaled": [None, 3, {}, {"version": 99}]},
     "verify": [None, 1, "yes"],
     "verbs": [3, "stop", ["scale"], ["stopp"], None],
     "verb": [None, 3, "scal", ""],
@@ -697,6 +699,13 @@ GOOD = {
     **dict.fromkeys(RULES, lambda: {"lr": 0.1, "batch": 8, "to": 32}),
     "noise_scale_rule": lambda: {"lr": 0.1, "batch": 8, "to": 32, "noise_scale": 100},
     "weight_decay_rule": lambda: {"weight_decay": 0.1, "lr": 0.1, "to_lr": 0.2, "steps": 10, "to_steps": 20},
+    "resume_scaled": lambda: {
+        "control": Control(sgd()),
+        "state": Control(sgd()).state_dict(),
+        "batch": 8,
+        "to": 32,
+        "rule": "linear",
+    },
     "scale_picture": lambda: {"law": fit_law(WIDTHS, ["width"]), "at": {"width": 8}, "path": "scale.png"},
     "serial": lambda: {"task": DIGITS, "trials": []},
     "smooth": lambda: {"losses": [1.0]},
@@ -782,8 +791,6 @@ def test_every_target_is_covered_by_more_than_its_name():
 
 @pytest.mark.parametrize("bad", ["a", None, [1], torch.ones(2), np.ones(3), True])
 def test_losses_and_observations_that_are_no_number(bad):
-    from stepsize import Control
-
     control = Control(sgd())
     if bad is not None:
         with pytest.raises((TypeError, ValueError), match="loss"):

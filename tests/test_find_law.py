@@ -183,6 +183,24 @@ task = Task(
 """
 
 
+def test_a_line_that_a_kill_cut_is_run_again(tmp_path):
+    """Wherever in its last line, or in its first, the file ends: the same runs in the end, and a note."""
+    whole = find_law(bowl(), OVER, AT, folder=tmp_path / "whole", engine=serial)
+    held = (tmp_path / "whole" / "runs.csv").read_bytes()
+    last = held[:-2].rindex(b"\n") + 1
+    for number, end in enumerate((7, last + 1, last + 9, len(held) - 3, len(held) - 1)):
+        folder, notes = tmp_path / str(number), []
+        folder.mkdir()
+        (folder / "runs.csv").write_bytes(held[:end])
+        found = find_law(
+            bowl(), OVER, AT, folder=folder, engine=serial, progress=lambda _, __, note, to=notes: to.append(note)
+        )
+        assert found.runs == whole.runs
+        assert found.prediction == whole.prediction
+        assert (folder / "runs.csv").read_bytes() == held
+        assert sum("cut off" in note for note in notes) == 1
+
+
 def test_ctrl_c_says_how_to_go_on_and_that_goes_on(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "line.py").write_text(TASK_FILE)

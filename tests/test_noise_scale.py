@@ -8,6 +8,8 @@ import pytest
 import torch
 import torch.distributed as dist
 from test_distributed import TASK, batches
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from torch.nn.functional import cross_entropy
 
 from stepsize import Control, JsonLines, Run, train
@@ -163,6 +165,31 @@ def test_what_it_cannot_see_is_said_once(accumulate, passes, words):
         updates()
     assert len(caught) == 1
     assert seen.values == [{}] * 3
+
+
+@pytest.mark.parametrize("layers", [[0], [0, 1, 2]])
+def test_sharded_weights_are_refused_also_beside_others(tmp_path, layers):
+    """Those of some layers alone would be missing in the noise, and count in the gradient."""
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'group'}", rank=0, world_size=1)
+    try:
+        model, mesh = net(), init_device_mesh("cpu", (1,))
+        for layer in layers:
+            fully_shard(model[layer], mesh=mesh)
+        images, labels = digits()
+        seen = Seen("noise_scale")
+        optimizer = torch.optim.SGD(model.named_parameters(), lr=0.1)
+        control = Control(optimizer, accumulate=2, watch=seen, remind=False)
+        for part in range(4):
+            here = slice(8 * part, 8 * part + 8)
+            cross_entropy(model(images[here]), labels[here]).backward()
+            if part == 1:
+                with pytest.warns(UserWarning, match=r"0\.weight is sharded over processes \(FSDP\)"):
+                    control.step()
+            else:
+                control.step()
+        assert not any("noise_scale" in each for each in seen.values)
+    finally:
+        dist.destroy_process_group()
 
 
 def test_gradients_that_are_not_finite_are_passed_over():

@@ -152,6 +152,74 @@ def test_targets_below_and_far_beyond_the_runs_are_doubted_and_wide():
     assert any("below all the runs" in doubt for doubt in law.predict({"width": 10}).doubts)
 
 
+def test_a_rate_that_saturates_with_the_batch_the_later_the_longer_is_followed_beyond():
+    """Adam's best rate near the critical batch, as the surge in optimal rates has it (arXiv 2405.14578)."""
+
+    def surge(bs, D):
+        away = math.log(bs / (40 * (D / 100) ** 0.45))
+        return 0.02 / math.cosh(away / 2)
+
+    runs = runs_of(surge, grid(bs=[10.0, 20.0, 40.0, 80.0, 160.0], D=[100.0, 200.0, 400.0]), noise=1e-4)
+    law = fit_law(runs, ["bs", "D"])
+    for target in ({"bs": 640.0, "D": 400.0}, {"bs": 20.0, "D": 3200.0}, {"bs": 640.0, "D": 3200.0}):
+        found = law.predict(target)
+        assert found.low < surge(**target) < found.high
+        assert found.lr == pytest.approx(surge(**target), rel=0.4)
+
+
+def scattered(seed, count, law, places=None, breaks=2.2):
+    """Runs of a random search over axes and rate; what is lost at the best rate depends on the axes, too."""
+    draw, rows = np.random.default_rng(seed), []
+    for _ in range(count):
+        place = {"N": math.exp(draw.uniform(4, 6.6)), "bs": math.exp(draw.uniform(3, 5.3))}
+        rate = math.exp(draw.uniform(-7, 0))
+        one = runs_of(law, [place], [rate], noise=4e-4, seed=seed + len(rows), breaks=breaks)
+        lost = (place["N"] / 100) ** -0.07 * (1 + 0.02 * math.log(place["bs"] / 60) ** 2)
+        rows.append({**place, "lr": rate, "loss": one["loss"][0] * lost})
+    return {name: [row[name] for row in rows] for name in rows[0]}
+
+
+def test_runs_of_a_random_search_are_fitted_too():
+    held, off = [], []
+    for seed in range(12):
+        draw, target = np.random.default_rng(seed), {"N": 3200.0, "bs": 400.0}
+        pure = power(N=draw.normal(-0.4, 0.3), bs=draw.normal(0.5, 0.3))
+        law = fit_law(scattered(seed, (30, 60, 120)[seed % 3], pure), ["N", "bs"])
+        assert law.scattered
+        found = law.predict(target)
+        held.append(found.low <= pure(**target) <= found.high)
+        off.append(abs(math.log2(found.lr / pure(**target))))
+        assert any("rates at equal axes say more" in doubt for doubt in found.doubts)
+    assert sum(held) >= 11
+    assert np.median(off) < 0.6
+
+
+def test_scattered_runs_that_broke_do_no_harm_whatever_their_loss_says():
+    truth, target = power(N=-0.5, bs=0.5), {"N": 1600, "bs": 200}
+    runs = scattered(0, 100, truth, breaks=1.8)
+    assert sum(map(math.isnan, runs["loss"])) > 10
+    for told in (math.inf, 1e30, 40.0):
+        losses = [told if math.isnan(each) else each for each in runs["loss"]]
+        assert fit_law({**runs, "loss": losses}, ["N", "bs"]).predict(target).lr == pytest.approx(
+            truth(**target), rel=0.4
+        )
+
+
+def test_repeated_scattered_runs_count_once_each(tmp_path):
+    runs = scattered(1, 40, power(N=-0.5, bs=0.5))
+    twice = {name: [*each, *each] for name, each in runs.items()}
+    one, two = (fit_law(each, ["N", "bs"]).predict({"N": 800, "bs": 200}) for each in (runs, twice))
+    assert (one.lr, one.low, one.high) == pytest.approx((two.lr, two.low, two.high))
+    law = fit_law(runs, ["N", "bs"])
+    assert scale_picture(law, {"N": 800, "bs": 200}, tmp_path / "law.png").stat().st_size > 10_000
+
+
+def test_few_scattered_runs_are_refused_with_what_it_takes():
+    runs = scattered(2, 8, power(N=-0.5, bs=0.5), breaks=math.inf)
+    with pytest.raises(ValueError, match=r"8 runs, no two of which differ in lr alone; give .* 12 or more that ended"):
+        fit_law(runs, ["N", "bs"])
+
+
 def test_one_point_alone_gives_its_own_best_rate():
     law = fit_law(runs_of(power(width=-0.5), grid(width=[100.0])), ["width"])
     assert law.predict({"width": 100}).lr == pytest.approx(0.03, rel=0.2)
@@ -182,7 +250,8 @@ def test_the_best_batch_is_a_rate_like_any_other():
     ("change", "message"),
     [
         ({"loss": [math.nan] * 30}, "every run broke"),
-        ({"lr": [0.1] * 30}, "two or more with different lr"),
+        ({"lr": [0.1] * 30}, "two or more with other lr at the same width"),
+        ({"loss": [2.0] * 30}, "all 30 runs have the same loss"),
         ({"lr": [0.0] * 30}, "lr of run 1 must be a finite number > 0"),
         ({"width": [-1.0] * 30}, "width of run 1"),
         ({"width": ["wide"] * 30}, "width of run 1"),
@@ -197,9 +266,17 @@ def test_bad_runs_are_named(change, message):
         fit_law({**runs, **change}, ["width"])
 
 
-@pytest.mark.parametrize("axis", ["N", "n_params", "width", "d_model"])
-def test_names_of_sizes_are_known(axis):
-    assert axis_role(axis) in ("size", "")
+@pytest.mark.parametrize(
+    ("role", "axes"),
+    [
+        ("size", "N n_params model_size hidden_size width d_model n_embd"),
+        ("length", "D tokens train_tokens n_tokens total_steps max_steps num_epochs ti"),
+        ("batch", "bs batch_size global_batch_size train_batch_size log_bs"),
+        ("", "depth heads nh num_layers normal lr"),
+    ],
+)
+def test_roles_are_known_by_names(role, axes):
+    assert {axis: axis_role(axis) for axis in axes.split()} == dict.fromkeys(axes.split(), role)
 
 
 def written(path, columns):

@@ -7,7 +7,7 @@ import torch
 
 from stepsize import Control
 from stepsize.cli import run
-from stepsize.scale import linear_rule, noise_scale_rule, square_root_rule, weight_decay_rule
+from stepsize.scale import linear_rule, noise_scale_rule, resume_scaled, square_root_rule, weight_decay_rule
 
 
 @pytest.mark.parametrize("rule", [linear_rule, square_root_rule])
@@ -124,3 +124,88 @@ def test_train_says_the_doubts_of_the_rule(capsys, monkeypatch, tmp_path):
     words = ["--lr", "0.01", "--batch-size", "512", "--scale-rate", "linear", "--steps", "2"]
     assert run(["train", "digits-mlp", *words]) == 0
     assert "doubt    a rate 8 times as high" in capsys.readouterr().out
+
+
+def begun(lr=0.1, total=6400.0, **options):
+    optimizer = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=lr)
+    return optimizer, Control(optimizer, lr="warmup(10%) >> cosine()", total=total, remind=False, **options)
+
+
+def driven(pair, updates, batch):
+    optimizer, control = pair
+    for _ in range(updates):
+        optimizer.param_groups[0]["params"][0].square().sum().backward()
+        control.step(advance=batch)
+    return optimizer.param_groups[0]["lr"]
+
+
+def gone_on(saved, **given):
+    again = begun()
+    again[0].load_state_dict(saved[0])
+    return again, resume_scaled(again[1], saved[1], **given)
+
+
+@pytest.mark.parametrize(("rule", "factor"), [("linear", 2.0), ("sqrt", 2**0.5)])
+@pytest.mark.parametrize("warmup", [0, 640])
+def test_a_run_goes_on_with_twice_the_processes_at_the_rules_rate(rule, factor, warmup):
+    """On a clock of examples: the plain run's rates times the factor, which comes in a line over the warm-up."""
+    plain = begun()
+    driven(plain, 100, 32)
+    saved = plain[0].state_dict(), plain[1].state_dict()
+    again, new = gone_on(saved, batch=32, to=64, rule=rule, warmup=warmup)
+    assert new.factor == pytest.approx(factor)
+    for _ in range(15):
+        share = 1.0 if not warmup else min(1.0, (again[1].position - 3200) / warmup)
+        expected = plain[1].rates["group0"] * (1 + (factor - 1) * share)
+        assert again[1].rates["group0"] == pytest.approx(expected)
+        driven(plain, 2, 32)
+        driven(again, 1, 64)
+        assert again[1].position == plain[1].position
+    assert again[1].log[0].reason == f"{new.rule} rule, batch 32 to 64"
+
+
+def test_what_was_scaled_is_saved_and_not_scaled_again():
+    first = begun()
+    driven(first, 100, 32)
+    again, _ = gone_on((first[0].state_dict(), first[1].state_dict()), batch=32, to=64, rule="linear")
+    driven(again, 2, 64)  # inside the warm-up
+    third = begun()
+    third[0].load_state_dict(again[0].state_dict())
+    third[1].load_state_dict(again[1].state_dict())
+    for _ in range(8):
+        assert driven(third, 1, 64) == driven(again, 1, 64)
+
+
+def test_the_linear_rule_warms_up_by_itself_and_says_what_a_clock_of_steps_does():
+    first = begun()
+    driven(first, 100, 1)
+    saved = first[0].state_dict(), first[1].state_dict()
+    again, new = gone_on(saved, batch=32, to=128, rule="linear")
+    assert again[1].rates == pytest.approx(first[1].rates)  # it begins at the old one
+    assert not any("warm up" in doubt for doubt in new.doubts)
+    assert any("total=1675 and add extend='stretch'" in doubt for doubt in new.doubts)  # 100 and a quarter of 6,300
+    _, at_once = gone_on(saved, batch=32, to=128, rule="linear", warmup=0)
+    assert any("warm up" in doubt for doubt in at_once.doubts)
+
+
+def test_a_base_that_differs_stays_a_choice():
+    first = begun()
+    driven(first, 100, 32)
+    _, other = begun(lr=0.2)
+    with pytest.raises(ValueError, match=r"base rate of group0 was 0\.1"):
+        resume_scaled(other, first[1].state_dict(), batch=32, to=64, rule="linear")
+    new = resume_scaled(other, first[1].state_dict(), batch=32, to=64, rule="linear", warmup=0, base="saved")
+    assert other.rates["group0"] == pytest.approx(2 * first[1].rates["group0"])
+    assert new.values["lr"] == pytest.approx(0.2)
+
+
+def test_a_factor_comes_gradually_to_all_groups_or_at_once_to_some():
+    pair = begun()
+    driven(pair, 100, 32)
+    before = pair[1].preview([4800]).rates["group0"][0]
+    pair[1].scale(3.0, over=3200)
+    assert pair[1].preview([4800]).rates["group0"][0] == pytest.approx(2 * before)
+    with pytest.raises(ValueError, match="leave group out"):
+        pair[1].scale(2.0, group="group0", over=10)
+    with pytest.raises(ValueError, match="> 0"):
+        pair[1].scale(0.0, over=10)

@@ -121,7 +121,8 @@ def _say(screen: Screen, law: RateLaw, found: Prediction, rate: str) -> None:
         )
     screen.say(table)
     broke = f", {law.broken} broken" if law.broken else ""
-    screen.say(f"runs     {law.runs} at {len(law.points)} points{broke}")
+    where = ", few of which share their axes" if law.scattered else f" at {len(law.points)} points"
+    screen.say(f"runs     {law.runs}{where}{broke}")
     for doubt in found.doubts:
         screen.say(f"doubt    {doubt}")
     screen.say(f"{rate:<8} {found.lr:.3g}, and with 95 % between {found.low:.3g} and {found.high:.3g}")
@@ -129,4 +130,4 @@ def _say(screen: Screen, law: RateLaw, found: Prediction, rate: str) -> None:
 
 def _range(values: Sequence[float]) -> str:
     low, high = min(values), max(values)
-    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+    return f"{low:.4g}" if low == high else f"{low:.4g} to {high:.4g}"

@@ -11,13 +11,26 @@ from stepsize.control._line import Share
 from stepsize.control._plan import Plan
 from stepsize.control.steering import LARGEST
 from stepsize.optim import Clipper
-from stepsize.schedule import Schedule
+from stepsize.schedule import Schedule, constant, linear
 
 
 def scale(driver: Driver, factor: float, group: str, of: str, reason: str) -> None:
     """``manual <- manual * factor``."""
     factor = _check.number("factor", factor, least=0)
     _change(driver, "scale", factor, group, of, reason, lambda share: replace(share, manual=share.manual * factor))
+
+
+def ramp(driver: Driver, factor: float, over: float, group: str, of: str) -> None:
+    """A factor of the schedules that goes from 1/factor to 1: what is multiplied by the factor now comes gradually."""
+    if group != "*":
+        raise ValueError(_check.message("over", over, "0 for some groups alone", "leave group out to scale them all"))
+    first = 1 / _check.number("factor", factor, above=0)
+    driver.shares(of, group)
+    at = driver.position
+    rise = linear(over, start=first, end=1.0)
+    gradual = constant(at, value=first) >> rise if at > 0 else rise
+    driver.plan = driver.plan.changed(lambda name, each: each * gradual if name == of else each)
+    driver.adopt()
 
 
 def hold(driver: Driver, value: float | None, group: str, of: str, reason: str) -> None:

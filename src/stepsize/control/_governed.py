@@ -56,7 +56,7 @@ class Governed(ABC):
         """Changes by hand, decisions of feedback with their reasons, foreign writes: the last thousand."""
         return list(self._governor.log.events)
 
-    def scale(self, factor: float, group: str = "*", of: str = "lr", reason: str = "") -> None:
+    def scale(self, factor: float, group: str = "*", of: str = "lr", reason: str = "", over: float = 0.0) -> None:
         """Multiply the rate from now on, on top of schedule and feedback: ``manual <- manual * factor``.
 
         Args:
@@ -64,11 +64,14 @@ class Governed(ABC):
             group: the name of a parameter group, or a pattern such as ``"head*"``.
             of: the hyperparameter.
             reason: for the log.
+            over: positions in which the factor is reached, in a straight line, >= 0; of all groups at once.
 
         Raises:
             TypeError, ValueError: an argument is invalid.
         """
         self._settle()
+        if _check.number("over", over, least=0) > 0:
+            _changes.ramp(self._governor.driver, factor, over, group, of)
         _changes.scale(self._governor.driver, factor, group, of, reason)
 
     def set(self, lr: float, group: str = "*", of: str = "lr", reason: str = "") -> None:

@@ -34,7 +34,7 @@ class Parts:
     """
 
     def __init__(self, parameters: Callable[[], list[Tensor]], scaler: torch.amp.GradScaler | None, bus: Bus) -> None:
-        self.together, self.calls = False, 1
+        self.together, self.calls, self._wanted = False, 1, False
         self._parameters, self._scaler, self._bus = parameters, scaler, bus
         self._heard: dict[int, list[Tensor]] = {}
         self._handles: list[Any] = []
@@ -43,8 +43,8 @@ class Parts:
 
     @property
     def listens(self) -> bool:
-        """Whether gradients are heard now."""
-        return bool(self._handles)
+        """Whether gradients are wanted now; those of shards are not heard."""
+        return self._wanted
 
     def ready(self, step: int) -> None:
         """Listen to an update to come if an observer of this process wants it; drop what was heard.
@@ -95,7 +95,7 @@ class Parts:
         return together, max(map(len, self._heard.values()), default=0)
 
     def _listen(self, wanted: bool, together: bool) -> None:
-        self.together = together and wanted
+        self.together, self._wanted = together and wanted, wanted
         self.clear()
         if wanted and not self._handles:
             for parameter in self._parameters():

@@ -134,7 +134,8 @@ def _valley(ax: Any, law: RateLaw) -> None:
     for point, (_, rate, *_) in zip(law.points, law.bests(), strict=True):
         away = point.logs - math.log(rate)
         fitted = law.rise(away)
-        height = np.average(point.rises - fitted, weights=1 / (point.rises + 1e-3 * fitted.max() + 1e-12))
+        weights = 1 / (np.abs(point.rises) + 1e-3 * fitted.max() + 1e-12)
+        height = 0.0 if law.scattered else np.average(point.rises - fitted, weights=weights)
         ax.plot(np.exp(away), point.rises - height, ".", color=GREY, alpha=0.4, markersize=4)
         highest = max(highest, float(law.rise(np.asarray([1.5]))[0]))
     line = np.linspace(-2.5, 2.0, POINTS)

@@ -7,9 +7,9 @@ from stepsize.scale._columns import read_runs as read_runs
 from stepsize.scale._examples import NoiseScale as NoiseScale
 from stepsize.scale._examples import example_noise as example_noise
 from stepsize.scale._exponents import axis_role as axis_role
+from stepsize.scale._fit_law import fit_law as fit_law
 from stepsize.scale._law import Prediction as Prediction
 from stepsize.scale._law import RateLaw as RateLaw
-from stepsize.scale._law import fit_law as fit_law
 from stepsize.scale._rules import Rescaled as Rescaled
 from stepsize.scale._rules import linear_rule as linear_rule
 from stepsize.scale._rules import noise_scale_rule as noise_scale_rule
@@ -23,9 +23,15 @@ if TYPE_CHECKING:  # what trains, and so needs torch
     from stepsize.scale._find_law import LawFinding as LawFinding
     from stepsize.scale._find_law import Verified as Verified
     from stepsize.scale._find_law import find_law as find_law
+    from stepsize.scale._resume_scaled import resume_scaled as resume_scaled
 
 __getattr__, __dir__ = lazily(
-    __name__, {"_branches": "BatchFinding Branch find_batch", "_find_law": "LawFinding Verified find_law"}
+    __name__,
+    {
+        "_branches": "BatchFinding Branch find_batch",
+        "_find_law": "LawFinding Verified find_law",
+        "_resume_scaled": "resume_scaled",
+    },
 )
 
 __all__ = [
@@ -45,6 +51,7 @@ __all__ = [
     "linear_rule",
     "noise_scale_rule",
     "read_runs",
+    "resume_scaled",
     "square_root_rule",
     "weight_decay_rule",
 ]

@@ -11,12 +11,17 @@ Place = Mapping[str, float]
 
 
 def doubts_of(
-    points: Sequence[Point], places: Sequence[Place], at: Place, linear: Collection[str], bent: float, ratio: float
+    points: Sequence[Point] | None,
+    places: Sequence[Place],
+    at: Place,
+    linear: Collection[str],
+    bent: float,
+    ratio: float,
 ) -> Iterator[str]:
     """The doubts about a prediction.
 
     Args:
-        points: that the law was fitted on.
+        points: that the law was fitted on; None where runs share none.
         places: where they are, by axis.
         at: the target, by axis.
         linear: the axes that are not taken by their logarithm.
@@ -25,16 +30,23 @@ def doubts_of(
     """
     for axis, target in at.items():
         yield from _of_axis(axis, [place[axis] for place in places], target, axis in linear)
+    yield from _of_runs(points)
+    if bent > BENT and _is_outside(places, at):
+        yield "the runs follow no straight line between logarithms, and how the law bends beyond them is uncertain"
+    if ratio > WIDE:
+        yield f"the interval spans a factor of {ratio:.0f}: this target is too far from these runs"
+
+
+def _of_runs(points: Sequence[Point] | None) -> Iterator[str]:
+    if points is None:
+        yield "most runs differ in more than their rate, and what compares them is fitted: rates at equal axes say more"
+        return
     border = sum(point.at_border for point in points)
     if border > BORDER * len(points):
         yield f"at {border} of {len(points)} points the lowest or the highest rate was the best: try more rates"
     few = sum(len(point.logs) < 3 for point in points)
     if few > BORDER * len(points):
         yield f"at {few} of {len(points)} points fewer than three rates ended, and three show where the best one is"
-    if bent > BENT and _is_outside(places, at):
-        yield "the runs follow no straight line between logarithms, and how the law bends beyond them is uncertain"
-    if ratio > WIDE:
-        yield f"the interval spans a factor of {ratio:.0f}: this target is too far from these runs"
 
 
 def _of_axis(axis: str, values: list[float], target: float, linear: bool) -> Iterator[str]:

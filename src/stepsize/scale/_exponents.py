@@ -16,12 +16,15 @@ from collections.abc import Sequence
 
 from stepsize import _check
 
-SIZES = {"n", "params", "parameters", "size", "width", "hidden", "h", "dim", "model"}
+SIZES = {"n", "params", "parameters", "size", "width", "hidden", "h", "dim", "model", "embd", "dmodel"}
 LENGTHS = {"d", "tokens", "steps", "epochs", "length", "samples", "examples", "iterations", "ti"}
+STEPS = {"steps", "iterations", "ti"}  # lengths that grow no batch along
 BATCHES = {"b", "bs", "batch", "batchsize", "globalbatchsize"}
+BEFORE = ("num", "global", "training", "train", "total", "max", "model", "hidden", "n")  # what may stand before these
 # mean and standard deviation
 RATE = {"size": (-0.45, 0.3), "length": (-0.1, 0.3), "batch": (0.5, 0.3)}
 BATCH = {"size": (0.0, 0.3), "length": (0.45, 0.3)}
+CRITICAL = 0.45  # exponent with which the batch grows where a rate saturates, against tokens
 UNKNOWN = (0.0, 0.5)
 ROLES = {"size": SIZES, "length": LENGTHS, "batch": BATCHES}
 
@@ -42,8 +45,10 @@ def axis_role(axis: str) -> str:
     """
     if not isinstance(axis, str):
         raise TypeError(_check.message("axis", axis, "a column's name"))
-    word = re.sub(r"[^a-z]", "", axis.lower().removeprefix("log"))
-    return next((role for role, names in ROLES.items() if word in names or word.removeprefix("num") in names), "")
+    word = _word(axis)
+    rest = next((word.removeprefix(each) for each in BEFORE if word.startswith(each)), "")
+    known = {word, rest} if len(rest) > 1 else {word}
+    return next((role for role, names in ROLES.items() if known & names), "")
 
 
 def prior_of(rate: str, axes: Sequence[str]) -> tuple[list[float], list[float]]:
@@ -56,3 +61,22 @@ def prior_of(rate: str, axes: Sequence[str]) -> tuple[list[float], list[float]]:
     table = BATCH if axis_role(rate) == "batch" else RATE
     pairs = [table.get(axis_role(axis), UNKNOWN) for axis in axes]
     return [mean for mean, _ in pairs], [deviation for _, deviation in pairs]
+
+
+def saturating(rate: str, axes: Sequence[str]) -> list[float]:
+    """By axis the direction in which the rate saturates with the batch; zeros where batches play no part.
+
+    Args:
+        rate: name of what is predicted.
+        axes: names of the logarithmic axes that it depends on.
+    """
+    roles = [axis_role(axis) for axis in axes]
+    if axis_role(rate) == "batch" or roles.count("batch") != 1:
+        return [0.0] * len(axes)
+    # tokens are steps times batch
+    along = CRITICAL if any(_word(axis).endswith(tuple(STEPS)) for axis in axes) else 0.0
+    return [{"batch": 1 - along, "length": -CRITICAL}.get(role, 0.0) for role in roles]
+
+
+def _word(axis: str) -> str:
+    return re.sub(r"[^a-z]", "", axis.lower().removeprefix("log"))

@@ -1,6 +1,5 @@
 """``find_law``: a law of the best rate from small runs that are planned, trained and kept, and what it predicts."""
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -11,8 +10,10 @@ from typing import Any
 from stepsize import _check
 from stepsize.engine import Engine
 from stepsize.finder import find
-from stepsize.scale._columns import Columns, read_runs
-from stepsize.scale._law import Prediction, RateLaw, fit_law
+from stepsize.scale._columns import Columns
+from stepsize.scale._fit_law import fit_law
+from stepsize.scale._kept_runs import KeptRuns
+from stepsize.scale._law import Prediction, RateLaw
 from stepsize.scale._points_to_run import RUNS, Planner, Runnable, planned
 from stepsize.search import Progress
 from stepsize.state import locked
@@ -21,7 +22,6 @@ from stepsize.task import Startable, Trial, seed_of
 
 APART, FEWEST, MOST, DIGITS = math.sqrt(10), 3, 6, 3
 BROKE = 9.0  # times the lowest loss, above it: a run that ended there says little of the best rate
-FILE = "runs.csv"
 
 
 @dataclass(frozen=True)
@@ -147,9 +147,11 @@ def find_law(
         if folder is not None:
             Path(folder).mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked(Path(folder)))
-        runs = _Runs(task, tuple(over), seed_of(task, seed), folder)
+        runs = KeptRuns(task, tuple(over), seed_of(task, seed), folder)
         how = engine or chosen_engine(task, FEWEST)
         work = _Work(task, runs, how, progress, RUNS * (len(points) + verify))
+        if runs.cut:
+            work.tell(f"the last line of {runs.file} was cut off as it was written: its run is trained again")
         for point in points:
             work.train(point)
         law = fit_law(runs.columns(points), list(over))
@@ -167,63 +169,12 @@ def _in_order(at: Any, over: Any) -> Any:
     return {**{axis: at[axis] for axis in over if axis in at}, **at}
 
 
-class _Runs:
-    """What is known of runs, by point and rate; written down as it comes."""
-
-    def __init__(self, task: Startable, axes: Sequence[str], seed: int, folder: Path | str | None) -> None:
-        self.names = [*axes, "lr", "loss", "seed", "task"]
-        self.seed, self.task = seed, task.name
-        self.file = None if folder is None else Path(folder) / FILE
-        self._losses: dict[tuple[float, ...], dict[float, float]] = {}
-        if self.file is not None and self.file.exists():
-            self._read(self.file)
-        elif self.file is not None:
-            self._write(self.names)
-
-    def _read(self, file: Path) -> None:
-        with file.open(encoding="utf-8", newline="") as lines:
-            names = next(csv.reader(lines), [])
-            rest = next(csv.reader(lines), None)
-        if names != self.names:
-            raise ValueError(f"{file} holds runs over {', '.join(names[:-4])}; choose another folder for these axes")
-        if rest is None:
-            return
-        columns = read_runs(file)
-        if {*columns["task"]} != {self.task} or {*columns["seed"]} != {float(self.seed)}:
-            raise ValueError(f"{file} holds runs of another task or seed; choose another folder")
-        for row in zip(*(columns[name] for name in self.names), strict=True):
-            place, rate, loss = row[: len(row) - 4], row[-4], row[-3]
-            self._losses.setdefault(tuple(place), {})[rate] = loss
-
-    def at(self, point: Runnable) -> dict[float, float]:
-        """The losses at a point, by rate."""
-        return self._losses.setdefault(tuple(point.place.values()), {})
-
-    def note(self, point: Runnable, rate: float, loss: float) -> None:
-        self.at(point)[rate] = loss
-        if self.file is not None:
-            self._write([*point.place.values(), rate, loss, self.seed, self.task])
-
-    def _write(self, row: Sequence[Any]) -> None:
-        if self.file is not None:
-            with self.file.open("a", encoding="utf-8", newline="") as lines:
-                csv.writer(lines).writerow(row)
-
-    def columns(self, points: Sequence[Runnable]) -> Columns:
-        rows = [
-            {**point.place, "lr": rate, "loss": loss}
-            for point in points
-            for rate, loss in sorted(self.at(point).items())
-        ]
-        return {name: [row[name] for row in rows] for name in self.names[:-2]}
-
-
 @dataclass
 class _Work:
     """Trains what is missing."""
 
     task: Startable
-    runs: _Runs
+    runs: KeptRuns
     engine: Engine
     progress: Progress | None
     expected: int
@@ -315,7 +266,7 @@ def _said(point: Runnable) -> str:
     return ", ".join(f"{axis} {value:g}" for axis, value in point.place.items())
 
 
-def _idle(runs: _Runs, points: Sequence[Runnable]) -> list[str]:
+def _idle(runs: KeptRuns, points: Sequence[Runnable]) -> list[str]:
     """Axes that change nothing: whose values give equal losses at equal rates."""
     found = []
     for axis in points[0].place:

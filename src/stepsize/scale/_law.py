@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 
 from stepsize import _check
-from stepsize.scale._columns import column
 from stepsize.scale._curves import valley
 from stepsize.scale._doubts import doubts_of
-from stepsize.scale._exponents import prior_of
 from stepsize.scale._model import Model
-from stepsize.scale._points import Array, Point, points_of
+from stepsize.scale._points import Array, Point
+from stepsize.scale._scattered import Scattered
 
 SURE = 1.959964  # standard deviations of 95 %
-REPEATS = ("mean", "best")
+MOST = 50.0  # of the logarithms between the answer and an end of its interval: where all is noise, nothing is known
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,7 @@ class RateLaw:
         points: the runs that differ in their rate alone, together.
         runs: how many there were.
         broken: how many of them had no finite loss.
+        scattered: whether the runs share too little to be compared at points, as those of a random search.
         relative: whether losses are taken by their logarithm, as they are where all are above 0.
 
     Example:
@@ -70,13 +70,14 @@ class RateLaw:
         axes: Sequence[str],
         linear: Mapping[str, float],
         points: Sequence[Point],
-        model: Model,
+        model: Model | Scattered,
         losses: Array,
     ) -> None:
         self.axes, self.linear, self.points = tuple(axes), dict(linear), tuple(points)
         self.runs = len(losses)
         self.broken = int((~np.isfinite(losses)).sum())
         self.relative = bool((losses[np.isfinite(losses)] > 0).all())
+        self.scattered = isinstance(model, Scattered)
         self._model = model
 
     def __repr__(self) -> str:
@@ -100,10 +101,12 @@ class RateLaw:
         shape = self._model.shape
         seen = math.sqrt(deviation**2 + shape.noise / math.exp(shape.steep))  # where noisy runs would have their best
         lr = math.exp(mean - min(shape.bend * deviation**2, deviation) / 2)
-        low, high = min(lr, math.exp(mean - SURE * seen)), math.exp(mean + SURE * seen)
+        far = min(SURE * seen, MOST)
+        low, high = min(lr, math.exp(mean - far)), math.exp(mean + far)
         target = {name: float(at[name]) for name in self.axes}
         places = [self.place_of(point) for point in self.points]
-        doubts = doubts_of(self.points, places, target, self.linear, self.bent(), high / low)
+        shared = None if self.scattered else self.points
+        doubts = doubts_of(shared, places, target, self.linear, self.bent(), high / low)
         return Prediction(lr, low, high, target, tuple(doubts))
 
     def exponents(self) -> dict[str, tuple[float, float]]:
@@ -120,7 +123,8 @@ class RateLaw:
     def bests(self) -> list[tuple[dict[str, float], float, float, float]]:
         """Of every point its place by axis and the best rate there, with the ends of its 95 % interval."""
         means, deviations = self._model.bests()
-        ends = (np.exp(means), np.exp(means - SURE * deviations), np.exp(means + SURE * deviations))
+        far = np.minimum(SURE * deviations, MOST)
+        ends = (np.exp(means), np.exp(means - far), np.exp(means + far))
         return [
             (self.place_of(point), float(rate), float(low), float(high))
             for point, rate, low, high in zip(self.points, *ends, strict=True)
@@ -162,108 +166,6 @@ class RateLaw:
                 _check.message("at", dict(at), f"a number for each of {', '.join(self.axes)}", f"add {missing[0]}")
             )
         return np.asarray([_coordinate(f"{name} of at", at[name], self.linear.get(name)) for name in self.axes])
-
-
-def fit_law(
-    runs: Mapping[str, Sequence[Any]],
-    over: Sequence[str],
-    *,
-    rate: str = "lr",
-    loss: str = "loss",
-    linear: Sequence[str] = (),
-    repeats: str = "mean",
-) -> RateLaw:
-    """Fit how the best rate depends on size, length, batch or other axes, on runs of one's own.
-
-    Formula:
-        log best(x) = a + b · (x - x̄) + (x - x̄)ᵀ C (x - x̄) + scatter,  x the logarithms of the axes
-        loss(lr) = lowest + s · (e^(k d) - k d - 1) / k²,  d = log(lr / best)
-
-    ``b`` begins at the literature's exponents where an axis' name says what it is (``N``, ``D``, ``bs``, ``width``,
-    ``steps``, ``batch_size`` ...), ``C`` at zero; the runs move both. All runs at the same point share one valley.
-
-    Args:
-        runs: columns by name, as from ``read_runs``: equally long.
-        over: names of the columns that the rate depends on.
-        rate: name of the rate's column; that of the batch where the best batch is asked for.
-        loss: name of the loss' column, lower is better; NaN, infinite or None where a run broke.
-        linear: those of ``over`` that are not taken by their logarithm.
-        repeats: ``"mean"`` or ``"best"`` of the losses with equal rate and axes: the mean of seeds, the best where runs
-            differ in a column that is left out, such as the batch.
-
-    Raises:
-        TypeError, ValueError: a column is missing or holds something else, every run broke, or no two runs differ in
-            their rate alone.
-
-    Example:
-        >>> from stepsize import fit_law
-        >>> runs = [(n, lr, (lr * n - 8) ** 2 / 64) for n in (64, 128, 256) for lr in (1/32, 1/16, 1/8, 1/4)]
-        >>> columns = dict(zip(("width", "lr", "loss"), zip(*runs)))
-        >>> found = fit_law(columns, ["width"]).predict({"width": 512})
-        >>> found.low < 8 / 512 < found.high
-        True
-
-    Source: Bjorck et al. 2024 (arXiv 2409.19913) and Li et al. 2025 (arXiv 2503.04715) for log-linear laws; Minka 2001
-    for expectation propagation.
-    """
-    columns = _checked(runs, over, linear)
-    if not isinstance(repeats, str) or repeats not in REPEATS:
-        raise ValueError(_check.message("repeats", repeats, "'mean' or 'best'"))
-    logs = np.log(_numbers(column(columns, rate, "rate"), rate, positive=True))
-    losses = _losses(column(columns, loss, "loss"), loss)
-    read = {name: _numbers(column(columns, name, "over"), name, positive=name not in linear) for name in over}
-    units = {name: float(read[name].std()) or 1.0 for name in linear}
-    places = np.stack([each / units[name] if name in units else np.log(each) for name, each in read.items()], axis=1)
-    if not np.isfinite(losses).any():
-        raise ValueError(f"every run broke: none of the {len(losses)} has a finite {loss}; lower the rates")
-    points = points_of(places, logs, losses, repeats)
-    if max(len(point.logs) + math.isfinite(point.broken) for point in points) < 2:
-        at = ", ".join(over)
-        raise ValueError(
-            _check.message(
-                "runs", f"{len(logs)} runs, no two of which", f"two or more with different {rate} at the same {at}"
-            )
-        )
-    mean, deviation = prior_of(rate, over)
-    return RateLaw(over, units, points, Model(points, np.asarray(mean), np.asarray(deviation)), losses)
-
-
-def _checked(runs: Any, over: Any, linear: Any) -> Mapping[str, Sequence[Any]]:
-    if not isinstance(runs, Mapping) or not runs:
-        raise TypeError(_check.message("runs", runs, "columns by name", "read a file by read_runs(path)"))
-    for name, given in (("over", over), ("linear", linear)):
-        if isinstance(given, str) or not isinstance(given, Sequence):
-            raise TypeError(_check.message(name, given, "names of columns", f'write for example {name}=["N", "D"]'))
-    if not over or len(set(over)) < len(over):
-        raise ValueError(_check.message("over", list(over), "one or more different columns"))
-    if strange := [name for name in linear if name not in over]:
-        raise ValueError(
-            _check.message("linear", strange[0], "among over", _check.closest(str(strange[0]), map(str, over)))
-        )
-    lengths = {name: len(values) for name, values in runs.items()}
-    if len(set(lengths.values())) > 1 or not min(lengths.values()):
-        raise ValueError(_check.message("runs", lengths, "columns of equal length, of one run or more"))
-    return runs
-
-
-def _numbers(values: Sequence[Any], name: str, *, positive: bool) -> Array:
-    remedy = "" if positive is False else "take it as it is by linear, or leave the run out"
-    return np.asarray(
-        [
-            _check.number(f"{name} of run {index}", value, above=0 if positive else None, remedy=remedy)
-            for index, value in enumerate(values, 1)
-        ]
-    )
-
-
-def _losses(values: Sequence[Any], name: str) -> Array:
-    for index, value in enumerate(values, 1):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float | np.number)):
-            raise TypeError(_check.message(f"{name} of run {index}", value, "a number, or NaN where the run broke"))
-    found = np.asarray([math.nan if value is None else float(value) for value in values])
-    if np.isneginf(found).any():
-        raise ValueError(_check.message(name, -math.inf, "finite, or NaN or inf where a run broke"))
-    return found
 
 
 def _coordinate(name: str, value: Any, unit: float | None) -> float:

@@ -17,6 +17,7 @@ BENDS = (0.003, 0.03, 0.1)  # standard deviations of the coefficients of product
 RIPPLES, REACH = (0.03, 0.2), 1.5  # standard deviations of what else leaves the law, alike within this distance
 USUAL_SCATTER, USUAL_BEND, USUAL_RIPPLE = 0.12, 0.03, 0.1
 BEYOND, STEP, COARSE = 2.5, 0.05, 0.1  # how far best rates may lie outside those tried, and the steps in which
+SATURATION, SATURATION_SPREAD = 0.125, 0.125  # of the rate with the batch: curvature, and how far that is from known
 MOST = 60  # points from which the valley's shape is read
 BEND, BEND_SPREAD = 1.2, 0.6  # the valley's usual asymmetry
 NOISE, NOISE_SPREAD = 0.05, 1.5  # of runs, as a share of the typical rise, and how far that is from known
@@ -52,15 +53,16 @@ class Model:
         points: the runs by point.
         mean: of the exponents before the runs, [axes].
         deviation: of them, [axes].
+        saturating: the direction in which the rate saturates with the batch, [axes]; zeros where none does.
     """
 
-    def __init__(self, points: Sequence[Point], mean: Array, deviation: Array) -> None:
-        self.points, self.mean, self.deviation = points, mean, deviation
+    def __init__(self, points: Sequence[Point], mean: Array, deviation: Array, saturating: Array) -> None:
+        self.points, self.mean, self.deviation, self.saturating = points, mean, deviation, saturating
         places = np.asarray([point.place for point in points])
         self.centre = places.mean(0)
         self.away = places - self.centre
         self.height = float(np.mean([point.best for point in points]))
-        self.before = self.height + self.away @ mean
+        self.before = self._before(self.away)
         self.shape = self._shape()
         found = list(self._fitted(likelihoods(points, self._grid(STEP, points), self.shape)))
         logs = np.asarray([candidate.weight for candidate in found])
@@ -100,12 +102,26 @@ class Model:
         for candidate in self.candidates:
             found[candidate.bend] += candidate.weight * math.exp(0.5 * math.log(candidate.bend / USUAL_BEND) ** 2)
         straight, *others = found.values()
-        return max(others) / (max(others) + straight)
+        return 1 - straight / (max(others) + straight) * self._unsaturated()
+
+    def _unsaturated(self) -> float:
+        """How likely it is that the rate does not saturate with the batch, where nothing else bends, from 0 to 1."""
+        if not self.saturating.any():
+            return 1.0
+        across, ratio = SATURATION_SPREAD**2 * self._saturated(self.away), 0.0
+        straight = [candidate for candidate in self.candidates if candidate.bend == min(BENDS)]
+        for each in straight:
+            mean = SATURATION - float(across @ self._off(each))
+            variance = max(SATURATION_SPREAD**2 - float(across @ each.inverse @ across), 1e-12)
+            off = (mean**2 / variance - (SATURATION / SATURATION_SPREAD) ** 2) / 2
+            share = each.weight / sum(other.weight for other in straight)
+            ratio += share * SATURATION_SPREAD / math.sqrt(variance) * math.exp(-off)
+        return min(1.0, 2 * ratio / (1 + ratio))  # density at 0 after the runs, over that before
 
     def _at(self, candidate: Candidate, away: Array) -> tuple[float, float]:
         across = self._kernel(away, self.away, candidate.bend, candidate.ripple)[0]
         alone = float(self._kernel(away, away, candidate.bend, candidate.ripple)[0, 0]) + candidate.scatter**2
-        mean = self.height + float(away[0] @ self.mean) + float(across @ self._off(candidate))
+        mean = float(self._before(away)[0]) + float(across @ self._off(candidate))
         return mean, max(alone - float(across @ candidate.inverse @ across), 0.0)
 
     def _slopes(self, candidate: Candidate) -> tuple[Array, Array]:
@@ -118,10 +134,20 @@ class Model:
         sites = candidate.sites
         return np.asarray(candidate.inverse @ (sites.shift / sites.precision - self.before))
 
+    def _before(self, away: Array) -> Array:
+        """The law before the runs, [places]."""
+        return np.asarray(self.height + away @ self.mean - SATURATION * self._saturated(away))
+
+    def _saturated(self, away: Array) -> Array:
+        """The curve by which the rate saturates with the batch: curvature 1 in the middle, slopes of 2 at most."""
+        along = np.abs(away @ self.saturating)
+        return np.asarray(4 * (np.logaddexp(along / 2, -along / 2) - math.log(2)))
+
     def _kernel(self, left: Array, right: Array, bend: float, ripple: float) -> Array:
         straight = LEVEL**2 + (left * self.deviation**2) @ right.T
         apart = ((left[:, None] - right) ** 2).sum(-1) / (2 * REACH**2)
-        return np.asarray(straight + bend**2 * (left @ right.T) ** 2 + ripple**2 * np.exp(-apart))
+        saturated = SATURATION_SPREAD**2 * np.outer(self._saturated(left), self._saturated(right))
+        return np.asarray(straight + saturated + bend**2 * (left @ right.T) ** 2 + ripple**2 * np.exp(-apart))
 
     def _grid(self, step: float, points: Sequence[Point]) -> Array:
         low = min(point.logs[0] for point in points) - BEYOND

@@ -51,8 +51,7 @@ def points_of(places: Array, logs: Array, losses: Array, repeats: str) -> list[P
         losses: NaN or infinite where a run broke, [runs].
         repeats: ``"mean"`` or ``"best"`` of the runs with the same rate at the same point.
     """
-    finite = losses[np.isfinite(losses)]
-    heights = np.log(losses, where=losses > 0, out=np.full(len(losses), np.nan)) if (finite > 0).all() else losses
+    heights = heights_of(losses)
     runs: dict[tuple[float, ...], dict[float, list[float]]] = {}
     for place, log, height in zip(places.tolist(), logs.tolist(), heights.tolist(), strict=True):
         runs.setdefault(tuple(place), {}).setdefault(log, []).append(height if math.isfinite(height) else math.inf)
@@ -63,6 +62,33 @@ def points_of(places: Array, logs: Array, losses: Array, repeats: str) -> list[P
     whole = [point for point in found if point is not None]
     cut = FAR * _typical_curvature(whole)
     return [_without_broken(point, cut) for point in whole]
+
+
+def heights_of(losses: Array) -> Array:
+    """Logarithms of losses that are all above 0; otherwise the losses. What is not finite stays so.
+
+    Args:
+        losses: NaN or infinite where a run broke, [runs].
+    """
+    if not (losses[np.isfinite(losses)] > 0).all():
+        return losses
+    return np.asarray(np.log(losses, where=losses > 0, out=np.full(len(losses), np.nan)))
+
+
+def joined(places: Array, logs: Array, heights: Array, repeats: str) -> tuple[Array, Array, Array]:
+    """The same runs with those of equal rate and place as one, infinite where it broke.
+
+    Args:
+        places: by run and axis, [runs, axes].
+        logs: logarithms of the rates, [runs].
+        heights: of the losses, [runs].
+        repeats: ``"mean"`` or ``"best"`` of the same.
+    """
+    rows, which = np.unique(np.column_stack([places, logs]), axis=0, return_inverse=True)
+    heights = np.where(np.isfinite(heights), heights, np.inf)
+    join = np.mean if repeats == "mean" else np.min
+    found = np.asarray([join(heights[which.reshape(-1) == row]) for row in range(len(rows))])
+    return rows[:, :-1], rows[:, -1], found
 
 
 def _point(place: tuple[float, ...], by_rate: Mapping[float, float]) -> Point | None:

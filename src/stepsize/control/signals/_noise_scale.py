@@ -111,7 +111,7 @@ def _before(update: Update) -> Any:
         squares /= ranks
     here = most if parts.calls == 1 else parts.calls  # a loop may do all its passes before it calls step
     count = here * ranks
-    if problem := _problem(most, here, count):
+    if problem := _problem(most, here, count, next(filter(None, map(_sharded, named, named.values())), "")):
         if NAME not in update.memory:
             update.memory[NAME] = {}
             warnings.warn(f"noise_scale is missing: {problem} (said once)", UserWarning, stacklevel=2)
@@ -122,9 +122,19 @@ def _before(update: Update) -> Any:
     return list(named), torch.stack([noise, wholes - noise]) / parts.scale() ** 2
 
 
-def _problem(most: int, calls: int, count: int) -> str:
+def _sharded(name: str, parameter: Tensor) -> str:
+    """The name of a parameter that FSDP shards, of version 2 or 1; empty of others."""
+    return name if hasattr(parameter, "to_local") or getattr(parameter, "_fsdp_flattened", False) else ""
+
+
+def _problem(most: int, calls: int, count: int, sharded: str) -> str:
+    if sharded:
+        return (
+            f"{sharded} is sharded over processes (FSDP), so that its gradient is heard only once it is averaged; "
+            "measure it with weights that are copied to each process (DDP), or on one process with accumulate=2 or more"
+        )
     if not most:
-        return "no gradient was heard on its way, as of weights that are sharded over processes"
+        return "no gradient was heard on its way"
     if most > calls:
         return f"there were {most} backward passes to {calls} calls of step; give Control accumulate={most}"
     if count < 2:
