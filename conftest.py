@@ -4,6 +4,6 @@ import pytest
 
 
 @pytest.fixture(autouse=True)
-def _own_folder(request, tmp_path, monkeypatch):
-    if "doctest" in type(request.node).__name__.lower():
-        monkeypatch.chdir(tmp_path)
+def _own_folder(request):
+    if "doctest" in type(request.node).__name__.lower():  # a folder for each of the others would take its time
+        request.getfixturevalue("monkeypatch").chdir(request.getfixturevalue("tmp_path"))

@@ -320,7 +320,7 @@ def trained(task: Task, lr: float, schedule: str, feedback: Feedback | None, see
 
 
 def digits(quick: bool, data: dict) -> list[str]:
-    steps, seeds = (40, 1) if quick else (800, 2)
+    steps, seeds = (20, 1) if quick else (800, 2)
     lines = [
         f"C. Digits, {steps} steps at a constant rate: cuts; loss on the training set; validation loss and accuracy"
     ]
@@ -415,7 +415,7 @@ def main() -> None:
     lines += with_a_spike(10 if quick else 200, data["spike"])
     lines += delays(4 if quick else 200, data["delay"])
     lines += digits(quick, data["digits"])
-    lines += wins(2 if quick else 20, quick, data["greedy"])
+    lines += wins(1 if quick else 20, quick, data["greedy"])
     lines += [TRIED, f"wall time {time.perf_counter() - began:.0f} s"]
     conclude("feedback", lines, data, quick)
 

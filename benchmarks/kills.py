@@ -9,54 +9,82 @@ Prediction, written before the first run: all identical; nothing lost.
 """
 
 import json
+import os
 import random
 import signal
-import subprocess
-import sys
 import tempfile
+import threading
+import traceback
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import matplotlib.pyplot
+import sklearn.datasets
 import torch
+import torch._dynamo
 from _common import arguments, conclude, progress
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from stepsize.cli import run
+from stepsize.task._run import SupervisedRun
+
+ALL_IMPORT = (matplotlib.pyplot, sklearn.datasets, torch._dynamo)
 STEPS = 60
 WORDS = ["train", "digits", "--lr", "0.1", "--steps", str(STEPS), "--deterministic"]
-KILLED = """
-import os, random, signal, sys, threading
-from stepsize.cli import run
-moment, seed, last = sys.argv[1], random.Random(int(sys.argv[2])), int(sys.argv[3])
-def die(): os.kill(os.getpid(), signal.SIGKILL)
-if moment == "step":
-    from stepsize.task import _run
-    at, real, count = seed.randrange(last), _run.SupervisedRun._step, [0]
-    def stepping(self, **words):
-        if count[0] == at:
-            threading.Timer(seed.random() * 0.02, die).start()
-        count[0] += 1
-        return real(self, **words)
-    _run.SupervisedRun._step = stepping
-if moment == "write":
-    which, before, sync, count = seed.randrange(1, 12), seed.random() < 0.5, os.fsync, [0]
-    def syncing(descriptor):
-        count[0] += 1
-        if count[0] == which and before: die()
-        sync(descriptor)
-        if count[0] == which: die()
-    os.fsync = syncing
-sys.exit(run(sys.argv[4:]))
-"""
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def armed(moment: str, seed: random.Random) -> None:
+    """Have this process kill itself at a moment: in a step, around a write, or never."""
+    count = [0]
+    if moment == "step":
+        at, step = seed.randrange(STEPS), SupervisedRun._step
+
+        def stepping(self: Any, **words: Any) -> Any:
+            if count[0] == at:
+                threading.Timer(seed.random() * 0.02, die).start()
+            count[0] += 1
+            return step(self, **words)
+
+        SupervisedRun._step = stepping  # type: ignore[method-assign]
+    if moment == "write":
+        which, before, sync = seed.randrange(1, 12), seed.random() < 0.5, os.fsync
+
+        def syncing(descriptor: int) -> None:
+            count[0] += 1
+            if count[0] == which and before:
+                die()
+            sync(descriptor)
+            if count[0] == which:
+                die()
+
+        os.fsync = syncing  # type: ignore[assignment]
 
 
 def started(moment: str, seed: int, *words: str) -> bool:
     """Whether it was killed; anything but that and a good end is an error."""
-    command = [sys.executable, "-c", KILLED, moment, str(seed), str(STEPS), *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
-    if done.returncode not in (0, -signal.SIGKILL):
-        raise RuntimeError(f"exit code {done.returncode} of {words}: {done.stderr.strip().splitlines()[-1]}")
-    return done.returncode != 0
+    with tempfile.TemporaryFile("w+") as errors:
+        child = os.fork()  # a process that has imported already what all of them import
+        if child == 0:
+            code = 1
+            try:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+                os.dup2(errors.fileno(), 2)
+                armed(moment, random.Random(seed))
+                code = run(list(words))
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if code not in (0, -signal.SIGKILL):
+            errors.seek(0)
+            raise RuntimeError(f"exit code {code} of {words}: {errors.read().strip().splitlines()[-1]}")
+    return code != 0
 
 
 def equal(first: Any, second: Any) -> bool:

@@ -34,7 +34,7 @@ class Scale:
 
     def __init__(self, quick: bool) -> None:
         self.seeds = 2 if quick else 5
-        self.steps = 40 if quick else 300
+        self.steps = 20 if quick else 300
 
 
 def swept(task: str, variants: dict[str, dict[str, Any]], rates: list[float], steps: int, seeds: int) -> Losses:

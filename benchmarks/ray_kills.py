@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,11 @@ RATES, SEEDS, STEPS = [0.003, 0.01, 0.03, 0.1], 3, 300
 Figures = dict[str, tuple[Any, ...]]
 
 
-def swept(task: Any, engine: Any) -> tuple[Figures, int, float]:
+def swept(task: Any, engine: Any, steps: int) -> tuple[Figures, int, float]:
     """What a sweep finds by trial, how many results it has, and its time."""
     came: list[Result] = []
     began = time.perf_counter()
-    sweep(task, RATES, SEEDS, steps=STEPS, engine=engine, on_result=came.append)
+    sweep(task, RATES, SEEDS, steps=steps, engine=engine, on_result=came.append)
     figures = {each.trial.key: (each.score, each.losses, each.metrics) for each in came}
     return figures, len(came), time.perf_counter() - began
 
@@ -69,9 +70,64 @@ def killed(cluster: Any, machine: Any) -> None:
     cluster.remove_node(machine, allow_graceful=False)
 
 
+@dataclass
+class Found:
+    """What came of the kills."""
+
+    trials: int
+    usual: float  # seconds of a sweep that nothing disturbs
+    again: list[int] = field(default_factory=list)  # trials begun again, by kill
+    seconds: list[float] = field(default_factory=list)
+    complete: int = 0
+    identical: int = 0
+    missed: int = 0
+
+
+def kills(cluster: Any, wanted: int, notes: Path, steps: int = STEPS) -> Found:
+    """Kill the second machine of a cluster so many times, each time in a sweep.
+
+    Args:
+        cluster: of Ray, with its first machine alone.
+        wanted: kills.
+        notes: a file to which a trial adds a byte when it begins; workers know it by ``STEPSIZE_NOTES``.
+        steps: of a trial.
+    """
+    draw = random.Random(0)
+    task = task_named(f"{Path(__file__).parent / '_noted_task.py'}:task")
+    engine = Ray(cluster.address)
+    expected, count, _ = swept(task, serial, steps)
+    found, normal = None, 0
+    while found is None or len(found.seconds) < wanted:
+        second = patiently(lambda: cluster.add_node(**MACHINE))
+        cluster.wait_for_nodes()
+        list(engine(task, [Trial("noted", {"lr": rate}, 0, 5) for rate in (0.1, 0.2)]))  # both have begun to work
+        begun = notes.stat().st_size
+        if found is None:
+            *_, usual = swept(task, engine, steps)
+            found = Found(count, usual)
+            normal, begun = notes.stat().st_size - begun, notes.stat().st_size
+        kill = threading.Timer(draw.uniform(0, found.usual), killed, (cluster, second))
+        kill.start()
+        figures, results, took = swept(task, engine, steps)
+        in_time = not kill.is_alive()
+        kill.join()
+        if not in_time:  # the sweep was quicker than the moment that was drawn
+            found.missed += 1
+            continue
+        found.seconds.append(took)
+        found.again.append(notes.stat().st_size - begun - normal)
+        found.complete += results == len(figures) == len(expected) == count
+        found.identical += figures == expected
+        progress(
+            f"{len(found.seconds)} kills, {sum(found.again)} trials begun again, {found.complete} complete, "
+            f"{found.identical} identical"
+        )
+    return found
+
+
 def main() -> None:
     quick, before = arguments(__doc__ or "").quick, os.getloadavg()[0]
-    wanted, draw = 1 if quick else 20, random.Random(0)
+    wanted = 1 if quick else 20
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     with tempfile.TemporaryDirectory() as place, redirect_stdout(sys.stderr):  # Ray says there what dies
         notes = Path(place, "notes")
@@ -82,46 +138,21 @@ def main() -> None:
 
         head = {**MACHINE, "include_dashboard": False}
         cluster = patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
-        task = task_named(f"{Path(__file__).parent / '_noted_task.py'}:task")
-        engine = Ray(cluster.address)
-        expected, count, _ = swept(task, serial)
-        again, seconds, identical, complete, missed = [], [], 0, 0, 0
-        usual, normal = None, 0
-        while len(seconds) < wanted:
-            second = patiently(lambda: cluster.add_node(**MACHINE))
-            cluster.wait_for_nodes()
-            list(engine(task, [Trial("noted", {"lr": rate}, 0, 5) for rate in (0.1, 0.2)]))  # both have begun to work
-            begun = notes.stat().st_size
-            if usual is None:
-                *_, usual = swept(task, engine)
-                normal, begun = notes.stat().st_size - begun, notes.stat().st_size
-            kill = threading.Timer(draw.uniform(0, usual), killed, (cluster, second))
-            kill.start()
-            found, results, took = swept(task, engine)
-            in_time = not kill.is_alive()
-            kill.join()
-            if not in_time:  # the sweep was quicker than the moment that was drawn
-                missed += 1
-                continue
-            seconds.append(took)
-            again.append(notes.stat().st_size - begun - normal)
-            complete += results == len(found) == len(expected) == count
-            identical += found == expected
-            progress(
-                f"{len(seconds)} kills, {sum(again)} trials begun again, {complete} complete, {identical} identical"
-            )
+        found = kills(cluster, wanted, notes)
         ray.shutdown()
         cluster.shutdown()
-    middle, low, high = interval(seconds)
+    middle, low, high = interval(found.seconds)
+    again, missed, complete, identical = found.again, found.missed, found.complete, found.identical
     lines = [
-        f"{wanted} kills of a machine, each in a sweep of {count} trials; {missed} more came when the sweep had ended",
+        f"{wanted} kills of a machine, each in a sweep of {found.trials} trials; {missed} more came when it had ended",
         f"{complete} of {wanted} sweeps complete, every trial once; {identical} of {wanted} identical to serial",
         f"{sum(again)} trials begun again, at most {max(again)} in one sweep",
-        f"a sweep undisturbed {usual:.1f} s, with a kill {middle:.1f} s [{low:.1f}, {high:.1f}]",
+        f"a sweep undisturbed {found.usual:.1f} s, with a kill {middle:.1f} s [{low:.1f}, {high:.1f}]",
         f"load of the machine at the start and end: {before:.1f}, {os.getloadavg()[0]:.1f}; {os.cpu_count()} cores",
     ]
-    data = {"kills": wanted, "complete": complete, "identical": identical, "begun_again": again, "seconds": seconds}
-    conclude("ray_kills", lines, {**data, "undisturbed": usual, "missed": missed}, quick)
+    data = {"kills": wanted, "complete": complete, "identical": identical, "begun_again": again}
+    data |= {"seconds": found.seconds, "undisturbed": found.usual, "missed": missed}
+    conclude("ray_kills", lines, data, quick)
 
 
 if __name__ == "__main__":

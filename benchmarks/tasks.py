@@ -75,6 +75,7 @@ def main() -> None:
         if f"{task} {seed}" in done:
             return
         words = BARS[task][3] + (["--device", options.device] if options.device != "cpu" else [])
+        words += ["--steps", "60"] if options.quick else []
         done[f"{task} {seed}"] = tuned(task, seed, words, options.data)
         progress(f"{task} {seed}: {done[f'{task} {seed}']}")
         if not options.quick:

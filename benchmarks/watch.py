@@ -133,18 +133,19 @@ def now() -> float:
     return time.perf_counter()
 
 
-def default_cost(name: str, rounds: int, folder: str) -> dict[str, list[float]]:
+def default_cost(name: str, steps: int, folder: str) -> dict[str, list[float]]:
     """Milliseconds of bare steps, and of watched ones by kind, when looks have come to their last interval."""
     signals = (*DEFAULT, "update_ratio@200", "update_ratio/*@200")
     lines = JsonLines(f"{folder}/metrics.jsonl", EVERY, signals=signals)
     board = TensorBoard(folder, EVERY, signals=signals)
     bare, watched = Loop(name, []), Loop(name, [board, lines])
     for loop in (bare, watched):
-        loop.control.catch_up(1800)
-        for _ in range(2 * BLOCK):
+        warm = min(2 * BLOCK, steps // 10)
+        loop.control.catch_up(2000 - warm)  # where looks have come to their last interval
+        for _ in range(warm):
             loop.step()
     times: dict[str, list[float]] = {"bare": [], "nothing": [], "line": [], "look": []}
-    for index in range(rounds * BLOCK):
+    for index in range(steps):
         kind = "look" if index % 200 == 0 else "line" if index % EVERY == 0 else "nothing"
         for loop in (bare, watched) if index % 3 else (watched, bare):
             times["bare" if loop is bare else kind].append(loop.step())
@@ -198,15 +199,15 @@ def peak(loop: Loop) -> int:
 
 
 def main() -> None:
-    rounds, looks = (2, 1) if GIVEN.quick else (30, 5)
+    steps, looks = (EVERY + 10, 1) if GIVEN.quick else (30 * BLOCK, 5)
     if DEVICE != "cpu":
-        rounds = 6  # a device that is alone with this is quiet
-    lines, data = [f"default watching on {DEVICE}, {rounds * BLOCK} steps each, in turn; % of a step"], {}
+        steps = 6 * BLOCK  # a device that is alone with this is quiet
+    lines, data = [f"default watching on {DEVICE}, {steps} steps each, in turn; % of a step"], {}
     prices, memory = {}, {}
     for name in LOOPS:
         progress(name)
         with tempfile.TemporaryDirectory() as folder:
-            times = default_cost(name, rounds, folder)
+            times = default_cost(name, steps, folder)
         middle, low, high = share_of(times)
         step = float(np.median(times["bare"]))
         line, look = (float(np.median(times[kind])) / step - 1 for kind in ("line", "look"))
@@ -215,12 +216,14 @@ def main() -> None:
             f"a look {look:+.0%}; with {SHORT[400]} looks in 400 steps {SHORT[400] * look / 400:.1%}, with "
             f"{SHORT[1000]} in 1,000 {SHORT[1000] * look / 1000:.1%}"
         )
-        prices[name], memory[name] = look_cost(name, looks)
-        data[name] = {**times, "looks": prices[name], "memory": memory[name]}
+        data[name] = times
+        if not (GIVEN.quick and prices):  # the first alone
+            prices[name], memory[name] = look_cost(name, looks)
+            data[name] |= {"looks": prices[name], "memory": memory[name]}
     lines.append("one look at one signal, % of a bare step (median), and memory in multiples of the weights")
     for signal, value in ALONE.items():
-        cost = "  ".join(f"{name} {interval(prices[name][signal])[0]:7.1f}" for name in LOOPS)
-        copies = " ".join(f"{memory[name][signal]:4.1f}" for name in LOOPS)
+        cost = "  ".join(f"{name} {interval(prices[name][signal])[0]:7.1f}" for name in prices)
+        copies = " ".join(f"{memory[name][signal]:4.1f}" for name in memory)
         lines.append(f"  {signal:15s} {value.cost:10s}  {cost}   memory {copies}")
     conclude("watch" if DEVICE == "cpu" else "watch_cuda", lines, {"milliseconds": data}, GIVEN.quick)
 

@@ -1,5 +1,10 @@
+import multiprocessing
+import os
 import signal
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of children too; torch reads it when it is imported
+
+import children
 import pytest
 import torch
 from hypothesis import settings
@@ -31,3 +36,23 @@ def _own_state(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
         yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_fork_is_left():
+    yield
+    children.end_forks()
+
+
+@pytest.fixture
+def quick_workers(monkeypatch):
+    """Workers of the engine `processes` are forks whose imports are done; how they begin is tested without this."""
+    monkeypatch.setattr(multiprocessing, "get_context", lambda kind: children.FORKS)
+
+
+@pytest.fixture
+def blank_pictures(monkeypatch):
+    """Pictures are blank where a test has no eye for them: rendering takes most of the time of a short run."""
+    figure = pytest.importorskip("matplotlib.figure").Figure
+    save = figure.savefig
+    monkeypatch.setattr(figure, "savefig", lambda self, *words, **more: save(figure((1, 1)), *words, **more))

@@ -4,13 +4,13 @@ import inspect
 import json
 import os
 import shutil
-import subprocess
 import sys
 import traceback
 from pathlib import Path
 
 import pytest
 import torch
+from children import ran
 
 from stepsize import Plan, Task, Trial, train
 from stepsize.cli import run
@@ -20,6 +20,8 @@ from stepsize.schedule import Schedule, from_function
 from stepsize.sweeps import Sweep, sweep
 from stepsize.task import AXES, Axis, check_takes, table_of, task_named
 from stepsize.task._own import RESERVED
+
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 # what each of our axes is set to here; a new one needs a row, or the tests below fail
 VALUES = {
@@ -224,9 +226,10 @@ WORDS = [
 ]
 
 
+@pytest.mark.slow
 def test_a_new_axis_is_one_row(in_a_folder):
     program = PLUGIN.replace("WORDS", repr(WORDS))
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = ran(["-c", program])
     assert done.returncode == 0, done.stderr
     assert "The largest rate." in done.stdout  # of --help
     facts = facts_of("a")
@@ -323,7 +326,7 @@ def test_an_axis_that_is_none(make, error):
         make()
 
 
-def test_own_axes_in_every_engine(in_a_folder):
+def test_own_axes_in_every_engine(in_a_folder, quick_workers):
     task = task_named("net.py")
     trials = [
         Trial.of(task, {"lr": lr, "width": w, "power": p}, 0, 10) for lr in (0.1, 0.2) for w in (4, 8) for p in (1, 2)

@@ -3,11 +3,10 @@
 import importlib
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from children import ran
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 DATA = Path(os.environ.get("STEPSIZE_TEST_DATA") or Path(__file__).parents[2] / "shared" / "data")
@@ -41,11 +40,6 @@ PLACED = sorted(
         ("sweep", "processes / serial"),
         ("sweep_kills", "identical to the one never disturbed, every trial once"),
         ("engines", "auto, all of it / serial"),
-        pytest.param(
-            "ray_kills",
-            "1 of 1 sweeps complete, every trial once; 1 of 1 identical to serial",
-            marks=pytest.mark.xdist_group("ray"),
-        ),
         ("questions/rate", "best rate"),
         ("questions/convergence", "steps until the loss is below a bound"),
         ("questions/validation", "gap"),
@@ -60,8 +54,8 @@ PLACED = sorted(
     ],
 )
 def test_a_shortened_benchmark_runs(name, said):
-    command = [sys.executable, str(BENCHMARKS / f"{name}.py"), "--quick"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
+    done = ran([BENCHMARKS / f"{name}.py", "--quick"])
+    assert done.returncode == 0, done.stderr
     assert said in done.stdout
     for ended, identical in re.findall(r"(\d+) (?:runs|sweeps).* ended, (\d+) identical", done.stdout):
         assert ended == identical

@@ -3,12 +3,11 @@
 import errno
 import itertools
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from children import ran
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_task import DIGITS, with_dropout
@@ -214,8 +213,7 @@ sys.exit(run(["train", "digits", "--lr", "0.1", "--steps", "40", "--out", sys.ar
 
 @pytest.mark.slow
 def test_a_file_that_cannot_grow_is_one_clear_line(tmp_path):
-    command = [sys.executable, "-c", LIMITED, str(tmp_path / "run")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = ran(["-c", LIMITED, tmp_path / "run"])
     assert done.returncode == 2
     assert "last.pt: File too large" in done.stderr
     assert "Traceback" not in done.stderr

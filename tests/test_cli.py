@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from children import child, once
+from children import child, forked, once
 
 from stepsize import Trial
 from stepsize.cli import run
@@ -70,6 +70,7 @@ def test_tune_finds_trains_and_shows(capsys, tmp_path):
     assert sum(trial["steps"] for trial in trials) + 60 == answer["cost"]["steps"]
 
 
+@pytest.mark.slow
 def test_tune_races_plans_trains_with_the_best_and_goes_on_with_it(capsys, tmp_path):
     words = ["--over", "optimizer=sgd(momentum=0.9)|sgd", "--steps", "60", "--budget", "1x", "--out", "run", "--json"]
     code, out, err = stepsize(capsys, "tune", "digits", *words)
@@ -132,6 +133,7 @@ def test_train_and_find_for_people(capsys):
     assert out.startswith("rate 0.")
 
 
+@pytest.mark.slow
 def test_same_seed_same_bits(capsys):
     for out in ("a", "b"):
         assert stepsize(capsys, "train", "digits", "--lr", "0.1", "--steps", "30", "--seed", "3", "--out", out)[0] == 0
@@ -271,10 +273,10 @@ def test_output_that_nobody_reads_ends_the_command_without_a_word(words):
 @pytest.mark.parametrize("words", [["train", "digits", "--lr", "0.1"], ["tune", "digits"]])
 def test_ctrl_c_leaves_a_readable_run_and_says_how_far_it_came(words, tmp_path):
     steps = "20000" if words[0] == "train" else "2000"
-    command = [sys.executable, "-m", "stepsize", *words, "--steps", steps, "--out", "run"]
+    command = ["-m", "stepsize", *words, "--steps", steps, "--out", "run"]
     wanted = tmp_path / "run" / ("metrics.jsonl" if words[0] == "train" else "trials.jsonl")
     least = 3 if words[0] == "train" else 0
-    with child(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with forked(command) as process:
         once(lambda: wanted.exists() and wanted.read_text().count("\n") > least, process)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)

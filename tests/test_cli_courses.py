@@ -3,13 +3,11 @@
 import json
 import re
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from children import child, once
+from children import forked, once
 
 from stepsize.cli import run
 from stepsize.cli._topics import topics
@@ -174,8 +172,8 @@ def test_help_has_examples(capsys):
 
 @pytest.mark.slow
 def test_ctrl_c_is_one_line():
-    command = [sys.executable, "-m", "stepsize", "course", "frozenlake", "--episodes", "200000", "--out", "run"]
-    with child(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    command = ["-m", "stepsize", "course", "frozenlake", "--episodes", "200000", "--out", "run"]
+    with forked(command) as process:
         once(Path("run/run.json").exists, process)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)

@@ -1,15 +1,16 @@
 """Beginning and looking back on the command line: files to begin with, and the list of runs."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
+from children import ran
 
 from stepsize.cli import run
 from stepsize.cli._init import Template
 from stepsize.task import full_name, named_sources, task_named
+
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 MODULES = {"classification": "spirals", "language-model": "characters", "lightning": "curve", "trainer": "counting"}
 
@@ -66,7 +67,7 @@ def test_a_task_file_is_tuned_as_it_is(template, capsys):
 def test_a_script_of_a_trainer_runs_as_it_is(template, last, capsys):
     pytest.importorskip({"lightning": "lightning", "trainer": "transformers"}[template])
     assert said(capsys, "init", "begin.py", "--template", template)[0] == 0
-    done = subprocess.run([sys.executable, "begin.py"], capture_output=True, text=True, check=False)
+    done = ran(["begin.py"])
     assert done.returncode == 0, done.stderr
     assert "short runs" in done.stdout
     assert done.stdout.splitlines()[-1].startswith(last)

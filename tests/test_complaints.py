@@ -16,6 +16,8 @@ from torch.optim import lr_scheduler as schedulers
 from stepsize import Control, Scheduler, cosine, linear, one_cycle, plateau, warmup
 from stepsize.schedule import constant, cosine_restarts, exponential, from_function, step_decay
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 BASE = 0.1
 both = pytest.mark.parametrize("library", ["stepsize", pytest.param("torch", marks=pytest.mark.xfail(strict=True))])
 

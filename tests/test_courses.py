@@ -454,6 +454,7 @@ def test_without_gymnasium_it_says_which_extra_brings_it(monkeypatch):
     assert lake_run().advance(1) in ([0.0], [1.0])
 
 
+@pytest.mark.slow
 def test_pictures_are_drawn_and_named(tmp_path):
     pytest.importorskip("matplotlib")
     sweeps = {

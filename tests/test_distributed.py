@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.distributed as dist
-from children import child, children, once
+from children import child, once, side_by_side
+from children import ranks as ranks_of
 from test_checkpoints import same
 from torch import nn
 
@@ -171,7 +172,10 @@ def both_ways(tmp_path_factory):
     return places
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["copied", "sharded"])
+SLOW = [pytest.param(shard, marks=pytest.mark.slow, id=name) for shard, name in ((False, "copied"), (True, "sharded"))]
+
+
+@pytest.fixture(scope="module", params=SLOW)
 def two(request, both_ways):
     """Two processes, each on its half."""
     place = both_ways[request.param]
@@ -332,19 +336,13 @@ def three(rank, world, place):
 
 @pytest.mark.slow
 def test_three_processes_go_on_to_the_bit_which_plain_ddp_does_not(tmp_path):
-    torch.multiprocessing.spawn(three, (3, tmp_path), nprocs=3)
+    side_by_side(three, (3, tmp_path), 3)
 
 
 def torchrun(*words):
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "stepsize"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return child([*launch, *words], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def answer(process, code=0):
-    out, err = process.communicate(timeout=240)
-    assert process.returncode == code, err
-    return out, err
 
 
 def once_done(folder, steps, process):
@@ -356,9 +354,11 @@ def once_done(folder, steps, process):
 def test_torchrun_trains_and_goes_on_after_ctrl_c_and_kills_to_the_bit(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ("train", "digits-mlp", "--lr", "0.05", "--steps", "700", "--json", "--out")
-    with torchrun(*words, "whole") as whole:
-        out, err = answer(whole)
+    with ranks_of(["-m", "stepsize", *words, "whole"]) as both:
+        (out, err), (nothing, _) = (rank.communicate(240) for rank in both)
+    assert [rank.returncode for rank in both] == [0, 0], err
     assert json.loads(out)["metrics"]["accuracy"] > 0.9
+    assert nothing == ""
     assert err.count("trained  700 steps") == 1
     assert "Warning" not in err
     assert {path.name for path in tmp_path.iterdir()} == {"whole"}
@@ -367,7 +367,8 @@ def test_torchrun_trains_and_goes_on_after_ctrl_c_and_kills_to_the_bit(tmp_path,
     with torchrun(*words, "stopped") as stopped:
         once_done(folder, 150, stopped)
         stopped.send_signal(signal.SIGINT)
-        answer(stopped, 1)
+        _, err = stopped.communicate(timeout=240)
+    assert stopped.returncode == 1, err
     facts = json.loads((folder / "run.json").read_text())
     assert (facts["status"], facts["done"]) == ("interrupted", steps_done(folder))
 
@@ -375,15 +376,15 @@ def test_torchrun_trains_and_goes_on_after_ctrl_c_and_kills_to_the_bit(tmp_path,
     assert "begun with 2 processes, and here is one process" in capsys.readouterr().err
     assert json.loads((folder / "run.json").read_text()) == facts
 
-    with torchrun("train", "--resume", "stopped") as killed:
-        once_done(folder, facts["done"] + 150, killed)
-        for pid in children(killed.pid):
-            os.kill(pid, signal.SIGKILL)
-        answer(killed, 1)
+    again = ["-m", "stepsize", "train", "--resume", "stopped"]
+    with ranks_of(again) as both:
+        once_done(folder, facts["done"] + 150, both[0])
+        for rank in both:
+            rank.send_signal(signal.SIGKILL)
     assert steps_done(folder) < 700
 
-    with torchrun("train", "--resume", "stopped") as ended:
-        answer(ended)
+    with ranks_of(again) as both:
+        assert [rank.wait(240) for rank in both] == [0, 0]
     for name in ("metrics.jsonl", "validation.jsonl"):
         assert (folder / name).read_text() == (tmp_path / "whole" / name).read_text()
     ours, theirs = (torch.load(place / "last.pt", weights_only=True)["run"] for place in (folder, tmp_path / "whole"))

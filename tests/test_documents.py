@@ -24,6 +24,7 @@ WRITTEN = [
 DOCUMENTS = sorted([ROOT / "README.md", *WRITTEN, ROOT / "CONTRIBUTING.md"])
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"\A# (\w+\.(?:py|yaml))$", re.MULTILINE)  # a block that begins so is that file, for the others
+SEARCHES = re.compile(r"^\$ stepsize (tune|find|sweep|scale|compare|course)\b", re.MULTILINE)  # they take seconds
 ABSENT = {"deepspeed", "fastai", "keras", "torchtitan"}  # may be, where tests run
 ELSEWHERE = ("pip ", "make ", "git ", "ray ", "tensorboard ", "torchrun ", "python ")  # shown to people, not run here
 
@@ -35,7 +36,8 @@ def blocks():
             after = found[number + 1] if number + 1 < len(found) else ("", "")
             shown = after[1] if kind == "python" and after[0] == "text" else ""
             files = {line[0]: code for _, code in found if (line := FILE.findall(code))}
-            yield pytest.param(kind, text, shown, files, id=f"{path.relative_to(ROOT)}-{number}-{kind}")
+            marks = [pytest.mark.slow] if kind == "console" and SEARCHES.search(text) and path.parent != ROOT else []
+            yield pytest.param(kind, text, shown, files, id=f"{path.relative_to(ROOT)}-{number}-{kind}", marks=marks)
 
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")

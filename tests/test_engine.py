@@ -4,15 +4,14 @@ import itertools
 import multiprocessing
 import os
 import pickle
-import subprocess
-import sys
+import signal
 import textwrap
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from children import child, once
+from children import forked, once, ran
 
 from stepsize import Task, Trial
 from stepsize.engine import Leg, Processes, engine_named, serial
@@ -71,7 +70,10 @@ def task_file(folder, before="pass"):
     return path
 
 
-def test_processes_give_the_bits_of_serial_as_they_finish_and_ask_for_work_one_by_one():
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
+def test_processes_give_the_bits_of_serial_as_they_finish_and_ask_for_work_one_by_one(workers, request):
+    if workers > 1:
+        request.getfixturevalue("quick_workers")
     task, asked = task_named("linear-regression"), []
 
     def work():
@@ -79,7 +81,7 @@ def test_processes_give_the_bits_of_serial_as_they_finish_and_ask_for_work_one_b
             asked.append(trial)
             yield trial
 
-    results = Processes(2)(task, work())
+    results = Processes(workers)(task, work())
     first = next(results)
     assert len(asked) < len(TRIALS)
     several = [first, *results]
@@ -91,7 +93,7 @@ def test_processes_give_the_bits_of_serial_as_they_finish_and_ask_for_work_one_b
 @pytest.mark.parametrize(
     ("engine", "ends"), [(serial, (7, 20, 30)), (Processes(1), (20, 30))], ids=["serial", "processes"]
 )
-def test_legs_put_together_are_the_whole_trial(engine, ends, tmp_path):
+def test_legs_put_together_are_the_whole_trial(engine, ends, tmp_path, quick_workers):
     task, trial = task_named("digits-mlp"), Trial("digits-mlp", {"lr": 0.05}, 0, 30)
     (whole,) = serial(task, [trial])
     keep = tmp_path / "kept" / "state.pt"
@@ -120,7 +122,7 @@ def test_what_is_kept_of_another_trial_is_refused(tmp_path):
     assert keep.read_bytes() == before
 
 
-def test_a_worker_that_is_killed_is_replaced_and_its_trial_begun_again(tmp_path):
+def test_a_worker_that_is_killed_is_replaced_and_its_trial_begun_again(tmp_path, quick_workers):
     kill = "(HERE / 'killed').exists() or ((HERE / 'killed').touch(), os.kill(os.getpid(), signal.SIGKILL))"
     path = task_file(tmp_path, kill)
     trials = [Trial("line", {"lr": lr}, 0, 20) for lr in (0.1, 0.2, 0.3, 0.4)]
@@ -129,13 +131,13 @@ def test_a_worker_that_is_killed_is_replaced_and_its_trial_begun_again(tmp_path)
     assert results == figures(serial(task_named(f"{path}:task"), trials))
 
 
-def test_a_trial_whose_workers_always_die_is_told_apart(tmp_path):
+def test_a_trial_whose_workers_always_die_is_told_apart(tmp_path, quick_workers):
     path = task_file(tmp_path, "os.kill(os.getpid(), signal.SIGKILL)")
     with pytest.raises(RuntimeError, match="died 3 times"):
         list(Processes(1)(task_named(f"{path}:task"), [Trial("line", {"lr": 0.1}, 0, 20)]))
 
 
-def test_what_a_task_raises_in_a_worker_arrives_with_where_it_was_raised(tmp_path):
+def test_what_a_task_raises_in_a_worker_arrives_with_where_it_was_raised(tmp_path, quick_workers):
     path = task_file(tmp_path, "raise ArithmeticError('no such luck')")
     with pytest.raises(ArithmeticError, match="no such luck") as caught:
         list(Processes(1)(task_named(f"{path}:task"), [Trial("line", {"lr": 0.1}, 0, 20)]))
@@ -160,7 +162,7 @@ def test_tasks_travel_by_name_with_their_changes(tmp_path):
     assert Path(packed(own).name.rpartition(":")[0]).is_absolute()
 
 
-def test_module_level_functions_travel_pickled():
+def test_module_level_functions_travel_pickled(quick_workers):
     own = Task("own", _model, _batches, _loss, _sgd, _score, _metrics, 5)
     assert packed(own).name is None
     results = Processes(1)(own, itertools.repeat(Trial("own", {"lr": 0.1}, 0, 5)))
@@ -197,6 +199,7 @@ def _metrics(model):
     return {}
 
 
+@pytest.mark.slow
 def test_a_script_without_a_guard_is_told_what_to_write(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
@@ -205,7 +208,7 @@ def test_a_script_without_a_guard_is_told_what_to_write(tmp_path):
         "from stepsize.task import task_named\n"
         "list(Processes(1)(task_named('quadratic'), [Trial('quadratic', {'lr': 0.1}, 0, 5)]))\n"
     )
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    done = ran([script])
     assert done.returncode != 0
     assert 'if __name__ == "__main__":' in done.stderr.strip().splitlines()[-1]
 
@@ -220,9 +223,9 @@ def test_workers_go_with_the_process_that_began_them(tmp_path):
         "if __name__ == '__main__':\n"
         f"    list(Processes(1)(task_named({str(path) + ':task'!r}), [Trial('line', {{'lr': 0.1}}, 0, 5)]))\n"
     )
-    with child([sys.executable, str(script)]) as driver:
+    with forked([script]) as driver:
         pids = once(lambda: [int(mark.name.partition("-")[2]) for mark in tmp_path.glob("worker-*")], driver)
-        driver.kill()
+        driver.send_signal(signal.SIGKILL)
         driver.wait()
         once(lambda: not _is_alive(pids[0]))
 

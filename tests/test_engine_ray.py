@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import importlib
 import os
 import socket
 import subprocess
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -43,9 +45,18 @@ def ended(ray):
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def notes(tmp_path_factory):
+    """A file in which trials of the benchmark's task write down that they are begun."""
+    path = tmp_path_factory.mktemp("notes") / "notes"
+    path.touch()
+    return path
+
+
+@pytest.fixture(scope="module")
+def cluster(notes):
     """A machine that leads and another one that works, both here, each with room for one trial."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["STEPSIZE_NOTES"] = str(notes)  # of the workers' environment, which is that of the machines' beginning
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
@@ -62,7 +73,7 @@ def cluster():
 @pytest.mark.slow
 def test_a_sweep_is_complete_and_the_same_to_the_bit_though_a_machine_is_killed(cluster, tmp_path):
     task = task_named("linear-regression")
-    words = {"rates": [0.003, 0.01, 0.03, 0.1, 0.3], "seeds": 4, "steps": 300}
+    words = {"rates": [0.003, 0.01, 0.03, 0.1, 0.3], "seeds": 4, "steps": 60}
     expected, came = [], []
     whole = sweep(task, **words, engine=serial, on_result=expected.append)
 
@@ -77,6 +88,17 @@ def test_a_sweep_is_complete_and_the_same_to_the_bit_though_a_machine_is_killed(
     assert figures(came) == figures(expected)
     for ours, theirs in zip(swept.outcomes, whole.outcomes, strict=True):
         assert replace(ours, engine="", seconds=0) == replace(theirs, engine="", seconds=0)
+
+
+@pytest.mark.slow
+def test_the_shortened_benchmark_kills_a_machine_and_finds_all_identical_to_serial(cluster, notes, monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "benchmarks"))
+    cluster.remove_node(cluster.list_all_nodes()[-1])
+    found = importlib.import_module("ray_kills").kills(cluster, 1, notes, steps=30)
+    patiently(lambda: cluster.add_node(**SMALL))
+    cluster.wait_for_nodes()
+    assert (found.trials, found.complete, found.identical) == (12, 1, 1)
+    assert len(found.seconds) == len(found.again) == 1
 
 
 @pytest.mark.slow

@@ -95,8 +95,13 @@ def test_nothing_is_left_in_the_loops_that_only_the_search_needs(tmp_path):
     assert found.returncode == 0, found.stdout
 
 
+LONG = {"dcgan", "diffusion", "nanogpt", "ppo", "segmentation", "timm_amp", "transformers_trainer"}
+
+
 @pytest.mark.filterwarnings(*LOUD)
-@pytest.mark.parametrize("name", list(STEPS))
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in STEPS]
+)
 def test_a_loop_finds_its_rate_and_learns(name, monkeypatch, capsys, tmp_path):
     monkeypatch.delenv("STEPSIZE_DATA", raising=False)
     monkeypatch.chdir(tmp_path)

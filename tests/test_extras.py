@@ -14,6 +14,8 @@ from stepsize import _extras
 from stepsize.cli import run
 from stepsize.task.built_in import _digits, _frozenlake_world, _small
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 TRAIN = "train quadratic --lr 0.1 --steps 20 --out o"
 COMMANDS = {
     TRAIN: {"matplotlib", "PIL", "tensorboard"},

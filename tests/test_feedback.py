@@ -1,18 +1,13 @@
 """Feedback: torch's and Transformers' decisions bit for bit, pure, saved, the same on every rank."""
 
-import contextlib
 import json
 import math
-import os
 import random
-import socket
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
-from children import child
+from children import ranks
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -318,23 +313,8 @@ print(json.dumps(out))
 
 @pytest.mark.slow
 def test_two_processes_with_different_losses_take_one_decision(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
-    with contextlib.ExitStack() as ranks:
-        processes = [
-            ranks.enter_context(
-                child(
-                    [sys.executable, "-c", WORKER],
-                    env={**environment, "RANK": str(rank), "OMP_NUM_THREADS": "1"},
-                    stdout=subprocess.PIPE,
-                    text=True,
-                )
-            )
-            for rank in range(2)
-        ]
-        first, second = (json.loads(process.communicate(timeout=120)[0].splitlines()[-1]) for process in processes)
+    with ranks(["-c", WORKER]) as both:
+        first, second = (json.loads(process.communicate(timeout=120)[0].splitlines()[-1]) for process in both)
     assert first == second
     for name in ("plateau", "greedy", "observed"):
         assert len(set(first[name])) > 2  # something was decided

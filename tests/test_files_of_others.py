@@ -123,7 +123,7 @@ def test_any_field_of_a_checkpoint_missing_of_another_type_or_out_of_range(half,
 
 @pytest.mark.slow
 def test_every_field_of_a_checkpoint_missing_of_another_type_or_out_of_range(half, tmp_path):
-    every = list(attacks(read_state(half / "last.pt"), tensors=True))
+    every = list(attacks(read_state(half / "last.pt"), tensors=True))[::3]  # of each place another third of the values
     assert check_attacks(half, tmp_path / "run", every) > 0.85 * len(every)
 
 
@@ -506,6 +506,7 @@ def drawn(here, chosen):
     return codes
 
 
+@pytest.mark.slow
 def test_a_damaged_record_is_drawn_as_far_as_it_is_whole(here, capsys):
     found(here)
     codes = drawn(here, {55, 420})
@@ -516,7 +517,7 @@ def test_a_damaged_record_is_drawn_as_far_as_it_is_whole(here, capsys):
 @pytest.mark.slow
 def test_any_damaged_record_is_drawn_as_far_as_it_is_whole(here, capsys):
     found(here)
-    assert len(drawn(here, set(random.Random(3).sample(range(700), 60)))) == 60
+    assert len(drawn(here, set(random.Random(3).sample(range(700), 20)))) == 20
     assert "Traceback" not in capsys.readouterr().err
 
 
@@ -571,6 +572,7 @@ def test_a_metric_called_step_is_refused_where_it_is_given(here, tmp_path):
         lines.on(Record(3, 3, "observed", {"step": 7.0}))
 
 
+@pytest.mark.slow
 def test_runs_are_compared_in_one_picture(here, capsys):
     assert run(["plot", "y", "z"]) == 0
     assert capsys.readouterr().out == "picture  runs.png\n"
@@ -585,39 +587,42 @@ def test_runs_are_compared_in_one_picture(here, capsys):
 
 
 ON_A_FULL_DISK = """
-mount -t tmpfs -o size={size} none disk || exit 77
-cp train.py disk; cd disk
-python="{python}"
-$python -m stepsize train train.py:task --lr 0.01 --out r 2>&1
-echo "code $?"
+import os, shutil, sys
+from pathlib import Path
+from stepsize.cli import run
+
+def did(*words):
+    print("code", run([*words]))
+
+if os.system("mount -t tmpfs -o size=120k none disk"):
+    sys.exit(77)
+shutil.copy("train.py", "disk")
+os.chdir("disk")
+did("train", "train.py:task", "--lr", "0.01", "--out", "r")
+print(Path("r/run.json").read_text(), *os.listdir("r"))
+os.system("cat /dev/zero > filler 2>/dev/null")
+did("train", "--resume", "r")
+print(Path("r/run.json").read_text())
+did("plot", "linear()", "--total", "10", "-o", "p.png")
+print(*os.listdir("."))
+os.system("mount -o remount,size=64m disk || mount -o remount,size=64m .")
+did("train", "--resume", "r")
 """
-
-
-def on_a_full_disk(tmp_path, size, more=""):
-    """What commands print on a disk of their own that is soon full."""
-    if shutil.which("unshare") is None:
-        pytest.skip("needs a disk of its own")
-    (tmp_path / "disk").mkdir()
-    (tmp_path / "train.py").write_text(TASK.replace("Linear(3, 2)", "Linear(3, 2_000)").replace(":2]", ":1]"))
-    script = ON_A_FULL_DISK.format(size=size, python=sys.executable) + more
-    command = ["unshare", "-rm", "sh", "-c", script]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
-    if done.returncode == 77 or "unshare" in done.stderr:
-        pytest.skip("needs a disk of its own")
-    assert "Traceback" not in done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.mark.slow
 def test_a_full_disk_is_one_line_and_a_true_status_and_with_room_again_the_run_goes_on(tmp_path):
-    more = (
-        "cat r/run.json; ls -a r; cat /dev/zero > filler 2>/dev/null\n"
-        '$python -m stepsize train --resume r 2>&1; echo "code $?"; cat r/run.json\n'
-        "$python -m stepsize plot 'linear()' --total 10 -o p.png 2>&1; echo \"code $?\"; ls\n"
-        "mount -o remount,size=64m disk || mount -o remount,size=64m .\n"
-        '$python -m stepsize train --resume r 2>&1; echo "code $?"\n'
-    )
-    said = on_a_full_disk(tmp_path, "120k", more)
+    if shutil.which("unshare") is None:
+        pytest.skip("needs a disk of its own")
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "train.py").write_text(TASK.replace("Linear(3, 2)", "Linear(3, 2_000)").replace(":2]", ":1]"))
+    command = ["unshare", "-rm", sys.executable, "-u", "-c", ON_A_FULL_DISK]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    done = subprocess.run(command, cwd=tmp_path, check=False, timeout=300, **pipes)
+    said = done.stdout
+    if done.returncode == 77 or "unshare" in said:
+        pytest.skip("needs a disk of its own")
+    assert "Traceback" not in said
     first, _, rest = said.partition("code 2")
     assert "t.pt: No space left on device" in first
     assert rest.count('"status": "failed: ') == 2

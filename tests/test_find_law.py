@@ -14,6 +14,8 @@ from stepsize.engine import serial
 from stepsize.scale import find_law
 from stepsize.task import Axis, task_named
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 
 class Bowl(nn.Module):
     def __init__(self, steep=1.0, colour=1.0):
@@ -61,6 +63,7 @@ def test_a_known_law_is_found_and_verified_at_the_target():
     assert found.prediction.doubts == ()
 
 
+@pytest.mark.slow
 def test_a_run_that_was_interrupted_goes_on_to_what_it_would_have_been(tmp_path):
     def rows(folder):
         with (folder / "runs.csv").open(newline="") as file:
@@ -87,6 +90,7 @@ def test_a_run_that_was_interrupted_goes_on_to_what_it_would_have_been(tmp_path)
     find_law(bowl(), OVER, AT, folder=tmp_path / "whole", engine=lambda task, trials: map(never, trials))
 
 
+@pytest.mark.slow
 def test_values_that_are_chosen_keep_within_the_budget():
     task = bowl()
     for budget, most in (("0.5x", 0.5), ("2x", 2.0), (None, 1.0)):

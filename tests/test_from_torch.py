@@ -107,13 +107,13 @@ def check_same(build, steps, begin=0):
     return schedules
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(singles, st.integers(0, 50))
 def test_every_single_scheduler_over_its_whole_course_also_from_mid_run(build, begin):
     check_same(build, 130, begin)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     st.lists(singles, min_size=2, max_size=3), st.lists(st.integers(1, 40), min_size=2, max_size=2), st.integers(0, 70)
 )
@@ -146,7 +146,7 @@ def test_sequences_of_single_schedulers(builds, gaps, begin):
             raise
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(multiplying(), min_size=1, max_size=3), st.integers(0, 50))
 def test_chains_of_schedulers_that_multiply(builds, begin):
     check_same(lambda o: T.ChainedScheduler([make(o) for make in builds]), 130, begin)
@@ -273,7 +273,7 @@ def as_they_are(draw):
     }[kind]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(as_they_are(), st.integers(0, 40), st.sampled_from(["SGD", "Adam"]), st.booleans())
 @pytest.mark.filterwarnings("ignore")  # torch's own, about its own nesting and about calling order
 def test_rates_and_momentum_are_torchs_with_its_defaults_left_as_they_are(build, begin, kind, by_scheduler):
@@ -304,7 +304,7 @@ def test_rates_and_momentum_are_torchs_with_its_defaults_left_as_they_are(build,
 measures = st.lists(st.floats(-3, 3) | st.just(math.nan) | st.just(math.inf), min_size=30, max_size=60)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     measures,
     st.lists(st.floats(-9, 0), min_size=2, max_size=2),
@@ -414,7 +414,7 @@ def test_a_one_cycle_fits_the_steps_that_torch_would_run():
         assert Control(optimizer(), lr=from_torch(scheduler), total=100).plan.lr[0].length == pytest.approx(99)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(as_they_are(), st.integers(0, 40))
 @pytest.mark.filterwarnings("ignore")
 def test_the_position_of_a_scheduler_is_how_often_it_was_stepped(build, steps):

@@ -5,6 +5,7 @@ import importlib
 import inspect
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -35,13 +36,19 @@ MAY_USE_ITS_OWN_FLOOR = {
 ROOMS = sorted(path.name for path in SOURCE.iterdir() if path.is_dir() and path.name != "__pycache__")
 
 
+@cache
+def nodes(path):
+    """Everything in a file, read once for all that is asked of it."""
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
 def room_of(path):
     return path.relative_to(SOURCE).parts[0].removesuffix(".py")
 
 
 def imported_rooms(path):
     """Every room of stepsize that a file imports, at the top or inside a function."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         names = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -74,7 +81,7 @@ LOOKS_INTO = {"cli/_courses.py"}
 
 def private_imports(path):
     """Every private file of another room, and of a room inside another, that a file imports."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("stepsize."):
             continue
         parts = node.module.split(".")[1:]
@@ -109,7 +116,7 @@ def neighbours():
     found = {}
     for module, path in files.items():
         names = set()
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in nodes(path):
             if isinstance(node, ast.ImportFrom):
                 names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
             elif isinstance(node, ast.Import):
@@ -141,7 +148,7 @@ def test_no_files_import_each_other_in_a_circle():
 
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
 def test_only_the_command_line_prints_and_assert_is_for_tests(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         assert not isinstance(node, ast.Assert)
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "print":
             assert room_of(path) == "cli"
@@ -152,7 +159,7 @@ PUTS_BACK = {"state/_graph.py"}  # slots of foreign objects, as they were
 
 @pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
 def test_a_frozen_value_is_written_to_by_itself_alone_while_it_is_made(path):
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Call) and ast.unparse(node.func) == "object.__setattr__":
             allowed = path.relative_to(SOURCE).as_posix() in PUTS_BACK
             assert allowed or ast.unparse(node.args[0]) == "self", f"line {node.lineno}"

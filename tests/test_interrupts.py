@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from children import child, once
+from children import child, forked, once
 
 from stepsize.cli import _interrupts, _job, _main, run
 from stepsize.cli._interrupts import interruptible, uninterrupted
@@ -163,15 +163,17 @@ def processor_time(pid):
     return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
 
-def stopped(command, seconds, times, folder, ready=None):
+def stopped(command, seconds, times, folder, ready=None, begin=child):
     """A command that gets Ctrl-C, as its whole group does at a terminal.
 
     It comes so many seconds after a file is there, or after so many of processor time, which on a busy machine is the
     same moment of its work.
     """
-    words = [sys.executable, "-m", "stepsize", *command.split()]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with child(words, cwd=folder, **pipes) as process:
+    words, pipes = ["-m", "stepsize", *command.split()], {}
+    if begin is child:
+        words = [sys.executable, *words]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with begin(words, cwd=folder, **pipes) as process:
         if ready is not None:
             once(ready.exists, process)
             time.sleep(seconds)
@@ -222,7 +224,7 @@ def test_from_the_first_moments_on_there_is_no_traceback(command, seconds, times
 @pytest.mark.parametrize(("command", "sign"), [(COMMANDS[2], "metrics.jsonl"), (SWEEP, "sweep.db")])
 @pytest.mark.parametrize("seconds", [0.2, 3.0])
 def test_while_it_works_it_says_how_far_it_came(command, sign, seconds, tmp_path):
-    code, _, err = stopped(command, seconds, 3, tmp_path, tmp_path / "o" / sign)
+    code, _, err = stopped(command, seconds, 3, tmp_path, tmp_path / "o" / sign, forked)
     assert code == 130, err
     assert "Traceback" not in err
     assert "stepsize: stopped" in err
@@ -238,7 +240,8 @@ def test_a_run_that_is_ended_by_sigterm_goes_on(ignored, tmp_path, monkeypatch):
     command = "train quadratic --lr 0.01 --steps 1000000 --out o"
     with monkeypatch.context() as patch:
         patch.setattr(sys.modules[__name__], "STOP", signal.SIGTERM)
-        code, _, err = stopped(command, 1.0, 1, tmp_path, tmp_path / "o" / "last.pt")
+        begin = child if ignored else forked
+        code, _, err = stopped(command, 1.0, 1, tmp_path, tmp_path / "o" / "last.pt", begin)
     assert (code, "Traceback" in err) == (130, False)
     assert status() == "interrupted"
     assert json.loads((tmp_path / "o" / "run.json").read_text())["done"] == steps_done(tmp_path / "o") > 0

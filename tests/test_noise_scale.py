@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from children import side_by_side
 from test_distributed import TASK, batches
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
@@ -128,6 +129,7 @@ def truth_of(model, images, labels):
     return {name: noise / gradient for name, (noise, gradient) in parts.items()}
 
 
+@pytest.mark.slow
 def test_on_digits_it_is_that_of_the_full_gradient_within_a_tenth_also_by_layer():
     model, (images, labels) = net(), digits()
     generator = torch.Generator().manual_seed(1)
@@ -295,8 +297,9 @@ def quarters(generator, size):
                 yield {"x": batch["x"][rows], "y": batch["y"][rows], "of": 256}
 
 
+@pytest.mark.slow
 def test_two_processes_are_one_with_accumulation(tmp_path):
-    torch.multiprocessing.spawn(worker, (2, tmp_path), nprocs=2)
+    side_by_side(worker, (2, tmp_path), 2)
     found = torch.load(tmp_path / "found.pt", weights_only=True)
     alone = [
         watched(replace(TASK, accumulate=2, batch_size=8, batches=halves)),

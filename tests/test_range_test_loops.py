@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
+from children import side_by_side
 from test_range_test import RATES, curve, everything, make, same, work
 from torch import nn
 from torch.utils.data import BatchSampler, DataLoader, DistributedSampler, RandomSampler
@@ -332,5 +333,6 @@ def joined(rank, place):
         dist.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_several_processes_have_one_mean_and_one_decision(tmp_path):
-    torch.multiprocessing.spawn(joined, (tmp_path / "meeting",), nprocs=2)
+    side_by_side(joined, (tmp_path / "meeting",), 2)

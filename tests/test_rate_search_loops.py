@@ -5,6 +5,7 @@ import gc
 import pytest
 import torch
 import torch.distributed as dist
+from children import side_by_side
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_capture import CLOSURE, OPTIMIZERS, Loop, all_of
@@ -68,7 +69,12 @@ def raced(loop, scored, accumulate, end, at):
 ENDS = ["end", "break", "raise", "raise in between", "leave a run"]
 
 
-@pytest.mark.parametrize("kind", list(OPTIMIZERS))
+QUICK = {"adamw", "lbfgs", "momentum", "sam"}
+
+
+@pytest.mark.parametrize(
+    "kind", [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.slow) for kind in OPTIMIZERS]
+)
 @settings(max_examples=7, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     scaled=st.booleans(),
@@ -436,7 +442,7 @@ def ranked(rank, place, out):
 
 @pytest.mark.slow
 def test_two_processes_take_one_decision(tmp_path):
-    torch.multiprocessing.spawn(ranked, (tmp_path / "meeting", tmp_path), nprocs=2)
+    side_by_side(ranked, (tmp_path / "meeting", tmp_path), 2)
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
     assert first == second
     assert all(rate is not None for rate, *_ in first)

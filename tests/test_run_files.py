@@ -12,6 +12,8 @@ from stepsize.record._facts import FACTS, NEEDED, NEEDED_WORDS, SAID
 from stepsize.task import AXES
 from stepsize.watch import RunFolder, to_json
 
+pytestmark = pytest.mark.usefixtures("blank_pictures")
+
 KINDS = {
     "text": ["words"],
     "number": [-2.5e3],

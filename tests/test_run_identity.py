@@ -4,7 +4,6 @@ import itertools
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -12,11 +11,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from children import ran
 
 from stepsize import Task, sweep, train
 from stepsize.cli import run
 from stepsize.engine import serial
 from stepsize.task import TaskChangedWarning, task_named
+
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 TASK = """
 import itertools
@@ -436,7 +438,8 @@ def test_a_script_may_be_edited_to_resume_but_not_its_task(tmp_path):
             assert before in text
             text = text.replace(before, after)
         (tmp_path / "script.py").write_text(text)
-        done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+        done = ran(["script.py"], cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
         return done.stdout
 
     resume = ("resume=False", "resume=True")

@@ -61,6 +61,7 @@ def test_three_rates_a_point_are_enough():
     assert law.predict({"width": 400, "steps": 400}).lr == pytest.approx(truth(width=400, steps=400), rel=0.35)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_best_rate_as_often_as_they_say():
     """Random laws with noise, scatter and random exponents: at least 90 of 100 where 95 are wanted on average."""
     held = []

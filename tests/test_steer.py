@@ -3,13 +3,12 @@
 import json
 import math
 import os
-import subprocess
-import sys
 import warnings
 
 import numpy as np
 import pytest
 import torch
+from children import ranks
 
 from stepsize import Control, JsonLines, Plan, Steer, train
 from stepsize.control import Command, Commands, replay
@@ -476,11 +475,10 @@ dist.destroy_process_group()
 
 
 def test_all_ranks_take_a_command_at_the_same_step(tmp_path):
-    (tmp_path / "ranks.py").write_text(RANKS)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", "ranks.py", "a"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    rates = np.array(json.loads(done.stdout))
+    with ranks(["-c", RANKS, "a"], cwd=tmp_path) as both:
+        (out, err), _ = (rank.communicate(120) for rank in both)
+    assert out, err
+    rates = np.array(json.loads(out))
     first, second = answers(tmp_path / "a").values()
     at = first.step
     expected = 0.5 * (1 - np.arange(600) / 600)

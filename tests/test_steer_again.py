@@ -3,12 +3,11 @@
 import gc
 import json
 import os
-import subprocess
-import sys
 import warnings
 
 import pytest
 import torch
+from children import ran
 
 from stepsize import Control, Steer, train
 from stepsize.control import Command, Commands
@@ -132,7 +131,7 @@ def test_a_process_that_ends_says_so_too(tmp_path):
     code = "import sys, torch\nfrom stepsize import Control\nweight = torch.zeros(1, requires_grad=True)\n"
     code += "control = Control(torch.optim.SGD([weight], lr=1.0), steer=sys.argv[1])\n"
     code += "[control.step() for _ in range(7)]"
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    assert ran(["-c", code, tmp_path]).returncode == 0
     assert json.loads((tmp_path / "steering.json").read_text())["step"] == 7
     assert not About.read(tmp_path).is_alive
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from children import child
+from children import forked
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -74,7 +74,7 @@ def test_a_trial_of_a_sweep_is_that_trial():
     assert found.initial == TASK.start(trained.trial).score()
 
 
-def test_processes_give_the_figures_of_serial():
+def test_processes_give_the_figures_of_serial(quick_workers):
     assert figures(swept(engine=Processes(2))) == figures(swept())
 
 
@@ -161,8 +161,7 @@ def test_two_processes_share_one_sweep(tmp_path):
         "      on_result=lambda result: seen.append(result.trial.key))\n"
         "print(*seen)\n"
     )
-    words = {"stdout": subprocess.PIPE, "text": True}
-    with child([sys.executable, str(script)], **words) as one, child([sys.executable, str(script)], **words) as other:
+    with forked([script]) as one, forked([script]) as other:
         both = one, other
         done = [process.communicate(timeout=300)[0].split() for process in both]
     assert [process.returncode for process in both] == [0, 0]
@@ -232,7 +231,9 @@ def test_a_changed_task_file_is_said(tmp_path):
 @pytest.mark.parametrize(
     ("engine", "rungs", "left"), [(serial, (0.2, 0.5), 2), (Processes(2), (0.2,), 3)], ids=["serial", "processes"]
 )
-def test_halving_stops_the_worse_half_and_leaves_the_others_as_they_would_be(engine, rungs, left, tmp_path):
+def test_halving_stops_the_worse_half_and_leaves_the_others_as_they_would_be(
+    engine, rungs, left, tmp_path, quick_workers
+):
     whole, rates = swept(rates=[0.001, 0.003, 0.01, 0.03, 0.1, 1e6], seeds=2), [0.001, 0.003, 0.01, 0.03, 0.1, 1e6]
     folder = tmp_path / "s"
     halved = swept(folder, rates=rates, seeds=2, stop=Halving(rungs), engine=engine)
@@ -428,6 +429,7 @@ def test_a_task_may_call_its_figures_anything():
 # pictures
 
 
+@pytest.mark.slow
 @given(
     table=st.lists(
         st.lists(st.sampled_from([-1e308, -50.0, -1e-300, 0.0, 1e-9, 3.0, 1e308, math.inf]), min_size=2, max_size=2),

@@ -8,13 +8,12 @@ import random
 import shutil
 import socket
 import sqlite3
-import subprocess
-import sys
 import time
 from functools import partial
 from pathlib import Path
 
 import pytest
+from children import ran
 
 from stepsize import Sweep, sweep
 from stepsize.cli import run
@@ -309,7 +308,7 @@ def test_a_disk_that_was_full_and_has_room_again(tmp_path):
     )
     words = ["sweep", "quadratic", "--lr", "0.001:0.1:20", "--steps", "300", "--seeds", "2", "--engine", "serial"]
     words += ["--out", str(tmp_path / "s"), "--json"]
-    full = subprocess.run([sys.executable, "-c", script, "400000", *words], capture_output=True, text=True)
+    full = ran(["-c", script, "400000", *words])
     assert full.returncode == 2
     assert "Traceback" not in full.stderr
     assert "give the same command again" in full.stderr
@@ -371,7 +370,9 @@ def test_waiting_for_another_process_is_said_in_a_line(copy, monkeypatch, capsys
 
 
 @pytest.mark.slow
-def test_when_a_worker_dies_again_and_again_what_was_done_stays_and_nothing_is_claimed(tmp_path, monkeypatch, capsys):
+def test_when_a_worker_dies_again_and_again_what_was_done_stays_and_nothing_is_claimed(
+    tmp_path, monkeypatch, capsys, quick_workers
+):
     monkeypatch.chdir(tmp_path)
     Path("own.py").write_text(
         "import os, signal, torch\n"

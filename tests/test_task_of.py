@@ -5,14 +5,13 @@ import functools
 import inspect
 import io
 import random
-import subprocess
-import sys
 from collections import UserDict, namedtuple
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from children import ran
 from torch import nn
 from torch.nn import functional
 from torch.utils.data import (
@@ -30,6 +29,8 @@ from stepsize import Batched, Processes, Task, Trial, cosine, find, serial, swee
 from stepsize.state import RandomState
 from stepsize.task._loader import Batches
 from stepsize.task._run import to_device
+
+pytestmark = pytest.mark.usefixtures("blank_pictures")
 
 X = torch.randn(96, 4, generator=torch.Generator().manual_seed(0))
 Y = (X.sum(1) > 0).long()
@@ -300,7 +301,7 @@ def test_a_training_that_was_stopped_ends_with_the_bits_of_one_that_was_not(sour
 
 
 @pytest.mark.slow
-def test_engines_give_the_same_bits():
+def test_engines_give_the_same_bits(quick_workers):
     made = task(steps=6)
     trials = [Trial(made.name, {"lr": lr}, 0, 6) for lr in (0.01, 0.1)]
     threads = torch.get_num_threads()
@@ -566,5 +567,5 @@ def test_a_class_of_a_loss_is_known_by_its_code(tmp_path):
         "               optimizer=lambda parameters, lr: torch.optim.SGD(parameters, lr=lr))\n"
         "print(sorted(name for name in sources_of(task) if name.endswith('.py')))"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = ran(["-c", code], cwd=tmp_path)
     assert done.stdout.strip() == "['net.py', 'parts.py']", done.stderr

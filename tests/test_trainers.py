@@ -1,17 +1,13 @@
 """Under Lightning, Transformers and Accelerate each update has the formula's rate, and a resumed run never stopped."""
 
-import contextlib
 import json
 import math
-import os
 import pickle
-import socket
-import sys
 from dataclasses import replace
 
 import pytest
 import torch
-from children import child
+from children import ranks
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR
 
@@ -432,6 +428,7 @@ def test_transformers_feedback_takes_one_of_several_sets_and_only_what_is_evalua
     assert [event.what for event in trainer.lr_scheduler.log] == ["feedback"]
 
 
+@pytest.mark.slow
 def test_transformers_trains_anew_when_asked_again_and_to_another_length_as_chosen(tmp_path):
     saving = {"save_strategy": "epoch", "data": 4}
     trainer = in_transformers("hook", tmp_path, **saving)
@@ -462,6 +459,7 @@ def test_every_difference_names_the_argument_of_the_hook(changed, choice, hook):
         begun(**changed).load_state_dict(state)
 
 
+@pytest.mark.slow
 def test_transformers_loads_a_given_scheduler_to_another_length_as_chosen(tmp_path):
     def trainer(total, epochs, **choice):
         model = Model(())
@@ -696,14 +694,8 @@ accelerator.end_training()
 def two_processes(tmp_path_factory):
     """The rates of every update, by case, that both of two real processes have seen."""
     folder = tmp_path_factory.mktemp("two")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    shared = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", WORKER, str(folder)]
-    with contextlib.ExitStack() as begun:
-        ranks = [begun.enter_context(child(command, env={**shared, "RANK": r, "LOCAL_RANK": r})) for r in "01"]
-        assert [rank.wait(timeout=120) for rank in ranks] == [0, 0]
+    with ranks(["-c", WORKER, folder]) as both:
+        assert [rank.wait(timeout=120) for rank in both] == [0, 0]
     one, other = (json.loads((folder / name).read_text()) for name in "01")
     assert one == other
     return one

@@ -167,6 +167,7 @@ def test_a_transformers_trainer_is_as_before_also_when_a_step_raises(tmp_path, b
     assert differences(before, everything(trainer, given)) == []
 
 
+@pytest.mark.slow
 def test_training_begins_with_the_rate_that_was_found_and_the_groups_keep_their_ratio(tmp_path):
     trainer = trainer_of(tmp_path, max_steps=8)
     finding = find_in_trainer(trainer, **QUICK)
@@ -216,6 +217,7 @@ class Smoothed(nn.Module):
         return {"loss": loss.mean() if num_items_in_batch is None else loss.sum() / num_items_in_batch}
 
 
+@pytest.mark.slow
 def test_the_items_of_a_whole_update_are_counted_as_in_training_and_compute_loss_is_the_trainers_own(tmp_path):
     class Own(transformers.Trainer):
         def compute_loss(self, model, inputs, *args, **kwargs):

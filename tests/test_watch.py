@@ -8,6 +8,7 @@ import sys
 import pytest
 import torch
 from boards import board_server
+from children import ran
 
 from stepsize import Control, JsonLines, TensorBoard, train
 from stepsize.pages import picture
@@ -66,7 +67,7 @@ def test_a_script_that_never_closes_its_board_loses_nothing_and_a_real_server_sh
         f"control = Control(torch.optim.SGD([w], lr=0.1), watch=TensorBoard({str(tmp_path / 'a')!r}, every=1))\n"
         "for _ in range(3):\n    loss = w.square().sum(); loss.backward(); control.step(loss)\n"
     )
-    subprocess.run([sys.executable, "-c", script], check=True)
+    assert ran(["-c", script]).returncode == 0
     with board_server(tmp_path) as get:
         points = get("scalars", "scalars", run="a", tag="loss")
     assert [step for _, step, _ in points] == [0, 1, 2]

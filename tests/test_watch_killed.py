@@ -1,12 +1,10 @@
 """What default observers read back from the device, and what is left of a record when its process is killed."""
 
-import os
 import signal
-import sys
 
 import pytest
 import torch
-from children import child
+from children import forked, once, ran
 from test_tensorboard import read
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -28,20 +26,20 @@ for step in range(begin, end):
     control.step(loss, again=lambda: weight.square().sum())
     print(step, flush=True)
 """
-PIPE = {"stdout": -1, "text": True}
 
 
 def test_a_killed_process_has_lost_no_step_and_one_that_goes_on_writes_none_twice(tmp_path):
-    with child([sys.executable, "-W", "ignore", "-c", LOOP, "0", "100"], cwd=tmp_path, **PIPE) as process:
-        done = next(int(line) for line in process.stdout if int(line) >= 30)
-        os.kill(process.pid, signal.SIGKILL)
-        done = max([done, *map(int, process.stdout.read().split())])
+    with forked(["-c", LOOP, "0", "100"], cwd=tmp_path) as process:
+        once(lambda: process.printed.count("\n") > 30, process)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        done = int(process.printed.split()[-1])
     for record in ("lines.jsonl", "board"):
         run = Run.open(tmp_path / record)
         assert [line["step"] for line in run.steps][: done + 1] == list(range(done + 1))
         assert len(run.steps) <= done + 2  # one may have been written and not yet be said
-    with child([sys.executable, "-W", "ignore", "-c", LOOP, "25", "60"], cwd=tmp_path, **PIPE) as process:
-        assert [int(line) for line in process.stdout] == list(range(25, 60))
+    again = ran(["-c", LOOP, "25", "60"], cwd=tmp_path)
+    assert [*map(int, again.stdout.split())] == list(range(25, 60))
     lines = Run.open(tmp_path / "lines.jsonl").steps
     assert [line["step"] for line in lines] == list(range(60))
     events = read(tmp_path / "board")

@@ -45,8 +45,8 @@ class Processes:
         >>> from stepsize import Trial
         >>> from stepsize.engine import Processes
         >>> from stepsize.task import task_named
-        >>> trials = [Trial("digits", {"lr": lr}, seed=0, steps=10) for lr in (0.001, 0.1)]
-        >>> results = list(Processes(2)(task_named("digits"), trials))
+        >>> trials = [Trial("quadratic", {"lr": lr}, seed=0, steps=10) for lr in (0.001, 0.1)]
+        >>> results = list(Processes(2)(task_named("quadratic"), trials))
         >>> sorted(result.trial.settings["lr"] for result in results)
         [0.001, 0.1]
     """
