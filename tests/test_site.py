@@ -116,7 +116,7 @@ def test_a_page_of_the_gallery_says_what_is_claimed_and_what_came_out_within_a_s
     fields = dict(re.findall(r"^:(Topic|Claim|Result): (.+)$", text, re.MULTILINE))
     assert set(fields) == {"Topic", "Claim", "Result"}
     assert re.match(r"(held|partly|not held)\b", fields["Result"])
-    assert len(text.splitlines()) <= 75
+    assert len(text.splitlines()) <= 65
     compile(text, page.name, "exec")
 
 
@@ -125,8 +125,9 @@ def test_the_page_of_claims_is_what_its_script_writes_and_has_every_slide():
 
     written = runpy.run_path(str(DOCS / "claims.py"))["page"]()
     assert (DOCS / "claims.md").read_text(encoding="utf-8") == written, "run python docs/claims.py"
-    slides = [row.split(" | ") for row in written.splitlines() if row.startswith(("| A | ", "| B | "))]
-    assert len(slides) == 31
+    rows = [row.strip("| ").split(" | ") for row in written.splitlines()]
+    slides = [row for row in rows if re.fullmatch(r"[AB]\d+", row[0])]
+    assert [row[0] for row in slides] == [f"A{n}" for n in range(1, 17)] + [f"B{n}" for n in range(1, 16)]
     assert {row[1].partition("gallery/")[2].removesuffix(")") for row in slides} == {page.name for page in GALLERY}
     assert all(re.match(r"(held|partly|not held)\b", row[3]) for row in slides)
 
