@@ -20,6 +20,15 @@ BROUGHT = {  # files outside docs/ that are pages of the site, too
     "examples/README.md": "project/loops.md",
 }
 ELSEWHERE = {**BROUGHT, "README.md": "index.md", "docs/decisions": "decisions/index.md"}
+FIRST_CELL = """\
+%pip install --quiet 'stepsize[all]'
+# some programs read logs by their place beside the gallery, which the package brings along
+import os
+from pathlib import Path
+import stepsize
+package = Path(stepsize.__file__).parent
+homes = [home / "examples" / "gallery" for home in (package / "courses", package.parents[1])]
+os.chdir(next(home for home in homes if home.is_dir()))"""
 LINK = re.compile(r"(\[[^\]]*\])\(([^)#\s]+)(#[^)]*)?\)")
 CODE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 

@@ -58,7 +58,7 @@ sphinx_gallery_conf = {
     "ignore_pattern": r"(^|/)_",
     "abort_on_example_error": True,
     "download_all_examples": False,
-    "first_notebook_cell": "%pip install --quiet 'stepsize[all]'",
+    "first_notebook_cell": _pages.FIRST_CELL,
     "image_scrapers": ("matplotlib",),
     "matplotlib_animations": False,
     "reset_modules": (_pages.fresh,),
