@@ -13,11 +13,11 @@ LAWS = """## Putting them together
 
 - `a >> b` puts b after a. One piece of a sequence may omit its length: it fills the rest of the run.
 - `a * b` multiplies the values at each position. A factor without a length covers the whole run, or the part of the
-  sequence that the product covers; one with a length keeps its last value afterwards. So a product is as long as its longest
-  factor, and fills the rest of the run if a factor has no length.
-- `schedule.stairs("1ep")` is a staircase: throughout an epoch the schedule keeps its value at the epoch's start, like a
-  scheduler that is stepped once an epoch. The width may also be a number of steps or a share of the run. Stairs are counted from the
-  schedule's start: put brackets around a whole sequence to align them with the run's epochs.
+  sequence that the product covers; one with a length keeps its last value afterwards. So a product is as long as its
+  longest factor, and fills the rest of the run if a factor has no length.
+- `schedule.stairs("1ep")` is a staircase: throughout an epoch the schedule keeps its value at the epoch's start, like
+  a scheduler that is stepped once an epoch. The width may also be a number of steps or a share of the run. Stairs are
+  counted from the schedule's start: put brackets around a whole sequence to align them with the run's epochs.
 
 ```python
 from stepsize import cosine, step_decay, warmup
@@ -35,10 +35,10 @@ warmup(10) * cosine(100)
 
 ## Between two steps
 
-Lengths are never rounded: positions may be samples or tokens, and a run should hardly change when its total changes by one. On 105
-steps `warmup("10%")` is 10.5 steps long. Its top lies between two steps: step 10 is still on the way up (0.957), and step 11 is
-half a step into the next piece (0.995 with `linear()`, 0.9999 with `cosine()`). If one step must have the full rate, give a whole number
-of steps: `warmup(10)`, `warmup(round(0.1 * total))`."""
+Lengths are never rounded: positions may be samples or tokens, and a run should hardly change when its total changes
+by one. On 105 steps `warmup("10%")` is 10.5 steps long. Its top lies between two steps: step 10 is still on the way
+up (0.957), and step 11 is half a step into the next piece (0.995 with `linear()`, 0.9999 with `cosine()`). If one
+step must have the full rate, give a whole number of steps: `warmup(10)`, `warmup(round(0.1 * total))`."""
 
 
 def page() -> str:
