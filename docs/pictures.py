@@ -22,8 +22,11 @@ SUMMARY = """
     nav, footer, details, figure button:not(.legend *), figcaption p, .readout { display: none !important }
     figure { margin: 0 !important; min-width: 0 }
 """
-KEPT = """titles => document.querySelector("main").replaceChildren(...titles.map(title =>
-    [...document.querySelectorAll("figure.chart")].find(each => each.querySelector("h3").textContent.startsWith(title))))"""
+KEPT = """titles => {
+    const charts = [...document.querySelectorAll("figure.chart")]
+    const called = title => charts.find(chart => chart.querySelector("h3").textContent.startsWith(title))
+    document.querySelector("main").replaceChildren(...titles.map(called))
+}"""
 CHARTS = ("How the rate was found", "The rate as applied", "Loss")
 
 
