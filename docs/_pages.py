@@ -103,6 +103,19 @@ def fresh(gallery: object, file: str) -> None:
     torch.manual_seed(0)
 
 
+def fields_in_notebooks() -> None:
+    """Let notebooks show a page's fields line by line: Markdown would run them together."""
+    from sphinx_gallery import notebook
+
+    plain = notebook.rst2md
+
+    def converted(text: str, *rest: object, **named: object) -> str:
+        lines = re.sub(r"^:(Topic|Claim|Result): (.+)$", r"**\1.** \2\n", text, flags=re.MULTILINE)
+        return str(plain(lines, *rest, **named))
+
+    notebook.rst2md = converted
+
+
 def reference(rooms: dict[str, list[str]]) -> None:
     """Write one page of the reference for each room, from its public names."""
     for room, names in rooms.items():

@@ -72,6 +72,7 @@ sphinx_gallery_conf = {
 def setup(app):
     """Hang in what turns the project's files into pages, and the check that every public name is documented."""
     app.connect("config-inited", lambda app, config: made_pages(), priority=100)
+    _pages.fields_in_notebooks()
     app.connect("source-read", _pages.leave_the_folder)
     app.connect("autodoc-process-docstring", _pages.formulas, priority=100)
     app.connect("env-check-consistency", everything_is_documented)
