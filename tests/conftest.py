@@ -1,8 +1,4 @@
-import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -35,16 +31,3 @@ def _own_state(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.getbasetemp() / "state"))
         yield
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory):
-    """The folder of the whole site, built as `make docs` builds it: a warning fails."""
-    pytest.importorskip("sphinx_gallery", reason="the site's packages are those of the extra `docs`")
-    folder = tmp_path_factory.mktemp("site") / "html"
-    docs = Path(__file__).parents[1] / "docs"
-    words = ["-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", str(docs), str(folder)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr[-4_000:]
-    return folder

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from site_built import built
 
 from stepsize.cli import run
 
@@ -24,6 +25,11 @@ def browser():
         browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    return built(tmp_path_factory.getbasetemp() / "site")
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from site_built import built
 from test_documents import ROOT, WRITTEN
 
 from stepsize import Schedule
@@ -121,6 +122,11 @@ def test_links_of_the_projects_other_files_lead_to_pages():
         "[a](index.md#x) [b](project/finders.md#y) [c](find.md) d `[e](f)(x.md)`"
     )
     assert _pages.linked("[a](docs/find.md)", "CHANGELOG.md", "project/changelog.md") == "[a](../find.md)"
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    return built(tmp_path_factory.getbasetemp() / "site")
 
 
 @pytest.mark.slow
