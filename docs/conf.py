@@ -64,6 +64,7 @@ sphinx_gallery_conf = {
     "reset_modules": (_pages.fresh,),
     "show_memory": False,
     "show_signature": False,
+    "write_computation_times": False,  # its page asks a server for its table
     "within_subsection_order": "FileNameSortKey",
     "min_reported_time": 5,
 }

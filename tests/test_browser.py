@@ -55,6 +55,10 @@ def test_the_main_pages_of_the_site_open_without_an_error_on_desktop_and_phone(b
     assert runpy.run_path(str(SCRIPTS / "site.py"))["looked_at"](browser, site, tmp_path) == []
 
 
+def test_no_page_of_the_site_needs_a_network_or_is_wider_than_a_phone(browser, site):
+    assert runpy.run_path(str(SCRIPTS / "site.py"))["opened"](browser, site) == []
+
+
 def test_the_search_of_the_site_works_without_a_network(browser, site):
     assert runpy.run_path(str(SCRIPTS / "site.py"))["searched"](browser, site) == []
 
