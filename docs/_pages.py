@@ -20,6 +20,15 @@ BROUGHT = {  # files outside docs/ that are pages of the site, too
     "examples/README.md": "project/loops.md",
 }
 ELSEWHERE = {**BROUGHT, "README.md": "index.md", "docs/decisions": "decisions/index.md"}
+FIRST_CELL = """\
+%pip install --quiet 'stepsize[all]'
+# some programs read logs by their place beside the gallery, which the package brings along
+import os
+from pathlib import Path
+import stepsize
+package = Path(stepsize.__file__).parent
+homes = [home / "examples" / "gallery" for home in (package / "courses", package.parents[1])]
+os.chdir(next(home for home in homes if home.is_dir()))"""
 LINK = re.compile(r"(\[[^\]]*\])\(([^)#\s]+)(#[^)]*)?\)")
 CODE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 
@@ -92,6 +101,19 @@ def fresh(gallery: object, file: str) -> None:
 
     torch.set_num_threads(1)
     torch.manual_seed(0)
+
+
+def fields_in_notebooks() -> None:
+    """Let notebooks show a page's fields line by line: Markdown would run them together."""
+    from sphinx_gallery import notebook
+
+    plain = notebook.rst2md
+
+    def converted(text: str, *rest: object, **named: object) -> str:
+        lines = re.sub(r"^:(Topic|Claim|Result): (.+)$", r"**\1.** \2\n", text, flags=re.MULTILINE)
+        return str(plain(lines, *rest, **named))
+
+    notebook.rst2md = converted
 
 
 def reference(rooms: dict[str, list[str]]) -> None:

@@ -30,30 +30,30 @@ PAIRS = {  # programs that show two slides: what the second one is called, claim
         "not held here. After 100 of 400 steps the restarts validate at 0.107, one cosine that is still high at 0.069.",
     ),
 }
-OWN = {  # what a slide's own program does, measured in the page's program
-    "a01_trajectories": "At its rate of 0.1 it ends in NaN: features that are not scaled, curvature far above 20.",
-    "b04_warmup_scheduler": "It warms up to 1e-6, and the next rate is a thousand times higher.",
-    "b07_range_test": "`next(iter(loader))` at each step: 1,166 different images in 29 batches, where one iterator has 1,797.",
-    "b12_lars": "Its LARS has no momentum: 91.2 % where the published rule has 92.9 %.",
-    "b14_combined": "It stops at its first step: `torch.cos` of a float raises TypeError.",
+OWN = {  # by the slide's number: what its own program does, measured in the page's program
+    "A2": "At its rate of 0.1 it ends in NaN: features that are not scaled, curvature far above 20.",
+    "B5": "It warms up to 1e-6, and the next rate is a thousand times higher.",
+    "B8": "`next(iter(loader))` at each step: 1,166 different images in 29 batches, where one iterator has 1,797.",
+    "B13": "Its LARS has no momentum: 91.2 % where the published rule has 92.9 %.",
+    "B15": "It stops at its first step: `torch.cos` of a float raises TypeError.",
 }
 HEAD = """\
 # Claims, and whether they hold
 
-The courses have 31 slides. Each is a [page of the gallery](../examples/gallery/README.rst), a program that runs when this site is
-built, and a command: `stepsize course` lists them. This page is written by `python docs/claims.py` from these programs and from
-`benchmarks/logs`.
+The two courses, A and B, have 31 slides. A [page of the gallery](../examples/gallery/README.rst) answers each: a program that runs
+when this site is built, and as `stepsize course TOPIC`. Six slides share a page with their neighbour (A1 and A2, A10 and A11, B3 and
+B4), so there are 28 pages. `python docs/claims.py` writes this page from these programs and from `benchmarks/logs`.
 
 ## The courses, slide by slide
 
 "Held" is judged at the size of the page's program: seconds on one CPU core. It says that the claim is right there, not everywhere.
 
-| course | slide | claim | result |
+| slide | page | claim | result |
 |---|---|---|---|"""
 BROKEN = """
 ## What the slides' own programs do
 
-Five of them do something else than they say, when run. The pages show it:
+Five of them, when run, do something other than they claim. Their pages run them:
 
 | slide | what happens |
 |---|---|"""
@@ -119,28 +119,31 @@ FURTHER = (  # measured by other benchmarks
 )
 
 
-def slides() -> list[str]:
-    """A row for each slide."""
-    rows = []
+def numbered() -> list[tuple[str, str, str, str]]:
+    """Every slide in the courses' order: its number, its page, its claim, its result."""
+    rows, count = [], {"A": 0, "B": 0}
     for path in sorted(GALLERY.glob("[ab][0-9]*.py")):
         fields = dict(FIELD.findall(path.read_text(encoding="utf-8")))
         course, _, slide = fields["Topic"].partition(", ")
-        told = [(slide, fields["Claim"], fields["Result"])]
+        shown = [(slide, fields["Claim"], fields["Result"])]
         if path.stem in PAIRS:
-            told.append(PAIRS[path.stem])
-        for what, claim, result in told:
-            cells = (course, f"[{what}](../examples/gallery/{path.name})", claim, result)
-            rows.append("| " + " | ".join(cells).replace("``", "`") + " |")
+            shown.append(PAIRS[path.stem])
+        for what, claim, result in shown:
+            count[course] += 1
+            link = f"[{what}](../examples/gallery/{path.name})"
+            rows.append((f"{course}{count[course]}", link, claim.replace("``", "`"), result.replace("``", "`")))
     return rows
+
+
+def slides() -> list[str]:
+    """A row for each slide."""
+    return ["| " + " | ".join(row) + " |" for row in numbered()]
 
 
 def broken() -> list[str]:
     """A row for each slide whose own program does something else."""
-    rows = []
-    for name, happens in OWN.items():
-        fields = dict(FIELD.findall((GALLERY / f"{name}.py").read_text(encoding="utf-8")))
-        rows.append(f"| [{fields['Topic']}](../examples/gallery/{name}.py) | {happens} |")
-    return rows
+    pages = {number: page for number, page, *_ in numbered()}
+    return [f"| {number}, {pages[number]} | {happens} |" for number, happens in OWN.items()]
 
 
 def papers() -> list[str]:

@@ -58,12 +58,13 @@ sphinx_gallery_conf = {
     "ignore_pattern": r"(^|/)_",
     "abort_on_example_error": True,
     "download_all_examples": False,
-    "first_notebook_cell": "%pip install --quiet 'stepsize[all]'",
+    "first_notebook_cell": _pages.FIRST_CELL,
     "image_scrapers": ("matplotlib",),
     "matplotlib_animations": False,
     "reset_modules": (_pages.fresh,),
     "show_memory": False,
     "show_signature": False,
+    "write_computation_times": False,  # its page asks a server for its table
     "within_subsection_order": "FileNameSortKey",
     "min_reported_time": 5,
 }
@@ -72,6 +73,7 @@ sphinx_gallery_conf = {
 def setup(app):
     """Hang in what turns the project's files into pages, and the check that every public name is documented."""
     app.connect("config-inited", lambda app, config: made_pages(), priority=100)
+    _pages.fields_in_notebooks()
     app.connect("source-read", _pages.leave_the_folder)
     app.connect("autodoc-process-docstring", _pages.formulas, priority=100)
     app.connect("env-check-consistency", everything_is_documented)

@@ -213,11 +213,11 @@ Written by `python docs/conventions.py`, which runs the packages themselves: {ve
 steps; *past* is step 110. *Difference* is the largest over steps 0 to 110 between the package and the text beside it
 (optax and fastai compute in float32)."""
 QUIRKS = """\
-Ours spends no step at zero and none twice at the peak, reaches the end at the length and holds it. The cosines of
-torch and transformers rise again past the end; timm counts the cosine from the run's start unless `warmup_prefix=True`,
-and so jumps at the end of the warm-up; torch's OneCycleLR reaches peak and end one step early. Transformers rounds a
-warm-up's share of the run up to a whole step; no length is rounded here
-([what that means](schedules.md#between-two-steps))."""
+stepsize spends no step at zero and no two at the peak; it reaches the end value at the schedule's length and keeps
+it. The cosines of torch and transformers rise again past the end; timm counts the cosine from the run's start
+unless `warmup_prefix=True`, so it jumps at the end of the warm-up; torch's OneCycleLR reaches peak and end one step
+early. Transformers rounds the length of a warm-up up to a whole step; stepsize rounds no length ([what that
+means](schedules.md#between-two-steps))."""
 
 
 def main() -> None:
@@ -225,7 +225,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     versions = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in PACKAGES)
     lines = [
-        "# Conventions of other libraries, and how to say them here",
+        "# Conventions of other libraries, and their equivalents here",
         INTRODUCTION.format(versions=versions),
         QUIRKS,
     ]

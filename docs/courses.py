@@ -1,4 +1,4 @@
-"""Draws the pictures of README and docs/tasks.md by the commands that stand there: ``python docs/courses.py``."""
+"""Draws the pictures of docs/tasks.md by the commands that stand there: ``python docs/courses.py``."""
 
 import shutil
 import tempfile
@@ -11,7 +11,6 @@ COMMANDS = {
     "course-quadratic": ["course", "quadratic"],
     "course-frozenlake": ["course", "frozenlake"],
     "quadratic": ["train", "quadratic", "--lr", "0.15"],
-    "digits": ["tune", "digits"],
 }
 
 

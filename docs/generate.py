@@ -11,13 +11,13 @@ PICTURES = HERE / "images" / "schedules"
 
 LAWS = """## Putting them together
 
-- `a >> b` puts b after a. One piece of a sequence may leave its length out: it takes what the others leave of the run.
-- `a * b` multiplies the values at each position. A factor without a length takes the whole run, or the stretch of the
-  sequence on which the product stands; one with a length holds its end from there on. So a product lasts as long as its
-  longest factor, and takes what is left of the run where a factor has no length.
-- `schedule.stairs("1ep")` is a staircase: all through an epoch, the value that the schedule has where the epoch begins,
-  as of a scheduler that is stepped once an epoch. A number of steps and a share of the run are widths, too. Stairs are
-  counted from where the schedule begins: put brackets around a whole sequence for stairs that keep to the run's epochs.
+- `a >> b` puts b after a. One piece of a sequence may omit its length: it fills the rest of the run.
+- `a * b` multiplies the values at each position. A factor without a length covers the whole run, or the part of the
+  sequence that the product covers; one with a length keeps its last value afterwards. So a product is as long as its
+  longest factor, and fills the rest of the run if a factor has no length.
+- `schedule.stairs("1ep")` is a staircase: throughout an epoch the schedule keeps its value at the epoch's start, like
+  a scheduler that is stepped once an epoch. The width may also be a number of steps or a share of the run. Stairs are
+  counted from the schedule's start: put brackets around a whole sequence to align them with the run's epochs.
 
 ```python
 from stepsize import cosine, step_decay, warmup
@@ -35,17 +35,17 @@ warmup(10) * cosine(100)
 
 ## Between two steps
 
-No length is ever rounded, since positions may be samples or tokens, and a run keeps its course when its total changes
-by one. On 105 steps `warmup("10%")` is 10.5 steps long: its top lies between two steps, step 10 is still on the way
-(0.957), and step 11 is half a step into what follows (0.995 under `linear()`, 0.9999 under `cosine()`). Where one step
-must have the full rate, give a whole number of steps: `warmup(10)`, `warmup(round(0.1 * total))`."""
+Lengths are never rounded: positions may be samples or tokens, and a run should hardly change when its total changes
+by one. On 105 steps `warmup("10%")` is 10.5 steps long. Its top lies between two steps: step 10 is still on the way
+up (0.957), and step 11 is half a step into the next piece (0.995 with `linear()`, 0.9999 with `cosine()`). If one
+step must have the full rate, give a whole number of steps: `warmup(10)`, `warmup(round(0.1 * total))`."""
 
 
 def page() -> str:
     """The text of docs/schedules.md."""
     parts = [
         "# All schedules",
-        "Written by `python docs/generate.py` from the pieces' docstrings; `stepsize schedules NAME` shows the same.",
+        "Written by `python docs/generate.py` from the docstrings; `stepsize schedules NAME` shows the same.",
         "A length is a number of steps, a share of the run (`20%`) or epochs (`3ep`). Pictures are over 1,000 steps.",
         LAWS,
     ]

@@ -109,6 +109,17 @@ def test_a_block_is_what_it_says(kind, text, shown, files, tmp_path):
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_block_of_code_escapes_these_tests(path):
+    """Every fence that opens says of what kind its block is, and the blocks of a kind are all found."""
+    fences = re.findall(r"^```.*$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    opening = [fence.removeprefix("```") for fence in fences[::2]]
+    assert all(fence == "```" for fence in fences[1::2])
+    assert all(opening), "a block without a kind"
+    found = BLOCK.findall(path.read_text(encoding="utf-8"))
+    assert [kind for kind in opening if not kind.startswith("{")] == [kind for kind, _ in found]
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_inside_the_project_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
         if "://" not in target:

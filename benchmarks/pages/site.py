@@ -48,6 +48,26 @@ def looked_at(browser: Any, site: Path, out: Path) -> list[str]:
     return wrong
 
 
+def opened(browser: Any, site: Path) -> list[str]:
+    """What is wrong with any page at all, on a phone: errors, requests that need a network, width, pictures missing."""
+    context = browser.new_context(viewport={"width": 390, "height": 844}, offline=True, reduced_motion="reduce")
+    page, wrong, heard = context.new_page(), list[str](), list[str]()
+    page.on("console", lambda message: heard.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: heard.append(str(error)))
+    missing = "[...document.images].filter(each => each.complete && !each.naturalWidth).map(each => each.src)"
+    for path in sorted(site.glob("**/*.html")):
+        if {"_static", "_sources"} & set(path.parts):
+            continue
+        page.goto(path.resolve().as_uri())
+        name = path.relative_to(site).as_posix()
+        if page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") > 1:
+            wrong.append(f"{name}: wider than a phone")
+        wrong += [f"{name}: {text}" for text in [*heard, *page.evaluate(missing)]]
+        heard.clear()
+    context.close()
+    return wrong
+
+
 def searched(browser: Any, site: Path) -> list[str]:
     """Words that the site's search, without a network, does not find on the page they belong to."""
     context = browser.new_context(offline=True)
@@ -88,7 +108,7 @@ def main() -> int:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=options.chromium, args=["--no-sandbox"])
         wrong = looked_at(browser, options.site, options.out)
-        wrong += searched(browser, options.site) + clicked(browser, options.site)
+        wrong += opened(browser, options.site) + searched(browser, options.site) + clicked(browser, options.site)
         browser.close()
     shots = len(PAGES) * len(SCREENS) * 2
     print(

@@ -34,20 +34,16 @@ def accuracy(plan, rate, seed, steps=200):
         loss = torch.nn.functional.cross_entropy(model(images[batch]), labels[batch])
         loss.backward()
         control.step(loss)
-    with torch.no_grad():
-        scores = model(images)
-    return float(torch.nn.functional.cross_entropy(scores[:1400], labels[:1400])), float(
-        (scores[1400:].argmax(1) == labels[1400:]).float().mean()
-    )
+    scores = model(images).detach()
+    right = (scores[1400:].argmax(1) == labels[1400:]).float().mean()
+    return float(torch.nn.functional.cross_entropy(scores[:1400], labels[:1400])), float(right)
 
 
 rates = logspace(0.02, 2, 5)
 for name, plan in kinds.items():
     ended = np.array([[accuracy(plan, rate, seed) for seed in range(3)] for rate in rates]).mean(1)
-    print(
-        f"{name:27}"
-        + "  ".join(f"{rate:.2g}: {loss:.4f} {right:.1%}" for rate, (loss, right) in zip(rates, ended, strict=True))
-    )
+    shown = [f"{rate:.2g}: {loss:.4f} {right:.1%}" for rate, (loss, right) in zip(rates, ended, strict=True)]
+    print(f"{name:27}" + "  ".join(shown))
     plt.loglog(rates, ended[:, 0], "o-", label=name)
 plt.xlabel("highest learning rate")
 plt.ylabel("training loss after 200 steps")

@@ -33,7 +33,7 @@ plt.tight_layout()
 # %%
 # The same at home
 # ----------------
-# ``stepsize train mnist --lr 0.002`` trains it with the pictures; in Python, where the data are at hand:
+# ``stepsize train mnist --lr 0.002`` trains it with the pictures; in Python, if the data are there:
 
 import os
 

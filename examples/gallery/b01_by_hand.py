@@ -48,14 +48,14 @@ plt.tight_layout()
 # --------------------------------
 # torch's schedulers read the rate back to compute the next one, or overwrite it, as each was made.
 
-for name, scheduler in (
-    ("StepLR", lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 1000)),
-    ("LambdaLR", lambda optimizer: torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _: 1.0)),
-    ("CosineAnnealingLR", lambda optimizer: torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 1000)),
-):
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, StepLR
+
+for kind, argument in ((StepLR, 1000), (LambdaLR, lambda _: 1.0), (CosineAnnealingLR, 1000)):
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
-    made = scheduler(optimizer)
+    scheduler = kind(optimizer, argument)
     optimizer.param_groups[0]["lr"] = 0.01
     optimizer.step()
-    made.step()
-    print(f"{name:18} 0.01 written by hand; after the next step the rate is {optimizer.param_groups[0]['lr']:.4f}")
+    scheduler.step()
+    print(
+        f"{kind.__name__:18} 0.01 written by hand; after the next step the rate is {optimizer.param_groups[0]['lr']:.4f}"
+    )

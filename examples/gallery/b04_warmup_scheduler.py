@@ -10,7 +10,6 @@ Three ways to write "ten steps up, then a cosine": torch's chain, a warm-up with
 """
 
 import itertools
-import warnings
 
 import matplotlib.pyplot as plt
 import torch
@@ -19,10 +18,6 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 from stepsize import Scheduler, cosine, warmup
 
 TOTAL, UP = 100, 10
-
-
-def optimizer():
-    return torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1e-3)
 
 
 def chained(optimizer):
@@ -43,18 +38,15 @@ kinds = {
     "one schedule": lambda optimizer: Scheduler(optimizer, warmup(UP) >> cosine(), total=TOTAL),
 }
 for name, make in kinds.items():
-    driven = optimizer()
+    driven = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1e-3)
     scheduler, rates = make(driven), []
     for _ in range(TOTAL):
         rates.append(driven.param_groups[0]["lr"])
         driven.step()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            scheduler.step()
+        scheduler.step()
     jump = max(after / before for before, after in itertools.pairwise(rates) if before > 0)
-    print(
-        f"{name:22} first {rates[0]:.3g}, at {UP}: {rates[UP]:.3g}, largest step up: x {jump:.4g}, last {rates[-1]:.2g}"
-    )
+    at_end = f"at {UP}: {rates[UP]:.3g}, largest step up: x {jump:.4g}, last {rates[-1]:.2g}"
+    print(f"{name:22} first {rates[0]:.3g}, {at_end}")
     plt.semilogy([max(rate, 1e-8) for rate in rates], label=name)
 plt.xlabel("step")
 plt.ylabel("learning rate")

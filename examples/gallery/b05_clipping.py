@@ -31,9 +31,8 @@ for clip in (None, 1.0):
         numbers, marks = torch.rand(32, 20), torch.zeros(32, 20)
         for half in (torch.randint(0, 10, (32,)), torch.randint(10, 20, (32,))):
             marks[torch.arange(32), half] = 1
-        loss = (
-            (out(memory(torch.stack([numbers, marks], -1))[0][:, -1])[:, 0] - (numbers * marks).sum(1)).square().mean()
-        )
+        answer = out(memory(torch.stack([numbers, marks], -1))[0][:, -1])[:, 0]
+        loss = (answer - (numbers * marks).sum(1)).square().mean()
         loss.backward()
         norms.append(float(sum(p.grad.square().sum() for p in model.parameters()) ** 0.5))
         control.step(loss)
@@ -45,12 +44,8 @@ along.legend()
 
 log = json.loads(Path("../../benchmarks/logs/clipping.json").read_text())
 for name, losses in log["losses"].items():
-    ends.loglog(
-        [float(rate) for rate in losses],
-        [min(float(np.median(three)), 1e3) for three in losses.values()],
-        "o-",
-        label=name,
-    )
+    medians = [min(float(np.median(three)), 1e3) for three in losses.values()]
+    ends.loglog([float(rate) for rate in losses], medians, "o-", label=name)
 ends.axhline(1 / 6, color="gray", linestyle=":")
 ends.set(xlabel="learning rate", ylabel="squared error after 1,500 steps", ylim=(0.01, 2))
 ends.legend(fontsize=8)

@@ -6,7 +6,7 @@ The range test
 :Claim: Raise the rate over a hundred steps, and take the one where the loss falls fastest.
 :Result: partly. The curve shows the edge; every rule that reads it chose a rate 4 to 15 times below the best.
 
-``range_test`` lends the rates to a loop of one's own, and puts everything back.
+``range_test`` runs your own loop at rising rates, and then restores everything.
 """
 
 import matplotlib.pyplot as plt
