@@ -68,10 +68,6 @@ def test_imports_run_only_downwards_lazy_ones_too(path):
         assert below or other == room or other in MAY_USE_ITS_OWN_FLOOR.get(room, set()), f"{path} imports {other}"
 
 
-# private files of other rooms that are still looked into; this list only shrinks
-LOOKS_INTO = {"cli/_courses.py"}
-
-
 def private_imports(path):
     """Every private file of another room, and of a room inside another, that a file imports."""
     for node in ast.walk(ast.parse(path.read_text())):
@@ -91,8 +87,7 @@ def test_no_room_looks_into_private_files_of_another():
     for path in sorted(SOURCE.rglob("*.py")):
         if private := list(private_imports(path)):
             found[path.relative_to(SOURCE).as_posix()] = private
-    assert {path: found[path] for path in found if path not in LOOKS_INTO} == {}
-    assert {path for path in LOOKS_INTO if (SOURCE / path).exists()} <= set(found), "the list can be shortened"
+    assert found == {}
 
 
 # files that may know each other: what a schedule is, and what >> and * make of two
