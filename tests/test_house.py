@@ -13,7 +13,7 @@ import stepsize
 
 SOURCE = Path(stepsize.__file__).parent
 FLOORS = [
-    {"_check", "_extras", "_lazy", "_origin", "_schema", "_version", "schedule"},
+    {"_check", "_extras", "_json", "_lazy", "_origin", "_schema", "_version", "schedule"},
     {"optim", "state"},
     {"control", "probe", "record", "search"},
     {"diagnosis", "views", "watch"},
@@ -25,6 +25,7 @@ FLOORS = [
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 MAY_USE_ITS_OWN_FLOOR = {
+    "_extras": {"_check"},
     "_schema": {"_check"},
     "schedule": {"_check"},
     "cli": {"pages"},

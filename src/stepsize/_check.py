@@ -74,13 +74,13 @@ def message(name: str, value: object, rule: str, remedy: str = "") -> str:
     return f"{name} must be {rule}, got {shown}" + (f"; {remedy}" if remedy else "")
 
 
-def in_one_line(error: BaseException, longest: int = 200) -> str:
-    """What an error says, in one line of so many characters; its class where it says nothing."""
+def in_one_line(error: BaseException, longest: int | None = 200) -> str:
+    """An error's message in one line of so many characters, all of it for None; its class where there is none."""
     return " ".join(str(error).split())[:longest] or type(error).__name__
 
 
 def with_class(error: BaseException, longest: int = 200) -> str:
-    """An error's class and what it says, in one line."""
+    """An error's class and message, in one line."""
     return f"{type(error).__name__}: {in_one_line(error, longest)}"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stepsize import _extras
+from stepsize import _check, _extras
 from stepsize.cli._screen import Screen
 
 DONE, DOES = {"picture": "drawn", "report": "written"}, {"picture": "draws", "report": "writes"}
@@ -27,7 +27,7 @@ def drawn(screen: Screen, draw: Callable[[], Any], shown: Path, again: str, what
     except KeyboardInterrupt:
         why = f"stopped while it was {DONE[what]}"
     except Exception as error:  # the work is done and written down, whatever becomes of its picture
-        why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        why = _check.with_class(error, 300)
     else:
         screen.say(f"{what:<8} {shown}")
         return shown

@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 
+from stepsize import _check
 from stepsize.cli._begin import job
 from stepsize.cli._folder import written_by_first
 from stepsize.cli._job import Job
@@ -105,7 +106,7 @@ def _in(run: RunFolder) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError) as error:  # of a schedule's text it has several lines
-        raise ValueError(f"{run.path / RUN}: {' '.join(str(error).split())}") from None
+        raise ValueError(f"{run.path / RUN}: {_check.in_one_line(error, None)}") from None
 
 
 def _check_place(run: RunFolder, task: str, given: Mapping[str, Any]) -> None:

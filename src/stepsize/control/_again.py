@@ -13,8 +13,8 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from stepsize import _check
 from stepsize.control._bus import Bus
 from stepsize.control.feedback import several_processes
-from stepsize.control.signals import SIGNALS, mean_of_all
-from stepsize.state import RandomState, own_randomness
+from stepsize.control.signals import SIGNALS
+from stepsize.state import RandomState, mean_of_ranks, own_randomness
 
 Loss = Callable[[], Tensor]
 Kept = dict[int, tuple[Tensor, Tensor | None]]
@@ -140,7 +140,7 @@ class Again:
                     [slope for slope, _ in used], parameters, beside, retain_graph=True, allow_unused=True
                 )
                 return [
-                    torch.zeros_like(each) if image is None else mean_of_all(image.detach())
+                    torch.zeros_like(each) if image is None else mean_of_ranks(image.detach())
                     for image, each in zip(images, vector, strict=True)
                 ]
 

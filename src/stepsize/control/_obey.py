@@ -8,6 +8,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
+from stepsize import _check
 from stepsize.control import _changes
 from stepsize.control._driver import Driver
 from stepsize.control._given import clipping_at
@@ -81,7 +82,7 @@ class Obeyed:
             self._do(command, answered=bool(due.answered))
             return about(DONE, before=before, after=sides())
         except (TypeError, ValueError) as error:
-            return about(REFUSED, reason=" ".join(str(error).split()))
+            return about(REFUSED, reason=_check.in_one_line(error, None))
 
     def _do(self, command: Command, answered: bool) -> None:
         driver = self._driver

@@ -16,6 +16,7 @@ from torch.func import functional_call, grad_and_value, vmap
 from stepsize.engine._compiled import Compiled
 from stepsize.engine._members import Batch
 from stepsize.engine._updates import copied, one_state, stacked_state, update, wide
+from stepsize.optim import clip_factor
 from stepsize.task import Batchable, measured
 
 
@@ -171,8 +172,7 @@ def clipped(gradients: Sequence[Tensor], thresholds: Tensor) -> list[Tensor]:
         for gradient, kind in zip(gradients, kinds, strict=True)
     ]
     norm = torch.linalg.vector_norm(torch.stack(norms), dim=0)
-    factor = torch.clamp(thresholds / (norm + 1e-6), max=1.0)
-    factor = torch.where(torch.isinf(thresholds), torch.ones_like(factor), factor)
+    factor = clip_factor(norm, thresholds)
     return [gradient * wide(factor, gradient).to(gradient.dtype) for gradient in gradients]
 
 

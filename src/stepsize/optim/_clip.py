@@ -64,10 +64,34 @@ def clip_by_norm(parameters: Iterable[Tensor], threshold: float, norm: Tensor | 
     threshold = _check.number("threshold", threshold, above=0)
     gradients = _gradients(parameters)
     norm = total_norm(gradients) if norm is None else norm
-    factor = torch.clamp(threshold / (norm + 1e-6), max=1.0)
+    factor = clip_factor(norm, threshold)
     for members in by_kind(map(_memory, gradients)):
         torch._foreach_mul_(members, factor.to(members[0].device))
     return Clipped(norm, threshold, factor)
+
+
+def clip_factor(norm: Tensor, threshold: float | Tensor) -> Tensor:
+    """The factor by which clipping by norm multiplies gradients; nothing is read back.
+
+    Formula:
+        min(1, threshold / (norm + 1e-6)), and 1 where the threshold is infinite
+
+    Args:
+        norm: of the gradients; of several models shape (models,).
+        threshold: largest norm let through, > 0; a number, or one for each model.
+
+    Example:
+        >>> import torch
+        >>> from stepsize.optim import clip_factor
+        >>> clip_factor(torch.tensor([5.0, 0.5]), torch.tensor([1.0, 1.0]))
+        tensor([0.2000, 1.0000])
+
+    Source: as for ``clip_by_norm``.
+    """
+    factor = torch.clamp(threshold / (norm + 1e-6), max=1.0)
+    if isinstance(threshold, Tensor):
+        factor = torch.where(torch.isinf(threshold), torch.ones_like(factor), factor)
+    return factor
 
 
 def clip_by_value(parameters: Iterable[Tensor], threshold: float, norm: Tensor | None = None) -> Clipped:

@@ -1,6 +1,7 @@
 """The page of several runs: which ended best, in what they differ, their curves side by side."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,8 @@ from stepsize.pages._numbers import said
 from stepsize.pages._parts import Command, Facts, Page, Words, picture, section, table
 from stepsize.pages._run_page import figure, sections_of, shortened, words_of
 from stepsize.record import Comparison
-from stepsize.views import Scale, View, colour_of, is_noisy, moving_mean, series
+from stepsize.views import Scale, View, colour_of, course_lines, is_noisy, series
 
-SMOOTHED = 20  # parts of a noisy curve whose means are drawn
 COLOURS = 8  # after which they begin again, dashed
 LOWER = ("validation loss", "loss of the best rate", "training loss")  # figures by which runs are put in order
 ALONG = {"step": "step", "time": "seconds since the beginning", "share": "share of the run"}
@@ -106,23 +106,13 @@ def _next(compared: Comparison, names: list[str], commands: Mapping[str, str]) -
 
 def _curves(compared: Comparison, measure: str, shown: list[str]) -> View | None:
     """A measure of all runs; of noisy losses a moving mean."""
-    lines, averaged = [], False
-    by_name = compared.courses(measure)
-    scale, unit = (100.0, " (%)") if measure == "accuracy" else (1.0, "")
-    for number, name in enumerate(compared.names):
-        if name not in by_name:
-            continue
-        at, values = by_name[name]
-        if measure == "loss" and is_noisy(values):
-            values, averaged = moving_mean(values, max(1, len(values) // SMOOTHED)), True
-        few = "o" if len(at) < 5 else ""
-        lines.append(
-            series(
-                at, scale * values, shown[number], colour_of(number), width=1.5, marker=few, dashed=number >= COLOURS
-            )
-        )
+    lines = course_lines(compared, measure, dict(zip(compared.names, shown, strict=True)))
     if not lines:
         return None
+    unit = ""
+    if measure == "accuracy":
+        lines, unit = [replace(line, y=tuple(100 * y for y in line.y)) for line in lines], " (%)"
+    averaged = measure == "loss" and any(is_noisy(values) for _, values in compared.courses(measure).values())
     word = words_of(
         {"loss": "training loss", "rate": "learning rate", "accuracy": "validation accuracy"}.get(measure, measure)
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stepsize import _check
+from stepsize._json import no_constant
 from stepsize._schema import Rule, from_to, is_finite, mapping_to, or_none
 from stepsize.record._layout import FORMAT
 
@@ -185,7 +186,7 @@ def _text_of(file: Path, path: Path) -> str:
 
 def _parsed(path: Path, text: str) -> Any:
     try:
-        facts = json.loads(text, parse_constant=_no_number)
+        facts = json.loads(text, parse_constant=no_constant)
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not JSON (line {error.lineno}: {error.msg}); {DAMAGED}") from None
     except RecursionError:
@@ -203,7 +204,3 @@ def _check_depth(path: Path, facts: Any) -> None:
         level = [value for values in inner for value in values]
     if level:
         raise ValueError(f"{path} is nested more than {DEEPEST} deep; {DAMAGED}")
-
-
-def _no_number(text: str) -> Any:
-    raise ValueError(f"{text} is no number of JSON")

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from stepsize import _check
+from stepsize._json import to_json
 from stepsize._version import __version__
 from stepsize.record._facts import FACTS, check_fields, check_resumable, read_facts
-from stepsize.record._json import to_json
 from stepsize.record._layout import FORMAT, RUN
 from stepsize.record._signature import is_mine, signature
 from stepsize.state import write_status

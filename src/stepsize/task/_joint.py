@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from stepsize import _check
 from stepsize.control import Observer, Record, Signal
-from stepsize.state import RandomState
+from stepsize.state import RandomState, mean_of_ranks
 from stepsize.task._distributed import everyones, led
 from stepsize.task._given import loss_of, measured
 from stepsize.task._ranks import Ranks, leads, ranks
@@ -107,10 +107,7 @@ class Joint:
 
     def mean(self, loss: Tensor) -> Tensor:
         """The mean of all processes' losses, the same on each."""
-        if self.ranks.size == 1:
-            return loss
-        dist.all_reduce(loss)
-        return loss.div_(self.ranks.size)
+        return loss if self.ranks.size == 1 else mean_of_ranks(loss)
 
 
 class Wants:

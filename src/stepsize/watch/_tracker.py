@@ -101,5 +101,5 @@ class Tracker:
         except Exception as error:  # a server that is away is no reason to lose a training
             if not self._is_broken:
                 self._is_broken = True
-                what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+                what = _check.with_class(error)
                 warnings.warn(f"the tracker failed ({what}); training goes on", RecordWarning, stacklevel=2)

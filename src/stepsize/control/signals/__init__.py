@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from stepsize.control.signals._along import mean_of_all as mean_of_all
 from stepsize.control.signals._applied_norm import applied_norm
 from stepsize.control.signals._clipped import clipped
 from stepsize.control.signals._curvature import curvature

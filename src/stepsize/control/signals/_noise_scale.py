@@ -30,11 +30,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from stepsize.control.signals._signal import Signal, Update
 from stepsize.optim import total_norm
+from stepsize.state import mean_of_ranks, processes
 
 NAME, KEPT = "noise_scale", 31 / 32
 SURE = 1.959964  # standard deviations of 95 %
@@ -104,13 +104,10 @@ def _before(update: Update) -> Any:
         return None
     named = {name: each for name, each in update.parameters.items() if each.requires_grad}
     squares, most = parts.heard(list(named.values()))
-    several = dist.is_available() and dist.is_initialized()
-    ranks = dist.get_world_size() if several else 1
     if parts.together:
-        dist.all_reduce(squares)
-        squares /= ranks
+        mean_of_ranks(squares)
     here = most if parts.calls == 1 else parts.calls  # a loop may do all its passes before it calls step
-    count = here * ranks
+    count = here * processes()
     if problem := _problem(most, here, count):
         if NAME not in update.memory:
             update.memory[NAME] = {}

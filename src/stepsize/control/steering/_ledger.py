@@ -143,7 +143,7 @@ class Ledger:
                 about.check(command)
                 _check_ahead(command, reached)
         except (TypeError, ValueError) as error:
-            refused = Answer(number, REFUSED, step, about.position, name, " ".join(str(error).split()))
+            refused = Answer(number, REFUSED, step, about.position, name, _check.in_one_line(error, None))
             return None, None if before is not None and before.state == REFUSED else refused
         if before is not None and before.id == name:
             return None, None  # refused when it was read, which holds

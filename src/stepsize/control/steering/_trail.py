@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stepsize import _schema
+from stepsize._json import to_json
 from stepsize.control.steering._command import Command
 from stepsize.control.steering._files import ANSWERS, LARGEST_ANSWERS, appending, content
 
@@ -89,7 +90,7 @@ def write_answers(folder: Path | str, answers: Iterable[Answer]) -> None:
     Raises:
         OSError, ValueError: the file is a link, another user's, too large, or cannot be written.
     """
-    lines = b"".join(json.dumps(answer.told(), allow_nan=False).encode() + b"\n" for answer in answers)
+    lines = b"".join(to_json(answer.told()).encode() + b"\n" for answer in answers)
     if lines:
         with appending(Path(folder) / ANSWERS, LARGEST_ANSWERS) as file:
             file.write(lines)
