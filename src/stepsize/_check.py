@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from numbers import Real
 from typing import Any
 
@@ -82,6 +82,11 @@ def in_one_line(error: BaseException, longest: int | None = 200) -> str:
 def with_class(error: BaseException, longest: int = 200) -> str:
     """An error's class and message, in one line."""
     return f"{type(error).__name__}: {in_one_line(error, longest)}"
+
+
+def printable(text: str, otherwise: str = " ", kept: Collection[str] = "") -> str:
+    """A text with its unprintable characters, on which a terminal may act, replaced by another; those kept stay."""
+    return "".join(letter if letter.isprintable() or letter in kept else otherwise for letter in text)
 
 
 def closest(word: str, options: Iterable[str]) -> str:

@@ -106,7 +106,7 @@ def tables(found: Any) -> list[Table]:
     """
     names = short(found.names)
     rows = {"settings": found.differing, "figures": found.figures}
-    return [_table(title, names, each) for title, each in rows.items() if each]
+    return [_table(title, names, row) for title, row in rows.items() if row]
 
 
 def _table(title: str, names: list[str], rows: Any) -> Table:
@@ -131,6 +131,5 @@ def _shown(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.4g}"
-    text = " ".join(str(value).split())
-    text = "".join(each if each.isprintable() else " " for each in text)
+    text = _check.printable(" ".join(str(value).split()))
     return text if len(text) <= 3 * WIDE else text[: 3 * WIDE - 1] + "…"

@@ -50,7 +50,7 @@ def plot(
     as_json: AsJson = False,
 ) -> int:
     """Draw schedules side by side, or write their values at every step; draw a sweep or runs again."""
-    if all(Path(each).exists() for each in schedules):
+    if all(Path(written).exists() for written in schedules):
         load_torch()
         from stepsize.cli._drawing_again import plot_one, plot_runs
 

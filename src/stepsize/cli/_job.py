@@ -127,7 +127,7 @@ class Job:
             if can_be_refusal and self._again and self._is_where_it_was():
                 self.folder.put_back()
             elif self.folder.facts().get("status") == "running":
-                self.folder.write(status=_one_line(status))
+                self.folder.write(status=_check.printable(status)[:1000])
 
     def _is_where_it_was(self) -> bool:
         """Whether a run that was resumed has not come any further."""
@@ -360,10 +360,6 @@ class Job:
             metrics={"loss": trained.score, **trained.metrics, **trained.test},
             seconds=round(trained.seconds, 3),
         )
-
-
-def _one_line(text: str) -> str:
-    return "".join(each if each.isprintable() else " " for each in text)[:1000]
 
 
 def _trial(result: Result) -> dict[str, Any]:

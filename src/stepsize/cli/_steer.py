@@ -29,7 +29,7 @@ class WithNumbers(TyperCommand):
             args = [
                 *(word for place, word in enumerate(args) if place not in behind),
                 "--",
-                *(args[each] for each in behind),
+                *(args[name] for name in behind),
             ]
         return super().parse_args(ctx, args)
 

@@ -116,7 +116,7 @@ def _so_far(place: Path, folder: Path, least: int = 0) -> str:
 def rates_of(text: str) -> list[float]:
     """The rates of ``1e-4:1:13`` or ``0.01,0.1``."""
     if ":" not in text:
-        return [number_of("--lr", each) for each in split(text)]
+        return [number_of("--lr", rate) for rate in split(text)]
     parts = text.split(":")
     if len(parts) != 3:
         raise ValueError(_check.message("--lr", text, "LOW:HIGH:COUNT, such as 1e-4:1:13, or a list such as 0.01,0.1"))
@@ -129,8 +129,8 @@ def rates_of(text: str) -> list[float]:
 
 def seeds_of_text(text: str) -> int | list[int]:
     """A number of seeds, or the seeds of a list."""
-    several = [number_of("--seeds", each) for each in split(text)]
-    if not all(each.is_integer() for each in several):
+    several = [number_of("--seeds", number) for number in split(text)]
+    if not all(number.is_integer() for number in several):
         raise ValueError(_check.message("--seeds", text, "a whole number, or a list of them"))
     return [int(seed) for seed in several] if "," in text else int(several[0])
 

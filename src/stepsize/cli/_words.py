@@ -79,7 +79,7 @@ def options(*groups: Options) -> Callable[[Callable[..., int]], Callable[..., in
     """
 
     def decorate(command: Callable[..., int]) -> Callable[..., int]:
-        own = {name: each for name, each in inspect.signature(command).parameters.items() if name != "words"}
+        own = {name: parameter for name, parameter in inspect.signature(command).parameters.items() if name != "words"}
         first, *rest = groups
         before, after = (
             [
@@ -89,7 +89,7 @@ def options(*groups: Options) -> Callable[[Callable[..., int]], Callable[..., in
             ]
             for part in ([first], rest)
         )
-        mine = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own.values()]
+        mine = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own.values()]
 
         @functools.wraps(command)
         def run(**words: Any) -> int:
@@ -127,7 +127,7 @@ def settings_of(words: Words, task: Any) -> dict[str, Any]:
     _check_said(said, more)
     check_takes(task, {**said, **more})
     table = table_of(task)
-    read = {name: table[name].read(each) if isinstance(each, str) else each for name, each in said.items()}
+    read = {name: table[name].read(value) if isinstance(value, str) else value for name, value in said.items()}
     own = more if isinstance(pairs, Mapping) else {name: table[name].read(text) for name, text in more.items()}
     return {**read, **own}
 
@@ -143,7 +143,7 @@ def axes_of_words(words: Words, task: Any) -> dict[str, list[Any]]:
         ValueError: the task takes no such axis, or one is said twice.
     """
     more = set_of(words.get("set") or [], several=True)
-    said = {name: [each for text in words[name] for each in split(text)] for name in CHOSEN if words[name]}
+    said = {name: [word for text in words[name] for word in split(text)] for name in CHOSEN if words[name]}
     _check_said(said, more)
     check_takes(task, {**said, **more})
     table = table_of(task)

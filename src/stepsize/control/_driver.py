@@ -195,8 +195,8 @@ class Driver:
 
     def mark(self, optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
         """Put the bases into an optimizer's state dict."""
-        for each, places in self.roster.ranges():
-            if optimizer in inner_optimizers(each):
+        for owner, places in self.roster.ranges():
+            if optimizer in inner_optimizers(owner):
                 _bases.mark(saved, places, self._lines)
 
     def check(self) -> None:

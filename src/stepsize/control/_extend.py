@@ -35,7 +35,9 @@ def extended(plan: Plan, position: float, old: float | None, total: float, how: 
         return plan
     if isinstance(how, Schedule) or how == "cooldown":
         shape = how if isinstance(how, Schedule) else linear()
-        return plan.changed(lambda name, each: _cooled(each, position, total, shape) if name == "lr" else each)
+        return plan.changed(
+            lambda name, schedule: _cooled(schedule, position, total, shape) if name == "lr" else schedule
+        )
     _check_ahead(position, total)
     if how == "keep":
         return plan
@@ -43,7 +45,7 @@ def extended(plan: Plan, position: float, old: float | None, total: float, how: 
         rule = "'keep' or 'cooldown' here: nothing is left to be stretched"
         raise ValueError(_check.message("how", how, rule, f"the run is at {position:g} of {old and f'{old:g}'}"))
     speed = (old - position) / (total - position)
-    return plan.changed(lambda _, each: _stretched(each, position, total - position, speed))
+    return plan.changed(lambda _, schedule: _stretched(schedule, position, total - position, speed))
 
 
 def check_how(name: str, how: Any) -> str | Schedule:

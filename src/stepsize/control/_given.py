@@ -19,13 +19,13 @@ def optimizers_of(given: Any) -> dict[str, Optimizer]:
         return {"": given}
     named = given if isinstance(given, Mapping) else None
     if named is None and isinstance(given, Iterable) and not isinstance(given, str):
-        named = {f"optimizer{index}": each for index, each in enumerate(given)}
-    if not named or not all(isinstance(each, Optimizer) for each in named.values()):
+        named = {f"optimizer{index}": optimizer for index, optimizer in enumerate(given)}
+    if not named or not all(isinstance(optimizer, Optimizer) for optimizer in named.values()):
         rule = "a torch.optim.Optimizer, a list of them, or a mapping by name"
         raise TypeError(_check.message("optimizer", given, rule))
     if len(set(map(id, named.values()))) < len(named):
         raise ValueError("optimizer stands twice in the list; give each once")
-    return {str(name): each for name, each in named.items()}
+    return {str(name): optimizer for name, optimizer in named.items()}
 
 
 def clipping_at(way: float | Schedule | Clipper | None, position: float) -> tuple[float | None, Clip | None]:

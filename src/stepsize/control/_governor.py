@@ -63,10 +63,10 @@ class Governor:
         self._began = _Began(self.driver.steps, begin, self.steering)
         self.commands: Commands | None = None
         handles = [
-            each.register_state_dict_post_hook(Marks(self.driver))
+            inner.register_state_dict_post_hook(Marks(self.driver))
             for optimizer in optimizers.values()
-            for each in inner_optimizers(optimizer)
-            if hasattr(each, "_optimizer_state_dict_post_hooks")
+            for inner in inner_optimizers(optimizer)
+            if hasattr(inner, "_optimizer_state_dict_post_hooks")
         ]
         self._end_marks = weakref.finalize(self, unhook, handles)
         if remind:

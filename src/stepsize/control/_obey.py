@@ -62,8 +62,8 @@ class Obeyed:
             self._complain()
         if due:
             driver.check()
-            answers = [self._done(each) for each in due]
-            self.commands.answer([answer for answer, each in zip(answers, due, strict=True) if not each.answered])
+            answers = [self._done(command) for command in due]
+            self.commands.answer([answer for answer, command in zip(answers, due, strict=True) if not command.answered])
         if due or self.commands.is_old:
             self.commands.write()
 
@@ -135,7 +135,9 @@ class _Facts:
             rates={name: _values(driver.names, line) for name, line in lines},
             absolute={
                 name: [
-                    driver.names[m] for m, each in zip(line.members, line.schedules, strict=True) if each.is_absolute
+                    driver.names[m]
+                    for m, schedule in zip(line.members, line.schedules, strict=True)
+                    if schedule.is_absolute
                 ]
                 for name, line in lines
             },

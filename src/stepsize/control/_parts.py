@@ -66,7 +66,7 @@ class Parts:
         if step not in self._agreed:
             box: list[Any] = [None]
             if dist.get_rank() == 0:
-                box = [[self._bus.wants_parts(each) for each in range(step, step + BLOCK)]]
+                box = [[self._bus.wants_parts(number) for number in range(step, step + BLOCK)]]
             dist.broadcast_object_list(box)
             self._agreed = dict(enumerate(box[0], step))
         self._listen(self._agreed[step], together=True)
@@ -89,9 +89,9 @@ class Parts:
             torch.stack(self._heard[id(parameter)]).sum() if id(parameter) in self._heard else None
             for parameter in parameters
         ]
-        device = next((each.device for each in sums if each is not None), torch.device("cpu"))
+        device = next((part.device for part in sums if part is not None), torch.device("cpu"))
         nothing = torch.zeros((), dtype=_kind(device), device=device)
-        together = torch.stack([nothing if each is None else each.to(nothing) for each in sums])
+        together = torch.stack([nothing if part is None else part.to(nothing) for part in sums])
         return together, max(map(len, self._heard.values()), default=0)
 
     def _listen(self, wanted: bool, together: bool) -> None:

@@ -148,15 +148,15 @@ class Plan:
             change: (what it drives, schedule) -> schedule.
         """
 
-        def each(name: str, course: Course | None) -> Any:
+        def written(name: str, course: Course | None) -> Any:
             return None if course is None else each_changed(course, lambda schedule: change(name, schedule))
 
-        parts = {name: each(name, getattr(self, name)) for name in (*NAMED, *BOUNDS)}
+        parts = {name: written(name, getattr(self, name)) for name in (*NAMED, *BOUNDS)}
         clip, threshold = self.clip, _threshold(self.clip)
         if isinstance(threshold, Schedule):
             threshold = change("clip", threshold)
             clip = clip.with_threshold(threshold) if isinstance(clip, Clipper) else threshold
-        others = {name: each(name, course) for name, course in self.others}
+        others = {name: written(name, course) for name, course in self.others}
         return {**parts, "clip": clip, "feedback": self.feedback, **others}
 
     def changed(self, change: Callable[[str, Schedule], Schedule]) -> "Plan":
@@ -268,9 +268,9 @@ def _value(name: str, value: Any, functions: Mapping[str, Callable[[float], floa
     if value is None:
         raise ValueError(f"{name} of the plan has no value; write a schedule behind it, or leave it out")
     if isinstance(value, dict):
-        return {key: None if each == "none" else _value(name, each, functions) for key, each in value.items()}
+        return {key: None if item == "none" else _value(name, item, functions) for key, item in value.items()}
     if isinstance(value, list):
-        return [_value(name, each, functions) for each in value]
+        return [_value(name, item, functions) for item in value]
     if name == "feedback":
         return value
     if name in ("clip", *BOUNDS):

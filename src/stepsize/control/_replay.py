@@ -75,13 +75,15 @@ def replay(folder: Path | str) -> Replay:
             plan, total = extended(plan, change.position, total, end, how), end
     courses: dict[str, Any] = {}
     for name, bases in begun.bases.items():
-        mine = [each for each in changes if VERBS[each.command.verb].grouped and each.command.of == name]
+        mine = [change for change in changes if VERBS[change.command.verb].grouped and change.command.of == name]
         fits, misses = _sorted_out(plan, mine, name, bases)
         left_out += misses
         courses[name] = _course(plan, name, begun.groups, bases, fits, total)
-    clips = [each for each in changes if each.command.verb == "clip"]
-    left_out += [(each.command, "a plan says nothing of it") for each in changes if VERBS[each.command.verb].by_loop]
-    parts = {**plan.parts(lambda _, each: each), **courses, "clip": _clip(plan.clip, clips)}
+    clips = [change for change in changes if change.command.verb == "clip"]
+    left_out += [
+        (change.command, "a plan says nothing of it") for change in changes if VERBS[change.command.verb].by_loop
+    ]
+    parts = {**plan.parts(lambda _, schedule: schedule), **courses, "clip": _clip(plan.clip, clips)}
     told = tuple((command.id, command.verb, why) for command, why in left_out)
     return Replay(str(Plan(**parts)), total, len(changes) - len(told), told)
 

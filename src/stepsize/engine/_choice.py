@@ -39,9 +39,9 @@ class Choice:
             measured: what the prediction is made from.
             predicted: seconds by engine.
         """
-        name = min(predicted, key=lambda each: predicted[each])
+        name = min(predicted, key=lambda engine: predicted[engine])
         told = ", ".join(
-            f"{each} {_seconds(predicted[each])}" for each in sorted(predicted, key=lambda e: predicted[e])
+            f"{engine} {_seconds(predicted[engine])}" for engine in sorted(predicted, key=lambda e: predicted[e])
         )
         why = f"{name}: {measured.trials} trials of {measured.steps} steps, predicted {told}"
         return Choice(name, f"{why}; {measured.why_not}" if measured.why_not else why, predicted)

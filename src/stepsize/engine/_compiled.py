@@ -123,5 +123,5 @@ def shapes(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.shape, value.dtype
     if isinstance(value, Mapping):
-        return tuple((name, shapes(each)) for name, each in value.items())
+        return tuple((name, shapes(item)) for name, item in value.items())
     return tuple(map(shapes, value)) if isinstance(value, tuple | list) else value

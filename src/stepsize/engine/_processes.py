@@ -117,7 +117,7 @@ class _Pool:
             self.hand_out(trials)
             while self.workers:
                 answered = wait([worker.pipe for worker in self.workers])
-                for worker in [each for each in self.workers if each.pipe in answered]:
+                for worker in [idle for idle in self.workers if idle.pipe in answered]:
                     result = self.heard(worker)
                     if isinstance(result, Result):
                         worker.work = None
@@ -134,7 +134,7 @@ class _Pool:
         """Give every free worker a trial, start workers that are missing, let go those that nothing is left for."""
         while len(self.workers) < self.count and (work := self.next_of(trials)) is not None:
             self.workers.append(self.hired(work))
-        for worker in [each for each in self.workers if each.work is None]:
+        for worker in [free for free in self.workers if free.work is None]:
             work = self.next_of(trials)
             if work is None:
                 self.workers.remove(worker)

@@ -139,9 +139,9 @@ class Ray:
                 (first,), _ = ray.wait(list(working))
                 yield _heard(ray, first, working.pop(first))
         finally:
-            for each in working:
+            for running in working:
                 with suppress(Exception):  # the cluster may be gone
-                    ray.cancel(each, force=True)
+                    ray.cancel(running, force=True)
 
 
 def _is_address(text: str) -> bool:

@@ -53,13 +53,13 @@ class Stack:
         self.loss = Loss(runs[0]).train()
         sorts = _sorted(runs[0].model, self.wanted)
         self.names = [[[f"model.{name}" for name in names] for names, _ in sort] for sort in sorts]
-        self.trained, self.frozen, self.buffers = ([_room(self.count, each) for _, each in sort] for sort in sorts)
+        self.trained, self.frozen, self.buffers = ([_room(self.count, tensor) for _, tensor in sort] for sort in sorts)
         groups = runs[0].optimizer.param_groups
         where = {id(p): place for place, group in enumerate(groups) for p in group["params"]}
         self.groups = [where[id(tensor)] for _, tensor in sorts[0]]
         tensors = {id(p): stacked for (_, p), stacked in zip(sorts[0], self.trained, strict=True)}
         self.optimizer = copied(runs[0].optimizer, tensors, {})
-        self.dtype = torch.float64 if any(each.dtype == torch.float64 for each in self.trained) else torch.float32
+        self.dtype = torch.float64 if any(tensor.dtype == torch.float64 for tensor in self.trained) else torch.float32
         self.compiled = Compiled(self) if compiled else None
         self.load(runs)
 
@@ -72,7 +72,7 @@ class Stack:
                     torch.stack([states[place][index][1].detach() for states in sorts], out=tensor)
         self.optimizer.state.clear()  # and the optimizer stays the same one, which a graph knows
         for index, tensor in enumerate(self.trained):
-            states = [run.optimizer.state.get(each[0][index][1], {}) for run, each in zip(runs, sorts, strict=True)]
+            states = [run.optimizer.state.get(sort[0][index][1], {}) for run, sort in zip(runs, sorts, strict=True)]
             if state := stacked_state(states, tensor.shape[1:]):
                 self.optimizer.state[tensor] = state
         self.begun = False

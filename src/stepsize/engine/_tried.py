@@ -79,8 +79,8 @@ def _try_compiled(stack: Stack, runs: Sequence[Batchable]) -> None:
     ends: list[list[Tensor]] = []
     steps, stack.compiled = stack.compiled, None
     try:
-        for each in (None, steps):
-            stack.compiled = each
+        for count in (None, steps):
+            stack.compiled = count
             for place in range(STEPS):
                 stack.step(batches[place::STEPS], rates[place], None if thresholds is None else thresholds[place])
             ends.append([tensor.clone() for tensor in (*stack.trained, *stack.buffers)])

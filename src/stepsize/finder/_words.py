@@ -49,7 +49,9 @@ class Words:
                 f"{beside[0]} must be left out beside a task, which says it itself, got {shown}; or leave out the task"
             )
         settings = {name: given[name] for name in ("optimizer", "schedule") if name in given}
-        return task, {name: str(each) if isinstance(each, Schedule) else each for name, each in settings.items()}
+        return task, {
+            name: str(setting) if isinstance(setting, Schedule) else setting for name, setting in settings.items()
+        }
 
     @contextmanager
     def lent(self) -> Iterator[None]:

@@ -135,7 +135,7 @@ def attribute_of(module: Any, name: str | None) -> str | None:
 
     if name is not None and (not isinstance(name, str) or not lightning_hasattr(module, name)):
         raise ValueError(_check.message("attr", name, "an attribute of the module or of its hparams"))
-    name = name or next((each for each in ATTRIBUTES if lightning_hasattr(module, each)), None)
+    name = name or next((attribute for attribute in ATTRIBUTES if lightning_hasattr(module, attribute)), None)
     value = None if name is None else lightning_getattr(module, name)
     if callable(value) or isinstance(value, Tensor):  # a layer, a method, a parameter: no place for a rate
         rule = f"the name of an attribute that has a rate, and {name!r} is a {type(value).__name__}"
@@ -173,7 +173,7 @@ def find_now(trainer: Any, plan: Mapping[str, Any], total: float | None, options
         trainer.callbacks, trainer.loggers, trainer.strategy.lr_scheduler_configs = [loop.listener], [], []
         loop.started = Kept(trainer)
         return searched(
-            {f"optimizer{place}": each for place, each in enumerate(optimizers)},
+            {f"optimizer{place}": optimizer for place, optimizer in enumerate(optimizers)},
             trainer.lightning_module,
             loop.windows,
             train=loop.train,

@@ -46,7 +46,7 @@ def by_optimizer(name: str, value: Any, rule: str) -> dict[int, Any]:
     if isinstance(value, Mapping):
         for place in value:
             _check.whole(f"optimizer of {name}", place, least=0, remedy="optimizers are known by their places")
-        return {int(place): each for place, each in value.items()}
+        return {int(place): item for place, item in value.items()}
     if isinstance(value, list | tuple) and value:
         return dict(enumerate(value))
     raise TypeError(_check.message(name, value, rule))

@@ -41,7 +41,7 @@ class Kept:
                 undos = self._trained
             if is_loader(thing) or isinstance(thing, torch.Generator):
                 loaders.append(thing)
-            todo += [(each, undos) for each in self._inside(thing, undos)]
+            todo += [(inner, undos) for inner in self._inside(thing, undos)]
         self._rest = capture(*loaders)
 
     def _inside(self, thing: Any, undos: list[Undo]) -> Iterator[Any]:

@@ -57,7 +57,7 @@ class Rule(Optimizer, ABC):
             raise TypeError(_check.message(f"adapt of {name}", group["adapt"], "True or False"))
         positive_or_tensor("lr", group["lr"])
         self._check_values(group)
-        tensors = [each[1] if isinstance(each, tuple) else each for each in listed]
+        tensors = [entry[1] if isinstance(entry, tuple) else entry for entry in listed]
         for index, tensor in enumerate(tensors):
             _check_weight(f"parameter {index} of {name}", tensor)
         if len({id(tensor) for tensor in tensors}) < len(tensors):

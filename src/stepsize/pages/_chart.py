@@ -94,9 +94,9 @@ def charted(view: View, heading: str = "") -> Chart:
         view: plain data.
         heading: over it, where the view has no title.
     """
-    series = tuple(_thin(each) for each in view.series)
+    series = tuple(_thin(line) for line in view.series)
     across, up = _axis(view, series, "x"), _axis(view, series, "y")
-    strokes = tuple(_stroke(number, each, across, up) for number, each in enumerate(series))
+    strokes = tuple(_stroke(number, line, across, up) for number, line in enumerate(series))
     bands = tuple(_band(band, across, up) for band in view.bands)
     marks = tuple(_mark(mark, across if mark.axis == "x" else up) for mark in view.marks)
     places = zip(across.share([note.x for note in view.notes]), up.share([note.y for note in view.notes]), strict=True)
@@ -128,9 +128,9 @@ def _thin(series: Series) -> Series:
 def _axis(view: View, series: tuple[Series, ...], name: str) -> Axis:
     """From the least to the largest value, with room at the ends, unless the view says where."""
     scale: Scale = getattr(view, name)
-    found: list[float] = [at for each in series for at in getattr(each, name)]
+    found: list[float] = [at for line in series for at in getattr(line, name)]
     if name == "y":
-        found += [at for each in series for at in (*each.low, *each.high)]
+        found += [at for line in series for at in (*line.low, *line.high)]
     found += [at for band in view.bands if band.axis == name for at in (band.low, band.high)]
     found += [mark.at for mark in view.marks if mark.axis == name]
     if view.cells is not None:
@@ -230,7 +230,7 @@ def _band(band: Any, across: Axis, up: Axis) -> dict[str, Any]:
     low, high = np.clip((across if band.axis == "x" else up).share([band.low, band.high]), 0, 1).tolist()
     foot, head = band.foot
     box = (low, 1 - head, high - low, head - foot) if band.axis == "x" else (0.0, 1 - high, 1.0, high - low)
-    places = [_percent(each if math.isfinite(each) else 0.0) for each in box]
+    places = [_percent(side if math.isfinite(side) else 0.0) for side in box]
     own = band.colour if OWN.fullmatch(band.colour) else ""
     colour = band.colour if band.colour in NAMED else "" if own else "ink"
     return {"band": band, "box": places, "colour": colour, "own": own, "at": (exact(band.low), exact(band.high))}

@@ -159,7 +159,7 @@ def _cell(value: Any) -> Cell:
 
 def slug(text: str) -> str:
     """A text as the name of a file or a place on a page."""
-    kept = "".join(each if each.isascii() and each.isalnum() else "-" for each in text.lower())
+    kept = "".join(character if character.isascii() and character.isalnum() else "-" for character in text.lower())
     return "-".join(filter(None, kept.split("-")))[:40] or "data"
 
 

@@ -61,7 +61,7 @@ def report(what: Reported | Sequence[Reported], path: Path | str | None = None, 
     if path is not None and not isinstance(path, Path | str):
         raise TypeError(_check.message("path", path, "a file's path"))
     several = [*what] if isinstance(what, Sequence) and not isinstance(what, str) else None
-    opened = _opened(what) if several is None else [_opened(each) for each in several]
+    opened = _opened(what) if several is None else [_opened(item) for item in several]
     page = _page(opened, views)
     target = _place(opened) if path is None else Path(path)
     if target.is_dir():
@@ -102,13 +102,13 @@ def opened_page(opened: Sequence[Run | Sweep | Finding]) -> Page:
     Args:
         opened: runs and sweeps.
     """
-    if any(isinstance(each, Finding) for each in opened):
+    if any(isinstance(value, Finding) for value in opened):
         raise TypeError(_check.message("what", "a finding in a list", "runs, sweeps or their folders", "give it alone"))
-    entries = [entry for each in opened for entry in _entries(each)]
+    entries = [entry for value in opened for entry in _entries(value)]
     if not 2 <= len(entries) <= MOST:
         rule = f"two to {MOST} runs, logs, or variants of sweeps"
         raise ValueError(_check.message("what", [entry.name for entry in entries], rule))
-    known = {str(each.folder): repeats(each.facts) for each in opened if isinstance(each, Run)}
+    known = {str(value.folder): repeats(value.facts) for value in opened if isinstance(value, Run)}
     return several_page(compare(*entries), {name: text for name, text in known.items() if text is not None})
 
 

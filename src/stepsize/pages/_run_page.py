@@ -266,4 +266,4 @@ def _repeat(facts: Mapping[str, Any]) -> list[Command | Words]:
 
 def sections_of(*sections: Section | None) -> tuple[Section, ...]:
     """Those that there are."""
-    return tuple(each for each in sections if each is not None)
+    return tuple(section for section in sections if section is not None)

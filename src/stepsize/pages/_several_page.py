@@ -49,7 +49,7 @@ def several_page(compared: Comparison, commands: Mapping[str, str]) -> Page:
 
 
 def _of(values: Mapping[str, Any], place: int) -> dict[str, Any]:
-    return {words_of(name): _plain(each[place]) for name, each in values.items()}
+    return {words_of(name): _plain(value[place]) for name, value in values.items()}
 
 
 def _plain(value: Any) -> Any:
@@ -68,7 +68,7 @@ def _short(names: list[str]) -> list[str]:
 def _measure(compared: Comparison) -> str | None:
     """The figure that all have, by which they are put in order; less is better."""
     whole = [
-        name for name in LOWER if all(isinstance(each, int | float) for each in compared.figures.get(name, [None]))
+        name for name in LOWER if all(isinstance(value, int | float) for value in compared.figures.get(name, [None]))
     ]
     return whole[0] if whole else None
 

@@ -123,7 +123,7 @@ class RateSearch:
         check_model(model, self._optimizers.values())
         parts: dict[str, Any] = dict(others)
         self._squeeze = Squeeze(Plan(lr, clip=clip, **parts), total, position, per_epoch)
-        self._squeeze.check_groups(group for each in self._optimizers.values() for group in each.param_groups)
+        self._squeeze.check_groups(group for optimizer in self._optimizers.values() for group in optimizer.param_groups)
         self._accumulate = _check.whole("accumulate", accumulate, least=1)
         if not isinstance(zero, bool):
             raise TypeError(_check.message("zero", zero, "True or False"))
@@ -150,7 +150,7 @@ class RateSearch:
             settle=settle,
             progress=progress,
         )
-        given = [each for each in (loader, probe, scaler) if each is not None and can_capture(each)]
+        given = [part for part in (loader, probe, scaler) if part is not None and can_capture(part)]
         self._things = [*self._optimizers.values(), model, *given, *self._also]
         self._loan = Loan(list(self._optimizers.values()))
         self._apart = False

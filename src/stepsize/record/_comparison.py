@@ -114,8 +114,8 @@ def compare(*runs: Run | Entry | Path | str, by: str = "step") -> Comparison:
     entries = _distinct([_entry(run) for run in runs])
     settings = dict.fromkeys(name for entry in entries for name in entry.settings)
     values = {name: tuple(entry.settings.get(name) for entry in entries) for name in settings}
-    differing = {name: each for name, each in values.items() if any(other != each[0] for other in each[1:])}
-    common = {name: each[0] for name, each in values.items() if name not in differing}
+    differing = {name: row for name, row in values.items() if any(other != row[0] for other in row[1:])}
+    common = {name: row[0] for name, row in values.items() if name not in differing}
     known = dict.fromkeys(name for entry in entries for name in entry.figures)
     figures = {name: tuple(entry.figures.get(name) for entry in entries) for name in known}
     return Comparison(tuple(entries), by, differing, common, figures, tuple(_notes(entries, by)))

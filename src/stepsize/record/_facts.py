@@ -20,7 +20,9 @@ DAMAGED = "the file was damaged or edited; put a copy back, or begin the run ane
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and not any(each == "\0" or "\ud800" <= each <= "\udfff" for each in value)
+    return isinstance(value, str) and not any(
+        character == "\0" or "\ud800" <= character <= "\udfff" for character in value
+    )
 
 
 def _or_null(rule: Rule) -> Rule:
@@ -200,7 +202,7 @@ def _parsed(path: Path, text: str) -> Any:
 def _check_depth(path: Path, facts: Any) -> None:
     level = [facts]
     for _ in range(DEEPEST):
-        inner = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
+        inner = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)]
         level = [value for values in inner for value in values]
     if level:
         raise ValueError(f"{path} is nested more than {DEEPEST} deep; {DAMAGED}")

@@ -117,7 +117,7 @@ def standing_of(run: Run, name: str, pace: float | None = None) -> Standing:
         {key.partition("/")[2]: value for key, value in numbers.items() if key.partition("/")[0] == "rate"},
         {key: course for key in _names(observed) if (course := _course(observed, key)) is not None},
         {key: value for key, value in numbers.items() if "/" not in key and key not in OWN},
-        tuple(sorted(ratios, key=lambda each: -each[1])),
+        tuple(sorted(ratios, key=lambda ratio: -ratio[1])),
         tuple(f"step {line['step']}: {_BY.sub('', event_text(line))}" for line in run.events),
     )
 

@@ -232,7 +232,7 @@ class Product(Schedule):
         return Product(self.scale, tuple(laid))
 
     def _stretched(self, factor: float) -> Schedule:
-        return Product(self.scale, tuple(each._stretched(factor) for each in self.factors))
+        return Product(self.scale, tuple(part._stretched(factor) for part in self.factors))
 
     def _text(self, place: int) -> str:
         parts = [factor._text(IN_PRODUCT) for factor in self.factors]

@@ -264,8 +264,8 @@ class Race:
             two = (length, distance) == last and not ample
             # of runs as long as before, the best is known already, and stays in the middle
             middle = self.scope.inside(rung.vertex, two * distance / 2) if length > rung.length else rung.best
-            around = [middle + each * distance for each in ((-0.5, 0.5) if two else (-1, 0, 1))]
-            rates = [each for each in around if self.scope.allowed(each)] or [middle]
+            around = [middle + shift * distance for shift in ((-0.5, 0.5) if two else (-1, 0, 1))]
+            rates = [rate for rate in around if self.scope.allowed(rate)] or [middle]
             if self._affordable(rates, length) != rates:
                 break  # the answer is that of the rungs there are
             rung = yield from self._explore(self._rung(length, distance, believed=True), rates, WALK * two)

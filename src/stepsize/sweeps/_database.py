@@ -165,7 +165,7 @@ def told(path: Path) -> Iterator[None]:
 
 def _printable(text: str) -> str:
     """A text on one line; SQLite quotes what is damaged as it is."""
-    return "".join(character if character.isprintable() else "?" for character in text)
+    return _check.printable(text, "?")
 
 
 def _remedy(problem: str) -> str:

@@ -130,7 +130,9 @@ class Wants:
         """
         numbers = range(first, first + steps)
         self._first = first
-        self._wanted = led(lambda: [frozenset(n for each in self._watch for n in each.wants(k)) for k in numbers])
+        self._wanted = led(
+            lambda: [frozenset(n for observer in self._watch for n in observer.wants(k)) for k in numbers]
+        )
 
     def wants(self, step: int) -> Collection[str | Signal]:
         place = step - self._first

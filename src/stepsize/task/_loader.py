@@ -97,7 +97,7 @@ class Batches:
             batch: the first.
         """
         digest = hashlib.sha256()
-        for tensor in (each for each in tensors_in(batch) if each.layout == torch.strided):
+        for tensor in (found for found in tensors_in(batch) if found.layout == torch.strided):
             part = tensor.detach().flatten()[:KNOWN].cpu().contiguous().view(torch.uint8)
             digest.update(part.numpy().tobytes())
         if self._first.setdefault((seed, scored), digest.digest()) != digest.digest():

@@ -26,7 +26,7 @@ def check_size(size: int | None) -> None:
     """
     mine = ranks()
     if size is not None and size % mine.size:
-        near = [each for each in (size // mine.size * mine.size, -(-size // mine.size) * mine.size) if each]
+        near = [count for count in (size // mine.size * mine.size, -(-size // mine.size) * mine.size) if count]
         rule = f"a multiple of {mine.size}, since {mine} share each batch"
         raise ValueError(_check.message("batch_size", size, rule, f"give {' or '.join(map(str, near))}"))
 
@@ -70,10 +70,10 @@ def _part(batch: Any, mine: Ranks) -> Any:
         rows = len(batch) // mine.size if batch.ndim else 0
         return batch[mine.rank * rows : (mine.rank + 1) * rows] if batch.ndim else batch
     if isinstance(batch, Mapping):
-        return {name: _part(each, mine) for name, each in batch.items()}
+        return {name: _part(item, mine) for name, item in batch.items()}
     if isinstance(batch, tuple | list):
-        each = [_part(each, mine) for each in batch]
-        return type(batch)(*each) if hasattr(batch, "_fields") else type(batch)(each)
+        parts = [_part(item, mine) for item in batch]
+        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
     if isinstance(batch, PLAIN):
         return batch
     rule = "made of tensors with an example in each row, since several processes share each batch"
@@ -84,8 +84,8 @@ def tensors_in(batch: Any) -> Iterator[Tensor]:
     if isinstance(batch, Tensor):
         yield batch
     elif isinstance(batch, Mapping | tuple | list):
-        for each in batch.values() if isinstance(batch, Mapping) else batch:
-            yield from tensors_in(each)
+        for item in batch.values() if isinstance(batch, Mapping) else batch:
+            yield from tensors_in(item)
 
 
 def check_same(task: Any, batch: Any) -> None:

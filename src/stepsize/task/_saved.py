@@ -122,7 +122,7 @@ def _same(saved: Any, mine: Any) -> bool:
 
 def _check_kind(name: str, saved: Any, mine: Any) -> None:
     if isinstance(mine, tuple | list):
-        _schema.row(*(lambda each, value, own=own: _check_kind(each, value, own) for own in mine))(name, saved)
+        _schema.row(*(lambda label, value, own=own: _check_kind(label, value, own) for own in mine))(name, saved)
     elif isinstance(mine, Tensor):
         _check_like(name, saved, mine)
     elif isinstance(mine, bool | str):

@@ -184,10 +184,10 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
         f"{name} was {before[name]} and is {now[name]}" if name.endswith(OPTIMIZER) else f"{name} has changed"
         for name in differ
     ]
-    files_before, files_now = ({name for name in each if name.endswith(".py")} for each in (before, now))
+    files_before, files_now = ({name for name in files if name.endswith(".py")} for files in (before, now))
     said += [f"{name} is no longer part of it" for name in sorted(files_before - files_now)]
     said += [f"{name} is new" for name in sorted(files_now - files_before)]
-    return [" ".join(each.split()) for each in said]  # names and settings come from a file
+    return [" ".join(line.split()) for line in said]  # names and settings come from a file
 
 
 def _rank(name: str) -> tuple[bool, str]:
@@ -251,11 +251,11 @@ def _imported(file: Path, root: Path) -> list[Path]:
     found: list[Path] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found += [each for alias in node.names for each in _modules(root, alias.name.split("."))]
+            found += [module for alias in node.names for module in _modules(root, alias.name.split("."))]
         elif isinstance(node, ast.ImportFrom):
             base = root if node.level == 0 else file.parents[min(node.level, len(file.parents)) - 1]
             words = node.module.split(".") if node.module else []
-            found += [each for alias in node.names for each in _modules(base, [*words, alias.name])]
+            found += [module for alias in node.names for module in _modules(base, [*words, alias.name])]
     return [place for place in dict.fromkeys(found) if not _is_beyond(place)]
 
 
@@ -272,12 +272,14 @@ def _code_hash(part: Any) -> str | None:
     """A hash of a function's code, or of a class's, with the constants and the functions beside it that it names."""
     function = getattr(part, "__func__", part)
     inner = vars(function).values() if inspect.isclass(function) else [function]
-    functions = [each for each in inner if inspect.isfunction(each)]
-    said = [text for each in functions for text in _function_text(each)]
-    for each in functions:
-        beside = {name: each.__globals__[name] for name in sorted(_names(each.__code__) & each.__globals__.keys())}
+    functions = [member for member in inner if inspect.isfunction(member)]
+    said = [text for function in functions for text in _function_text(function)]
+    for function in functions:
+        beside = {
+            name: function.__globals__[name] for name in sorted(_names(function.__code__) & function.__globals__.keys())
+        }
         for name, value in beside.items():
-            if inspect.isfunction(value) and value.__module__ == each.__module__:
+            if inspect.isfunction(value) and value.__module__ == function.__module__:
                 said += _function_text(value)
             elif name.isupper():  # a constant, by its spelling
                 said.append(f"{name} {_plain(value)}")
@@ -302,6 +304,6 @@ def _plain(value: Any) -> str:
     if isinstance(value, CodeType):
         return _code_text(value)
     if isinstance(value, tuple | frozenset):
-        texts = [_plain(each) for each in value]
+        texts = [_plain(item) for item in value]
         return f"({', '.join(texts if isinstance(value, tuple) else sorted(texts))})"
     return repr(value) if isinstance(value, bool | int | float | complex | str | bytes | None) else type(value).__name__

@@ -241,7 +241,7 @@ class Task:
             >>> task.steps, train(task, lr=0.5).score < 1e-3
             (80, True)
         """
-        check_words(more, tuple(each.name for each in fields(Task) if each.name != "batches"))
+        check_words(more, tuple(field.name for field in fields(Task) if field.name != "batches"))
         parts = parts_of(model, loader, optimizer, loss, steps, epochs, name, device, accumulate)
         return Task(**{**parts, "schedule": schedule, **more})
 

@@ -63,7 +63,7 @@ def compared(comparison: Comparison) -> Sheet:
 def courses(comparison: Comparison) -> list[View]:
     """Each measure that several of the runs may have, a line for each run."""
     found = [_course(comparison, measure) for measure in comparison.measures]
-    return [each for each in found if each is not None]
+    return [course for course in found if course is not None]
 
 
 @view(Comparison, place=20)

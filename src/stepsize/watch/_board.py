@@ -25,7 +25,7 @@ def layout_of(signals: Collection[str | Signal]) -> Layout:
     Args:
         signals: what is written of a step.
     """
-    names = dict.fromkeys(each.name if isinstance(each, Signal) else each for each in due(signals, 0))  # all are due
+    names = dict.fromkeys(item.name if isinstance(item, Signal) else item for item in due(signals, 0))  # all are due
     whole = dict.fromkeys(name.partition("/")[0] for name in names)
     charts = {
         "training": {title: ["Multiline", list(tags)] for title, tags in TOGETHER.items()},

@@ -77,7 +77,7 @@ def _mlflow(mlflow: Any) -> Target:
     if run is None:
         raise ValueError("run is MLflow without an active run; call mlflow.start_run() before Tracker(mlflow)")
     key, client = run.info.run_id, mlflow.MlflowClient()
-    last = {name: max(each.step for each in client.get_metric_history(key, name)) for name in run.data.metrics}
+    last = {name: max(point.step for point in client.get_metric_history(key, name)) for name in run.data.metrics}
 
     def settings(values: Mapping[str, Any]) -> None:
         known = client.get_run(key).data.params  # a parameter never changes

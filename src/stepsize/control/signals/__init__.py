@@ -53,7 +53,7 @@ _ALL = (
     update_ratio,
     weight_norm,
 )
-SIGNALS: Mapping[str, Signal] = MappingProxyType({each.name: each for each in _ALL})
+SIGNALS: Mapping[str, Signal] = MappingProxyType({signal.name: signal for signal in _ALL})
 """The signals that are known by name."""
 
 DEFAULT: tuple[str, ...] = (

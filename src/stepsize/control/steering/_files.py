@@ -172,7 +172,7 @@ def set_aside(folder: Path, keep: Callable[[bytes], bytes]) -> Path | None:
     if found is None or not found.size:
         return None
     both = commands, answers
-    place = next(place for place in count(1) if not any(os.path.lexists(_aside(each, place)) for each in both))
+    place = next(place for place in count(1) if not any(os.path.lexists(_aside(path, place)) for path in both))
     with appending(commands, LARGEST_FILE) as file:
         aside, left = _aside(commands, place), folder / f".{COMMANDS}.{os.getpid()}"
         left.unlink(missing_ok=True)

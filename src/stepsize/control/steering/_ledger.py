@@ -72,7 +72,7 @@ class Ledger:
         """Write answers down; what cannot be written now is written with the next ones."""
         self._unsent += answers
         write_answers(self._folder, self._unsent)
-        self._trail |= {each.line: each for each in self._unsent}
+        self._trail |= {unsent.line: unsent for unsent in self._unsent}
         self._unsent = []
 
     def settled(self, line: int) -> str:

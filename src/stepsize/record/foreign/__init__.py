@@ -32,7 +32,7 @@ def source_at(path: Path) -> "tuple[Reader, Path] | None":
     for reader in READERS if path.is_dir() else ():
         found = reader.within(path)
         if len(found) > 1:
-            names = ", ".join(str(each.relative_to(path)) for each in found[:5]) + (", ..." if len(found) > 5 else "")
+            names = ", ".join(str(file.relative_to(path)) for file in found[:5]) + (", ..." if len(found) > 5 else "")
             rule = "a run folder or one with a single log"
             raise ValueError(_check.message("path", str(path), rule, f"name one of {len(found)}: {names}"))
         if found:

@@ -150,6 +150,7 @@ def _without_rate(raw: str) -> str:
 def _first(usual: Collection[str], known: Collection[str]) -> str | None:
     """The first usual name that a column has, bare or behind a slash; case, blanks and a leading ``_`` do not count."""
     bare = {
-        re.sub(r"\W+", "_", each.rpartition("/")[2].strip("_ ").lower()).strip("_"): each for each in reversed([*known])
+        re.sub(r"\W+", "_", column.rpartition("/")[2].strip("_ ").lower()).strip("_"): column
+        for column in reversed([*known])
     }
     return next((bare[name] for name in usual if name in bare), None)

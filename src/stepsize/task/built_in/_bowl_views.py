@@ -60,7 +60,7 @@ def _on(mark: Mark, view: View) -> Mark:
 
 
 def _room(view: View, bound: float) -> float:
-    highest = max((y for each in view.series for y in each.y if math.isfinite(y)), default=bound)
+    highest = max((y for line in view.series for y in line.y if math.isfinite(y)), default=bound)
     return 1.05 * max(highest, 1.2 * bound)
 
 
