@@ -331,8 +331,8 @@ def scale_command(
     if (task is None) == (runs is None):
         raise ValueError("give a task, whose small runs are trained, or your own runs by --runs, and one of the two")
     if runs is not None:
-        ours = [*SETTINGS, "seed", *LENGTH, *ENGINE, "data", "budget"]
-        if beside := [name for name in ours if words[name] is not None] + ["verify"] * verify:
+        known = [*SETTINGS, "seed", *LENGTH, *ENGINE, "data", "budget"]
+        if beside := [name for name in known if words[name] is not None] + ["verify"] * verify:
             option = beside[0].replace("_", "-")
             raise ValueError(f"--{option} is for a task's runs, and --runs are trained already; leave it out")
         return of_runs(Screen(words["as_json"]), runs, over, at, rate, loss, repeats, out)

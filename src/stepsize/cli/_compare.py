@@ -69,19 +69,19 @@ def compare(
     return 0
 
 
-def columns_of(given: list[str] | None) -> dict[str, str] | None:
+def columns_of(pairs: list[str] | None) -> dict[str, str] | None:
     """The words of ``--column`` as a mapping.
 
     Args:
-        given: ``OURS=THEIRS`` each.
+        pairs: each ``OURS=THEIRS``.
 
     Raises:
-        ValueError: one is not.
+        ValueError: one of them has another form.
     """
-    for word in given or ():
+    for word in pairs or ():
         if not all(word.partition("=")[::2]):
             raise ValueError(_check.message("column", word, "OURS=THEIRS, such as loss=my/loss"))
-    return {word.partition("=")[0]: word.partition("=")[2] for word in given} if given else None
+    return {word.partition("=")[0]: word.partition("=")[2] for word in pairs} if pairs else None
 
 
 def picture_at(out: Path) -> Path:

@@ -7,7 +7,7 @@ from stepsize.cli._compare import picture_at
 from stepsize.cli._compared import compared
 from stepsize.cli._damaged import said_of_record
 from stepsize.cli._screen import Screen
-from stepsize.cli._swept import told
+from stepsize.cli._swept import report_sweep
 from stepsize.pages import comparison, picture
 from stepsize.record import Run
 from stepsize.sweeps import NAME, Sweep
@@ -18,8 +18,8 @@ def plot_one(path: Path, out: Path | None, columns: Mapping[str, str] | None, as
     screen = Screen(as_json)
     if (path / NAME).exists():
         if out is not None and out.suffix.lower() == ".csv":
-            return told(screen, Sweep.open(path, partial=True), out)
-        return told(screen, Sweep.open(path, partial=True), picture=out, to_draw=True)
+            return report_sweep(screen, Sweep.open(path, partial=True), out)
+        return report_sweep(screen, Sweep.open(path, partial=True), picture=out, to_draw=True)
     if out is None and not path.is_dir():
         out = Path("run.png")
     with said_of_record(screen):

@@ -102,8 +102,8 @@ class Job:
             # what was said in its place is what it goes on with, and is signed by who has said it
             with said_of_record(self.screen):
                 say_lost_validations(self.place)
-            said = {"said": self._said(), "made_of": self.made_of, "about_task": self._about_task()}
-            self.folder.write(status=RUNNING, resumed_at=self.resume_at, **said)
+            facts = {"said": self._settings(), "made_of": self.made_of, "about_task": self._about_task()}
+            self.folder.write(status=RUNNING, resumed_at=self.resume_at, **facts)
             with self._written_down():
                 yield
 
@@ -150,7 +150,7 @@ class Job:
             rate=self.trial.settings.get("lr"),
             seed=self.trial.seed,
             steps=self.trial.steps,
-            said=self._said(),
+            said=self._settings(),
             about_task=self._about_task(),
             made_of=self.made_of,
             done=0,
@@ -174,12 +174,12 @@ class Job:
             return self.task.plan_for(self.trial)
         return Plan(self.trial.settings.get("schedule") or getattr(self.task, "schedule", None))
 
-    def _said(self) -> dict[str, Any]:
+    def _settings(self) -> dict[str, Any]:
         """The words that a resumed run is begun with."""
         settings, own = self._axes(), own_settings(self.trial.settings)
-        ours = {name: value for name, value in settings.items() if name not in own}
-        said = {**self.words, **ours, "seed": self.trial.seed, "steps": self.trial.steps}
-        return {**said, "set": own} if own else said
+        shared = {name: value for name, value in settings.items() if name not in own}
+        settings = {**self.words, **shared, "seed": self.trial.seed, "steps": self.trial.steps}
+        return {**settings, "set": own} if own else settings
 
     def _about_task(self) -> dict[str, Any]:
         return dict(self.task.facts) if isinstance(self.task, Task) else {}
@@ -231,7 +231,7 @@ class Job:
 
     def _keep(self, finding: Finding) -> None:
         self.found = finding
-        said = {
+        content = {
             "rate": finding.rate,
             "low": finding.low,
             "high": finding.high,
@@ -245,7 +245,7 @@ class Job:
             "trials": [_trial(result) | {"losses": result.losses} for result in finding.results],
         }
         if leads():
-            write_atomic(self.place / FINDING, (to_json(said) + "\n").encode())
+            write_atomic(self.place / FINDING, (to_json(content) + "\n").encode())
 
     def find_plan(self, over: dict[str, list[str | None] | None], low: float, high: float, budget: str) -> PlanFinding:
         """Find a plan, and go on with the best one; all candidates are written down."""
@@ -260,8 +260,8 @@ class Job:
                 {**entry.settings, "rate": entry.finding.rate, "scores": entry.scores, "verdict": entry.finding.verdict}
                 for entry in found.entries
             ]
-            said = {"plans": kept, "verdict": found.verdict, "cost": vars(found.cost)}
-            write_atomic(self.place / PLANS, (to_json(said) + "\n").encode())
+            content = {"plans": kept, "verdict": found.verdict, "cost": vars(found.cost)}
+            write_atomic(self.place / PLANS, (to_json(content) + "\n").encode())
         self.screen.say(plan_table(found))
         self.screen.say(str(found))
         self._tell_engine()
@@ -270,7 +270,7 @@ class Job:
             return found
         self.choose(**found.best.settings)
         self._keep(found.best.finding)
-        self.folder.write(plan=str(self._plan()), said=self._said(), rate=found.best.finding.rate)
+        self.folder.write(plan=str(self._plan()), said=self._settings(), rate=found.best.finding.rate)
         return found
 
     def train(self) -> Trained:

@@ -54,14 +54,14 @@ def _run(arguments: Sequence[str]) -> int:
     except BaseException as error:
         if is_unread(error):
             return FAILED
-        said, code = problem(error, arguments)
-        return _say(said, code) if said else code
+        text, code = problem(error, arguments)
+        return _say(text, code) if text else code
     if code == INTERRUPTED:  # what Typer makes of Ctrl-C
         return _say("stopped", INTERRUPTED)
     return code if isinstance(code, int) else DONE
 
 
-def _say(said: str, code: int) -> int:
+def _say(text: str, code: int) -> int:
     if leads() or code == FAILED:  # bad input is said once, and what fails in one of several processes by that one
-        sys.stderr.write(f"stepsize: {said}\n")
+        sys.stderr.write(f"stepsize: {text}\n")
     return code

@@ -73,28 +73,28 @@ def steer(
     screen, hand = Screen(as_json), Steer(from_start(run))
     _check.number("timeout", timeout, above=0)
     if verb is None:
-        return _told(screen, run, hand)
+        return _report(screen, run, hand)
     sent = hand.send(Command(verb, value, group, of, at, how, reason))
     alive = hand.about.is_alive
     if alive is False:
         screen.note(NOT_RUNNING)
-    told: dict[str, Any] = {"run": str(run), "id": sent.command.id, "state": "sent", "running": alive}
+    fields: dict[str, Any] = {"run": str(run), "id": sent.command.id, "state": "sent", "running": alive}
     if not wait:
         screen.say(f"sent     {sent.command.id}")
-        screen.answer(**told)
+        screen.answer(**fields)
         return 0
     try:
         answer = sent.wait(timeout)
     except TimeoutError as error:
         screen.note(str(error))
-        screen.answer(**told)
+        screen.answer(**fields)
         return 1
     screen.say(_line(answer, {"verb": verb, "value": value}))
-    screen.answer(**{**told, **answer.told()})
+    screen.answer(**{**fields, **answer.plain()})
     return 0 if answer.state == "done" else 1
 
 
-def _told(screen: Screen, run: Path, hand: Any) -> int:
+def _report(screen: Screen, run: Path, hand: Any) -> int:
     """What can be steered, and what became of the last commands."""
     from stepsize.control.steering import latest
 
@@ -112,7 +112,7 @@ def _told(screen: Screen, run: Path, hand: Any) -> int:
     for answer in last[-SHOWN:]:
         screen.say(_line(answer, commands.get(answer.id, {})))
     known = {name: getattr(about, name) for name in ("step", "position", "total", "rates", "clip", "verbs")}
-    trail = [{**answer.told(), **_command(commands.get(answer.id))} for answer in last]
+    trail = [{**answer.plain(), **_command(commands.get(answer.id))} for answer in last]
     screen.answer(run=str(run), running=about.is_alive, **known, commands=trail)
     return 0
 

@@ -10,7 +10,7 @@ from stepsize.cli._over import number_of
 from stepsize.cli._problems import StoppedError
 from stepsize.cli._screen import Bar, Screen
 from stepsize.cli._start import from_start
-from stepsize.cli._swept import told
+from stepsize.cli._swept import report_sweep
 from stepsize.cli._words import Words, axes_of_words, split
 from stepsize.engine import Auto
 from stepsize.record import RunFolder
@@ -61,7 +61,7 @@ def swept(words: Words, lr: str, seeds: str, stop_at: str | None, out: Path | No
         raise
     if isinstance(how, Auto) and how.choice is not None:
         screen.say(f"engine   {how.choice.why}")
-    return told(screen, found, export, folder=folder, reports=not words["no_report"])
+    return report_sweep(screen, found, export, folder=folder, reports=not words["no_report"])
 
 
 def _one_size(sizes: list[Any], epochs: float | None) -> int | None:

@@ -15,7 +15,7 @@ from stepsize.sweeps import Best, Sweep
 WIDEST = 22  # characters of a setting that are kept on a line
 
 
-def told(
+def report_sweep(
     screen: Screen,
     swept: Sweep,
     export: Path | None = None,

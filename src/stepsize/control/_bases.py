@@ -219,9 +219,11 @@ def _number(values: Mapping[str, Any], hyperparameter: str) -> float | None:
 
 def _usual(kind: type) -> dict[str, Any]:
     """What a class of optimizers takes where nothing is given."""
-    given = inspect.signature(kind).parameters
+    parameters = inspect.signature(kind).parameters
     return {
-        name: parameter.default for name, parameter in given.items() if parameter.default is not inspect.Parameter.empty
+        name: parameter.default
+        for name, parameter in parameters.items()
+        if parameter.default is not inspect.Parameter.empty
     }
 
 

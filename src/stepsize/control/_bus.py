@@ -45,10 +45,10 @@ class Bus:
     ) -> None:
         if facts is not None and not isinstance(facts, Mapping):
             raise TypeError(_check.message("facts", facts, "a mapping"))
-        given = [] if watch is None else list(watch) if isinstance(watch, Iterable) else [watch]
-        checked = list(map(_checked, given))
+        listed = [] if watch is None else list(watch) if isinstance(watch, Iterable) else [watch]
+        checked = list(map(_checked, listed))
         self.observers = [observer for observer, _ in checked]
-        self._given = given
+        self._given = listed
         for member in self.observers:
             if callable(use_bus := getattr(member, "use_bus", None)):  # one that itself has something to tell
                 use_bus(self)
@@ -236,12 +236,12 @@ def _names(wants: Wants) -> list[str | Signal]:
     return [name for _, wanted in wants for name in wanted]
 
 
-def _checked(given: Any) -> tuple[Observer, bool]:
+def _checked(candidate: Any) -> tuple[Observer, bool]:
     """An observer, and whether it wants to hear of the first update's parts."""
-    observer: Observer = Earlier(given) if is_earlier(given) else given
+    observer: Observer = Earlier(candidate) if is_earlier(candidate) else candidate
     if not isinstance(observer, Observer):
         rule = "an observer or several: objects with wants, begin, on and end"
-        raise TypeError(_check.message("watch", given, rule, 'write for example watch=TensorBoard("runs/a")'))
+        raise TypeError(_check.message("watch", candidate, rule, 'write for example watch=TensorBoard("runs/a")'))
     try:
         hears = any(signal.needs_parts for signal in signals_of(observer.wants(0)))
     except (TypeError, ValueError) as error:

@@ -146,20 +146,20 @@ class Driver:
             values.append(read_value(group, hyperparameter))
         alone = len(members) == len(groups) and len(self.optimizers) == 1
         own = next(iter(self.optimizers.values())).param_groups if alone else [groups[index] for index in members]
-        mine = cells(own, hyperparameter)
-        mine.expect(values)
+        new = cells(own, hyperparameter)
+        new.expect(values)
         sides = [
             None if bound is None or not driven else schedules_for("floor or cap", bound, names, places)
             for bound in (self.plan.floor, self.plan.cap)
         ]
         bounds = [[None if side is None else side[index] for side in sides] for index in members]
-        for later, first in mine.shared:
+        for later, first in new.shared:
             if schedules[later] is not schedules[first] or bounds[later] != bounds[first]:
                 raise ValueError(
                     f"{names[members[first]]} and {names[members[later]]} share one tensor as {hyperparameter}, and "
                     "their schedules differ; give each group a tensor of its own"
                 )
-        return Line(hyperparameter, members, shares, schedules, bounds, mine, values, self.feedback if driven else 1.0)
+        return Line(hyperparameter, members, shares, schedules, bounds, new, values, self.feedback if driven else 1.0)
 
     @property
     def rates(self) -> dict[str, float]:

@@ -194,8 +194,8 @@ def _remind(driver: Driver, began: _Began, place: tuple[str, int]) -> None:
     total, position = driver.total, driver.position
     trained = not driver.detached and driver.steps > began.steps
     broke = sys.exc_info()[0] is not None or hasattr(sys, "last_type")  # an error says by itself that it stopped
-    told = any(event.what == "stop" and event.step >= driver.steps - 1 for event in driver.log.events)
-    if total is not None and trained and not broke and not told and position < ENOUGH * total:
+    stopped = any(event.what == "stop" and event.step >= driver.steps - 1 for event in driver.log.events)
+    if total is not None and trained and not broke and not stopped and position < ENOUGH * total:
         warnings.warn_explicit(
             f"training stopped at {position:g} of {total:g} ({position / total:.0%}), so that its schedule never came "
             'to its end; give the true total, or call extend(total, how="cooldown") before the last part',

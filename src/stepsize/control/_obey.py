@@ -19,9 +19,9 @@ from stepsize.control.steering import DONE, REFUSED, VERBS, About, Answer, Begun
 Sides = Mapping[str, float | None]
 
 
-def commands_of(given: Any) -> Commands:
+def commands_of(steer: Any) -> Commands:
     """Commands, from themselves or their folder."""
-    return given if isinstance(given, Commands) else Commands(given)
+    return steer if isinstance(steer, Commands) else Commands(steer)
 
 
 class Obeyed:

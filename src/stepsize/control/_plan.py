@@ -95,11 +95,11 @@ class Plan:
 
     def _completed(self, beside: Mapping[str, Any]) -> tuple[Course, dict[str, Any]]:
         """The rate's course, and everything else, with what stands beside this plan."""
-        mine = {name: getattr(self, name) for name in FIELDS - {"lr"}} | dict(self.others)
+        fields = {name: getattr(self, name) for name in FIELDS - {"lr"}} | dict(self.others)
         for name, value in beside.items():
-            if value is not None and mine.get(name) is not None:
+            if value is not None and fields.get(name) is not None:
                 raise ValueError(f"lr is a plan that has {name} itself, and {name} came beside it; leave one out")
-        return self.lr, mine | {name: value for name, value in beside.items() if value is not None}
+        return self.lr, fields | {name: value for name, value in beside.items() if value is not None}
 
     def __getstate__(self) -> dict[str, Any]:
         """What copies and pickles carry: the plan itself, without the view of it that is kept for speed."""

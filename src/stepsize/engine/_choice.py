@@ -40,10 +40,10 @@ class Choice:
             predicted: seconds by engine.
         """
         name = min(predicted, key=lambda engine: predicted[engine])
-        told = ", ".join(
+        listed = ", ".join(
             f"{engine} {_seconds(predicted[engine])}" for engine in sorted(predicted, key=lambda e: predicted[e])
         )
-        why = f"{name}: {measured.trials} trials of {measured.steps} steps, predicted {told}"
+        why = f"{name}: {measured.trials} trials of {measured.steps} steps, predicted {listed}"
         return Choice(name, f"{why}; {measured.why_not}" if measured.why_not else why, predicted)
 
     def engine(self, workers: int | None = None) -> Engine:
@@ -62,8 +62,8 @@ class Choice:
         Args:
             path: the file's.
         """
-        said = {"engine": self.name, "why": self.why, "predicted": self.predicted}
-        write_atomic(path, (json.dumps(said, indent=1) + "\n").encode())
+        content = {"engine": self.name, "why": self.why, "predicted": self.predicted}
+        write_atomic(path, (json.dumps(content, indent=1) + "\n").encode())
 
     @staticmethod
     def read(path: Path) -> "Choice":
@@ -76,8 +76,8 @@ class Choice:
             ValueError: it holds no choice of an engine.
         """
         try:
-            said: Any = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-            choice = Choice(said["engine"], str(said["why"]), dict(said["predicted"]))
+            content: Any = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+            choice = Choice(content["engine"], str(content["why"]), dict(content["predicted"]))
         except (ValueError, KeyError, TypeError, RecursionError):
             raise ValueError(f"{path} holds no choice of an engine; remove it to have one chosen anew") from None
         if choice.name not in NAMES:

@@ -67,8 +67,8 @@ class Stack:
         """Take the tensors of these runs, as many as there is room for."""
         sorts = [_sorted(run.model, self.wanted) for run in runs]
         with torch.no_grad():
-            for place, mine in enumerate((self.trained, self.frozen, self.buffers)):
-                for index, tensor in enumerate(mine):
+            for place, stacks in enumerate((self.trained, self.frozen, self.buffers)):
+                for index, tensor in enumerate(stacks):
                     torch.stack([states[place][index][1].detach() for states in sorts], out=tensor)
         self.optimizer.state.clear()  # and the optimizer stays the same one, which a graph knows
         for index, tensor in enumerate(self.trained):
@@ -87,8 +87,8 @@ class Stack:
         """
         sorts = _sorted(run.model, self.wanted)
         with torch.no_grad():
-            for theirs, mine in zip(sorts, (self.trained, self.frozen, self.buffers), strict=True):
-                for (_, tensor), stacked in zip(theirs, mine, strict=True):
+            for sort, stacks in zip(sorts, (self.trained, self.frozen, self.buffers), strict=True):
+                for (_, tensor), stacked in zip(sort, stacks, strict=True):
                     tensor.copy_(stacked[index])
         for (_, parameter), stacked in zip(sorts[0] if state else [], self.trained, strict=False):
             run.optimizer.state[parameter] = one_state(self.optimizer.state[stacked], index, stacked.shape)

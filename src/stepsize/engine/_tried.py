@@ -51,7 +51,7 @@ def tried(runs: Sequence[Batchable], compiled: bool = False) -> Stack:
             twin, _ = _alone(runs[index], batch.of(index))
         alike = dict(twin.named_parameters())
         pairs = [(gradients[place][index], alike[key].grad) for place, key in enumerate(trained)]
-        pairs += [(mine[index], theirs) for mine, theirs in zip(buffers, twin.buffers(), strict=True)]
+        pairs += [(stacked[index], alone) for stacked, alone in zip(buffers, twin.buffers(), strict=True)]
         _check_near(name, pairs, "the gradients of stacked weights")
     if compiled:
         _try_compiled(stack, runs)

@@ -138,9 +138,9 @@ def check_task(task: object, args: tuple[object, ...]) -> None:
         args: what was given after it.
     """
     if isinstance(task, nn.Module) or args:
-        given = ", ".join(type(value).__name__ for value in (task, *args))
+        kinds = ", ".join(type(value).__name__ for value in (task, *args))
         raise TypeError(
-            f"find takes one task and options by name, got {given}; write find(model=..., loader=..., loss=..., "
+            f"find takes one task and options by name, got {kinds}; write find(model=..., loader=..., loss=..., "
             "optimizer=..., steps=...), or find(Task(...)), or use RateSearch in your own loop"
         )
 

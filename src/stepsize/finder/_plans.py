@@ -156,17 +156,17 @@ def combined(task: Startable, over: Mapping[str, Iterable[Any] | None]) -> list[
         raise TypeError(_check.message("over", over, "a mapping by axis", 'such as {"optimizer": ["sgd", "adamw"]}'))
     check_takes(task, over, "over")
     axes, values = table_of(task), {}
-    for axis, given in over.items():
+    for axis, tried in over.items():
         usual = axes[axis].candidates
-        if given is None and not usual:
+        if tried is None and not usual:
             known = " and ".join(name for name, choice in axes.items() if choice.candidates)
             raise ValueError(
-                _check.message(f"the values of {axis} in over", given, f"said by you; only {known} have usual ones")
+                _check.message(f"the values of {axis} in over", tried, f"said by you; only {known} have usual ones")
             )
-        if axis == "lr" or isinstance(given, str) or not isinstance(given, Iterable | None):
+        if axis == "lr" or isinstance(tried, str) or not isinstance(tried, Iterable | None):
             rule = "several values of an axis other than lr, whose rates are found"
-            raise TypeError(_check.message(f"over[{axis!r}]", given, rule))
-        chosen = list(usual if given is None else given)
+            raise TypeError(_check.message(f"over[{axis!r}]", tried, rule))
+        chosen = list(usual if tried is None else tried)
         forms = [None if choice is None else axes[axis].canonical(f"over[{axis!r}]", choice) for choice in chosen]
         values[axis] = list(dict.fromkeys(forms))
         if not values[axis]:

@@ -85,7 +85,7 @@ def find_in_trainer(
         problem = f"trainer has a scheduler of its own, {name}, which goes on from its own rates"
         raise ValueError(f"{problem}; build it with optimizers=(optimizer, None), and say the schedule by lr=")
     kept = Kept(trainer)
-    given = trainer.optimizer
+    before = trainer.optimizer
     found: list[tuple[Finding, float]] = []
 
     def search() -> None:
@@ -105,8 +105,8 @@ def find_in_trainer(
     finding, largest = found[0]
     if put and finding.rate is not None:
         trainer.args.learning_rate = scaled(trainer.args.learning_rate, finding.rate, largest)
-        if given is not None:
-            write_rates([given], finding.rate)
+        if before is not None:
+            write_rates([before], finding.rate)
     return finding
 
 

@@ -34,11 +34,11 @@ def parts_of(plan: Plan, clipping: str) -> dict[str, Any]:
 
 def as_schedule(name: str, value: Any) -> Schedule:
     """A schedule or what its text says."""
-    given = Schedule.parse(value) if isinstance(value, str) else value
-    if not isinstance(given, Schedule):
+    schedule = Schedule.parse(value) if isinstance(value, str) else value
+    if not isinstance(schedule, Schedule):
         remedy = f'write for example {name}="warmup(5%) >> cosine()"'
         raise TypeError(_check.message(name, value, "a schedule or its text", remedy))
-    return given
+    return schedule
 
 
 def by_optimizer(name: str, value: Any, rule: str) -> dict[int, Any]:

@@ -136,9 +136,9 @@ def biases_apart(params: Iterable[Any]) -> list[Group]:
 
     What has fewer than two dimensions counts as such. Groups that say ``adapt`` themselves stay as they are.
     """
-    given = list(params)
-    whole = [entry if isinstance(entry, dict) else None for entry in given]
-    groups = [entry for entry in whole if entry is not None] if all(whole) else [{"params": given}]
+    entries = list(params)
+    whole = [entry if isinstance(entry, dict) else None for entry in entries]
+    groups = [entry for entry in whole if entry is not None] if all(whole) else [{"params": entries}]
     adapting: list[Group] = []
     others: list[Group] = []
     for group in groups:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepsize.pages._numbers import exact, said, ticks
+from stepsize.pages._numbers import exact, text_of, ticks
 from stepsize.views import Mark, Scale, Series, View, colour_of, ramp, thinned
 
 FIELD = 10_000  # units of the stretched field
@@ -35,9 +35,9 @@ class Axis:
 
     def share(self, values: Any) -> NDArray[np.float64]:
         """Where values stand, 0 to 1; NaN for what a logarithmic axis does not have."""
-        given = np.asarray(values, float)
+        numbers = np.asarray(values, float)
         with np.errstate(divide="ignore", invalid="ignore"):
-            bare = np.where(given > 0, np.log10(given), np.nan) if self.log else given
+            bare = np.where(numbers > 0, np.log10(numbers), np.nan) if self.log else numbers
         low, high = (math.log10(self.low), math.log10(self.high)) if self.log else (self.low, self.high)
         with np.errstate(over="ignore", invalid="ignore"):
             return np.asarray((bare - low) / (high - low), float)
@@ -216,8 +216,8 @@ def _ticks(scale: Scale, axis: Axis, upwards: bool = False) -> tuple[tuple[str, 
         places, words = [place for place, _ in scale.ticks], [word for _, word in scale.ticks]
     else:
         places = ticks(axis.low, axis.high, axis.log)
-        words = [said(place, 3) for place in places]
-        words = [said(place, 6) for place in places] if len({*words}) < len(words) else words
+        words = [text_of(place, 3) for place in places]
+        words = [text_of(place, 6) for place in places] if len({*words}) < len(words) else words
     every = 1 if upwards else math.ceil(len(places) / NARROW)
     return tuple(
         (_percent(1 - share if upwards else share), word, number % every == 0)
@@ -257,11 +257,11 @@ def _cells(view: View) -> tuple[tuple[dict[str, Any], ...], tuple[tuple[str, str
             "box": [round(column * wide), round(FIELD - (row + 1) * tall), math.ceil(wide), math.ceil(tall)],
             "fill": ramp(1 - (value - low) / (high - low) if high > low else 0.5),
             "text": f"{view.x.label} {words['x'].get(column, column)}, {view.y.label} {words['y'].get(row, row)}: "
-            f"{view.cells.label} {said(value)}",
+            f"{view.cells.label} {text_of(value)}",
         }
         for row, values in enumerate(table.tolist())
         for column, value in enumerate(values)
         if math.isfinite(value)
     ]
-    keys = [(ramp(1 - share), said(low + share * (high - low), 3)) for share in (0, 0.25, 0.5, 0.75, 1)]
+    keys = [(ramp(1 - share), text_of(low + share * (high - low), 3)) for share in (0, 0.25, 0.5, 0.75, 1)]
     return tuple(found), tuple(keys)

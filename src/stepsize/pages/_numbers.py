@@ -9,7 +9,7 @@ MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 STEPS = (1.0, 2.0, 5.0, 10.0)
 
 
-def said(value: Any, digits: int = 4) -> str:
+def text_of(value: Any, digits: int = 4) -> str:
     """A number in words of a page: 0.154, 1,200, a power of ten; a dash where there is none; other values as text.
 
     Args:

@@ -8,7 +8,7 @@ from stepsize import _check
 from stepsize.pages._commands import repeats
 from stepsize.pages._found_parts import between, found_parts, plain_finding
 from stepsize.pages._html import html_of
-from stepsize.pages._numbers import said
+from stepsize.pages._numbers import text_of
 from stepsize.pages._parts import Command, Facts, Page, picture, section
 from stepsize.pages._pictures import views_of_task
 from stepsize.pages._run_page import run_page, sections_of
@@ -125,14 +125,14 @@ def finding_page(found: Finding) -> Page:
     """
     plain = plain_finding(found)
     pictures = [picture(view, number, "How the rate was found") for number, view in enumerate(views_of(found))]
-    pairs = [] if found.rate is None else [("learning rate", said(found.rate, 3)), ("good between", between(plain))]
-    pairs.append(("loss before training", said(found.initial)))
+    pairs = [] if found.rate is None else [("learning rate", text_of(found.rate, 3)), ("good between", between(plain))]
+    pairs.append(("loss before training", text_of(found.initial)))
     if found.rate is None:
         state, verdict = "bad", f"No usable learning rate was found: {found.verdict}."
     else:
         state = "doubt" if found.doubts else "good"
         but = ", though there are doubts" if found.doubts else ""
-        verdict = f"The best learning rate is {said(found.rate, 3)} (good between {between(plain)}){but}."
+        verdict = f"The best learning rate is {text_of(found.rate, 3)} (good between {between(plain)}){but}."
     return Page(
         "Finding", "Finding", verdict, state, (Facts(tuple(pairs), large=True),),
         sections_of(

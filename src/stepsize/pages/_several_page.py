@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from stepsize.pages._numbers import said
+from stepsize.pages._numbers import text_of
 from stepsize.pages._parts import Command, Facts, Page, Words, picture, section, table
 from stepsize.pages._run_page import figure, sections_of, shortened, words_of
 from stepsize.record import Comparison
@@ -81,17 +81,17 @@ def _judged(compared: Comparison, shown: list[str]) -> tuple[str, str]:
         return "open", f"{len(shown)} runs, which have no final figure in common. {apart}"
     values = np.asarray(compared.figures[measure], float)
     best, worst = int(np.argmin(values)), int(np.argmax(values))
-    span = f"the highest is {said(float(values[worst]))}, of {shown[worst]}"
-    lowest = f"{shown[best]} ended at the lowest {measure} of {len(shown)} runs, {said(float(values[best]))}"
+    span = f"the highest is {text_of(float(values[worst]))}, of {shown[worst]}"
+    lowest = f"{shown[best]} ended at the lowest {measure} of {len(shown)} runs, {text_of(float(values[best]))}"
     return "good", f"{lowest}; {span}. {apart}"
 
 
 def _figures(compared: Comparison) -> list[tuple[str, str]]:
-    pairs = [("runs", said(len(compared.names))), ("settings that differ", said(len(compared.differing)))]
+    pairs = [("runs", text_of(len(compared.names))), ("settings that differ", text_of(len(compared.differing)))]
     measure = _measure(compared)
     if measure is not None:
         values = [float(value) for value in compared.figures[measure] if isinstance(value, int | float)]
-        pairs += [(f"lowest {measure}", said(min(values))), (f"median {measure}", said(float(np.median(values))))]
+        pairs += [(f"lowest {measure}", text_of(min(values))), (f"median {measure}", text_of(float(np.median(values))))]
     accuracy = [value for value in compared.figures.get("accuracy", ()) if isinstance(value, float)]
     return [*pairs, ("highest accuracy", figure("accuracy", max(accuracy)))] if accuracy else pairs
 

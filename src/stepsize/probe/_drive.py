@@ -28,7 +28,7 @@ class Drive:
         self._beside = 0
         self._used = False
         self._controls = self._made()
-        self._handles = [handle for one in optimizers.values() for handle in hook_steps(one, None, self._heard)]
+        self._handles = [handle for one in optimizers.values() for handle in hook_steps(one, None, self._after_update)]
         self._stepped: set[str] = set()
 
     def _made(self) -> dict[str, Control]:
@@ -101,7 +101,7 @@ class Drive:
         for control in self._controls.values():
             _ = control.rates
 
-    def _heard(self, *_: Any) -> None:
+    def _after_update(self, *_: Any) -> None:
         self._beside += not self._inside
 
     def _detach(self) -> None:

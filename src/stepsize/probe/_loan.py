@@ -28,7 +28,7 @@ class Loan:
         inside = [
             optimizer
             for optimizer in optimizers_in(list(optimizers))
-            if all(optimizer is not given for given in optimizers)
+            if all(optimizer is not other for other in optimizers)
         ]
         rated = [
             optimizer for optimizer in inside if all(group.get("lr") is not None for group in optimizer.param_groups)

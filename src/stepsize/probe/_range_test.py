@@ -97,8 +97,8 @@ def range_test(
     low = _check.number("low", low, above=0)
     high = _check.number("high", high, above=low, remedy="rates rise from low to high")
     steps = _check.whole("steps", steps, least=2)
-    given = [part for part in (_loader(loader), scaler) if part is not None]
-    things = [*optimizers, model, *given, *also_of(also)]
+    parts = [part for part in (_loader(loader), scaler) if part is not None]
+    things = [*optimizers, model, *parts, *also_of(also)]
     rates = [float(rate) for rate in np.geomspace(low, high, steps)]
     return RangeTest(optimizers, things, rates, scaled=scaler is not None, probe=probe)
 

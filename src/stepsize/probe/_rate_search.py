@@ -150,8 +150,8 @@ class RateSearch:
             settle=settle,
             progress=progress,
         )
-        given = [part for part in (loader, probe, scaler) if part is not None and can_capture(part)]
-        self._things = [*self._optimizers.values(), model, *given, *self._also]
+        state = [part for part in (loader, probe, scaler) if part is not None and can_capture(part)]
+        self._things = [*self._optimizers.values(), model, *state, *self._also]
         self._loan = Loan(list(self._optimizers.values()))
         self._apart = False
         self._began = False

@@ -204,14 +204,14 @@ def _run(
 
 def _followed(folder: Path, every: float, always: bool) -> Iterator[Run]:
     steps, seen, events = (Tail(folder / name) for name in (METRICS, VALIDATION, EVENTS))
-    told: tuple[Any, Any] | None = None
+    last: tuple[Any, Any] | None = None
     while True:
         with warnings.catch_warnings():  # what is half written now is whole at the next look
             warnings.simplefilter("ignore", RecordWarning)
             facts, finding = _facts(folder), _kept(folder / FINDING, check_finding)
         changed = sum(tail.read() for tail in (steps, seen, events))  # each reads on
-        if always or changed or (facts, finding) != told:
-            told = facts, finding
+        if always or changed or (facts, finding) != last:
+            last = facts, finding
             yield _run(folder, facts, steps.entries, seen.entries, [*events.entries], finding)
         if facts.get("status", RUNNING) != RUNNING:
             return

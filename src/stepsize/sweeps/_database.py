@@ -41,7 +41,7 @@ def connected(folder: Path | str, *, writing: bool) -> sqlite3.Connection:
     path = path_of(folder)
     if "\0" in str(path):
         raise SweepFileError(_check.message("folder", str(folder), "a path", "leave the NUL out"))
-    with told(path):
+    with explained(path):
         _check_kind(path)
         if not writing and not path.exists():
             raise SweepFileError(f"{folder} holds no sweep: there is no {NAME} in it")
@@ -144,7 +144,7 @@ def writing(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """What SQLite says is wrong, with the file's name and a remedy.
 
     Args:

@@ -259,11 +259,11 @@ def table_of(task: Any) -> dict[str, Axis]:
         >>> list(table_of(task_named("frozenlake")))
         ['lr', 'schedule']
     """
-    said = getattr(task, "axes", tuple(AXES))
-    if not isinstance(said, Mapping):
-        return {name: AXES[name] for name in said}
+    names = getattr(task, "axes", tuple(AXES))
+    if not isinstance(names, Mapping):
+        return {name: AXES[name] for name in names}
     sized = getattr(task, "batch_size", None) is not None
-    return {name: axis for name, axis in AXES.items() if sized or axis.applies != "batches"} | dict(said)
+    return {name: axis for name, axis in AXES.items() if sized or axis.applies != "batches"} | dict(names)
 
 
 def axes_of(task: Any) -> tuple[str, ...]:

@@ -105,9 +105,9 @@ class Checkpoints:
         path = self.folder / LAST
         saved = read(path)
         if saved["trial"]["key"] != self.trial.key:
-            theirs = " ".join(saved["trial"]["text"].split())
+            other = " ".join(saved["trial"]["text"].split())
             raise CheckpointError(
-                f"{path} is of {theirs[:300]}, and this is {describe(self.trial)}; resume with what it was begun with"
+                f"{path} is of {other[:300]}, and this is {describe(self.trial)}; resume with what it was begun with"
             )
         done = len(saved["losses"])
         if done > longest(saved["run"], self.trial.steps):
@@ -141,8 +141,8 @@ class Checkpoints:
         self.accepted = bool(differ)
         if differ:
             bring_up_to_date(saved["run"], run, before, self.made_of)
-            said = f"{self.folder / LAST} is gone on with although {', '.join(differ[:5])}"
-            warnings.warn(said, TaskChangedWarning, stacklevel=5)
+            warning = f"{self.folder / LAST} is gone on with although {', '.join(differ[:5])}"
+            warnings.warn(warning, TaskChangedWarning, stacklevel=5)
 
 
 def read(path: Path) -> dict[str, Any]:

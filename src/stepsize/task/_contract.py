@@ -115,8 +115,8 @@ def key_of(task: str, settings: Mapping[str, Any], seed: int, steps: int) -> str
         >>> key_of("digits", {"lr": 0.1}, 0, 400) == Trial("digits", {"lr": 0.1}, 0, 400).key
         True
     """
-    said = {"task": task, "settings": settings, "seed": seed, "steps": steps}
-    text = json.dumps(said, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    parts = {"task": task, "settings": settings, "seed": seed, "steps": steps}
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -164,10 +164,10 @@ def who(random: RandomState) -> dict[str, Any]:
     Args:
         random: where this process's draws are.
     """
-    mine = ranks()
-    if mine.size == 1:
+    here = ranks()
+    if here.size == 1:
         return {}
-    return {"processes": {"size": mine.size, "shard": mine.shard, "random": everyones(random.state_dict())}}
+    return {"processes": {"size": here.size, "shard": here.shard, "random": everyones(random.state_dict())}}
 
 
 def random_of(state: Mapping[str, Any]) -> RandomState:
@@ -179,13 +179,13 @@ def random_of(state: Mapping[str, Any]) -> RandomState:
     Raises:
         ValueError: the run was trained by more or fewer processes, or otherwise.
     """
-    mine, said = ranks(), state.get("processes", {"size": 1, "shard": False, "random": [state["random"]]})
-    theirs = Ranks(size=said["size"], shard=said["shard"])
-    if (theirs.size, theirs.shard) != (mine.size, mine.shard):
+    here, saved = ranks(), state.get("processes", {"size": 1, "shard": False, "random": [state["random"]]})
+    there = Ranks(size=saved["size"], shard=saved["shard"])
+    if (there.size, there.shard) != (here.size, here.shard):
         raise ValueError(
-            f"it was trained by {theirs}, and here {'is' if mine.size == 1 else 'are'} {mine}, which would not give "
+            f"it was trained by {there}, and here {'is' if here.size == 1 else 'are'} {here}, which would not give "
             "the same figures; go on with as many as it was begun with"
         )
-    if len(said["random"]) != mine.size:
-        raise ValueError(_check.message("random states of state", len(said["random"]), f"{mine.size}, one a process"))
-    return RandomState.from_state_dict(said["random"][mine.rank])
+    if len(saved["random"]) != here.size:
+        raise ValueError(_check.message("random states of state", len(saved["random"]), f"{here.size}, one a process"))
+    return RandomState.from_state_dict(saved["random"][here.rank])

@@ -107,11 +107,11 @@ class Batches:
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        given = self.given
-        if isinstance(given, DataLoader):  # an iterator with living workers cannot travel
-            given = copy.copy(given)
-            vars(given)["_iterator"] = None
-        return {**vars(self), "given": given, "_first": {}}
+        loader = self.given
+        if isinstance(loader, DataLoader):  # an iterator with living workers cannot travel
+            loader = copy.copy(loader)
+            vars(loader)["_iterator"] = None
+        return {**vars(self), "given": loader, "_first": {}}
 
 
 class Epochs:

@@ -95,7 +95,7 @@ def _changes(task: Startable, known: Startable) -> dict[str, Any] | None:
         for field in fields(Task)
         if field.name != "views"
     }
-    changed = {name: mine for name, (mine, theirs) in pairs.items() if mine != theirs}
+    changed = {name: own for name, (own, before) in pairs.items() if own != before}
     return None if any(map(callable, changed.values())) else changed
 
 

@@ -103,7 +103,7 @@ def train(
     bus = Bus(watch, about)
     often = Often(pause, is_open(task, evaluate_every), progress)
     if folder is None:
-        return _told(bus, lambda: _Loop(task.start(trial, watch=bus), trial, often, None, resume, save_every, bus))
+        return _announced(bus, lambda: _Loop(task.start(trial, watch=bus), trial, often, None, resume, save_every, bus))
     checkpoints = Checkpoints(folder, trial, bus, accept_changes)
     commands = Commands(folder, verbs=LOOP)
 
@@ -116,7 +116,7 @@ def train(
 
     with locked_by_first(folder):
         try:
-            return _told(bus, begun)
+            return _announced(bus, begun)
         finally:
             commands.close()
 
@@ -128,18 +128,18 @@ def _trial(
     for name in axes:
         if name not in (*AXES, *table_of(task)):
             raise TypeError(f"train has no argument {name!r}; {_check.closest(name, [*KEYWORDS, *table_of(task)])}")
-    said = {
+    facts = {
         name: value for name, value in {"lr": lr, "seed": seed, "steps": steps, **axes}.items() if value is not None
     }
     if trial is None:
         if lr is None:
             raise TypeError(_check.message("lr", lr, "the rate", "`find` finds one"))
-        settings = {name: value for name, value in said.items() if name not in ("seed", "steps")}
+        settings = {name: value for name, value in facts.items() if name not in ("seed", "steps")}
         return Trial.of(task, settings, seed_of(task, seed), task.steps if steps is None else steps)
     if not isinstance(trial, Trial):
         raise TypeError(_check.message("trial", trial, "a Trial", "give rates and axes by name: train(task, lr=0.1)"))
-    if said:
-        raise ValueError(f"trial says all that is set, and {', '.join(said)} came beside it; leave that out")
+    if facts:
+        raise ValueError(f"trial says all that is set, and {', '.join(facts)} came beside it; leave that out")
     return trial
 
 
@@ -330,7 +330,7 @@ class _Loop:
         )
 
 
-def _told(bus: Bus, begun: Callable[[], _Loop]) -> Trained:
+def _announced(bus: Bus, begun: Callable[[], _Loop]) -> Trained:
     """Train to the end, and tell observers what that was."""
     try:
         training = begun()  # kept here, since a control that is dropped tells its end itself

@@ -41,8 +41,8 @@ def model_parts(state: Mapping[str, Tensor], model: nn.Module) -> Mapping[str, A
     """
     if not ranks().shard:
         return state
-    mine = model.state_dict()
-    return {name: _like(item, mine.get(name)) for name, item in state.items()}
+    own = model.state_dict()
+    return {name: _like(item, own.get(name)) for name, item in state.items()}
 
 
 def optimizer_parts(state: dict[str, Any], optimizer: Optimizer) -> dict[str, Any]:
@@ -62,11 +62,11 @@ def optimizer_parts(state: dict[str, Any], optimizer: Optimizer) -> dict[str, An
     return {**state, "state": parts}
 
 
-def _like(value: Any, mine: Any) -> Any:
+def _like(value: Any, own: Any) -> Any:
     """A tensor of a sharded one's shape, sharded like it; anything else as it is."""
     from torch.distributed.tensor import DTensor, distribute_tensor
 
-    if not isinstance(mine, DTensor) or not isinstance(value, Tensor) or value.shape != mine.shape:
+    if not isinstance(own, DTensor) or not isinstance(value, Tensor) or value.shape != own.shape:
         return value
-    there = value.to(mine.device)
-    return distribute_tensor(there, mine.device_mesh, mine.placements, src_data_rank=None)
+    there = value.to(own.device)
+    return distribute_tensor(there, own.device_mesh, own.placements, src_data_rank=None)

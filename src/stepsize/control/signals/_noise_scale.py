@@ -103,7 +103,7 @@ def _before(update: Update) -> Any:
     if parts is None or not parts.listens:
         return None
     named = {name: parameter for name, parameter in update.parameters.items() if parameter.requires_grad}
-    squares, most = parts.heard(list(named.values()))
+    squares, most = parts.squared_norms(list(named.values()))
     if parts.together:
         mean_of_ranks(squares)
     here = most if parts.calls == 1 else parts.calls  # a loop may do all its passes before it calls step

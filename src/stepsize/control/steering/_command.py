@@ -134,11 +134,11 @@ class Command:
 
     def line(self) -> bytes:
         """The command as one line of a file; ValueError where that would be too long."""
-        told: dict[str, Any] = {"id": self.id, "verb": self.verb}
+        fields: dict[str, Any] = {"id": self.id, "verb": self.verb}
         for name in ("value", "group", "of", "at", "how", "reason"):
             if getattr(self, name) != getattr(Command, name):
-                told[name] = getattr(self, name)
-        text = to_json({**told, "sent": self.sent}).encode() + b"\n"
+                fields[name] = getattr(self, name)
+        text = to_json({**fields, "sent": self.sent}).encode() + b"\n"
         if len(text) > LONGEST:
             raise ValueError(
                 f"the command takes {len(text):,} bytes, and {LONGEST:,} is the most; shorten reason or group"

@@ -258,8 +258,8 @@ class Commands:
         """Keep for saying what is wrong with the folder's files, each once."""
         what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         where = error.filename if isinstance(error, OSError) and error.filename else self._path
-        said = f"steering: {what}" if what.startswith(str(where)) else f"steering: {where}: {what}"
-        kind = re.sub(r"[\d,]+", "#", said)  # a file that grows is too large once
+        text = f"steering: {what}" if what.startswith(str(where)) else f"steering: {where}: {what}"
+        kind = re.sub(r"[\d,]+", "#", text)  # a file that grows is too large once
         if kind not in self._said and len(self._said) < SAID:
             self._said.add(kind)
-            self.complaints.append(said)
+            self.complaints.append(text)

@@ -148,8 +148,8 @@ class Ledger:
         if before is not None and before.id == name:
             return None, None  # refused when it was read, which holds
         at = reached if command.at is None else command.at
-        told = json.loads(command.line())
-        return Due(at, number, command), Answer(number, TAKEN, at, about.position, name, command=told, seen=step)
+        fields = json.loads(command.line())
+        return Due(at, number, command), Answer(number, TAKEN, at, about.position, name, command=fields, seen=step)
 
 
 def unanswered(folder: Path, content: bytes) -> bytes:

@@ -59,7 +59,7 @@ class Answer:
         """How far the run was when this was answered: that far its past is settled."""
         return self.step if self.seen is None else self.seen
 
-    def told(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, Any]:
         """As plain data, without what is empty."""
         return {name: value for name, value in vars(self).items() if value not in ("", {}, None)}
 
@@ -90,7 +90,7 @@ def write_answers(folder: Path | str, answers: Iterable[Answer]) -> None:
     Raises:
         OSError, ValueError: the file is a link, another user's, too large, or cannot be written.
     """
-    lines = b"".join(to_json(answer.told()).encode() + b"\n" for answer in answers)
+    lines = b"".join(to_json(answer.plain()).encode() + b"\n" for answer in answers)
     if lines:
         with appending(Path(folder) / ANSWERS, LARGEST_ANSWERS) as file:
             file.write(lines)

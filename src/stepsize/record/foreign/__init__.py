@@ -75,7 +75,7 @@ def check_columns(columns: object) -> None:
     if columns is None:
         return
     is_right = isinstance(columns, Mapping) and all(
-        isinstance(ours, str) and isinstance(theirs, str) and ours and theirs for ours, theirs in columns.items()
+        isinstance(name, str) and isinstance(column, str) and name and column for name, column in columns.items()
     )
     if not is_right:
         rule = "a mapping from names of stepsize to those in the log"

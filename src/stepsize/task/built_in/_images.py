@@ -128,9 +128,9 @@ def _decoded(source: Source, folder: Path | None) -> tuple[int, Mapping[str, Ima
             return found
     splits, classes = {}, 0
     for name, split in rows.items():
-        labels, said = _data.labels_of(split, source)
+        labels, digest = _data.labels_of(split, source)
         splits[name] = Images(_decode(split, name, source), labels)
-        classes = max(classes, said or _data.largest(labels) + 1)
+        classes = max(classes, digest or _data.largest(labels) + 1)
     if sum(map(len, splits.values())) >= WORTH_KEEPING:
         _keep(kept, classes, splits)
     return classes, splits
