@@ -151,3 +151,11 @@ def test_entries_of_ones_own_and_names_that_are_close(two):
         compare(*two).courses("los")
     with pytest.raises(TypeError, match="runs must be folders"):
         compare(3, 4)
+
+
+@pytest.mark.parametrize("words", [["diagnose", "a"], ["plot", "a"], ["compare", "a", "a"], ["watch", "a", "--once"]])
+def test_a_folder_that_is_no_run_is_called_by_the_word_of_the_help(words, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    assert run(words) == 2
+    assert capsys.readouterr().err.startswith("stepsize: RUN must be a run folder or a log of training, got 'a'")

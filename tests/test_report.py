@@ -245,7 +245,7 @@ def test_commands_write_a_page_unless_they_are_told_not_to(capsys):
         == 0
     )
     assert "report   s/report.html" in capsys.readouterr().out.splitlines()
-    for bad, told in ((["nowhere"], "what must be"), (["a", "-o", "page.pdf"], "out must be a file ending in .html")):
+    for bad, told in ((["nowhere"], "RUN must be"), (["a", "-o", "page.pdf"], "out must be a file ending in .html")):
         assert command(["report", *bad]) == 2
         assert told in capsys.readouterr().err
 

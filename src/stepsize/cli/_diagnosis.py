@@ -28,11 +28,11 @@ def diagnose_command(
     as_json: AsJson = False,
 ) -> int:
     """Say what is wrong with a run, and by how much its rate should change."""
-    from stepsize.cli._damaged import said_of_record
+    from stepsize.cli._damaged import damage_shown, typed_as
     from stepsize.diagnosis import SEVERITIES, diagnose
 
     screen = Screen(as_json)
-    with said_of_record(screen):
+    with damage_shown(screen), typed_as("RUN", "path"):
         symptoms = diagnose(from_start(run))
     for symptom in symptoms:
         screen.say(str(symptom))

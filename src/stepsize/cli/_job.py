@@ -11,7 +11,7 @@ from typing import Any
 
 from stepsize import _check
 from stepsize._extras import MissingExtraError
-from stepsize.cli._damaged import said_of_record
+from stepsize.cli._damaged import damage_shown
 from stepsize.cli._folder import Folder, new_folder
 from stepsize.cli._interrupts import uninterrupted
 from stepsize.cli._over import plan_table
@@ -100,7 +100,7 @@ class Job:
         with locked_by_first(self.place):
             self.resume_at = going_on(self.place)  # another process may have trained until a moment ago
             # what was said in its place is what it goes on with, and is signed by who has said it
-            with said_of_record(self.screen):
+            with damage_shown(self.screen):
                 say_lost_validations(self.place)
             facts = {"said": self._settings(), "made_of": self.made_of, "about_task": self._about_task()}
             self.folder.write(status=RUNNING, resumed_at=self.resume_at, **facts)
@@ -304,7 +304,7 @@ class Job:
         if not leads():
             return None
         shown = self.folder.path / PICTURE
-        with said_of_record(self.screen):
+        with damage_shown(self.screen):
             return drawn(
                 self.screen,
                 lambda: picture(self.place, getattr(self.task, "views", None)),
@@ -335,7 +335,7 @@ class Job:
         every = max(1, self.trial.steps // POINTS)
         root, again = self.place, self.resume_at
         signals = (*DEFAULT, *SELDOM, *(self.task.signals if isinstance(self.task, Task) else ()))
-        with said_of_record(self.screen):  # first what reads: what cannot be gone on with leaves nothing behind
+        with damage_shown(self.screen):  # first what reads: what cannot be gone on with leaves nothing behind
             lines = JsonLines(root / METRICS, every, root / VALIDATION, root / EVENTS, again, signals)
         try:
             board = TensorBoard(root, every=every, resume_at=again, signals=signals, finding=self.found)

@@ -11,7 +11,7 @@ import typer
 
 from stepsize import _check
 from stepsize.cli._compare import Columns, columns_of
-from stepsize.cli._damaged import said_of_record
+from stepsize.cli._damaged import damage_shown, typed_as
 from stepsize.cli._options import OUTPUT, AsJson
 from stepsize.cli._problems import StoppedError
 from stepsize.cli._runs import read_runs
@@ -43,7 +43,7 @@ def watch(
     _check.number("every", every, above=0)
     screen, columns = Screen(as_json), columns_of(column)
     if once or as_json:
-        with said_of_record(screen):
+        with damage_shown(screen), typed_as("RUN", "path"):
             place = _chosen(from_start(run))
             looked = Run.open(place, columns)
         standing = _standing(looked, place, run)
@@ -60,8 +60,9 @@ def _followed(screen: Screen, run: Path, every: float, columns: Mapping[str, str
     place = _begun(screen, run, every)
     painter, pace = _painter(screen), _Pace()
     try:
-        for looked in Run.follow(place, every, columns, always=True):
-            painter.show(_standing(looked, place, run, pace))
+        with typed_as("RUN", "path"):
+            for looked in Run.follow(place, every, columns, always=True):
+                painter.show(_standing(looked, place, run, pace))
     finally:
         painter.stop()
     return 0

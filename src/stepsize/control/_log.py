@@ -16,9 +16,9 @@ class Event(NamedTuple):
     Attributes:
         step: how many steps had been done.
         position: the run's clock.
-        what: ``scale``, ``set``, ``release``, ``rebase``, ``clip``, ``feedback``, ``foreign``, ``extend``, ``resume``,
-            ``skipped``, ``steer`` (commands that cannot be taken), a command that the loop does, such as ``validate``,
-            or ``idle`` (something without an effect, as ``reason`` says).
+        what: ``scale``, ``set``, ``release``, ``rebase``, ``clip``, ``feedback``, ``foreign``, ``extend``, ``cooldown``,
+            ``resume``, ``skipped``, ``steer`` (commands that cannot be taken), a command that the loop does, such as
+            ``validate``, or ``idle`` (something without an effect, as ``reason`` says).
         value: the number that came with it, such as the factor.
         group: the pattern of the groups concerned.
         reason: why, in words.
