@@ -1,4 +1,4 @@
-"""What a command that finds or trains says at its end."""
+"""The answer at the end of a command that finds or trains."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from stepsize.task import Trained
 
 
 def finish(work: Job, trained: Trained, finding: Finding | None = None) -> int:
-    """Say what came of training, and return the exit code.
+    """Show the result of training, and return the exit code.
 
     Args:
         work: the job.
@@ -54,7 +54,7 @@ def answer(
     Args:
         work: the job.
         finding: of a rate, if there was one to find.
-        trained: what came of training, if there was any.
+        trained: result of training, if there was any.
         image: the run's picture, if there is one.
         page: its report, if there is one.
     """

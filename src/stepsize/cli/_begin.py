@@ -73,7 +73,7 @@ def engine_said(words: Mapping[str, Any]) -> Engine | None:
         return None
     engine = engine_named(name or ("processes" if address is None else "ray"), workers, address)
     if isinstance(engine, Ray):
-        engine.connect()  # what cannot be reached is said before anything is made
+        engine.connect()  # fails before anything is made if it cannot be reached
     return engine
 
 
@@ -113,7 +113,7 @@ def alone(command: str, instead: str) -> None:
 
 
 def _together(task: Startable, words: Mapping[str, Any]) -> dict[str, Any]:
-    """What is said of the processes that train together; nothing where there is one."""
+    """The note on processes that train together; empty for one process."""
     count, before = ranks().size, words.get("processes", ranks().size)
     if before != count:
         command = f"torchrun --nproc-per-node={before} -m stepsize" if before > 1 else "stepsize"

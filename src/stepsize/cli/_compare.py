@@ -17,7 +17,7 @@ WIDE = 24  # characters of a name or value in the table
 
 
 class By(StrEnum):
-    """What courses run along."""
+    """The axis that courses run along."""
 
     step = "step"
     time = "time"
@@ -88,7 +88,7 @@ def picture_at(out: Path) -> Path:
     """The file of a picture, refused where it cannot be one.
 
     Args:
-        out: as people said it.
+        out: as it was typed.
 
     Raises:
         ValueError: its ending is that of no picture.
@@ -99,7 +99,7 @@ def picture_at(out: Path) -> Path:
 
 
 def tables(found: Any) -> list[Table]:
-    """What differs, and the final figures: a column for each run.
+    """Differing settings and final figures: a column for each run.
 
     Args:
         found: a comparison.

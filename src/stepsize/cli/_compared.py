@@ -1,4 +1,4 @@
-"""Reading what is compared: runs, sweeps, logs of others."""
+"""Reading the sides of a comparison: runs, sweeps, logs of others."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,8 +18,8 @@ def compared(screen: Screen, paths: Sequence[str], by: str, columns: Mapping[str
     """The comparison of what is at some paths.
 
     Args:
-        screen: where is said what of them is damaged.
-        paths: as people said them.
+        screen: shows their damage.
+        paths: as they were typed.
         by: as in ``compare``.
         columns: of the logs of others.
 

@@ -99,7 +99,7 @@ class Job:
         self.place = from_start(self.folder.path).absolute()
         with locked_by_first(self.place):
             self.resume_at = going_on(self.place)  # another process may have trained until a moment ago
-            # what was said in its place is what it goes on with, and is signed by who has said it
+            # it goes on with what was given instead, signed by whoever gave it
             with damage_shown(self.screen):
                 say_lost_validations(self.place)
             facts = {"said": self._settings(), "made_of": self.made_of, "about_task": self._about_task()}
@@ -175,7 +175,7 @@ class Job:
         return Plan(self.trial.settings.get("schedule") or getattr(self.task, "schedule", None))
 
     def _settings(self) -> dict[str, Any]:
-        """The words that a resumed run is begun with."""
+        """The words that a resumed run begins with."""
         settings, own = self._axes(), own_settings(self.trial.settings)
         shared = {name: value for name, value in settings.items() if name not in own}
         settings = {**self.words, **shared, "seed": self.trial.seed, "steps": self.trial.steps}
@@ -185,7 +185,7 @@ class Job:
         return dict(self.task.facts) if isinstance(self.task, Task) else {}
 
     def _axes(self) -> dict[str, Any]:
-        """What is set of every run, but the rate."""
+        """The settings of every run, but the rate."""
         return {axis: value for axis, value in self.trial.settings.items() if axis != "lr"}
 
     def find(self, low: float, high: float, budget: str | None = None, settle: bool = False) -> Finding:
@@ -215,7 +215,7 @@ class Job:
         return finding
 
     def _asked(self, low: float, high: float, budget: str | None) -> dict[str, Any]:
-        """What both searches are told."""
+        """Arguments of both searches."""
         where = {"budget": budget, "low": low, "high": high, "engine": self._engine_here()}
         return {**where, "seed": self.trial.seed, "steps": self.trial.steps, **self._axes()}
 
@@ -331,7 +331,7 @@ class Job:
         return replace(Run.open(self.place), folder=self.folder.path)
 
     def _writers(self) -> list[TensorBoard | JsonLines]:
-        """What keeps the run's curves, and at its beginning the model's graph."""
+        """Writers of the run's curves, and at its beginning of the model's graph."""
         every = max(1, self.trial.steps // POINTS)
         root, again = self.place, self.resume_at
         signals = (*DEFAULT, *SELDOM, *(self.task.signals if isinstance(self.task, Task) else ()))

@@ -62,6 +62,6 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _say(text: str, code: int) -> int:
-    if leads() or code == FAILED:  # bad input is said once, and what fails in one of several processes by that one
+    if leads() or code == FAILED:  # bad input is reported once, a failure by the process that failed
         sys.stderr.write(f"stepsize: {text}\n")
     return code

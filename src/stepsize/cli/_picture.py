@@ -11,12 +11,12 @@ DONE, DOES = {"picture": "drawn", "report": "written"}, {"picture": "draws", "re
 
 
 def drawn(screen: Screen, draw: Callable[[], Any], shown: Path, again: str, what: str = "picture") -> Path | None:
-    """Say where a picture is and return that; where there can be none, say why and return None.
+    """Show a picture's path and return it; where there can be none, show why and return None.
 
     Args:
-        screen: where that is said.
+        screen: shows it.
         draw: makes the picture.
-        shown: the picture's file, as people know it.
+        shown: the picture's file, as it is shown.
         again: what draws it later.
         what: a picture, or a report.
     """

@@ -1,4 +1,4 @@
-"""What a command says of an error, and its exit code: by whose the error is."""
+"""A command's message and exit code for an error, by its origin."""
 
 import os
 import re
@@ -21,7 +21,7 @@ class StoppedError(Exception):
 
 
 def problem(error: BaseException, arguments: Sequence[str]) -> tuple[str, int]:
-    """What is said of an error that stopped a command, and the exit code; a fault of stepsize itself is raised on.
+    """Message and exit code for an error that stopped a command; a fault of stepsize itself is raised on.
 
     Args:
         error: that was caught.
@@ -51,7 +51,7 @@ def problem(error: BaseException, arguments: Sequence[str]) -> tuple[str, int]:
 
 
 def is_unread(error: BaseException) -> bool:
-    """Whether an error means that nobody reads what is printed any more, as after ``| head``; nothing is said then.
+    """Whether an error means that nobody reads what is printed any more, as after ``| head``; nothing is shown then.
 
     Args:
         error: that was caught; Rich makes ``SystemExit`` of it.
@@ -68,7 +68,7 @@ def is_unread(error: BaseException) -> bool:
 
 
 def _in_words(text: str) -> str:
-    """What Typer says of a value, without the words of the library below it."""
+    """Typer's message about a value, without the words of the library below it."""
     text = text.replace("Value error, ", "")
     return re.sub(r"Input should be a valid (\w+), unable to parse string as (an?) \w+", r"it must be \2 \1", text)
 

@@ -150,7 +150,7 @@ def _some(texts: list[str]) -> str:
 
 
 def _notes(facts: Mapping[str, Any], options: Mapping[str, Any], differ: list[str]) -> list[str]:
-    """What is other than it was and may change figures."""
+    """Changes since the run stopped that may change figures."""
     before, now = facts["versions"], environment()["versions"]
     notes = [
         f"begun with {name} {before[name]}, and this is {now[name]}: figures may be other than without the stop"

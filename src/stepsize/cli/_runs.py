@@ -38,7 +38,7 @@ def runs(
 
 
 def read_runs(place: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """What the runs in a folder say of themselves, the newest first, and what is wrong with those that cannot be read.
+    """Facts of the runs in a folder, the newest first, and the problems of those that cannot be read.
 
     Args:
         place: a folder with runs in it, or a run's.

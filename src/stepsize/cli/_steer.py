@@ -95,7 +95,7 @@ def steer(
 
 
 def _report(screen: Screen, run: Path, hand: Any) -> int:
-    """What can be steered, and what became of the last commands."""
+    """The verbs that the run takes, and the answers to the last commands."""
     from stepsize.control.steering import latest
 
     about, answers = hand.about, hand.answers
@@ -122,7 +122,7 @@ def _command(found: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _line(answer: Any, command: Mapping[str, Any]) -> str:
-    """What became of a command, for people."""
+    """The answer to a command, for people."""
     value = command.get("value")
     words = [command["verb"], *([] if value is None else [f"{value:g}"])] if command else ["line", str(answer.line)]
     what = f"{answer.state:8s} {' '.join(words)}"

@@ -110,14 +110,14 @@ def _panel(parameter: inspect.Parameter) -> int:
 
 
 def settings_of(words: Words, task: Any) -> dict[str, Any]:
-    """What the words of a command line set of a trial, but for its rate.
+    """The settings of a trial, but for its rate, from the words of a command line.
 
     Args:
         words: by name; ``set`` holds texts ``name=value``, or values by name where a run is resumed.
         task: whose axes they are.
 
     Raises:
-        ValueError: the task takes no such axis, or one is said twice.
+        ValueError: the task takes no such axis, or one is given twice.
     """
     pairs = words.get("set") or {}
     more = (
@@ -140,7 +140,7 @@ def axes_of_words(words: Words, task: Any) -> dict[str, list[Any]]:
         task: whose axes they are.
 
     Raises:
-        ValueError: the task takes no such axis, or one is said twice.
+        ValueError: the task takes no such axis, or one is given twice.
     """
     more = set_of(words.get("set") or [], several=True)
     chosen = {name: [word for text in words[name] for word in split(text)] for name in CHOSEN if words[name]}

@@ -30,7 +30,7 @@ def losses_in(again: Any) -> tuple[Loss, ...]:
 
 
 class Evaluated(NamedTuple):
-    """What a batch was once more.
+    """A batch evaluated again.
 
     Attributes:
         loss: summed over an update's calls, 0-d.
@@ -85,7 +85,7 @@ class Again:
         losses: what the loop has handed over, one for each call that belongs to the update.
         parameters: of the optimizers.
         scaler: of the loss whose gradients the update is made from, or None.
-        repeats: is told whether the loss draws random numbers.
+        repeats: notes whether the loss draws random numbers.
         wanted: the signals that need it.
     """
 

@@ -25,7 +25,7 @@ BASE, WRITTEN = "stepsize_base_", "stepsize_written_"
 
 @dataclass
 class Hold:
-    """Who drives an optimizer, or did last.
+    """The driver of an optimizer, present or last.
 
     Attributes:
         driver: weakly; None once it has let go.
@@ -218,7 +218,7 @@ def _number(values: Mapping[str, Any], hyperparameter: str) -> float | None:
 
 
 def _usual(kind: type) -> dict[str, Any]:
-    """What a class of optimizers takes where nothing is given."""
+    """The default arguments of a class of optimizers."""
     parameters = inspect.signature(kind).parameters
     return {
         name: parameter.default

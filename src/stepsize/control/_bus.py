@@ -17,7 +17,7 @@ NOTHING: frozenset[str] = frozenset()
 
 
 class Bus:
-    """What tells observers, for ``Control`` and for runs that have none; itself given as ``watch``, it is taken as is.
+    """Sends records to observers, for ``Control`` and for runs without one; given as ``watch``, it is used as it is.
 
     Args:
         watch: an observer or several; none when left out.
@@ -66,7 +66,7 @@ class Bus:
         return iter(self._given)
 
     def about(self, facts: Callable[[], Mapping[str, Any]]) -> None:
-        """Say where to ask for further facts when the first thing is told.
+        """Set the source of further facts for the first record.
 
         Args:
             facts: called once.
@@ -80,7 +80,7 @@ class Bus:
         groups: Callable[[], Mapping[str, Any]] = dict,
         **known: Any,
     ) -> "Look | None":
-        """What is wanted of the update to come; None where that is nothing.
+        """The signals wanted of the next update; None where there are none.
 
         Args:
             step: its number.
@@ -116,7 +116,7 @@ class Bus:
         return frozenset(signal.name for signal in signals_of(wanted) if signal.cost == "again") if wanted else NOTHING
 
     def _asked(self, step: int) -> Wants:
-        """Who wants what of a step; each observer is asked once for it, also where the loop asks ahead."""
+        """Each observer's wants for a step; each is asked once, also where the loop asks ahead."""
         if self._ahead is None or self._ahead[0] != step:
             wants = [(observer, due(observer.wants(step), step)) for observer in self.observers]
             self._ahead = step, [(observer, wanted) for observer, wanted in wants if wanted]
@@ -232,7 +232,7 @@ def bus_of(watch: Observer | Iterable[Observer] | Bus | None) -> Bus:
 
 
 def _names(wants: Wants) -> list[str | Signal]:
-    """What is wanted, by whomever."""
+    """All that any observer wants."""
     return [name for _, wanted in wants for name in wanted]
 
 
@@ -250,7 +250,7 @@ def _checked(candidate: Any) -> tuple[Observer, bool]:
 
 
 def facts_of(reference: Callable[[], Any]) -> dict[str, Any]:
-    """What observers of a control are told first."""
+    """The facts for a control's observers."""
     driver = reference()
     if driver is None:
         return {}

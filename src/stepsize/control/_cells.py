@@ -33,7 +33,7 @@ class Cells(Protocol):
         """Whether every group still holds what was written."""
 
     def foreign(self, index: int) -> float | None:
-        """What a group holds, if it differs from what was written; may read back from the device."""
+        """A group's value, if it differs from what was written; may read back from the device."""
 
 
 def cells(groups: Groups, hyperparameter: str) -> "Cells":

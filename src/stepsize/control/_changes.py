@@ -91,7 +91,7 @@ def _change(
 
 
 def _checked(share: Share) -> Share:
-    """What a group has of its own, if a state that holds it can be loaded again."""
+    """A group's own values, if a state that holds them can be loaded again."""
     for name, value in (
         ("manual factor", share.manual),
         ("base", share.base),

@@ -25,7 +25,7 @@ class ByName:
 
 
 Course = Schedule | tuple[Schedule, ...] | ByName
-"""What drives a hyperparameter."""
+"""The driver of a hyperparameter: one schedule, or several."""
 CourseLike = Schedule | str | Iterable[Schedule | str] | Mapping[Any, Schedule | str | None] | ByName
 BoundLike = float | CourseLike | Iterable[float] | Mapping[Any, float | None]
 
@@ -65,7 +65,7 @@ def _first_other(values: Iterable[Any], whole: Any) -> Any:
 
 
 def _remedy(name: str, value: Any) -> str:
-    """What to write instead of a value that is no schedule."""
+    """The remedy for a value that is no schedule."""
     if callable(value) and getattr(value, "__module__", "").startswith(Schedule.__module__.rpartition(".")[0]):
         return f"write {value.__name__}(), with brackets"
     if not isinstance(value, type) and hasattr(value, "last_epoch") and callable(getattr(value, "step", None)):

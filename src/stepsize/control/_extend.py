@@ -1,4 +1,4 @@
-"""What becomes of a plan when the run gets another length on the way."""
+"""Changing a run's length midway, and what its plan becomes."""
 
 import math
 from typing import Any
@@ -63,7 +63,7 @@ def _check_ahead(position: float, total: float) -> None:
 
 
 def _stretched(schedule: Schedule, position: float, left: float, speed: float) -> Schedule:
-    """What is left of each piece at another speed, for as long as is left of the run; then the end is held."""
+    """The rest of each piece at another speed, for the rest of the run; then the end is held."""
     if isinstance(schedule, constant):
         return schedule
     tail: Schedule | None = None

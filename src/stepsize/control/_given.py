@@ -1,4 +1,4 @@
-"""What Control is handed, checked when it is given."""
+"""Arguments of Control, checked when they are given."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

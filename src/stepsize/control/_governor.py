@@ -1,4 +1,4 @@
-"""What Control and Scheduler have in common: plan, clock, feedback, reminders, saving and going on."""
+"""The common part of Control and Scheduler: plan, clock, feedback, reminders, saving and resuming."""
 
 import sys
 import warnings

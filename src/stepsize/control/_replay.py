@@ -1,4 +1,4 @@
-"""What was changed by hand while a run trained, as a plan that does it from the beginning."""
+"""Changes by hand during a run, as a plan that makes them from the beginning."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -89,7 +89,7 @@ def replay(folder: Path | str) -> Replay:
 
 
 def _changes(folder: Path | str) -> list[Change]:
-    """What took effect, in that order."""
+    """The commands that took effect, in that order."""
     answers = read_answers(folder)
     taken = {answer.line: answer.command for answer in answers if answer.command}
     done = {answer.line: answer for answer in answers if answer.state == DONE and answer.line in taken}

@@ -67,7 +67,7 @@ class Batched:
 
     @property
     def name(self) -> str:
-        """What results say did them."""
+        """The engine's name in results."""
         return "batched-compiled" if self.compiled else "batched"
 
     def __call__(self, task: Startable, trials: Iterable[Trial | Leg]) -> Iterator[Result]:
@@ -139,7 +139,7 @@ class Bench:
         return [(self.stack(key, flying) if key else None, flying) for key, flying in together.items()]
 
     def kind(self, flight: Flight) -> tuple[Any, ...]:
-        """What members of one batch share: optimizer, batches, the task's own settings, both ends of their legs."""
+        """What one batch's members share: optimizer, batches, the task's own settings, both ends of their legs."""
         run, leg = flight.run, flight.leg
         groups = [
             {key: value for key, value in group.items() if key not in ("params", "lr")}

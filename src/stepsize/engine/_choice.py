@@ -67,7 +67,7 @@ class Choice:
 
     @staticmethod
     def read(path: Path) -> "Choice":
-        """What is kept in a file.
+        """The choice that is kept in a file.
 
         Args:
             path: the file's.

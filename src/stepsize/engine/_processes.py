@@ -165,7 +165,7 @@ class _Pool:
             return
 
     def received(self, worker: _Worker) -> Any:
-        """What a worker says; one that died is replaced by the next handing out."""
+        """A worker's answer; one that died is replaced when work is next handed out."""
         try:
             message = worker.pipe.recv()
         except (EOFError, OSError):
@@ -222,7 +222,7 @@ class Failed:
 
     @staticmethod
     def of(error: BaseException) -> "Failed":
-        """What is sent of an error: itself where it can be pickled, else its words."""
+        """An error as it is sent: itself where it can be pickled, else its message."""
         text, name = "".join(traceback.format_exception(error)), type(error).__name__
         origin = origin_of(_told_by(error))
         try:

@@ -213,7 +213,7 @@ def _received(ray: Any, reference: Any, work: Trial | Leg) -> Result:
 
 
 def _trained(parcel: bytes, threads: int, data: str | None, work: Trial | Leg) -> Result | Failed:
-    """What a Ray task does, in a worker that may do many."""
+    """The body of a Ray task, in a worker that may run many."""
     try:
         if data is not None:
             os.environ["STEPSIZE_DATA"] = data

@@ -111,7 +111,7 @@ class Stack:
         return losses
 
     def plain_step(self, batches: Sequence[Any], dims: Any, rates: Tensor, thresholds: Tensor | None) -> Tensor:
-        """What ``step`` does, not compiled."""
+        """The same as ``step``, not compiled."""
         gradients, losses, buffers = self.gradients(batches[0], dims)
         for batch in batches[1:]:
             if self.buffers:

@@ -1,4 +1,4 @@
-"""What is tried on a first batch before anything is trained: that members together get what each gets alone."""
+"""A trial on the first batch before any training: members together must get the same as each alone."""
 
 import copy
 import math

@@ -129,7 +129,7 @@ def why_not_linear(optimizer: Optimizer) -> str:
 
 
 def _distance(optimizer: Optimizer) -> float:
-    """How far two members, stepped together, are from the same two stepped one after the other."""
+    """The distance of two members, stepped together, from the same two stepped one after the other."""
     generator = torch.Generator().manual_seed(0)
     own = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
     cut = {id(p): _piece(p) for p in own}

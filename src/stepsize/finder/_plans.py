@@ -90,7 +90,7 @@ def find_plan(
         steps: length of the run the plan is for, >= 1; the task's when left out.
         engine: how trials get done.
         progress: called with (plans done, plans, a note for people).
-        **axes: what else is said of every run, as in ``find``.
+        **axes: further settings of every run, as in ``find``.
 
     Raises:
         TypeError, ValueError: an argument is invalid.
@@ -217,7 +217,7 @@ class _Heats:
         return Leg(Trial.of(self.task, shortened, self.seed, length), length, metrics=False, probe=PROBE)
 
     def verdict(self, ranked: list[PlanEntry]) -> str:
-        """What the last heat said."""
+        """The result of the last heat."""
         if not ranked:
             return "no plan learnt anything"
         if len(ranked) == 1:

@@ -1,4 +1,4 @@
-"""What ``find`` is given instead of a task: a model, a loader and what goes with them."""
+"""Arguments of ``find`` in place of a task: a model, a loader and their companions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

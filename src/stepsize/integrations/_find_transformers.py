@@ -163,7 +163,7 @@ def _windows(trainer: Any, loader: Any, size: int) -> Iterator[Any]:
 
 
 def _train(trainer: Any, model: Any, window: Any) -> Any:
-    """What the trainer does for one update."""
+    """One update of the trainer."""
     batches, items = window
     accelerator, losses = trainer.accelerator, []
     trainer.current_gradient_accumulation_steps = len(batches)

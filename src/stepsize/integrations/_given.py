@@ -1,4 +1,4 @@
-"""What the hooks of all trainers take, checked when it is given and not hours later."""
+"""Arguments of all trainers' hooks, checked when they are given and not hours later."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -42,7 +42,7 @@ def as_schedule(name: str, value: Any) -> Schedule:
 
 
 def by_optimizer(name: str, value: Any, rule: str) -> dict[int, Any]:
-    """What a list or a mapping says of each optimizer, by its place in ``configure_optimizers``."""
+    """The values for each optimizer, by its place in ``configure_optimizers``, from a list or a mapping."""
     if isinstance(value, Mapping):
         for place in value:
             _check.whole(f"optimizer of {name}", place, least=0, remedy="optimizers are known by their places")

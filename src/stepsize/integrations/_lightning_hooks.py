@@ -1,4 +1,4 @@
-"""What the Lightning callback does at the trainer's hooks."""
+"""The Lightning callback at the trainer's hooks."""
 
 import logging
 import math
@@ -18,7 +18,7 @@ from stepsize.search import Finding
 
 @dataclass(frozen=True)
 class Given:
-    """What the callback was given, by the optimizers' places; under None what holds for all."""
+    """The callback's arguments, by the optimizers' places; under None those for all."""
 
     plans: Mapping[int | None, dict[str, Any]]
     lengths: Mapping[str, Mapping[int | None, float]]

@@ -74,7 +74,7 @@ class Loop:
         self.loop.batch_progress.is_last_batch = False
 
     def train(self, window: Any) -> Any:
-        """What the trainer does for one update; the loss that it notes."""
+        """One update of the trainer; its loss."""
         batches, is_last = window
         losses = []
         for place, batch in enumerate(batches, 1):

@@ -94,7 +94,7 @@ def searched(
 
 
 def check_options(find: Any) -> dict[str, Any] | None:
-    """What a hook was given as ``find``: options of the search, or None where there is to be none."""
+    """A hook's ``find``: options of the search, or None for no search."""
     if isinstance(find, bool):
         return {} if find else None
     if not isinstance(find, Mapping) or not all(isinstance(name, str) for name in find):

@@ -1,4 +1,4 @@
-"""What an update needs beside the rate: rules torch lacks, parameter groups, gradient clipping. It decides nothing."""
+"""Parts of an update besides the rate: rules torch lacks, parameter groups, gradient clipping. It decides nothing."""
 
 from typing import TYPE_CHECKING
 

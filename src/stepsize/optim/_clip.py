@@ -15,7 +15,7 @@ from stepsize.optim._norms import HALVES, by_kind, is_shard, local, over_ranks, 
 
 @dataclass(frozen=True, slots=True)
 class Clipped:
-    """What clipping saw and did, on the device of the gradients; nothing has been read back.
+    """The result of clipping, on the device of the gradients; nothing has been read back.
 
     Attributes:
         norm: the global norm before clipping, a 0-d tensor.
@@ -146,7 +146,7 @@ def clip_adaptively(
     Args:
         parameters: as for ``clip_by_norm``.
         threshold: largest norm of a gradient as a share of its weights' norm, > 0.
-        eps: what the weights' norm is at least taken for, > 0: units that begin at zero can move.
+        eps: lower bound on the weights' norm, > 0, so that units that begin at zero can move.
         norm: as for ``clip_by_norm``.
 
     Raises:
@@ -213,7 +213,7 @@ def _coalesced(parameters: Iterable[Tensor]) -> list[Tensor]:
 
 
 def _memory(gradient: Tensor) -> Tensor:
-    """What is written to when a gradient is changed in place."""
+    """The memory that changes when a gradient is changed in place."""
     if gradient.layout is torch.strided:
         return local(gradient)
     return gradient._values() if gradient.is_sparse else gradient.values()

@@ -86,7 +86,7 @@ def optimizer(text: str, params: Iterable[Any], lr: float, **options: Any) -> Op
 
 
 def read_choice(text: str) -> Choice:
-    """What the text of an optimizer says; ``str`` of it is the same for all texts that say the same.
+    """The choice in an optimizer's text; ``str`` of it is the same for all equivalent texts.
 
     Args:
         text: a name, with arguments in brackets where there are some.

@@ -1,4 +1,4 @@
-"""What our update rules share: groups, gradients and states are checked before anything is changed."""
+"""The base of our update rules: groups, gradients and states are checked before anything is changed."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -45,7 +45,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Stroke:
-    """What is drawn of a series: a line, an area between its ends, markers."""
+    """The strokes of a series: a line, an area between its ends, markers."""
 
     number: int
     name: str
@@ -83,7 +83,7 @@ class Chart:
 
     @property
     def text(self) -> str:
-        """What the chart shows, for those who do not see it."""
+        """The content of the chart, for those who do not see it."""
         return f"{self.heading}. {self.view.about}" if self.view.about else self.heading
 
 
@@ -112,7 +112,7 @@ def charted(view: View, heading: str = "") -> Chart:
 
 
 def _is_alone(view: View) -> bool:
-    """Whether nothing has to be told apart."""
+    """Whether there is nothing to distinguish."""
     return len(view.series) == 1 and not any([*(band.name for band in view.bands), *(mark.name for mark in view.marks)])
 
 

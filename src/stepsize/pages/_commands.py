@@ -74,11 +74,11 @@ def _plain(value: Any) -> str:
 
 
 def next_of_run(facts: Mapping[str, Any], folder: str, found: Mapping[str, Any] | None) -> list[Command]:
-    """What to do after a run.
+    """Next commands after a run.
 
     Args:
         facts: of ``run.json``.
-        folder: as people know it.
+        folder: as it is shown.
         found: how its rate was found; None where it was not.
     """
     settings = facts.get("said") if isinstance(facts.get("said"), Mapping) else {}
@@ -110,7 +110,7 @@ def next_of_run(facts: Mapping[str, Any], folder: str, found: Mapping[str, Any] 
 
 
 def _of_program(rate: Any, facts: Mapping[str, Any]) -> list[Command]:
-    """How the rate is used in a loop of one's own."""
+    """The rate in a loop of one's own, as a command."""
     plan, steps = str(facts.get("plan", "")), facts.get("steps")
     schedule = plan.partition("lr: ")[2].partition("\n")[0]
     if not rate or not steps or not schedule or len(schedule) > 200:

@@ -1,4 +1,4 @@
-"""What a page is made of, as plain data: sections of texts, facts, commands, tables and charts."""
+"""Parts of a page, as plain data: sections of texts, facts, commands, tables and charts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

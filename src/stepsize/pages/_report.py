@@ -71,7 +71,7 @@ def report(what: Reported | Sequence[Reported], path: Path | str | None = None, 
 
 
 def _opened(what: Any) -> Any:
-    """What a path leads to; all else as it is."""
+    """The run or sweep at a path; other values as they are."""
     if isinstance(what, str | Path):
         if not Path(what).exists():
             raise ValueError(_check.message("what", str(what), "a folder that exists, or a log"))

@@ -30,7 +30,7 @@ def run_page(run: Run, views: TaskViews | None = None) -> Page:
     symptoms = diagnose(run) if run.steps else ()
     try:
         pictures = {view.name: picture(view, number) for number, view in enumerate(run_sheet(seen, views).views)}
-    except ValueError:  # nothing can be drawn, and all else is said
+    except ValueError:  # nothing can be drawn; the page has all else
         pictures = {}
     folder = str(run.folder)
     sections = [
@@ -71,7 +71,7 @@ def shortened(text: str, longest: int = LONGEST) -> str:
 
 
 def judged(facts: Mapping[str, Any], found: Mapping[str, Any] | None) -> tuple[str, str]:
-    """The state of a run, and the sentence that says what came of it.
+    """The state of a run, and its result in a sentence.
 
     Args:
         facts: of ``run.json``.
@@ -179,13 +179,13 @@ def _plan(facts: Mapping[str, Any]) -> Command | None:
 
 
 def _events(events: Sequence[Mapping[str, Any]]) -> Table | None:
-    """What changed the rate, and when."""
+    """Changes of the rate, and when."""
     more = f", the first {MOST_EVENTS} of {len(events):,}" if len(events) > MOST_EVENTS else ""
     return table(f"Events{more}", events[:MOST_EVENTS])
 
 
 def _found(run: Run, symptoms: Sequence[Symptom]) -> list[Words | Table | None]:
-    """What the rules of the diagnosis have found, the worst first."""
+    """Findings of the diagnosis, the worst first."""
     if not run.steps:
         return []
     if not symptoms:
@@ -199,7 +199,7 @@ def _found(run: Run, symptoms: Sequence[Symptom]) -> list[Words | Table | None]:
 
 
 def _missing(run: Run) -> Words | None:
-    """What a person may look for in vain."""
+    """Notes on what the page lacks."""
     if any("validation_loss" in line for line in run.observed):
         return None
     return Words("Nothing was validated while this run trained.", remark=True) if run.steps else None
@@ -224,7 +224,7 @@ def surroundings(facts: Mapping[str, Any], folder: str) -> list[Any]:
 
     Args:
         facts: of ``run.json``.
-        folder: as people know it.
+        folder: as it is shown.
     """
     git = facts.get("git")
     pairs = [("folder", folder)]

@@ -117,7 +117,7 @@ def _apart(value: float, target: float, linear: bool) -> float:
 
 
 def _rules(ax: Any, law: RateLaw, at: Mapping[str, float], axis: str, line: Any) -> None:
-    """What the pure rules make of the rate of the runs nearest to the target."""
+    """The pure rules' rates, from the runs nearest to the target."""
     place, rate, *_ = min(
         law.bests(), key=lambda best: sum(_apart(best[0][name], at[name], name in law.linear) ** 2 for name in law.axes)
     )

@@ -123,7 +123,7 @@ def _curves(compared: Comparison, measure: str, shown: list[str]) -> View | None
 
 
 def _scores(compared: Comparison, shown: list[str]) -> View | None:
-    """What came of each rate that was tried."""
+    """The loss at each rate that was tried."""
     lines = [
         series(*entry.scores, shown[number], colour_of(number), marker="o", dashed=number >= COLOURS)
         for number, entry in enumerate(compared.entries)

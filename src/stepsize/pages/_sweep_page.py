@@ -25,7 +25,7 @@ def sweep_page(swept: Sweep) -> Page:
     """
     try:
         views = list(sweep_sheet(swept).views)
-    except ValueError:  # nothing was trained yet, and all else is said
+    except ValueError:  # nothing was trained yet; the page has all else
         views = []
     if all(view.name != "map" for view in views):
         views += [made for made in [_map(swept, "loss")] if made is not None]

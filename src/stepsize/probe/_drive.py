@@ -55,7 +55,7 @@ class Drive:
             control.zero_grad()
 
     def check_name(self, of: Any) -> None:
-        """Raise ValueError unless an optimizer has this name, or none is said."""
+        """Raise ValueError unless the name is None or an optimizer's."""
         if of is not None and (not isinstance(of, str) or of not in self.optimizers):
             hint = (
                 _check.closest(str(of), filter(None, self.optimizers)) if len(self.optimizers) > 1 else "leave it out"

@@ -1,4 +1,4 @@
-"""What a range test and a search are handed, checked when it is given."""
+"""Arguments of a range test and a search, checked when they are given."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any

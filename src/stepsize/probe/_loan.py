@@ -44,7 +44,7 @@ class Loan:
         self.steps = 0
 
     def _rates(self, key: str) -> tuple[list[list[float]], float]:
-        """What each group has, and the largest of the optimizers that were given."""
+        """The values of each group, and the largest among the given optimizers."""
 
         def rate(group: dict[str, Any]) -> float:
             there = key == "lr" or key in group

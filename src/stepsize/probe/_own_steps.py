@@ -1,4 +1,4 @@
-"""What a short run goes by where the loop steps its optimizers itself, as a trainer does."""
+"""Short runs in loops that step their optimizers themselves, as trainers do."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What happened at a rate, and what all processes that train together make of it: one mean, one decision."""
+"""The outcome at a rate, agreed by all processes that train together: one mean, one decision."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from stepsize.state import gathered, processes
 
 
 class Verdict(IntEnum):
-    """What a process says of a rate; of several processes, the highest counts."""
+    """A process's verdict on a rate; of several processes, the highest counts."""
 
     DONE = 0
     SKIPPED = 1  # the scaler left the step out

@@ -276,7 +276,7 @@ class RateSearch:
         return Tried(ask.rate, ask.steps, score, tuple(run.losses), tuple(probed))
 
     def _drive(self, steps: int) -> Drive | OwnSteps:
-        """What drives a run of so many steps, with the schedule squeezed into it."""
+        """The driver of a run of so many steps, with the schedule scaled to it."""
         plan = self._squeeze.plan_for(max(1, steps))
         if self._own_steps:
             return OwnSteps(self._optimizers, plan, max(1, steps), self._squeeze.per_epoch)

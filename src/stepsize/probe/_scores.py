@@ -1,4 +1,4 @@
-"""What short runs are scored on: a function, batches held out, or batches set aside from the loader."""
+"""Scores of short runs: by a function, held-out batches, or batches set aside from the loader."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -16,7 +16,7 @@ FIRST = ("loss", "validation_loss", "rate", "accuracy")  # in this order, and th
 
 @dataclass(frozen=True)
 class Comparison:
-    """What several runs have in common, and what not.
+    """Common and differing settings of several runs.
 
     Attributes:
         entries: what is compared, in order.
@@ -36,12 +36,12 @@ class Comparison:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the entries, as people know them."""
+        """Display names of the entries."""
         return tuple(entry.name for entry in self.entries)
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """What any of them has a course of, the losses and the rate first."""
+        """The measures that any of them has, the losses and the rate first."""
         known = dict.fromkeys(name for entry in self.entries for name in entry.courses)
         return (*(name for name in FIRST if name in known), *(name for name in known if name not in FIRST))
 

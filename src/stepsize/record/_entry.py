@@ -34,15 +34,15 @@ class Course:
 
 @dataclass(frozen=True)
 class Entry:
-    """What is compared: a run, or one variant of a sweep.
+    """One side of a comparison: a run, or one variant of a sweep.
 
     Attributes:
-        name: as people know it.
+        name: display name.
         settings: plain, by name.
         courses: by name: ``loss``, ``rate``, ``gradient_norm``, ``validation_loss`` and other validation figures.
         figures: final ones by name: numbers, or texts such as a status.
         total: the length of the whole run in steps; None where there is none.
-        scores: rates and what came of short or whole runs at them, as two rising arrays; None where there are none.
+        scores: rates and the losses of short or whole runs at them, as two arrays; None where there are none.
         notes: what has to be said of it.
     """
 
@@ -60,7 +60,7 @@ def entry_of(run: Run, name: str) -> Entry:
 
     Args:
         run: of stepsize, or a log of others.
-        name: as people know it.
+        name: display name.
 
     Example:
         >>> from stepsize import JsonLines, Record, Run
@@ -135,7 +135,7 @@ def _before(course: Course, done: float, width: float) -> float:
 
 
 def _figures(facts: Mapping[str, Any], finding: Mapping[str, Any] | None) -> dict[str, float | str]:
-    """What a run says of itself, and how its rate was found."""
+    """A run's own figures, and how its rate was found."""
     figures: dict[str, float | str] = {name: facts[name] for name in ("status", "done", "seconds") if name in facts}
     if finding is not None and finding["rate"] is not None:
         figures |= {"rate found": finding["rate"], "found between": f"{finding['low']:.3g} and {finding['high']:.3g}"}
@@ -156,7 +156,7 @@ def _scores(finding: Mapping[str, Any] | None) -> tuple[Array, Array] | None:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    """What a run was begun with, flat."""
+    """The settings that a run began with, flat."""
     facts = run.facts
     settings = {name: facts[name] for name in OWN if facts.get(name) is not None}
     chosen = {**facts.get("said", {}), **facts.get("settings", {})}

@@ -1,4 +1,4 @@
-"""What ``run.json`` may say: one table of fields and rules, checked whenever such a file is read."""
+"""The fields of ``run.json`` and their rules, checked whenever such a file is read."""
 
 import json
 import math
@@ -88,7 +88,7 @@ NEEDED_WORDS = ("task", "threads", "seed", "steps")
 
 
 def read_facts(file: Path, path: Path) -> dict[str, Any]:
-    """What a ``run.json`` says, checked.
+    """The content of a ``run.json``, checked.
 
     Args:
         file: to read.

@@ -124,7 +124,7 @@ class RunFolder:
             self._facts = json.loads(self._found)
 
     def facts(self) -> dict[str, Any]:
-        """What ``run.json`` says.
+        """The content of ``run.json``.
 
         Raises:
             ValueError: it is missing, damaged or of a newer stepsize.

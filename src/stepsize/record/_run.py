@@ -26,7 +26,7 @@ SHOWN = {name: STATUS if rule is TEXT else rule for name, rule in FACTS.items()}
 
 @dataclass(frozen=True)
 class Run:
-    """What a run has written, as far as it is whole; also a run that others have logged.
+    """The record of a run, as far as it is whole; also of one that another tool has logged.
 
     Attributes:
         folder: where; of a foreign log, what was read.
@@ -134,7 +134,7 @@ class Run:
 
 
 def _found(path: Path, columns: Mapping[str, str] | None) -> tuple[Path, Reader | None]:
-    """What is to be read, and who reads it; None for the folder of a run."""
+    """The log and its reader; None for the folder of a run."""
     check_columns(columns)
     if (path / RUN).exists():
         if columns is not None:

@@ -243,7 +243,7 @@ class Product(Schedule):
 
 
 def _open_in(schedule: Schedule) -> str:
-    """What of a piece without a length has none: a product is as open as one of its factors."""
+    """The open parts of a schedule: a product is as open as one of its factors."""
     if not isinstance(schedule, Product) or len(schedule.factors) == 1:
         return str(schedule)
     return f"{next(factor for factor in schedule.factors if factor.length is None)} in {schedule}"

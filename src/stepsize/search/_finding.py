@@ -102,7 +102,7 @@ class Finding:
         rate: the rate to train with; None where there is no usable one.
         low: the lower and
         high: the upper end of an interval for the rate that is best on average over fresh seeds; None without a rate.
-            Its width was chosen so that it holds that rate, of a grid of four in a decade, in 85 % of the yardstick's
+            Its width was chosen so that it holds that rate, of a grid of four in a decade, in 85 % of the benchmark's
             tuning tasks.
         verdict: one sentence: what was concluded and why.
         initial: the score before any training.

@@ -1,6 +1,6 @@
 """A race of short real runs, as ask and tell: decades, then halves, then quarters.
 
-It knows neither what is trained nor how: it says which runs come next, and is told how they went.
+It knows neither the task nor the training: it names the runs that come next, and takes their results.
 """
 
 import math

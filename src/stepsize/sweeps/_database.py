@@ -49,7 +49,7 @@ def connected(folder: Path | str, *, writing: bool) -> sqlite3.Connection:
 
 
 def _check_kind(path: Path) -> None:
-    """Raise unless what SQLite will open are files: it would wait for ever for a pipe."""
+    """Raise unless what SQLite will open are files: it would wait forever for a pipe."""
     for beside in (path.with_name(f"{path.name}{end}") for end in BESIDE):
         if beside.exists() and not beside.is_file():
             raise SweepFileError(f"{beside} is a folder, a pipe or a device, not a file; choose another folder")
@@ -145,7 +145,7 @@ def writing(connection: sqlite3.Connection) -> Iterator[None]:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """What SQLite says is wrong, with the file's name and a remedy.
+    """SQLite's errors, with the file's name and a remedy.
 
     Args:
         path: the file.

@@ -104,7 +104,7 @@ class Sweep:
 
     @cached_property
     def measures(self) -> tuple[str, ...]:
-        """What was measured: ``loss`` and the validation figures."""
+        """The measures: ``loss`` and the validation figures."""
         return ("loss", *dict.fromkeys(name for outcome in self.outcomes for name in outcome.metrics))
 
     def curves(self, measure: str = "loss") -> list[Curve]:

@@ -1,4 +1,4 @@
-"""What a sweep keeps: its trials, who is at work on which, and what came of them."""
+"""The store of a sweep: its trials, the processes at work on them, and their results."""
 
 import json
 import math
@@ -108,7 +108,7 @@ class Store:
         return trials[key]
 
     def record(self, result: Result) -> None:
-        """Write down what came of a claimed trial, and give it back."""
+        """Write down the result of a claimed trial, and give it back."""
         done, steps = len(result.losses), result.trial.steps
         status = "diverged" if result.diverged else "finished" if done == steps else "open"
         score = result.score if math.isfinite(result.score) else None
@@ -130,7 +130,7 @@ class Store:
             return sum(key in trials for (key,) in rows)
 
     def claims(self, trials: Mapping[str, Trial]) -> list[Claim]:
-        """What other processes are at work on of the trials, by key."""
+        """The trials that other processes are at work on, by key."""
         at_work = (
             "SELECT trials.key, owners.id, host, pid, beat FROM trials JOIN owners ON owner = owners.id "
             "WHERE status = 'open' AND owners.id != ?"
@@ -163,7 +163,7 @@ class Store:
             self._db.executemany(stopped, [(key,) for key in keys])
 
     def first(self, name: str, value: Any) -> Any:
-        """What was first said under a name, as plain data: the value, unless there was one before."""
+        """The first value under a name, as plain data: this one, unless there was one before."""
         with explained(self.path), writing(self._db):
             self._db.execute("INSERT OR IGNORE INTO sweep VALUES (?, ?)", (name, json.dumps(value)))
             return json.loads(self._db.execute("SELECT value FROM sweep WHERE name = ?", (name,)).fetchone()[0])

@@ -33,14 +33,14 @@ NUMBERS, TRUTHS = (int, float), {"true": True, "false": False}
 
 @dataclass(frozen=True)
 class Axis:
-    """What a trial may set: how a value is checked, which values are worth a try, and what it does.
+    """A setting of trials: how a value is checked, which values are worth a try, and what it does.
 
     Those of a task's own are set by its functions, which take them by name: ``model=lambda width=64: ...``.
 
     Args:
         check: (what an error calls it, value) -> the value in its canonical form: a number, a text, True or False; or
             raises TypeError or ValueError. ``Axis.whole``, ``Axis.number`` and ``Axis.one_of`` make the usual ones.
-        candidates: values that are tried where none are said; None among them for the task's own.
+        candidates: values to try by default; None among them for the task's own.
         about: a line for people.
         values: an example of several, as on the command line.
         applies: what it sets: ``"rate"`` (its course), ``"step"`` (the update), ``"optimizer"``, ``"batches"``, or
@@ -223,7 +223,7 @@ AXES: Mapping[str, Axis] = {
         applies="batches",
     ),
 }
-"""What any trial may set, in the order in which it is applied."""
+"""The settings of any trial, in the order in which they are applied."""
 
 
 def canonical(axis: str, value: Any, name: str = "") -> Any:

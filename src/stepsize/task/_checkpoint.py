@@ -27,7 +27,7 @@ class CheckpointError(ValueError):
 
 @dataclass
 class Progress:
-    """How far a training is.
+    """The progress of a training.
 
     Attributes:
         losses: training loss of each step done.

@@ -128,7 +128,7 @@ class Training(Protocol):
         """Train so many steps more, and return the training loss of each, up to the first that is not finite."""
 
     def score(self) -> float:
-        """How good it is now: the loss on a fixed large set of training data, lower is better."""
+        """The loss on a fixed large set of training data, lower is better."""
 
     def metrics(self) -> dict[str, float]:
         """Validation figures by name, such as ``validation_loss`` and ``accuracy``."""
@@ -143,7 +143,7 @@ class Training(Protocol):
         """Everything needed to go on exactly, small plain data and tensors for ``torch.load(weights_only=True)``."""
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on where the run of the same trial was whose state this is; then it is the run never stopped."""
+        """Go on from the state of a run of the same trial, as if it had never been interrupted."""
 
 
 @runtime_checkable
@@ -157,7 +157,7 @@ class Resumable(Protocol):
         """The next batch."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Where they are, as plain data and tensors."""
+        """Their state, as plain data and tensors."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there, bit for bit."""
@@ -168,7 +168,7 @@ def seed_of(task: Any, seed: int | None) -> int:
 
     Args:
         task: its attribute ``seed``, if it has one, is its own.
-        seed: None where nothing is said.
+        seed: None for the task's own.
 
     Example:
         >>> from stepsize.task import seed_of, task_named

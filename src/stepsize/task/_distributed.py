@@ -16,7 +16,7 @@ Value = TypeVar("Value")
 
 
 def led(function: Callable[[], Value]) -> Value:
-    """What the first process's call gives or raises, on every process; the others call nothing.
+    """The result or error of the first process's call, on every process; the others call nothing.
 
     Args:
         function: of no arguments; its answer can be pickled.

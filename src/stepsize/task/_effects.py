@@ -1,4 +1,4 @@
-"""What single settings do to a task's own recipe: to the schedule and to the groups of its optimizers."""
+"""The effect of single settings on a task's own recipe: its schedule, and its optimizers' groups."""
 
 from collections.abc import Mapping
 from functools import reduce

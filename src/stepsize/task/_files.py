@@ -48,7 +48,7 @@ def save_state(path: Path | str, state: Mapping[str, Any]) -> None:
 
 
 def read_state(path: Path | str) -> dict[str, Any]:
-    """What ``save_state`` has written; nothing in the file is executed.
+    """The content of a file of ``save_state``; nothing in the file is executed.
 
     Files of stepsize 0.1 have no checksum and are read without.
 

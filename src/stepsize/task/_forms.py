@@ -5,7 +5,7 @@ from typing import Any
 from stepsize import _check
 from stepsize.schedule import Schedule, warmup
 
-LARGEST = 1e30  # a rate that float32 weights can still be told
+LARGEST = 1e30  # the largest rate that float32 weights can use
 
 
 def whole_of(least: int, name: str, value: Any) -> int:

@@ -1,4 +1,4 @@
-"""What a task's own functions give back, checked where it comes: the mistakes of a first try, said in its words."""
+"""Checks of the values that a task's own functions return, with errors for the usual mistakes of a first try."""
 
 import inspect
 import math

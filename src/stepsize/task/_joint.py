@@ -73,7 +73,7 @@ class Joint:
         self.ranks, self.model = ranks(), model
         self.loss = _Loss(task, model)
         # without it the buckets of gradients change after the first step, and with them the order of sums of three and
-        # more processes: a run that goes on would differ in its last bits from one never stopped
+        # more processes: a resumed run would differ from an uninterrupted one in its last bits
         copied = self.ranks.size > 1 and not self.ranks.shard
         self.spread: Any = DistributedDataParallel(self.loss, find_unused_parameters=True) if copied else None
 
@@ -139,13 +139,13 @@ class Wants:
         return self._wanted[place] if 0 <= place < len(self._wanted) else ()
 
     def begin(self, facts: Mapping[str, Any]) -> None:
-        """The first process's observers are told."""
+        """Hand on to the first process's observers."""
 
     def on(self, record: Record) -> None:
         """The first process's observers write it down."""
 
     def end(self, status: str) -> None:
-        """The first process's observers are told."""
+        """Hand on to the first process's observers."""
 
 
 def stream(state: RandomState, seed: int) -> RandomState:
@@ -159,7 +159,7 @@ def stream(state: RandomState, seed: int) -> RandomState:
 
 
 def who(random: RandomState) -> dict[str, Any]:
-    """What a run's state says of the processes; nothing where there is one.
+    """The processes' part of a run's state; empty for one process.
 
     Args:
         random: where this process's draws are.

@@ -50,7 +50,7 @@ class Batches:
 
     @property
     def theirs(self) -> tuple[Any, ...]:
-        """What of a person's code it is made of."""
+        """The user's code that it is made of."""
         functions = (self.given, getattr(self.given, "collate_fn", None))
         return tuple(
             function for function in (*functions, getattr(self.given, "dataset", None)) if function is not None
@@ -169,7 +169,7 @@ class Epochs:
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """Where it stands, in a few numbers."""
+        """Its place in the data, in a few numbers."""
         length = self._source.length
         return {"seed": self._seed, "epoch": self._epoch, "position": self._position, "length": length}
 

@@ -94,7 +94,7 @@ def device_of(model: nn.Module) -> str:
 
 
 def name_of(model: nn.Module | Callable[[], nn.Module]) -> str:
-    """What a task is called whose model it is, where nothing is said."""
+    """The default name of a task, from its model."""
     name = type(model).__name__ if isinstance(model, nn.Module) else getattr(model, "__name__", "")
     return name if name.isidentifier() else "training"
 

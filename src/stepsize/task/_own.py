@@ -58,7 +58,7 @@ def _check_taken(task: Supervised, name: str) -> None:
 
 
 def _parameters(function: Callable[..., Any] | None) -> Mapping[str, inspect.Parameter]:
-    """What a function can be given by name."""
+    """The parameters of a function that can be given by name."""
     try:
         parameters = inspect.signature(function).parameters if callable(function) else {}
     except ValueError:  # of something built in that does not say

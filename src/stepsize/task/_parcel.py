@@ -1,4 +1,4 @@
-"""How a task travels to another process: by its name where it has one, pickled where it can be."""
+"""Sending a task to another process: by its name where it has one, pickled where it can be."""
 
 import pickle
 import sys

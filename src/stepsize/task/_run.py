@@ -105,7 +105,7 @@ class SupervisedRun:
 
     @property
     def random(self) -> RandomState:
-        """What it draws from next."""
+        """The iterator it draws from next."""
         return self._random
 
     @property
@@ -212,7 +212,7 @@ class SupervisedRun:
         return self._joint.mean(reduce(add, losses))
 
     def _again(self, kept: list[tuple[Any, RandomState]]) -> list[Callable[[], Tensor]]:
-        """What computes the losses of these batches once more, from the same random numbers."""
+        """Functions that compute the losses of these batches again, from the same random numbers."""
         return [partial(self._share_again, *shared, last=shared is kept[-1]) for shared in kept]
 
     def _share_again(self, batch: Any, state: RandomState, last: bool) -> Tensor:
@@ -273,7 +273,7 @@ class SupervisedRun:
         }
 
     def _of_each(self, call: Callable[[str, Optimizer], Any]) -> Any:
-        """What a call gives of the optimizer, or of several by name."""
+        """The result of a call on the optimizer, or of several by name."""
         found = {name: call(name, optimizer) for name, optimizer in self.optimizers.items()}
         return found if len(found) > 1 else next(iter(found.values()))
 

@@ -1,4 +1,4 @@
-"""What the saved state of a supervised run must look like to be loaded into this one: checked before anything is."""
+"""Checks of a supervised run's saved state, made before any of it is loaded."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ Loaded = TypeVar("Loaded")
 
 
 def by_name(saved: Any, optimizers: Mapping[str, Optimizer]) -> Mapping[str, Any]:
-    """What is saved of each optimizer: one is saved by itself, several by name.
+    """The saved state of each optimizer: one is saved by itself, several by name.
 
     Args:
         saved: the field of a state.
@@ -165,7 +165,7 @@ def _check_shape(name: str, saved: Any, parameter: Tensor) -> None:
 
 
 def loaded(what: str, load: Callable[[], Loaded]) -> Loaded:
-    """What a loading gives; whatever it raises is said of the state in one line.
+    """The result of a load; any error becomes one line about the state.
 
     Args:
         what: is loaded, for the message.

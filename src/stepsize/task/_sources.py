@@ -1,4 +1,4 @@
-"""What a task is made of: the files of its code and of what they import beside them, known by their content."""
+"""The sources of a task: the files of its code and their own imports, identified by content."""
 
 import ast
 import hashlib
@@ -160,7 +160,7 @@ def bring_up_to_date(state: Any, run: Any, before: Mapping[str, str], now: Mappi
 
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """What differs between two answers of ``sources_of`` and ``optimizer_of_run``, in words.
+    """The differences between two answers of ``sources_of`` and ``optimizer_of_run``, in words.
 
     Args:
         before: of the run.
@@ -235,7 +235,7 @@ def _main_file() -> Path | None:
 
 
 def _root_of(file: Path) -> Path:
-    """Where the imports of a file are looked for: beside it, or beside the package that it is in."""
+    """The folder that a file's imports are searched in: beside it, or beside its package."""
     root = file.parent
     while (root / "__init__.py").is_file() and root != root.parent:
         root = root.parent
@@ -246,7 +246,7 @@ def _imported(file: Path, root: Path) -> list[Path]:
     """The files under a root that a file imports, wherever in it."""
     try:
         tree = ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError):  # what is wrong with it is said when it is run
+    except (OSError, SyntaxError, ValueError, RecursionError):  # its faults are reported when it is run
         return []
     found: list[Path] = []
     for node in ast.walk(tree):

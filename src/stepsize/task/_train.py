@@ -49,7 +49,7 @@ def train(
     With a folder, the run can be steered from it, by ``Steer(folder)`` or ``stepsize steer FOLDER``;
     ``last.pt`` is written at every validation, and ``best.pt`` when the validation loss is the lowest
     so far. Killed at any moment, ``train`` with ``resume=True`` goes on from the last one, and on a CPU the end is that
-    of a run never stopped, bit for bit.
+    of an uninterrupted run, bit for bit.
 
     Args:
         task: a built-in task or your own.
@@ -147,7 +147,7 @@ KEYWORDS = tuple(inspect.signature(train).parameters)[2:-1]
 
 
 class Often(NamedTuple):
-    """How often a run is validated, and who is told of it.
+    """The interval of a run's validations, and their observers.
 
     Attributes:
         pause: steps from one validation to the next.
@@ -263,7 +263,7 @@ class _Loop:
 
     @property
     def remark(self) -> str:
-        """What is said of a run that was validated less often than was meant."""
+        """The note on a run that was validated less often than intended."""
         if self.pause == self.often.pause:
             return ""
         only = self.pause >= self.total

@@ -68,7 +68,7 @@ def courses(comparison: Comparison) -> list[View]:
 
 @view(Comparison, place=20)
 def gap(comparison: Comparison) -> View | None:
-    """How far validation is from training: of few runs both, the gap shaded, of many the gap itself."""
+    """The gap between validation and training: of few runs both, the gap shaded, of many the gap itself."""
     across = Scale(ACROSS[comparison.by])
     both = [(name, *pair) for name in comparison.names if (pair := _pair(comparison, name)) is not None]
     if not both:
@@ -114,7 +114,7 @@ def scores(comparison: Comparison) -> View | None:
 
 
 def labels_of(comparison: Comparison) -> dict[str, str]:
-    """What each run is called in a legend: its folder without what all share, and in what it differs."""
+    """Each run's name in a legend: its folder without the shared part, and its differing settings."""
     short = {name: Path(name).name or name for name in comparison.names}
     if len(set(short.values())) < len(short):
         short = {name: name for name in comparison.names}

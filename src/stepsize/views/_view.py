@@ -158,7 +158,7 @@ class Cells:
 
 @dataclass(frozen=True)
 class View:
-    """What is seen in one pair of axes, as plain data.
+    """One pair of axes, as plain data.
 
     Attributes:
         name: by which it is found and replaced, such as ``loss``; views of a figure are called ``figure/NAME``.

@@ -24,7 +24,7 @@ class Tracker:
     fails become alerts, in MLflow tags. An event with a value is drawn as ``events/WHAT``. Of a run that goes on, what
     MLflow, W&B and trackio have already is not written again.
 
-    An error of the tracker does not end the training: it is said once, in a ``RecordWarning``.
+    An error of the tracker does not end the training: it is reported once, as a ``RecordWarning``.
 
     Args:
         run: what is written to.

@@ -1,4 +1,4 @@
-"""What experiment trackers take, each in its own words: numbers at a step, settings, alerts, the end."""
+"""Experiment trackers, each with its own calls: numbers at a step, settings, alerts, the end."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ class Target(NamedTuple):
 
 
 def target_of(run: Any) -> Target:
-    """How a tracker's run is written to, by what it can.
+    """The calls of a tracker's run.
 
     Args:
         run: of W&B or trackio, the module mlflow, or anything with ``log(dict, step)``.

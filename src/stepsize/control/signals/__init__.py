@@ -66,7 +66,7 @@ DEFAULT: tuple[str, ...] = (
     "curvature@100",
     "decrease_ratio@100",
 )
-"""What observers of the library want unless they are told otherwise.
+"""The signals that the library's observers want by default.
 
 Nothing of it copies weights, but for the last two, where the loop hands its batch over for them.
 """

@@ -41,7 +41,7 @@ def source_at(path: Path) -> "tuple[Reader, Path] | None":
 
 
 def read_log(reader: Reader, path: Path, columns: Mapping[str, str] | None) -> "tuple[Log, Lines]":
-    """What a log says, and its lines by our names.
+    """A log's content, and its lines by our names.
 
     Args:
         reader: from ``source_at``.

@@ -1,4 +1,4 @@
-"""What the columns of a foreign log are: the usual names, unless one says otherwise.
+"""The columns of a foreign log: the usual names by default.
 
 A name is taken apart into words, and those that say nothing (``train``, ``batch``, ``step``) are put aside. Of several
 names for one thing, that with the most values is taken, and the shorter of two with as many.

@@ -24,7 +24,7 @@ def _within(folder: Path) -> list[Path]:
 
 
 class _Board:
-    """What the event files of one folder say.
+    """The content of the event files of one folder.
 
     Attributes:
         points: of each tag, by step: value and time.

@@ -1,4 +1,4 @@
-"""What theory says of gradient descent on a quadratic bowl; numbers only."""
+"""The theory of gradient descent on a quadratic bowl; numbers only."""
 
 from collections.abc import Iterable, Sequence
 

@@ -19,7 +19,7 @@ from stepsize.views import Sheet
 
 @dataclass(frozen=True)
 class CourseResult:
-    """What a comparison found.
+    """The result of a comparison.
 
     Attributes:
         answer: the figures, as plain data.
@@ -80,7 +80,7 @@ class BowlCourse:
         self.work = _check.whole("rates", rates, least=2)
 
     def settings(self) -> dict[str, Any]:
-        """What is compared, as plain data."""
+        """The settings of the comparison, as plain data."""
         return {"eigenvalues": self._eigenvalues, "steps": self._steps, "rates": self.work, **self._bowl}
 
     def run(self, progress: Progress | None) -> CourseResult:
@@ -137,7 +137,7 @@ class LakeCourse:
         self.work = episodes * seeds * len(self._alphas)
 
     def settings(self) -> dict[str, Any]:
-        """What is compared, as plain data."""
+        """The settings of the comparison, as plain data."""
         return {"alphas": list(self._alphas), "seeds": list(self._seeds), "episodes": self._episodes}
 
     def run(self, progress: Progress | None) -> CourseResult:

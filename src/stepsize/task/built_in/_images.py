@@ -166,7 +166,7 @@ def _decode(rows: Any, split: str, source: Source) -> Tensor:
 
 
 def _kept_file(source: Source, files: list[Path]) -> Path:
-    """Where the decoded images of these very files are kept."""
+    """The place of these files' decoded images."""
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     digest = hashlib.sha256(json.dumps([_VERSION, stats]).encode()).hexdigest()[:16]
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stepsize"

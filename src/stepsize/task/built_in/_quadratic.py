@@ -29,7 +29,7 @@ from stepsize.task.built_in._bowl_views import bowl_views
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Where gradient descent went on a bowl, at one rate.
+    """The path of gradient descent on a bowl, at one rate.
 
     Attributes:
         rate: the learning rate.
