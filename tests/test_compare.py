@@ -88,7 +88,7 @@ def test_a_finding_is_compared_by_its_scores(tmp_path):
     found = {"rate": 0.1, "low": 0.05, "high": 0.2, "initial": 4.0, "trials": trials}
     (tmp_path / "f" / "finding.json").write_text(json.dumps(found))
     entry = entry_of(Run.open(tmp_path / "f"), "f")
-    assert [each.tolist() for each in entry.scores] == [[0.1, 1.0], [1.0, 3.0]]
+    assert [score.tolist() for score in entry.scores] == [[0.1, 1.0], [1.0, 3.0]]
     assert entry.figures["found between"] == "0.05 and 0.2"
 
 
