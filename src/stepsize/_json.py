@@ -32,4 +32,4 @@ def finite_or_none(value: Any) -> Any:
 
 def no_constant(text: str) -> Any:
     """Refuse the constants that Python's reader takes beside JSON; its ``parse_constant``."""
-    raise ValueError(f"{text} is no number of JSON")
+    raise ValueError(f"{text} is not a JSON number")

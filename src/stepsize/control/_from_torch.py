@@ -94,7 +94,7 @@ def _refuse_foreign_rates(scheduler: Any) -> None:
                 "your own"
             )
     if len(scheduler.get_last_lr()) != len(scheduler.optimizer.param_groups):
-        raise ValueError("a parameter group was added after the scheduler was made; make the scheduler anew")
+        raise ValueError("a parameter group was added after the scheduler was created; create the scheduler again")
 
 
 def _plateau(scheduler: torch_schedulers.ReduceLROnPlateau) -> Plan:

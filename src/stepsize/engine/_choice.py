@@ -79,10 +79,10 @@ class Choice:
             content: Any = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
             choice = Choice(content["engine"], str(content["why"]), dict(content["predicted"]))
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise ValueError(f"{path} holds no choice of an engine; remove it to have one chosen anew") from None
+            raise ValueError(f"{path} holds no choice of an engine; remove it to choose again") from None
         if choice.name not in NAMES:
             rule = f"one of {', '.join(NAMES)}"
-            raise ValueError(_check.message(f"engine in {path}", choice.name, rule, "remove the file to choose anew"))
+            raise ValueError(_check.message(f"engine in {path}", choice.name, rule, "remove the file to choose again"))
         return choice
 
 

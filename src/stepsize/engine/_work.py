@@ -153,7 +153,7 @@ def resumed(run: Training, leg: Leg) -> tuple[list[float], float]:
     kept = read_state(leg.keep)
     KEPT(str(leg.keep), kept)
     if kept["trial"] != leg.trial.key or len(kept["losses"]) > leg.until:
-        raise ValueError(f"{leg.keep} is not of an earlier leg of this trial; remove it to train the trial anew")
+        raise ValueError(f"{leg.keep} is not of an earlier leg of this trial; remove it to train the trial again")
     run.load_state(kept["run"])
     return kept["losses"].tolist(), kept["seconds"]
 

@@ -161,7 +161,7 @@ def combined(task: Startable, over: Mapping[str, Iterable[Any] | None]) -> list[
         if tried is None and not usual:
             known = " and ".join(name for name, choice in axes.items() if choice.candidates)
             raise ValueError(
-                _check.message(f"the values of {axis} in over", tried, f"said by you; only {known} have usual ones")
+                _check.message(f"the values of {axis} in over", tried, f"given; only {known} have usual ones")
             )
         if axis == "lr" or isinstance(tried, str) or not isinstance(tried, Iterable | None):
             rule = "several values of an axis other than lr, whose rates are found"

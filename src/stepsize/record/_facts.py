@@ -123,7 +123,7 @@ def check_resumable(path: Path, facts: Mapping[str, Any], settings: Collection[s
         ValueError: it is no run that was trained, lacks something, or says a word that this stepsize does not know.
     """
     if facts.get("command", TRAINING[0]) not in TRAINING or facts.get("rate", 0) is None:
-        raise ValueError(f"{path.parent} is no run that has begun to train; begin it anew")
+        raise ValueError(f"{path.parent} is not a run that has begun to train; start it again")
     needed = NEEDED if facts.get("format", 1) == 1 else ("made_of", *NEEDED)
     missing = [name for name in needed if name not in facts]
     missing += [f"said.{name}" for name in NEEDED_WORDS if "said" in facts and name not in facts["said"]]
@@ -173,7 +173,7 @@ def _text_of(file: Path, path: Path) -> str:
     try:
         about = os.fstat(handle)
         if not stat.S_ISREG(about.st_mode):
-            raise ValueError(f"{path} is no regular file, but a pipe, a device or a folder; choose another run")
+            raise ValueError(f"{path} is not a regular file but a pipe, a device or a folder; choose another run")
         if about.st_size > LONGEST:
             raise ValueError(f"{path} is larger than {LONGEST:,} bytes, which no run.json is; choose another run")
         with os.fdopen(handle, "rb", closefd=False) as opened:

@@ -36,7 +36,7 @@ def connected(folder: Path | str, *, writing: bool) -> sqlite3.Connection:
         writing: whether anything will be written; then every row is checked.
 
     Raises:
-        SweepFileError: it is no file of a sweep, of a newer format, damaged, locked, or not to be read or written.
+        SweepFileError: it is not a sweep's file, of a newer format, damaged, locked, or not to be read or written.
     """
     path = path_of(folder)
     if "\0" in str(path):
@@ -175,7 +175,7 @@ def _remedy(problem: str) -> str:
         ("unable to open", "the folder cannot be read or written"),
         ("full", "the disk is full; make room and give the same command again"),
         ("I/O", "the disk cannot be read or written; mend that and give the same command again"),
-        ("not a database", "it is no file of a sweep; choose another folder"),
+        ("not a database", "it is not a sweep's file; choose another folder"),
         ("malformed", "it is damaged; choose another folder, or put a copy back"),
     ):
         if sign in problem:

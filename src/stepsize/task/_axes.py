@@ -300,5 +300,5 @@ def check_takes(task: Any, names: Iterable[str], where: str = "") -> None:
             continue
         if name in AXES:
             raise ValueError(f"the task {task.name!r} takes no {name}, but {', '.join(takes)}; leave it out")
-        problem = f"{where} has {name!r}, which is no axis" if where else f"there is no axis {name!r}"
+        problem = f"{where} has {name!r}, which is not an axis" if where else f"there is no axis {name!r}"
         raise ValueError(f"{problem}; {_check.closest(str(name), takes)}")

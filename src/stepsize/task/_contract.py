@@ -55,7 +55,7 @@ class Trial:
             object.__setattr__(self, "task", task.name)
         for axis in self.settings:
             if axis not in axes:
-                raise ValueError(f"settings has {axis!r}, which is no axis; {_check.closest(str(axis), AXES)}")
+                raise ValueError(f"settings has {axis!r}, which is not an axis; {_check.closest(str(axis), AXES)}")
         settings = {axis: axes[axis].canonical(axis, value) for axis, value in sorted(self.settings.items())}
         object.__setattr__(self, "settings", settings)
         object.__setattr__(self, "seed", check_seed(self.seed))

@@ -164,7 +164,7 @@ class Epochs:
             aside = f" beside {self._source.aside} set aside for scoring" if self._source.aside else ""
             got = f"{self._position} in pass {self._epoch + 1}{aside}"
             raise ValueError(
-                f"loader must give its batches anew in each pass, got {got}; "
+                f"loader must give its batches again in each pass, got {got}; "
                 "give a list of them, or a function without arguments that makes the loader"
             )
 

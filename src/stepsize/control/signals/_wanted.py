@@ -30,7 +30,7 @@ def signals_in(wanted: Wanted, known: Mapping[str, Signal]) -> tuple[Signal, ...
             base = _sampled(item)[0].partition("/")[0]
             fitting = {name: signal for name, signal in known.items() if fnmatchcase(name, base)}
             if not fitting:
-                raise ValueError(f"signals has {item!r}, which is no signal; {_check.closest(base, known)}")
+                raise ValueError(f"signals has {item!r}, which is not a signal; {_check.closest(base, known)}")
         else:
             raise TypeError(_check.message("signals", item, "a name, a pattern or a Signal"))
         if hidden := [name for name, signal in fitting.items() if found.get(name, signal) != signal]:

@@ -112,7 +112,7 @@ class About:
             raise ValueError(f"{folder} has no run that can be steered: there is no {ABOUT} in it; {remedy}") from None
         except (UnicodeDecodeError, RecursionError, json.JSONDecodeError) as error:
             what = _check.in_one_line(error, 100)
-            raise ValueError(f"{path} is damaged ({what}); it comes anew with a step") from None
+            raise ValueError(f"{path} is damaged ({what}); the next step writes it again") from None
         if found.pop("format") > FORMAT:
             raise ValueError(f"{path} was written by a newer stepsize; update stepsize")
         begun = Begun(**{name: found["begun"][name] for name in Begun.__dataclass_fields__})

@@ -92,7 +92,7 @@ class Ledger:
             OSError, ValueError: it is another file than before, has too many lines, or answers cannot be written.
         """
         if hashlib.sha256(content[: self.read.bytes]).hexdigest() != self.read.digest:
-            raise ValueError("it is not the file whose beginning was read before; nothing is taken from it")
+            raise ValueError("its beginning differs from what was read before; nothing is taken from it")
         if content.count(b"\n") > MOST_LINES:
             raise ValueError(f"it has more than {MOST_LINES:,} lines; nothing is taken from it")
         ids = self._begun(content) if self._ids is None else dict(self._ids)
