@@ -243,7 +243,7 @@ class Driver:
     def _say_past(self) -> None:
         self.end = math.inf
         _warn(
-            f"training goes on past its total of {self.total:g}, and the schedule holds its end (reported once); give the "
+            f"training goes on past its total of {self.total:g}, and the schedule holds its end (shown once); give the "
             'true total, or call extend(total, how="keep", "stretch" or "cooldown")'
         )
 
@@ -312,7 +312,7 @@ class Driver:
                 self._warned.add(line.name)
                 self.say("foreign", found, name, f"overwritten with {plan:.6g}")
                 _warn(
-                    f"{problem}, which is kept (reported once); take it out, use scale, set or rebase of the control, or "
+                    f"{problem}, which is kept (shown once); take it out, use scale, set or rebase of the control, or "
                     'build it with foreign="adopt"'
                 )
         line.refresh()

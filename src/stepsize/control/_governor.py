@@ -184,7 +184,7 @@ def _blind(driver: Driver, began: _Began) -> str:
     of = "" if began.steering is None else began.steering.feedback.of
     return (
         f"feedback looks at {of!r}, which it was not given in {driver.steps - began.steps} steps, so that it decides "
-        f"nothing (reported once); call observe({of}=...), or scheduler.step(value), which Lightning does where the "
+        f"nothing (shown once); call observe({of}=...), or scheduler.step(value), which Lightning does where the "
         'lr_scheduler has "reduce_on_plateau": True'
     )
 

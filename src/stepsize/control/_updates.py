@@ -162,7 +162,7 @@ class Beside:
         if not self._said:
             self._said = True
             file, line = self._place
-            warnings.warn_explicit(f"optimizer.step() in line {line} {what} (reported once)", UserWarning, file, line)
+            warnings.warn_explicit(f"optimizer.step() in line {line} {what} (shown once)", UserWarning, file, line)
 
 
 def is_called_by(package: str) -> bool:

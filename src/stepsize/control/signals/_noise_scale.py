@@ -111,7 +111,7 @@ def _before(update: Update) -> Any:
     if problem := _problem(most, here, count):
         if NAME not in update.memory:
             update.memory[NAME] = {}
-            warnings.warn(f"noise_scale is missing: {problem} (reported once)", UserWarning, stacklevel=2)
+            warnings.warn(f"noise_scale is missing: {problem} (shown once)", UserWarning, stacklevel=2)
         return None
     whole = [None if parameter.grad is None else total_norm([parameter.grad.detach()]) for parameter in named.values()]
     wholes = torch.stack([squares.new_zeros(()) if norm is None else norm.to(squares).square() for norm in whole])
