@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from stepsize import Control
 from stepsize.watch import environment
 
 torch.set_num_threads(1)  # small networks; and figures then do not depend on the number of cores
@@ -44,3 +45,29 @@ def interval(values: list[float]) -> tuple[float, float, float]:
 
 def progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def train_epochs(
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    schedule: str,
+    train: tuple[torch.Tensor, torch.Tensor],
+    batch: int,
+    epochs: int,
+) -> None:
+    """Train a classifier by Control, each epoch on whole batches in a new order from torch's own generator."""
+    inputs, labels = train
+    per_epoch = len(labels) // batch
+    control = Control(optimizer, lr=schedule, total=epochs * per_epoch, remind=False)
+    for _ in range(epochs):
+        for part in torch.randperm(len(labels))[: per_epoch * batch].split(batch):
+            loss = torch.nn.functional.cross_entropy(model(inputs[part]), labels[part])
+            loss.backward()
+            control.step(loss)
+
+
+def accuracy(model: torch.nn.Module, split: tuple[torch.Tensor, torch.Tensor]) -> float:
+    """The share of a split's examples that a classifier gets right."""
+    model.eval()
+    with torch.no_grad():
+        return float((model(split[0]).argmax(1) == split[1]).double().mean())

@@ -21,10 +21,9 @@ import os
 from collections.abc import Callable
 
 import torch
-from _common import conclude, progress
+from _common import accuracy, conclude, progress, train_epochs
 from torch import Tensor, nn
 
-from stepsize import Control
 from stepsize.optim import LAMB, LARS, no_decay
 from stepsize.task.built_in._data import MNIST
 from stepsize.task.built_in._images import final_images, image_data
@@ -64,23 +63,10 @@ def network() -> nn.Module:
     return nn.Sequential(*layers, nn.Linear(128, 10))
 
 
-def accuracy(model: nn.Module, split: Split) -> float:
-    model.eval()
-    with torch.no_grad():
-        return float((model(split[0]).argmax(1) == split[1]).double().mean())
-
-
 def trained(make: Make, rate: float, batch: int, seed: int, train: Split, epochs: int) -> nn.Module:
     torch.manual_seed(seed)
-    model, count = network(), len(train[1])
-    per_epoch = count // batch
-    control = Control(make(model, rate), lr="warmup(10%) >> cosine()", total=epochs * per_epoch, remind=False)
-    for _ in range(epochs):
-        order = torch.randperm(count)
-        for part in order[: per_epoch * batch].split(batch):
-            loss = nn.functional.cross_entropy(model(train[0][part]), train[1][part])
-            loss.backward()
-            control.step(loss)
+    model = network()
+    train_epochs(model, make(model, rate), "warmup(10%) >> cosine()", train, batch, epochs)
     return model
 
 

@@ -73,7 +73,7 @@ class Subject:
 
     def flat_buffer(self) -> None:
         """Another way to capture: one new buffer for all, filled by one call."""
-        old = [each for each in self.tensors() if each.dtype == torch.float32]
+        old = [tensor for tensor in self.tensors() if tensor.dtype == torch.float32]
         sizes = [each.numel() for each in old]
         parts = torch.empty(sum(sizes)).split(sizes)
         with torch.no_grad():
@@ -98,7 +98,7 @@ def main() -> None:
     quick = arguments(__doc__ or "").quick
     subject, rounds = Subject(), 2 if quick else 15
     subject.step()
-    subject.room = [torch.empty_like(each).fill_(0) for each in subject.tensors()]
+    subject.room = [torch.empty_like(tensor).fill_(0) for tensor in subject.tensors()]
     tried = ("flat_buffer", "foreach_copy", "memory_moves")
     ways = ("step", "capture", "restore", "deepcopy", "load", "plain_copy", *tried)
     times: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
@@ -115,7 +115,7 @@ def main() -> None:
     ]
 
     def row(name: str, values: list[tuple[float, float]]) -> None:
-        cells = [interval([each[place] for each in values]) for place in (0, 1)]
+        cells = [interval([value[place] for value in values]) for place in (0, 1)]
         lines.append(f"  {name:44s}" + "".join(f"{m:9.1f} [{low:6.1f},{high:7.1f}]" for m, low, high in cells))
 
     def together(*names: str) -> list[tuple[float, float]]:

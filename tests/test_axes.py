@@ -267,11 +267,11 @@ def test_own_axes_are_in_keys_and_checked():
     trial = Trial.of(task, {"lr": 0.1, "bias": False})
     assert trial.key != Trial.of(task, {"lr": 0.1}).key
     assert trial == Trial(task, {"bias": False, "lr": 0.1})
-    with pytest.raises(ValueError, match="settings has 'bias', which is no axis"):
+    with pytest.raises(ValueError, match="settings has 'bias', which is not an axis"):
         Trial("line", {"lr": 0.1, "bias": False})
     with pytest.raises(ValueError, match="bias must be one of True, False, got 3"):
         Trial.of(task, {"lr": 0.1, "bias": 3})
-    with pytest.raises(ValueError, match="settings has 'bia', which is no axis; did you mean 'bias'"):
+    with pytest.raises(ValueError, match="settings has 'bia', which is not an axis; did you mean 'bias'"):
         Trial.of(task, {"lr": 0.1, "bia": True})
     with pytest.raises(ValueError, match="there is no axis 'bias'"):
         line().start(trial)

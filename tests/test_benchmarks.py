@@ -65,9 +65,9 @@ def test_a_shortened_benchmark_runs(name, said):
 @pytest.mark.skipif(not STEP_LAW.is_file(), reason="needs Step Law's runs; STEPSIZE_TEST_DATA says where they are")
 def test_on_step_laws_grids_little_is_lost_and_intervals_hold():
     """What decision 33 says, with room for other machines: 0.05 / 0.15 / 0.25 % were asked, and 90 % of intervals."""
-    command = [sys.executable, str(BENCHMARKS / "scale" / "steplaw.py"), "--quick", "--data", str(STEP_LAW.parents[1])]
-    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600).stdout
-    row = next(line for line in said.splitlines() if line.startswith("fitted, all rates"))
+    done = ran([BENCHMARKS / "scale" / "steplaw.py", "--quick", "--data", STEP_LAW.parents[1]])
+    assert done.returncode == 0, done.stderr
+    row = next(line for line in done.stdout.splitlines() if line.startswith("fitted, all rates"))
     median, most, worst = map(float, re.findall(r"[\d.]+", row)[:3])
     assert median < 0.05
     assert most < 0.16

@@ -155,7 +155,7 @@ def test_another_trial_or_a_broken_file_is_refused(tmp_path):
         with pytest.raises(ValueError, match=said):
             train(task(), lr=0.01, steps=10, folder=tmp_path, resume=True)
     torch.save({"step": 3}, tmp_path / "last.pt")
-    with pytest.raises(ValueError, match="is no checkpoint"):
+    with pytest.raises(ValueError, match="is not a checkpoint"):
         train(task(), lr=0.01, steps=10, folder=tmp_path, resume=True)
     with pytest.raises(ValueError, match="there is no checkpoint"):
         train(task(), lr=0.01, steps=10, folder=tmp_path / "other", resume=True)

@@ -68,7 +68,7 @@ def test_one_dimension_and_rates_of_ones_own(capsys):
     assert "theory    converges below 0.5, which is 2 (1 + momentum) / 4" in out
     assert "picture  a/picture.png" in out
     code, _, err = stepsize(capsys, "train", "--resume", "a")
-    assert (code, err) == (2, "stepsize: a is no run that has begun to train; begin it anew\n")
+    assert (code, err) == (2, "stepsize: a is not a run that has begun to train; start it again\n")
 
 
 def test_schedules_of_alpha_over_seeds(capsys):

@@ -88,7 +88,7 @@ def test_a_finding_is_compared_by_its_scores(tmp_path):
     found = {"rate": 0.1, "low": 0.05, "high": 0.2, "initial": 4.0, "trials": trials}
     (tmp_path / "f" / "finding.json").write_text(json.dumps(found))
     entry = entry_of(Run.open(tmp_path / "f"), "f")
-    assert [each.tolist() for each in entry.scores] == [[0.1, 1.0], [1.0, 3.0]]
+    assert [score.tolist() for score in entry.scores] == [[0.1, 1.0], [1.0, 3.0]]
     assert entry.figures["found between"] == "0.05 and 0.2"
 
 
@@ -151,3 +151,11 @@ def test_entries_of_ones_own_and_names_that_are_close(two):
         compare(*two).courses("los")
     with pytest.raises(TypeError, match="runs must be folders"):
         compare(3, 4)
+
+
+@pytest.mark.parametrize("words", [["diagnose", "a"], ["plot", "a"], ["compare", "a", "a"], ["watch", "a", "--once"]])
+def test_a_folder_that_is_no_run_is_called_by_the_word_of_the_help(words, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a").mkdir()
+    assert run(words) == 2
+    assert capsys.readouterr().err.startswith("stepsize: RUN must be a run folder or a log of training, got 'a'")

@@ -155,7 +155,7 @@ def test_the_split_of_the_patients_is_by_index_and_standardised_on_the_training_
 
 
 def hessian_and_least_error():
-    x, y, _, _ = (each.double() for each in diabetes())
+    x, y, _, _ = (part.double() for part in diabetes())
     inputs = torch.cat([x, torch.ones(len(x), 1)], 1)
     least = torch.linalg.lstsq(inputs, y).solution
     return 2 * inputs.T @ inputs / len(x), float((inputs @ least - y).square().mean())

@@ -215,8 +215,8 @@ def test_what_compiling_would_bake_in_is_noticed():
     engine, own = Batched(2, compiled=True), task(model=model)
     agree(own, trials(rates=(0.01, 0.02), seeds=(0,), steps=10), engine=engine)
     models[0].factor = 1.0
-    for each in engine.bench(own).stacks.values():
-        each.loss.model.factor = 2.0
+    for stack in engine.bench(own).stacks.values():
+        stack.loss.model.factor = 2.0
     scale[0] = 2.0
     work = trials(rates=(0.01, 0.02), seeds=(1,), steps=10)
     agree(own, work, engine=engine)

@@ -75,7 +75,7 @@ def test_where_nothing_learns_there_is_no_plan():
         ({"optimizer": []}, ValueError, "one value or more"),
         ({"optimizer": ["adamx"]}, ValueError, "adamx"),
         ({"clip": None}, ValueError, "only schedule and optimizer have usual ones"),
-        ({"colour": ["red"]}, ValueError, "'colour', which is no axis"),
+        ({"colour": ["red"]}, ValueError, "'colour', which is not an axis"),
         ({"schedule": ["absolute(cosine())"]}, ValueError, "leave out absolute"),
     ],
 )

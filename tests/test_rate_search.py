@@ -281,7 +281,7 @@ def test_groups_keep_their_ratios_and_tensor_rates_their_tensors():
     search = RateSearch(optimizers, model, lr="constant()", total=60, loader=loader(), loss=loss_of)
     for run in search:
         for batch in run.batches():
-            lent = [group["lr"] for each in optimizers.values() for group in each.param_groups]
+            lent = [group["lr"] for optimizer in optimizers.values() for group in optimizer.param_groups]
             assert lent[0] is rate
             np.testing.assert_allclose([float(each) for each in lent], [run.rate / 5, run.rate, 0], rtol=1e-6)
             loss = loss_of(model, batch)

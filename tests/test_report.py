@@ -19,7 +19,7 @@ from stepsize.cli import run as command
 from stepsize.engine import serial
 from stepsize.pages._commands import command_line, repeats
 from stepsize.pages._found_parts import cliff_of
-from stepsize.pages._numbers import exact, said, ticks
+from stepsize.pages._numbers import exact, text_of, ticks
 from stepsize.record import RecordWarning
 from stepsize.task import task_named
 from stepsize.views import Scale, View, run_sheet, series
@@ -68,11 +68,11 @@ def test_the_page_of_a_run_says_what_run_json_says(tuned):
     page, facts = read(tuned / "report.html"), json.loads((tuned / "run.json").read_text())
     finding = json.loads((tuned / "finding.json").read_text())
     verdict = dict(page.headings)["h1"]
-    assert said(facts["rate"], 3) in verdict
-    assert said(finding["low"], 3) in verdict
-    assert said(facts["metrics"]["validation_loss"]) in verdict
-    assert page.facts["validation loss"] == said(facts["metrics"]["validation_loss"])
-    assert page.facts["training loss"] == said(facts["metrics"]["loss"])
+    assert text_of(facts["rate"], 3) in verdict
+    assert text_of(finding["low"], 3) in verdict
+    assert text_of(facts["metrics"]["validation_loss"]) in verdict
+    assert page.facts["validation loss"] == text_of(facts["metrics"]["validation_loss"])
+    assert page.facts["training loss"] == text_of(facts["metrics"]["loss"])
     assert page.facts["seed"] == "3"
     assert page.facts["torch"] == facts["versions"]["torch"]
     assert page.facts["started"] == facts["started"]
@@ -135,7 +135,7 @@ def test_the_page_of_a_sweep_says_its_best_rates_and_every_trial(swept):
     trials = page.table("rate", "seed", "status")
     assert [(float(row["rate"]), int(row["seed"])) for row in trials] == [(o.rate, o.seed) for o in swept.outcomes]
     best = min((best for best in bests if best.rate), key=lambda best: best.value)
-    assert said(best.rate, 3) in dict(page.headings)["h1"]
+    assert text_of(best.rate, 3) in dict(page.headings)["h1"]
     maps = [table for table in page.tables if table["head"][0].startswith(("momentum", "variant"))]
     assert [len([row for row in table["rows"] if row]) for table in maps] == [len(bests)]
 
@@ -166,7 +166,7 @@ def test_several_runs_are_compared_by_what_differs():
 def test_a_finding_alone_has_a_page():
     found = find(QUADRATIC, steps=40, seed=0)
     page = read(report(found, "finding.html"))
-    assert said(found.rate, 3) in dict(page.headings)["h1"]
+    assert text_of(found.rate, 3) in dict(page.headings)["h1"]
     assert len(page.table("rate", "steps", "score")) == len(found.results)
     assert found.verdict[1:] in page.text
 
@@ -245,7 +245,7 @@ def test_commands_write_a_page_unless_they_are_told_not_to(capsys):
         == 0
     )
     assert "report   s/report.html" in capsys.readouterr().out.splitlines()
-    for bad, told in ((["nowhere"], "what must be"), (["a", "-o", "page.pdf"], "out must be a file ending in .html")):
+    for bad, told in ((["nowhere"], "RUN must be"), (["a", "-o", "page.pdf"], "out must be a file ending in .html")):
         assert command(["report", *bad]) == 2
         assert told in capsys.readouterr().err
 
@@ -445,10 +445,10 @@ def test_numbers_are_said_with_the_digits_that_count():
         3.2e7: "3.2 \N{MULTIPLICATION SIGN} 10⁷",
         400.0: "400",
     }
-    assert {number: said(number) for number in texts} == texts
-    assert said(123456.0) == "123,456"
-    assert said(-0.5) == "\N{MINUS SIGN}0.5"
-    assert said(None) == "\N{EN DASH}"
+    assert {number: text_of(number) for number in texts} == texts
+    assert text_of(123456.0) == "123,456"
+    assert text_of(-0.5) == "\N{MINUS SIGN}0.5"
+    assert text_of(None) == "\N{EN DASH}"
     for number in (0.1, 1 / 3, 1e-17, 12.0, 123456789.0, 2**60):
         assert float(exact(number)) == number
 

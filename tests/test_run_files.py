@@ -183,7 +183,7 @@ def test_cut_off_anywhere(folder, made, capsys):
         (b'{"task": "caf\xe9"}', "is not UTF-8 (byte"),
         (b"\xff\xfe{\0}\0", "is not UTF-8"),
         (b"\0" * 100, "is not JSON"),
-        (b'{"seconds": NaN}', "NaN is no number of JSON"),
+        (b'{"seconds": NaN}', "NaN is not a JSON number"),
         (b'{"seconds": 1e999}', "seconds in a/run.json must be a number >= 0, got inf"),
         (b'{"seed": ' + b"9" * 5000 + b"}", "is not JSON"),
         (b'{"format": 3, "unknown": []}', "written by a newer stepsize (format 3, this one knows 2); update stepsize"),

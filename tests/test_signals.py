@@ -173,9 +173,9 @@ def test_what_is_no_observer_or_signal_is_refused_with_what_to_write():
     model = net()
     with pytest.raises(TypeError, match=r"watch must be .*wants, begin, on and end"):
         under(model, object())
-    with pytest.raises(ValueError, match="'los', which is no signal; did you mean 'loss'"):
+    with pytest.raises(ValueError, match="'los', which is not a signal; did you mean 'loss'"):
         under(model, Kept("los"))
-    with pytest.raises(ValueError, match="which is no signal"):
+    with pytest.raises(ValueError, match="which is not a signal"):
         JsonLines("m.jsonl", signals=["speed"])
     with pytest.raises(ValueError, match="name must be a text without"):
         Signal("a/b", len)

@@ -135,7 +135,7 @@ def test_looking_changes_no_weight_statistic_gradient_or_draw(accumulate):
     assert all(torch.equal(one, other) for one, other in zip(alone, looked_at, strict=True))
     # at the first look the loss turned out to draw random numbers, and from then on both ends are from the same ones
     assert values[0] == {}
-    assert all(math.isfinite(each["curvature"]) and each["decrease_ratio"] < 1.5 for each in values[1:])
+    assert all(math.isfinite(value["curvature"]) and value["decrease_ratio"] < 1.5 for value in values[1:])
 
 
 def test_gradients_that_a_scaler_has_scaled_count_as_they_are():

@@ -53,7 +53,7 @@ def test_norms_before_and_after_clipping_and_whether_it_clipped(dtype):
 
 def test_what_is_driven_beside_the_rate_is_seen_as_it_was_applied():
     values, _ = driven(net(), "driven/*", steps=3, momentum="linear(start=1, end=0)", total=4)
-    assert [each["driven/momentum"] for each in values] == pytest.approx([0.9, 0.675, 0.45])
+    assert [value["driven/momentum"] for value in values] == pytest.approx([0.9, 0.675, 0.45])
     assert driven(net(), "driven/*")[0] == [{}]
 
 
@@ -61,8 +61,8 @@ def test_what_is_driven_beside_the_rate_is_seen_as_it_was_applied():
 def test_the_cosine_is_that_of_successive_gradients(dtype):
     values, gradients = driven(net(dtype), "gradient_cosine", steps=4)
     assert values[0] == {}
-    for each, old, new in zip(values[1:], gradients, gradients[1:], strict=False):
-        assert each["gradient_cosine"] == pytest.approx(float(torch.cosine_similarity(old, new, dim=0)), abs=1e-5)
+    for value, old, new in zip(values[1:], gradients, gradients[1:], strict=False):
+        assert value["gradient_cosine"] == pytest.approx(float(torch.cosine_similarity(old, new, dim=0)), abs=1e-5)
 
 
 def test_a_smoothed_loss_is_the_weighted_mean_of_the_losses_so_far():
@@ -99,8 +99,8 @@ def test_pace_and_what_is_left_fit_each_other():
     values, _ = driven(net(), "throughput", "seconds_left", "memory", steps=5, lr=0.1, total=100)
     assert set(values[0]) == {"memory"}
     assert values[0]["memory"] > 10 * 2**20
-    for position, each in enumerate(values[1:], 1):
-        assert each["throughput"] * each["seconds_left"] == pytest.approx(100 - position)
+    for position, value in enumerate(values[1:], 1):
+        assert value["throughput"] * value["seconds_left"] == pytest.approx(100 - position)
 
 
 def test_the_weights_norm_is_that_of_the_new_ones():

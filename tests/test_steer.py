@@ -74,6 +74,7 @@ def test_verbs_do_what_those_of_control_do(tmp_path):
         assert steps(steered, 1) == steps(plain, 1), step
     assert steered.total == plain.total == 18
     assert [(event.step, event.what) for event in steered.log] == [(event.step, event.what) for event in plain.log]
+    assert [event.what for event in steered.log if event.step in (6, 8)] == ["extend", "cooldown"]
 
 
 def test_an_answer_has_step_and_values_and_so_has_the_event(tmp_path):

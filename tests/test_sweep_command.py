@@ -146,7 +146,7 @@ def test_an_axis_the_task_lacks_and_folders_that_are_none(in_a_folder, capsys):
     (in_a_folder / "bad" / "sweep.db").write_text("nothing " * 1000)
     for words in (["plot", "bad"], [*WORDS, "--out", "bad"]):
         assert run(words) == 2
-        assert "it is no file of a sweep; choose another folder" in capsys.readouterr().err
+        assert "it is not a sweep's file; choose another folder" in capsys.readouterr().err
     assert run(["plot", "cosine()"]) == 2
     assert "--total" in capsys.readouterr().err
 

@@ -509,8 +509,8 @@ ENDS = {
     ),
     "several": ({"loss": nn.CrossEntropyLoss(reduction="none")}, "must be of one element, got .*take its mean"),
     "goes on": ({"loader": DataLoader(OneShot(), 8)}, "loader must give the same batches for the same seed"),
-    "ends": ({"loader": DataLoader(Stream(160), 8)}, "loader must give its batches anew in each pass, got 4 in pass 1"),
-    "empty stream": ({"loader": DataLoader(Stream(0), 8)}, "loader must give its batches anew.*got 0 in pass 1"),
+    "ends": ({"loader": DataLoader(Stream(160), 8)}, "loader must give its batches again.*got 4 in pass 1"),
+    "empty stream": ({"loader": DataLoader(Stream(0), 8)}, "loader must give its batches again.*got 0 in pass 1"),
 }
 
 

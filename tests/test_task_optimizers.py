@@ -169,7 +169,10 @@ def test_several_are_driven_by_one_plan_and_become_one_by_name():
     assert [group["momentum"] for group in taken.optimizer.param_groups] == [0.5, 0.5]
     assert list(taken.control.rates.values()) == [0.4, pytest.approx(0.04)]
     decayed = own.start(Trial("sine", {"lr": 0.4, "weight_decay": 0.3}, steps=10))
-    assert [group["weight_decay"] for each in decayed.optimizers.values() for group in each.param_groups] == [0.3, 0.3]
+    assert [group["weight_decay"] for optimizer in decayed.optimizers.values() for group in optimizer.param_groups] == [
+        0.3,
+        0.3,
+    ]
 
 
 @pytest.mark.parametrize("text", ["lars", "lamb(weight_decay=0.1)"])

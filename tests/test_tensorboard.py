@@ -72,7 +72,7 @@ def served(folder):
 
 def texts(folder, tag):
     events = served(folder)
-    return [(each.step, each.tensor_proto.string_val[0].decode()) for each in events.Tensors(f"{tag}/text_summary")]
+    return [(event.step, event.tensor_proto.string_val[0].decode()) for event in events.Tensors(f"{tag}/text_summary")]
 
 
 def layout(events):
@@ -80,7 +80,9 @@ def layout(events):
 
     (found,) = events.Tensors("custom_scalars__config__")
     categories = layout_pb2.Layout.FromString(found.tensor_proto.string_val[0]).category
-    return {each.title: {chart.title: list(chart.multiline.tag) for chart in each.chart} for each in categories}
+    return {
+        category.title: {chart.title: list(chart.multiline.tag) for chart in category.chart} for category in categories
+    }
 
 
 def test_loss_and_rate_stand_together_and_every_tag_of_a_layer_has_its_chart(tmp_path):
@@ -114,7 +116,7 @@ def test_plan_finding_and_events_are_texts_and_settings_have_the_final_figures(t
     }
     content = events.summary_metadata["_hparams_/experiment"].plugin_data.content
     experiment = plugin_data_pb2.HParamsPluginData.FromString(content).experiment
-    assert {each.name.tag for each in experiment.metric_infos} == {"loss", "validation_loss"}
+    assert {metric.name.tag for metric in experiment.metric_infos} == {"loss", "validation_loss"}
     assert not [each for each in tmp_path.iterdir() if each.is_dir()]  # no run of its own beside the run
 
 
@@ -126,7 +128,7 @@ def test_histograms_are_of_all_weights_and_gradients_at_the_steps_asked_for(tmp_
     names = ("0.weight", "0.bias", "2.weight", "2.bias")
     assert set(events.Tags()["histograms"]) == {f"{kind}/{name}" for kind in ("weights", "gradients") for name in names}
     for tag, size in (("weights/0.weight", 12), ("gradients/2.bias", 1)):
-        assert [(each.step, each.histogram_value.num) for each in events.Histograms(tag)] == [(0, size), (10, size)]
+        assert [(event.step, event.histogram_value.num) for event in events.Histograms(tag)] == [(0, size), (10, size)]
     assert "histograms" not in events.Tags()["scalars"]
 
 

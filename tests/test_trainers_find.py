@@ -85,7 +85,7 @@ def everything(*things):
         elif isinstance(thing, list | tuple):
             todo += [(f"{place}[{index}]", each) for index, each in enumerate(thing[:50])]
         if hasattr(thing, "__dict__") and names & {"transformers", "accelerate", "lightning", "torch", __name__}:
-            todo += [(f"{place}.{name}", each) for name, each in vars(thing).items()]
+            todo += [(f"{place}.{name}", member) for name, member in vars(thing).items()]
     found["random"] = (0, torch.get_rng_state(), None)
     return found
 

@@ -58,18 +58,18 @@ def along_update(again: Again) -> Signal:
     """Curvature along the update, (g1 - g0)·d / |g0·d|, and what else two gradients on one batch tell."""
 
     def before(update):
-        kept = [each for each in update.parameters.values() if each.grad is not None]
+        kept = [parameter for parameter in update.parameters.values() if parameter.grad is not None]
         return [(each, each.detach().clone(), each.grad.detach().clone()) for each in kept]
 
     def after(update, kept):
         model, batch = again.last
         drawn = torch.get_rng_state()
-        buffers = [each.clone() for each in model.buffers()]
+        buffers = [buffer.clone() for buffer in model.buffers()]
         loss = again.loss(model, batch)
         found = torch.autograd.grad(loss, [each for each, *_ in kept], allow_unused=True)
         torch.set_rng_state(drawn)
-        for held, each in zip(buffers, model.buffers(), strict=True):
-            each.copy_(held)
+        for held, buffer in zip(buffers, model.buffers(), strict=True):
+            buffer.copy_(held)
         zero = torch.zeros(())
         sums = dict.fromkeys(("gd", "hd", "gg", "dd", "ee", "ge", "ww"), 0.0)
         for (parameter, old, first), second in zip(kept, found, strict=True):
@@ -116,7 +116,7 @@ class Kept:
 
     def columns(self) -> dict[str, np.ndarray]:
         looked = [record for record in self.steps if "along/curvature" in record.values]
-        found = {name: np.array([each.values.get(name, math.nan) for each in self.steps]) for name in STEP}
+        found = {name: np.array([step.values.get(name, math.nan) for step in self.steps]) for name in STEP}
         found |= {name: np.array([each.values[f"along/{name}"] for each in looked]) for name in COSTLY}
         return {**found, "looked": np.array([each.step for each in looked])}
 
@@ -134,7 +134,7 @@ def train(name: str, schedule: str, seed: int, rate: float) -> dict[str, np.ndar
         if len(run.advance(wanted)) < wanted:
             break  # the loss is not finite any more
         done += wanted
-    score = run.score() if np.isfinite([each.values["loss"] for each in seen.steps]).all() else math.inf
+    score = run.score() if np.isfinite([step.values["loss"] for step in seen.steps]).all() else math.inf
     facts = {
         "initial": initial,
         "score": score,
@@ -191,7 +191,7 @@ def main() -> None:
     os.environ[PLACE] = given.data
     Path(given.out).mkdir(parents=True, exist_ok=True)
     with ProcessPoolExecutor(given.workers, mp_context=get_context("spawn")) as pool:
-        waiting = [pool.submit(group, given.out, *each) for each in groups()]
+        waiting = [pool.submit(group, given.out, *part) for part in groups()]
         for done in as_completed(waiting):
             try:
                 print(time.strftime("%H:%M:%S"), done.result(), flush=True)

@@ -126,10 +126,10 @@ def entry(
 
     def batches(generator: torch.Generator, size: int) -> Iterator[tuple[Tensor, ...]]:
         tensors = examples()
-        return Shuffled(len(tensors[0]), size, generator, lambda picked, _: tuple(each[picked] for each in tensors))
+        return Shuffled(len(tensors[0]), size, generator, lambda picked, _: tuple(tensor[picked] for tensor in tensors))
 
     def score(network: nn.Module) -> float:
-        parts = [each[:scored].split(chunk) for each in examples()]
+        parts = [example[:scored].split(chunk) for example in examples()]
         losses = [float(loss(network, part)) * len(part[0]) for part in zip(*parts, strict=True)]
         return sum(losses) / sum(len(part) for part in parts[0])
 

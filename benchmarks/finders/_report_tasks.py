@@ -42,7 +42,7 @@ from torch import Tensor
 
 
 def patients() -> tuple[Tensor, ...]:
-    return tuple(standardised(each) for each in diabetes())
+    return tuple(standardised(part) for part in diabetes())
 
 
 def raw_patients() -> tuple[Tensor, ...]:

@@ -36,7 +36,7 @@ class WordConvolutions(nn.Module):
 
     def forward(self, words: Tensor) -> Tensor:
         x = self.embedding(words).transpose(1, 2)
-        return self.head(torch.cat([torch.relu(each(x)).amax(2) for each in self.filters], 1))
+        return self.head(torch.cat([torch.relu(convolution(x)).amax(2) for convolution in self.filters], 1))
 
 
 class NextWord(nn.Module):

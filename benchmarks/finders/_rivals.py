@@ -159,10 +159,10 @@ Finder = Callable[[Entry, int, dict[str, Any]], Suggestion]
 def other_seeds(entry: Entry, seed: int, options: dict[str, Any]) -> Suggestion:  # noqa: ARG001
     """What whole grids of the two other seeds say: the rate with the lowest mean regret there. A limit, no method."""
     oracle, others = Oracle(), [each for each in range(3) if each != seed]
-    grids = [oracle.scores(entry.name, each) for each in others]
+    grids = [oracle.scores(entry.name, other) for other in others]
 
     def missed(rate: float) -> float:
-        return sum(oracle.regret(entry.name, each, grid[rate]) for each, grid in zip(others, grids, strict=True))
+        return sum(oracle.regret(entry.name, other, grid[rate]) for other, grid in zip(others, grids, strict=True))
 
     both = [rate for rate in grids[0] if rate in grids[1]]
     runs = sum(len(grid) for grid in grids)

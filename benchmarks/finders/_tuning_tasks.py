@@ -98,7 +98,7 @@ def halves() -> tuple[Tensor, ...]:
 
 def some(examples: Callable[[], tuple[Tensor, ...]], count: int) -> tuple[Tensor, ...]:
     """The first examples alone."""
-    return tuple(each[:count] for each in examples())
+    return tuple(example[:count] for example in examples())
 
 
 def mislabelled(examples: Callable[[], tuple[Tensor, ...]], share: float, classes: int) -> tuple[Tensor, ...]:

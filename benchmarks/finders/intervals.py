@@ -88,7 +88,7 @@ def main() -> None:
             write(FRESH, {**read(FRESH), name: {"facts": facts(ENTRIES[name]), "means": done.result()}})
             progress(f"{count}/{len(names)} {name}")
         findings = [pool.submit(asked, name, seed, options.budget) for name in names for seed in range(options.seeds)]
-        rows = [row for row in (each.result() for each in findings) if row is not None]
+        rows = [row for row in (finding.result() for finding in findings) if row is not None]
     fresh = {name: each["means"] for name, each in read(FRESH).items()}
     best = {name: math.log10(float(min(fresh[name], key=fresh[name].__getitem__))) for name in names}
     inside = [low - 1e-6 <= best[name] <= high + 1e-6 for name, _, _, low, high in rows]

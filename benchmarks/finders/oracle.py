@@ -66,7 +66,7 @@ def wanted(scores: Scores, initial: float, decades: list[int], reach: float) -> 
     best, lowest = round(4 * math.log10(found)), scores[found]
     lost = lowest is None or lowest > initial - LEARNT * abs(initial)
     ends = [min(tried) - 4] * (lost or best - min(tried) < 4) + [max(tried) + 4] * (lost or max(tried) - best < 4)
-    ends = [each for each in ends if LIMITS[0] <= each <= LIMITS[1]]
+    ends = [end for end in ends if LIMITS[0] <= end <= LIMITS[1]]
     around = range(best - round(4 * reach), best + round(4 * reach) + 1)
     return ends or [each for each in around if each not in tried and LIMITS[0] <= each <= LIMITS[1]]
 

@@ -47,7 +47,7 @@ def main() -> None:
             first = int(np.flatnonzero(slow)[0])
             ax.plot(rates, steps[first] * rates[first] / rates, ":", color=colour, linewidth=1)
         found[bound] = {
-            "steps": [None if np.isnan(each) else each for each in steps],
+            "steps": [None if np.isnan(step) else step for step in steps],
             "quickest": float(rates[quickest]),
             "slope": slope,
         }

@@ -99,7 +99,7 @@ def three(offset: int) -> Callable[[np.ndarray], np.ndarray]:
 
     def thin(runs: np.ndarray) -> np.ndarray:
         picked = []
-        for place in sorted({tuple(each) for each in runs[:, :3]}):
+        for place in sorted({tuple(row) for row in runs[:, :3]}):
             there = runs[(runs[:, :3] == place).all(1)]
             there = there[there[:, 3].argsort()]
             picked.append(there[np.unique(np.clip([offset, offset + 4, offset + 8], 0, len(there) - 1))])

@@ -25,12 +25,10 @@ from pathlib import Path
 import torch
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from _common import conclude, progress
+from _common import accuracy, conclude, progress, train_epochs
 
-from stepsize import Control
 from stepsize.scale import linear_rule
 from stepsize.task.built_in._data import MNIST
 from stepsize.task.built_in._images import image_data
@@ -65,17 +63,10 @@ def network(size: int) -> nn.Module:
 
 def trained(train: Split, validation: Split, epochs: int, batch: int, rate: float, warm: bool, seed: int) -> float:
     torch.manual_seed(seed)
-    model, count = network(train[0].shape[1]), len(train[1])
+    model = network(train[0].shape[1])
     optimizer = torch.optim.SGD(model.parameters(), lr=rate, momentum=0.9)
-    schedule = f"warmup({SHARE}) >> cosine()" if warm else "cosine()"
-    control = Control(optimizer, lr=schedule, total=count // batch * epochs, remind=False)
-    for _ in range(epochs):
-        for part in torch.randperm(count)[: count // batch * batch].split(batch):
-            loss = cross_entropy(model(train[0][part]), train[1][part])
-            loss.backward()
-            control.step(loss)
-    with torch.no_grad():
-        return float((model(validation[0]).argmax(1) == validation[1]).double().mean())
+    train_epochs(model, optimizer, f"warmup({SHARE}) >> cosine()" if warm else "cosine()", train, batch, epochs)
+    return accuracy(model, validation)
 
 
 def main() -> None:
@@ -86,7 +77,8 @@ def main() -> None:
     if given.data:
         os.environ["STEPSIZE_DATA"] = given.data
     lines, figures = ["validation accuracy of three seeds"], {}
-    for name, data in {"digits": digits} if given.quick else {"digits": digits, "mnist": mnist}.items():
+    sources = {"digits": digits} if given.quick else {"digits": digits, "mnist": mnist}
+    for name, data in sources.items():
         train, validation, epochs = data()
         rows = {}
         for small in RATES[name]:

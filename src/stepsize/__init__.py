@@ -265,13 +265,13 @@ class _Package(ModuleType):
 
 
 def _html(value: Any) -> str | None:
-    """What a notebook shows of a value: the page's charts and figures, without a script."""
+    """A value in a notebook: the page's charts and figures, without a script."""
     text: str | None = importlib.import_module("stepsize.pages").shown(value)
     return text
 
 
 def _picture(schedule: Any) -> bytes | None:
-    """What a notebook shows of a schedule; nothing without matplotlib."""
+    """A schedule in a notebook; nothing without matplotlib."""
     try:
         image: bytes = importlib.import_module("stepsize.views").png(schedule)
     except ImportError:

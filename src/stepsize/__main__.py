@@ -30,11 +30,11 @@ def main() -> None:
     sys.exit(flushed(code))
 
 
-def leave_on_interrupt(code: int, said: str = "") -> None:
+def leave_on_interrupt(code: int, text: str = "") -> None:
     """Let Ctrl-C end the process at once: while there is nothing to lose yet, or no more."""
 
     def leave(_: int, __: FrameType | None) -> None:
-        os.write(2, said.encode())
+        os.write(2, text.encode())
         os._exit(code)
 
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # in the background of a shell it stays ignored

@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from numbers import Real
 from typing import Any
 
@@ -74,14 +74,19 @@ def message(name: str, value: object, rule: str, remedy: str = "") -> str:
     return f"{name} must be {rule}, got {shown}" + (f"; {remedy}" if remedy else "")
 
 
-def in_one_line(error: BaseException, longest: int = 200) -> str:
-    """What an error says, in one line of so many characters; its class where it says nothing."""
+def in_one_line(error: BaseException, longest: int | None = 200) -> str:
+    """An error's message in one line of so many characters, all of it for None; its class where there is none."""
     return " ".join(str(error).split())[:longest] or type(error).__name__
 
 
 def with_class(error: BaseException, longest: int = 200) -> str:
-    """An error's class and what it says, in one line."""
+    """An error's class and message, in one line."""
     return f"{type(error).__name__}: {in_one_line(error, longest)}"
+
+
+def printable(text: str, otherwise: str = " ", kept: Collection[str] = "") -> str:
+    """A text with its unprintable characters, on which a terminal may act, replaced by another; those kept stay."""
+    return "".join(letter if letter.isprintable() or letter in kept else otherwise for letter in text)
 
 
 def closest(word: str, options: Iterable[str]) -> str:

@@ -4,6 +4,8 @@ import importlib
 import random
 from typing import Any
 
+from stepsize import _check
+
 
 class MissingExtraError(ImportError):
     """A feature needs a package that is not installed or cannot be loaded; the message says what to do."""
@@ -32,4 +34,4 @@ def _absent(package: str, name: str | None) -> str:
 
 
 def _damaged(error: Exception) -> str:
-    return f"which cannot be loaded ({' '.join(f'{type(error).__name__}: {error}'.split())[:200]})"
+    return f"which cannot be loaded ({_check.with_class(error)})"

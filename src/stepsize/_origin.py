@@ -35,7 +35,7 @@ class Origin:
     by_library: bool
 
 
-def origin_of(error: BaseException, theirs: Iterable[Path] = ()) -> Origin:
+def origin_of(error: BaseException, places: Iterable[Path] = ()) -> Origin:
     """Where an error came from: known from its traceback, or from the worker process that sent it.
 
     A check of stepsize ends in a ``raise`` of its own; what any other statement of stepsize raises, as by calling a
@@ -43,14 +43,14 @@ def origin_of(error: BaseException, theirs: Iterable[Path] = ()) -> Origin:
 
     Args:
         error: that was caught.
-        theirs: folders of packages that are a user's own though they are installed.
+        places: folders of packages that are a user's own though they are installed.
     """
     known: Origin | None = getattr(error, MARK, None)
     if known is not None:
         return known
     entries = list(_entries(error.__traceback__))
     own = [index for index, entry in enumerate(entries) if _is_own(entry)]
-    users = [entry for entry in entries if _is_users(_file(entry), tuple(theirs))]
+    users = [entry for entry in entries if _is_users(_file(entry), tuple(places))]
     refused = bool(entries) and own[-1:] == [len(entries) - 1] and _raises(entries[-1])
     by_library = bool(entries) and _is_installed(_file(entries[-1]))
     last = [entries[index] for index in dict.fromkeys([*own[-1:], len(entries) - 1])] if entries else []
@@ -82,10 +82,10 @@ def _is_own(entry: TracebackType) -> bool:
     return _file(entry).is_relative_to(HERE)
 
 
-def _is_users(file: Path, theirs: tuple[Path, ...]) -> bool:
+def _is_users(file: Path, places: tuple[Path, ...]) -> bool:
     if file.is_relative_to(HERE) or not file.is_absolute():  # code that has no file
         return False
-    if any(file.is_relative_to(folder) for folder in theirs):
+    if any(file.is_relative_to(folder) for folder in places):
         return True
     return not (_is_installed(file) or any(file.is_relative_to(folder) for folder in _libraries()))
 

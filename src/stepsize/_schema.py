@@ -109,8 +109,8 @@ def row(*checks: Check) -> Check:
         _is_list(name, value)
         if len(value) != len(checks):
             raise ValueError(_check.message(f"length of {name}", len(value), str(len(checks))))
-        for number, (each, entry) in enumerate(zip(checks, value, strict=True)):
-            each(f"entry {number} of {name}", entry)
+        for number, (check_entry, entry) in enumerate(zip(checks, value, strict=True)):
+            check_entry(f"entry {number} of {name}", entry)
 
     return check
 
@@ -146,9 +146,9 @@ def record(required: Mapping[str, Check], optional: Mapping[str, Check] | None =
         missing = [field for field in required if field not in value]
         if missing:
             raise ValueError(f"{name} is incomplete: it lacks {', '.join(missing)}")
-        for field, each in {**required, **(optional or {})}.items():
+        for field, check_field in {**required, **(optional or {})}.items():
             if field in value:
-                each(f"{field} of {name}", value[field])
+                check_field(f"{field} of {name}", value[field])
 
     return check
 

@@ -1,4 +1,4 @@
-"""What a command that finds or trains says at its end."""
+"""The answer at the end of a command that finds or trains."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from stepsize.task import Trained
 
 
 def finish(work: Job, trained: Trained, finding: Finding | None = None) -> int:
-    """Say what came of training, and return the exit code.
+    """Show the result of training, and return the exit code.
 
     Args:
         work: the job.
@@ -36,10 +36,10 @@ def finish(work: Job, trained: Trained, finding: Finding | None = None) -> int:
 
 def _say_threads(work: Job) -> None:
     """Say it where a task has set another number of threads than the command was given."""
-    count, said = torch.get_num_threads(), work.words["threads"]
-    if count != said:
+    count, threads = torch.get_num_threads(), work.words["threads"]
+    if count != threads:
         work.folder.write(threads=count)
-        work.screen.say(f"threads  {count}, which the task has set itself, instead of the {said} of --threads")
+        work.screen.say(f"threads  {count}, which the task has set itself, instead of the {threads} of --threads")
 
 
 def answer(
@@ -54,12 +54,12 @@ def answer(
     Args:
         work: the job.
         finding: of a rate, if there was one to find.
-        trained: what came of training, if there was any.
+        trained: result of training, if there was any.
         image: the run's picture, if there is one.
         page: its report, if there is one.
     """
     facts = work.folder.facts()
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "task": work.task.name,
         "rate": facts["rate"],
         "plan": facts["plan"],
@@ -68,11 +68,11 @@ def answer(
     steps = seconds = 0.0
     if finding is not None:
         steps, seconds = finding.cost.steps, finding.cost.seconds
-        told |= {"low": finding.low, "high": finding.high, "verdict": finding.verdict, "doubts": finding.doubts}
-        told["metrics"] = {"loss": min((result.score for result in finding.results), default=None)}
+        fields |= {"low": finding.low, "high": finding.high, "verdict": finding.verdict, "doubts": finding.doubts}
+        fields["metrics"] = {"loss": min((result.score for result in finding.results), default=None)}
     if trained is not None:
         steps, seconds = steps + trained.steps, seconds + trained.seconds
-        told["metrics"] = {"loss": trained.score, **trained.metrics, **trained.test}
-    told["cost"] = {"steps": int(steps), "runs": steps / work.trial.steps, "seconds": round(seconds, 3)}
+        fields["metrics"] = {"loss": trained.score, **trained.metrics, **trained.test}
+    fields["cost"] = {"steps": int(steps), "runs": steps / work.trial.steps, "seconds": round(seconds, 3)}
     shown = {"picture": None if image is None else str(image), "report": None if page is None else str(page)}
-    work.screen.answer(**told, run=str(work.folder.path), **shown)
+    work.screen.answer(**fields, run=str(work.folder.path), **shown)

@@ -37,7 +37,7 @@ WORDS = ("accumulate", "amp", "data", "deterministic", "device", "shard")  # of 
 def job(command: str, words: Mapping[str, Any]) -> Job:
     """A job from the words of a command line, by the names of its options; ``lr`` among them where it is known."""
     found = full_name(words["task"])  # before the file is read, which may change the working directory
-    task, said = settled_task(words)
+    task, chosen = settled_task(words)
     settings, size = settings_of(words, task), None
     if "batch_size" in settings:
         size = table_of(task)["batch_size"].canonical("batch_size", settings["batch_size"])
@@ -53,9 +53,9 @@ def job(command: str, words: Mapping[str, Any]) -> Job:
             for doubt in new.doubts:
                 screen.say(f"doubt    {doubt}")
     trial = Trial.of(task, settings, seed_of(task, words["seed"]), steps)
-    said = {"task": found, "threads": words["threads"], **said}
+    chosen = {"task": found, "threads": words["threads"], **chosen}
     reports = not words.get("no_report", False)
-    return Job(command, task, screen, trial, said, engine_said(words) or serial, reports=reports)
+    return Job(command, task, screen, trial, chosen, engine_said(words) or serial, reports=reports)
 
 
 def scaled(lr: float, task: Startable, size: int | None, rule: ScaleRate) -> Rescaled:
@@ -73,32 +73,32 @@ def engine_said(words: Mapping[str, Any]) -> Engine | None:
         return None
     engine = engine_named(name or ("processes" if address is None else "ray"), workers, address)
     if isinstance(engine, Ray):
-        engine.connect()  # what cannot be reached is said before anything is made
+        engine.connect()  # fails before anything is made if it cannot be reached
     return engine
 
 
 def settled_task(words: Mapping[str, Any]) -> tuple[Startable, dict[str, Any]]:
     """The task that the words of a command line name, set up as they say, and those of them that did so."""
-    said = {name: value for name, value in words.items() if name in WORDS and value is not None}
+    options = {name: value for name, value in words.items() if name in WORDS and value is not None}
     torch.set_num_threads(words["threads"])  # the task's file is read with so many
-    if said.get("deterministic"):
+    if options.get("deterministic"):
         torch.use_deterministic_algorithms(True)
-    if "data" in said:
-        said["data"] = str(Path(said["data"]).resolve())
-        os.environ["STEPSIZE_DATA"] = said["data"]
+    if "data" in options:
+        options["data"] = str(Path(options["data"]).resolve())
+        os.environ["STEPSIZE_DATA"] = options["data"]
         if not takes_data(words["task"]):
             raise ValueError(f"the task {words['task']!r} reads no data from a folder; leave --data out")
     task = task_named(words["task"])
     torch.set_num_threads(words["threads"])  # the file may have set another number, and the command line decides
-    said |= _together(task, words)
+    options |= _together(task, words)
     defaults = {"device": "cpu", "amp": False, "accumulate": 1}
-    changes = {name: said[name] for name, default in defaults.items() if said.get(name, default) != default}
+    changes = {name: options[name] for name, default in defaults.items() if options.get(name, default) != default}
     if changes and not isinstance(task, Task):
         raise ValueError(f"the task {task.name!r} trains by itself and takes no {', '.join(changes)}; leave that out")
     if changes and isinstance(task, Task):
         task = replace(task, **changes)
     prepare(task)
-    return task, said
+    return task, options
 
 
 def alone(command: str, instead: str) -> None:
@@ -113,7 +113,7 @@ def alone(command: str, instead: str) -> None:
 
 
 def _together(task: Startable, words: Mapping[str, Any]) -> dict[str, Any]:
-    """What is said of the processes that train together; nothing where there is one."""
+    """The note on processes that train together; empty for one process."""
     count, before = ranks().size, words.get("processes", ranks().size)
     if before != count:
         command = f"torchrun --nproc-per-node={before} -m stepsize" if before > 1 else "stepsize"
@@ -122,9 +122,9 @@ def _together(task: Startable, words: Mapping[str, Any]) -> dict[str, Any]:
             f"would not give the same figures; go on with {command} train --resume ..."
         )
     together(words.get("shard", False))  # refuses what it cannot do
-    said = [name for name in ("engine", "workers", "address") if words.get(name) not in (None, "serial")]
-    if count > 1 and said:
-        raise ValueError(f"{ranks()} train each trial together; leave --{said[0]} out, or begin it without torchrun")
+    engines = [name for name in ("engine", "workers", "address") if words.get(name) not in (None, "serial")]
+    if count > 1 and engines:
+        raise ValueError(f"{ranks()} train each trial together; leave --{engines[0]} out, or begin it without torchrun")
     if count > 1 and not isinstance(task, Task):
         raise ValueError(f"the task {task.name!r} trains by itself, in one process; begin it without torchrun")
     return {"processes": count} if count > 1 else {}

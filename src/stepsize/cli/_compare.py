@@ -17,7 +17,7 @@ WIDE = 24  # characters of a name or value in the table
 
 
 class By(StrEnum):
-    """What courses run along."""
+    """The axis that courses run along."""
 
     step = "step"
     time = "time"
@@ -69,26 +69,26 @@ def compare(
     return 0
 
 
-def columns_of(given: list[str] | None) -> dict[str, str] | None:
+def columns_of(pairs: list[str] | None) -> dict[str, str] | None:
     """The words of ``--column`` as a mapping.
 
     Args:
-        given: ``OURS=THEIRS`` each.
+        pairs: each ``OURS=THEIRS``.
 
     Raises:
-        ValueError: one is not.
+        ValueError: one of them has another form.
     """
-    for word in given or ():
+    for word in pairs or ():
         if not all(word.partition("=")[::2]):
             raise ValueError(_check.message("column", word, "OURS=THEIRS, such as loss=my/loss"))
-    return {word.partition("=")[0]: word.partition("=")[2] for word in given} if given else None
+    return {word.partition("=")[0]: word.partition("=")[2] for word in pairs} if pairs else None
 
 
 def picture_at(out: Path) -> Path:
     """The file of a picture, refused where it cannot be one.
 
     Args:
-        out: as people said it.
+        out: as it was typed.
 
     Raises:
         ValueError: its ending is that of no picture.
@@ -99,14 +99,14 @@ def picture_at(out: Path) -> Path:
 
 
 def tables(found: Any) -> list[Table]:
-    """What differs, and the final figures: a column for each run.
+    """Differing settings and final figures: a column for each run.
 
     Args:
         found: a comparison.
     """
     names = short(found.names)
     rows = {"settings": found.differing, "figures": found.figures}
-    return [_table(title, names, each) for title, each in rows.items() if each]
+    return [_table(title, names, row) for title, row in rows.items() if row]
 
 
 def _table(title: str, names: list[str], rows: Any) -> Table:
@@ -131,6 +131,5 @@ def _shown(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.4g}"
-    text = " ".join(str(value).split())
-    text = "".join(each if each.isprintable() else " " for each in text)
+    text = _check.printable(" ".join(str(value).split()))
     return text if len(text) <= 3 * WIDE else text[: 3 * WIDE - 1] + "…"

@@ -1,10 +1,10 @@
-"""Reading what is compared: runs, sweeps, logs of others."""
+"""Reading the sides of a comparison: runs, sweeps, logs of others."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from stepsize import _check
-from stepsize.cli._damaged import said_of_record
+from stepsize.cli._damaged import damage_shown, typed_as
 from stepsize.cli._screen import Screen
 from stepsize.cli._start import from_start
 from stepsize.record import RUN, Comparison, Entry, Run, entry_of
@@ -18,15 +18,15 @@ def compared(screen: Screen, paths: Sequence[str], by: str, columns: Mapping[str
     """The comparison of what is at some paths.
 
     Args:
-        screen: where is said what of them is damaged.
-        paths: as people said them.
+        screen: shows their damage.
+        paths: as they were typed.
         by: as in ``compare``.
         columns: of the logs of others.
 
     Raises:
         ValueError: there is nothing to be compared at one of them, or too much in all.
     """
-    with said_of_record(screen):
+    with damage_shown(screen), typed_as("RUN", "path"):
         entries = [entry for path in paths for entry in _entries(path, columns)]
     if not 2 <= len(entries) <= MOST:
         rule = f"two to {MOST} runs, logs, or variants of sweeps"

@@ -48,18 +48,12 @@ def quadratic(
 ) -> int:
     """Gradient descent on a bowl at many rates: where it begins to diverge, measured and by theory."""
     load_torch()
-    from stepsize.cli._courses import descents
+    from stepsize.cli._courses import compared
+    from stepsize.task.built_in import BowlCourse
 
-    return descents(
-        tuple(eigenvalues or (1.0, 10.0)),
-        lr,
-        momentum=momentum,
-        rotation=rotation,
-        steps=steps,
-        rates=rates,
-        out=out,
-        as_json=as_json,
-    )
+    values = tuple(eigenvalues or (1.0, 10.0))
+    bowl = BowlCourse(values, lr, momentum=momentum, rotation=rotation, steps=steps, rates=rates)
+    return compared(bowl, out=out, as_json=as_json)
 
 
 @course.command(
@@ -79,9 +73,11 @@ def frozenlake(
 ) -> int:
     """Q-learning with several schedules of alpha and many seeds: success against the episodes, with its spread."""
     load_torch()
-    from stepsize.cli._courses import learners
+    from stepsize.cli._courses import compared
+    from stepsize.task.built_in import LakeCourse
 
-    return learners(alphas or ALPHAS, seeds=seeds, seed=seed, episodes=episodes, out=out, as_json=as_json)
+    lake = LakeCourse(alphas or ALPHAS, seeds=seeds, seed=seed, episodes=episodes)
+    return compared(lake, out=out, as_json=as_json)
 
 
 def _command(topic: Topic) -> Callable[..., int]:

@@ -1,17 +1,14 @@
-"""The courses' two comparisons: rates on a bowl beside theory, and schedules of alpha on the frozen lake."""
+"""The courses' commands: the two comparisons, and the topics of the gallery."""
 
-import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from stepsize import _check
 from stepsize.cli._begin import alone
 from stepsize.cli._folder import Folder, new_folder
 from stepsize.cli._interrupts import uninterrupted
@@ -21,85 +18,28 @@ from stepsize.cli._screen import Screen
 from stepsize.cli._topics import Topic, play
 from stepsize.record import PICTURE, RUNNING, environment, to_json
 from stepsize.state import write_atomic
-from stepsize.task import Trial
-from stepsize.task.built_in._bowl_sweep import HIGHEST, measured_threshold, rate_sweep
-from stepsize.task.built_in._course_sheets import NEAR, learning, trajectories
-from stepsize.task.built_in._frozenlake_curves import learning_curves, prepared
-from stepsize.task.built_in._frozenlake_world import world
-from stepsize.task.built_in._quadratic import bowl, stable_below
+from stepsize.task.built_in import BowlCourse, LakeCourse
 from stepsize.views import save, sheet_figure
 
 
-def descents(
-    values: tuple[float, ...],
-    lr: list[str] | None,
-    *,
-    momentum: float,
-    rotation: float,
-    steps: int,
-    rates: int,
-    out: Path | None,
-    as_json: bool,
-) -> int:
-    """Do what the words of ``course quadratic`` say, and return the exit code."""
-    said: dict[str, Any] = {"rotation": math.radians(_check.number("rotation", rotation)), "momentum": momentum}
-    bowl(values, steps=steps, **said)
-    drawn = None if lr is None else [_number(word) for each in lr for word in each.split(",")]
-    for rate in (*(drawn or ()), HIGHEST * stable_below(values, momentum)):
-        Trial("quadratic", {"lr": rate})
-    _check.whole("rates", rates, least=2)
+def compared(course: BowlCourse | LakeCourse, *, out: Path | None, as_json: bool) -> int:
+    """Make a course's comparison, keep it with its picture, and return the exit code."""
     torch.set_num_threads(1)
     screen, began = Screen(as_json), time.perf_counter()
-    with _results("quadratic", out, eigenvalues=values, steps=steps, rates=rates, **said) as folder:
-        with screen.progress("course quadratic", rates) as bar:
-            paths, sweep = rate_sweep(values, rates=rates, paths=drawn, steps=steps, progress=bar, **said)
-        first = sweep[0].losses[0]
-        losses = [float(each.losses[-1] / first) for each in sweep]
-        _write(folder, "sweep.json", {"rates": [each.rate for each in sweep], "last_over_first_loss": losses})
-        bound, (low, high) = stable_below(values, momentum), measured_threshold(sweep)
-        best = min(range(len(sweep)), key=lambda index: losses[index] if losses[index] >= 0 else math.inf)
-        answer = {
-            "rate": sweep[best].rate,
-            "metrics": {"last_over_first_loss": losses[best]},
-            "theory": {"converges_below": bound},
-            "measured": {"converges_up_to": low, "diverges_at": high},
-        }
-        folder.write(**answer, status="finished")
-    screen.say(f"theory    converges below {bound:.4g}, which is 2 (1 + momentum) / {max(values):g}")
-    screen.say(f"measured  converges up to {low:.4g}, diverges at {high:.4g}, in {steps} steps")
-    screen.say(f"best      {sweep[best].rate:.4g}: {losses[best]:.2g} of the first loss is left")
-    _finish(screen, folder, "quadratic", answer, time.perf_counter() - began, lambda: trajectories(paths, sweep))
-    return 0
-
-
-def learners(alphas: list[str], *, seeds: int, seed: int, episodes: int, out: Path | None, as_json: bool) -> int:
-    """Do what the words of ``course frozenlake`` say, and return the exit code."""
-    texts = {text: text for text in alphas}
-    chosen = range(_check.whole("seed", seed, least=0), seed + seeds)
-    prepared(texts, chosen, episodes)
-    world()  # its package is asked for before there is a folder
-    screen, began = Screen(as_json), time.perf_counter()
-    with _results("frozenlake", out, alphas=list(texts), seeds=list(chosen), episodes=episodes) as folder:
-        with screen.progress("course frozenlake", episodes * seeds * len(texts)) as bar:
-            curves = learning_curves(texts, chosen, episodes, progress=bar)
-        success = {name: values.tolist() for name, values in curves.success.items()}
-        _write(folder, "curves.json", {"episodes": curves.at.tolist(), "success": success})
-        learnt = [
-            {
-                "alpha": name,
-                "success": float(curves.success[name][-1].mean()),
-                "gaps": curves.gaps(name).tolist(),
-                "near": int(np.sum(curves.gaps(name) <= NEAR)),
-            }
-            for name in texts
-        ]
-        answer = {"optimum": curves.optimum, "alphas": learnt}
-        folder.write(**answer, status="finished")
-    for each in learnt:
-        near = f"{each['near']} of {seeds} seeds within {NEAR} of the optimum"
-        screen.say(f"{each['alpha']}: success {each['success']:.3f}, {near}")
-    screen.say(f"optimum   {curves.optimum:.3f}, by value iteration")
-    _finish(screen, folder, "frozenlake", answer, time.perf_counter() - began, lambda: learning(curves))
+    with _results(course.name, out, **course.settings()) as folder:
+        with screen.progress(f"course {course.name}", course.work) as bar:
+            result = course.run(bar)
+        for name, values in result.data.items():
+            write_atomic(folder.path / name, (to_json(values) + "\n").encode())
+        folder.write(**result.answer, status="finished")
+    for line in result.lines:
+        screen.say(line)
+    seconds = time.perf_counter() - began
+    screen.say(f"results  {folder.path}   ({seconds:.1f} s)")
+    path = folder.path / PICTURE
+    image = drawn(screen, lambda: save(sheet_figure(result.sheet()), path), path, f"stepsize course {course.name}")
+    places = {"run": str(folder.path), "picture": None if image is None else str(image)}
+    screen.answer(course=course.name, **result.answer, cost={"seconds": round(seconds, 3)}, **places)
     return 0
 
 
@@ -116,9 +56,9 @@ def demonstrated(topic: Topic, *, out: Path | None, as_json: bool) -> int:
     screen.say(f"result   {topic.result}")
     for picture in kept:
         screen.say(f"picture  {picture}")
-    said = {"printed": lines, "run": str(folder.path), "pictures": [str(picture) for picture in kept]}
-    about = {"claim": topic.claim, "result": topic.result}
-    screen.answer(course=topic.name, **about, **said, cost={"seconds": round(seconds, 3)})
+    about = {"claim": topic.claim, "result": topic.result, "printed": lines, "run": str(folder.path)}
+    cost = {"seconds": round(seconds, 3)}
+    screen.answer(course=topic.name, **about, pictures=[str(picture) for picture in kept], cost=cost)
     return 0
 
 
@@ -131,21 +71,14 @@ def shown(topic: Topic, as_json: bool) -> int:
     return 0
 
 
-def _number(word: str) -> float:
-    try:
-        return float(word)
-    except ValueError:
-        raise ValueError(_check.message("lr", word, "a number > 0", "write for example --lr 0.1,0.9")) from None
-
-
 @contextmanager
-def _results(name: str, out: Path | None, **said: Any) -> Iterator[Folder]:
+def _results(name: str, out: Path | None, **settings: Any) -> Iterator[Folder]:
     """A new folder for a block of work; what stops the block is written down in it."""
     alone("course", "since it takes seconds")
     folder = new_folder(f"course-{name}", out)
     try:
         with uninterrupted():
-            folder.write(command=f"course {name}", said=said, status=RUNNING, **environment())
+            folder.write(command=f"course {name}", said=settings, status=RUNNING, **environment())
         yield folder
     except KeyboardInterrupt:
         if folder.facts()["status"] == RUNNING:
@@ -154,17 +87,3 @@ def _results(name: str, out: Path | None, **said: Any) -> Iterator[Folder]:
     except Exception as error:
         folder.write(status=f"failed: {type(error).__name__}: {error}")
         raise
-
-
-def _write(folder: Folder, name: str, values: dict[str, Any]) -> None:
-    write_atomic(folder.path / name, (to_json(values) + "\n").encode())
-
-
-def _finish(
-    screen: Screen, folder: Folder, name: str, answer: dict[str, Any], seconds: float, sheet: Callable[[], Any]
-) -> None:
-    screen.say(f"results  {folder.path}   ({seconds:.1f} s)")
-    shown = folder.path / PICTURE
-    image = drawn(screen, lambda: save(sheet_figure(sheet()), shown), shown, f"stepsize course {name}")
-    said = {"run": str(folder.path), "picture": None if image is None else str(image)}
-    screen.answer(course=name, **answer, cost={"seconds": round(seconds, 3)}, **said)

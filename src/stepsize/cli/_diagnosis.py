@@ -51,7 +51,7 @@ def diagnose_command(
     as_json: AsJson = False,
 ) -> int:
     """Say what is wrong with a run, and by how much its rate should change."""
-    from stepsize.cli._damaged import said_of_record
+    from stepsize.cli._damaged import damage_shown, typed_as
     from stepsize.diagnosis import SEVERITIES, diagnose
     from stepsize.record import Run
 
@@ -61,7 +61,7 @@ def diagnose_command(
     if beside and not verify:
         raise ValueError(f"--{beside[0]} goes with --verify, which alone trains; leave it out, or add --verify")
     screen, more = Screen(as_json), {}
-    with said_of_record(screen):
+    with damage_shown(screen), typed_as("RUN", "path"):
         opened = Run.open(from_start(run), columns_of(column))
         symptoms = diagnose(opened)
     if not any("loss" in line for line in opened.steps):

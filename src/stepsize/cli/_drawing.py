@@ -50,7 +50,7 @@ def plot(
     as_json: AsJson = False,
 ) -> int:
     """Draw schedules side by side, or write their values at every step; draw a sweep or runs again."""
-    if all(Path(each).exists() for each in schedules):
+    if all(Path(written).exists() for written in schedules):
         load_torch()
         from stepsize.cli._drawing_again import plot_one, plot_runs
 
@@ -59,7 +59,7 @@ def plot(
             return plot_one(Path(schedules[0]), out, columns, as_json)
         return plot_runs(schedules, out, by.value, columns, as_json)
     if column or by is not By.step:
-        raise ValueError("--by and --column are for runs, and one of these is none; leave them out")
+        raise ValueError("--by and --column are for runs, and one of these is not a run; leave them out")
     if total is None:
         raise ValueError("plot needs --total, the length of the run in steps (or folders of a sweep or of runs)")
     out = Path("schedule.png") if out is None else out

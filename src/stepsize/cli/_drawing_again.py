@@ -5,9 +5,9 @@ from pathlib import Path
 
 from stepsize.cli._compare import picture_at
 from stepsize.cli._compared import compared
-from stepsize.cli._damaged import said_of_record
+from stepsize.cli._damaged import damage_shown, typed_as
 from stepsize.cli._screen import Screen
-from stepsize.cli._swept import told
+from stepsize.cli._swept import report_sweep
 from stepsize.pages import comparison, picture
 from stepsize.record import Run
 from stepsize.sweeps import NAME, Sweep
@@ -18,11 +18,11 @@ def plot_one(path: Path, out: Path | None, columns: Mapping[str, str] | None, as
     screen = Screen(as_json)
     if (path / NAME).exists():
         if out is not None and out.suffix.lower() == ".csv":
-            return told(screen, Sweep.open(path, partial=True), out)
-        return told(screen, Sweep.open(path, partial=True), picture=out, to_draw=True)
+            return report_sweep(screen, Sweep.open(path, partial=True), out)
+        return report_sweep(screen, Sweep.open(path, partial=True), picture=out, to_draw=True)
     if out is None and not path.is_dir():
         out = Path("run.png")
-    with said_of_record(screen):
+    with damage_shown(screen), typed_as("RUN", "path"):
         image = picture(Run.open(path, columns), path=None if out is None else picture_at(out))
     screen.say(f"picture  {image}")
     screen.answer(picture=str(image))

@@ -9,7 +9,7 @@ from stepsize.task import leads, led
 
 
 class UnwrittenFolder:
-    """A run's folder on the processes that do not write it; what would be written is only remembered.
+    """A run's folder on the processes that do not write it; facts are only remembered.
 
     Args:
         path: the folder, written by the first process.
@@ -24,10 +24,10 @@ class UnwrittenFolder:
         self._facts |= facts
 
     def put_back(self) -> None:
-        """What was there was never touched."""
+        """Do nothing: no file was touched."""
 
     def facts(self) -> dict[str, Any]:
-        """What was remembered."""
+        """The remembered facts."""
         return dict(self._facts)
 
 

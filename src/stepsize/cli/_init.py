@@ -19,7 +19,7 @@ TAKEN = sys.stdlib_module_names | {"lightning", "numpy", "stepsize", "torch", "t
 
 
 class Template(StrEnum):
-    """What there is to begin with."""
+    """The templates to begin with."""
 
     classification = "classification"
     language_model = "language-model"

@@ -11,7 +11,7 @@ from typing import Any
 
 from stepsize import _check
 from stepsize._extras import MissingExtraError
-from stepsize.cli._damaged import said_of_record
+from stepsize.cli._damaged import damage_shown
 from stepsize.cli._folder import Folder, new_folder
 from stepsize.cli._interrupts import uninterrupted
 from stepsize.cli._over import plan_table
@@ -99,11 +99,11 @@ class Job:
         self.place = from_start(self.folder.path).absolute()
         with locked_by_first(self.place):
             self.resume_at = going_on(self.place)  # another process may have trained until a moment ago
-            # what was said in its place is what it goes on with, and is signed by who has said it
-            with said_of_record(self.screen):
+            # it goes on with what was given instead, signed by whoever gave it
+            with damage_shown(self.screen):
                 say_lost_validations(self.place)
-            said = {"said": self._said(), "made_of": self.made_of, "about_task": self._about_task()}
-            self.folder.write(status=RUNNING, resumed_at=self.resume_at, **said)
+            facts = {"said": self._settings(), "made_of": self.made_of, "about_task": self._about_task()}
+            self.folder.write(status=RUNNING, resumed_at=self.resume_at, **facts)
             with self._written_down():
                 yield
 
@@ -127,7 +127,7 @@ class Job:
             if can_be_refusal and self._again and self._is_where_it_was():
                 self.folder.put_back()
             elif self.folder.facts().get("status") == "running":
-                self.folder.write(status=_one_line(status))
+                self.folder.write(status=_check.printable(status)[:1000])
 
     def _is_where_it_was(self) -> bool:
         """Whether a run that was resumed has not come any further."""
@@ -150,7 +150,7 @@ class Job:
             rate=self.trial.settings.get("lr"),
             seed=self.trial.seed,
             steps=self.trial.steps,
-            said=self._said(),
+            said=self._settings(),
             about_task=self._about_task(),
             made_of=self.made_of,
             done=0,
@@ -174,18 +174,18 @@ class Job:
             return self.task.plan_for(self.trial)
         return Plan(self.trial.settings.get("schedule") or getattr(self.task, "schedule", None))
 
-    def _said(self) -> dict[str, Any]:
-        """The words that a resumed run is begun with."""
+    def _settings(self) -> dict[str, Any]:
+        """The words that a resumed run begins with."""
         settings, own = self._axes(), own_settings(self.trial.settings)
-        ours = {name: value for name, value in settings.items() if name not in own}
-        said = {**self.words, **ours, "seed": self.trial.seed, "steps": self.trial.steps}
-        return {**said, "set": own} if own else said
+        shared = {name: value for name, value in settings.items() if name not in own}
+        settings = {**self.words, **shared, "seed": self.trial.seed, "steps": self.trial.steps}
+        return {**settings, "set": own} if own else settings
 
     def _about_task(self) -> dict[str, Any]:
         return dict(self.task.facts) if isinstance(self.task, Task) else {}
 
     def _axes(self) -> dict[str, Any]:
-        """What is set of every run, but the rate."""
+        """The settings of every run, but the rate."""
         return {axis: value for axis, value in self.trial.settings.items() if axis != "lr"}
 
     def find(self, low: float, high: float, budget: str | None = None, settle: bool = False) -> Finding:
@@ -215,7 +215,7 @@ class Job:
         return finding
 
     def _asked(self, low: float, high: float, budget: str | None) -> dict[str, Any]:
-        """What both searches are told."""
+        """Arguments of both searches."""
         where = {"budget": budget, "low": low, "high": high, "engine": self._engine_here()}
         return {**where, "seed": self.trial.seed, "steps": self.trial.steps, **self._axes()}
 
@@ -231,7 +231,7 @@ class Job:
 
     def _keep(self, finding: Finding) -> None:
         self.found = finding
-        said = {
+        content = {
             "rate": finding.rate,
             "low": finding.low,
             "high": finding.high,
@@ -245,7 +245,7 @@ class Job:
             "trials": [_trial(result) | {"losses": result.losses} for result in finding.results],
         }
         if leads():
-            write_atomic(self.place / FINDING, (to_json(said) + "\n").encode())
+            write_atomic(self.place / FINDING, (to_json(content) + "\n").encode())
 
     def find_plan(self, over: dict[str, list[str | None] | None], low: float, high: float, budget: str) -> PlanFinding:
         """Find a plan, and go on with the best one; all candidates are written down."""
@@ -260,8 +260,8 @@ class Job:
                 {**entry.settings, "rate": entry.finding.rate, "scores": entry.scores, "verdict": entry.finding.verdict}
                 for entry in found.entries
             ]
-            said = {"plans": kept, "verdict": found.verdict, "cost": vars(found.cost)}
-            write_atomic(self.place / PLANS, (to_json(said) + "\n").encode())
+            content = {"plans": kept, "verdict": found.verdict, "cost": vars(found.cost)}
+            write_atomic(self.place / PLANS, (to_json(content) + "\n").encode())
         self.screen.say(plan_table(found))
         self.screen.say(str(found))
         self._tell_engine()
@@ -270,7 +270,7 @@ class Job:
             return found
         self.choose(**found.best.settings)
         self._keep(found.best.finding)
-        self.folder.write(plan=str(self._plan()), said=self._said(), rate=found.best.finding.rate)
+        self.folder.write(plan=str(self._plan()), said=self._settings(), rate=found.best.finding.rate)
         return found
 
     def train(self) -> Trained:
@@ -304,7 +304,7 @@ class Job:
         if not leads():
             return None
         shown = self.folder.path / PICTURE
-        with said_of_record(self.screen):
+        with damage_shown(self.screen):
             return drawn(
                 self.screen,
                 lambda: picture(self.place, getattr(self.task, "views", None)),
@@ -331,11 +331,11 @@ class Job:
         return replace(Run.open(self.place), folder=self.folder.path)
 
     def _writers(self) -> list[TensorBoard | JsonLines]:
-        """What keeps the run's curves, and at its beginning the model's graph."""
+        """Writers of the run's curves, and at its beginning of the model's graph."""
         every = max(1, self.trial.steps // POINTS)
         root, again = self.place, self.resume_at
         signals = (*DEFAULT, *SELDOM, *(self.task.signals if isinstance(self.task, Task) else ()))
-        with said_of_record(self.screen):  # first what reads: what cannot be gone on with leaves nothing behind
+        with damage_shown(self.screen):  # first what reads: what cannot be gone on with leaves nothing behind
             lines = JsonLines(root / METRICS, every, root / VALIDATION, root / EVENTS, again, signals)
         try:
             board = TensorBoard(root, every=every, resume_at=again, signals=signals, finding=self.found)
@@ -360,10 +360,6 @@ class Job:
             metrics={"loss": trained.score, **trained.metrics, **trained.test},
             seconds=round(trained.seconds, 3),
         )
-
-
-def _one_line(text: str) -> str:
-    return "".join(each if each.isprintable() else " " for each in text)[:1000]
 
 
 def _trial(result: Result) -> dict[str, Any]:

@@ -55,8 +55,8 @@ def _run(arguments: Sequence[str]) -> int:
     except BaseException as error:
         if is_unread(error):
             return FAILED
-        said, code = problem(error, arguments)
-        return _say(said, code) if said else code
+        text, code = problem(error, arguments)
+        return _say(text, code) if text else code
     if code == INTERRUPTED:  # what Typer makes of Ctrl-C
         return _say("stopped", INTERRUPTED)
     if Mild.lost is not None and not code:  # its work is done, and what it found was not written where it was wanted
@@ -64,7 +64,7 @@ def _run(arguments: Sequence[str]) -> int:
     return code if isinstance(code, int) else DONE
 
 
-def _say(said: str, code: int) -> int:
-    if leads() or code == FAILED:  # bad input is said once, and what fails in one of several processes by that one
-        sys.stderr.write(f"stepsize: {said}\n")
+def _say(text: str, code: int) -> int:
+    if leads() or code == FAILED:  # bad input is reported once, a failure by the process that failed
+        sys.stderr.write(f"stepsize: {text}\n")
     return code

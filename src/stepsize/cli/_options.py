@@ -12,7 +12,7 @@ PANELS = (None, WHAT, RESUMING, HOW, WHERE, OUTPUT)  # in the order of help; Non
 
 
 class ScaleRate(StrEnum):
-    """How the rate follows the batch size."""
+    """Rules by which the rate follows the batch size."""
 
     linear = "linear"
     sqrt = "sqrt"

@@ -46,7 +46,7 @@ def plans_of(text: str, task: Any) -> dict[str, list[Any] | None]:
 
 
 def _values(axis: Axis, name: str, text: str) -> list[Any]:
-    return [axis.canonical(name, axis.read(each.strip())) for each in text.split("|")]
+    return [axis.canonical(name, axis.read(value.strip())) for value in text.split("|")]
 
 
 def number_of(name: str, text: str) -> float:

@@ -4,19 +4,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stepsize import _extras
+from stepsize import _check, _extras
 from stepsize.cli._screen import Screen
 
 DONE, DOES = {"picture": "drawn", "report": "written"}, {"picture": "draws", "report": "writes"}
 
 
 def drawn(screen: Screen, draw: Callable[[], Any], shown: Path, again: str, what: str = "picture") -> Path | None:
-    """Say where a picture is and return that; where there can be none, say why and return None.
+    """Show a picture's path and return it; where there can be none, show why and return None.
 
     Args:
-        screen: where that is said.
+        screen: shows it.
         draw: makes the picture.
-        shown: the picture's file, as people know it.
+        shown: the picture's file, as it is shown.
         again: what draws it later.
         what: a picture, or a report.
     """
@@ -27,7 +27,7 @@ def drawn(screen: Screen, draw: Callable[[], Any], shown: Path, again: str, what
     except KeyboardInterrupt:
         why = f"stopped while it was {DONE[what]}"
     except Exception as error:  # the work is done and written down, whatever becomes of its picture
-        why = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        why = _check.with_class(error, 300)
     else:
         screen.say(f"{what:<8} {shown}")
         return shown

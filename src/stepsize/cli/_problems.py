@@ -1,4 +1,4 @@
-"""What a command says of an error, and its exit code: by whose the error is."""
+"""A command's message and exit code for an error, by its origin."""
 
 import os
 import re
@@ -21,7 +21,7 @@ class StoppedError(Exception):
 
 
 def problem(error: BaseException, arguments: Sequence[str]) -> tuple[str, int]:
-    """What is said of an error that stopped a command, and the exit code; a fault of stepsize itself is raised on.
+    """Message and exit code for an error that stopped a command; a fault of stepsize itself is raised on.
 
     Args:
         error: that was caught.
@@ -51,7 +51,7 @@ def problem(error: BaseException, arguments: Sequence[str]) -> tuple[str, int]:
 
 
 def is_unread(error: BaseException) -> bool:
-    """Whether an error means that nobody reads what is printed any more, as after ``| head``; nothing is said then.
+    """Whether an error means that nobody reads what is printed any more, as after ``| head``; nothing is shown then.
 
     Args:
         error: that was caught; Rich makes ``SystemExit`` of it.
@@ -67,15 +67,15 @@ def is_unread(error: BaseException) -> bool:
     return first is not error
 
 
-def _in_words(said: str) -> str:
-    """What Typer says of a value, without the words of the library below it."""
-    said = said.replace("Value error, ", "")
-    return re.sub(r"Input should be a valid (\w+), unable to parse string as (an?) \w+", r"it must be \2 \1", said)
+def _in_words(text: str) -> str:
+    """Typer's message about a value, without the words of the library below it."""
+    text = text.replace("Value error, ", "")
+    return re.sub(r"Input should be a valid (\w+), unable to parse string as (an?) \w+", r"it must be \2 \1", text)
 
 
-def _of_words(said: str, arguments: Sequence[str]) -> str:
+def _of_words(text: str, arguments: Sequence[str]) -> str:
     words = shlex.join(["stepsize", *arguments]).replace("\n", "\\n")
-    return f"{said}\n  in: {words}" if said else ""  # the help was asked for by giving no command, and is printed
+    return f"{text}\n  in: {words}" if text else ""  # the help was asked for by giving no command, and is printed
 
 
 def _of_exit(error: SystemExit, name: str, when: str, origin: _origin.Origin) -> str:
@@ -91,12 +91,12 @@ def _of_system(error: OSError) -> str:
 
 
 def _only(error: BaseException) -> str:
-    told = traceback.TracebackException.from_exception(error)
+    trace = traceback.TracebackException.from_exception(error)
     if isinstance(
-        notes := getattr(told, "__notes__", None), list
+        notes := getattr(trace, "__notes__", None), list
     ):  # its traceback in a worker is what is left out here
-        told.__notes__ = [note for note in notes if not note.startswith(_origin.WORKER)]
-    return "".join(told.format_exception_only()).rstrip()
+        trace.__notes__ = [note for note in notes if not note.startswith(_origin.WORKER)]
+    return "".join(trace.format_exception_only()).rstrip()
 
 
 def _task(arguments: Sequence[str]) -> str:

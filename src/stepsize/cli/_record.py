@@ -4,7 +4,7 @@ import os
 import warnings
 from pathlib import Path
 
-from stepsize.cli._damaged import said_of_record as said_of_record
+from stepsize.cli._damaged import damage_shown as damage_shown
 from stepsize.record import BEST, EVENTS, LAST, METRICS, VALIDATION, RecordWarning, read_lines
 from stepsize.state import read_regular
 from stepsize.task import CheckpointError, read_state, steps_done

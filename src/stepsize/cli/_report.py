@@ -34,11 +34,11 @@ def report(
     if out is not None and out.suffix.lower() not in ENDINGS:
         raise ValueError(_check.message("out", str(out), "a file ending in .html"))
     load_torch()
-    from stepsize.cli._damaged import said_of_record
+    from stepsize.cli._damaged import damage_shown, typed_as
     from stepsize.pages import report as write
 
     screen, places = Screen(as_json), [from_start(run) for run in runs]
-    with said_of_record(screen):
+    with damage_shown(screen), typed_as("RUN", "what", "path"):
         page = write(places if len(places) > 1 else places[0], None if out is None else from_start(out))
     screen.say(f"report   {page}")
     screen.answer(report=str(page))

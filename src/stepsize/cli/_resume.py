@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from stepsize import _check
 from stepsize.cli._begin import job
 from stepsize.cli._folder import written_by_first
 from stepsize.cli._job import Job
@@ -47,17 +48,17 @@ def resumed(folder: Path, context: typer.Context, trust: bool, accept_changes: b
             its task has changed. Nothing was written.
     """
     beside = {name: context.params[name] for name in ("no_report", "as_json")}
-    return job_of(folder, _given(context), trust, accept_changes, beside, RESUMING)
+    return job_of(folder, _options(context), trust, accept_changes, beside, RESUMING)
 
 
 def job_of(
-    folder: Path, given: Mapping[str, Any], trust: bool, accept_changes: bool, beside: Mapping[str, Any], way: Way
+    folder: Path, options: Mapping[str, Any], trust: bool, accept_changes: bool, beside: Mapping[str, Any], way: Way
 ) -> Job:
     """The job of the run in a folder, as it was begun and as it would go on; nothing is written.
 
     Args:
         folder: of the run.
-        given: what the command line says of ``WHERE`` instead of the folder.
+        options: what the command line says of ``WHERE`` instead of the folder.
         trust: as for ``resumed``.
         accept_changes: as for ``resumed``.
         beside: further words of the job.
@@ -70,40 +71,42 @@ def job_of(
     run = RunFolder.existing(folder)
     run.check_resumable(AXES)
     facts = run.facts()
-    led(lambda: _check_trust(run, facts["said"], given, trust, way))
+    led(lambda: _check_trust(run, facts["said"], options, trust, way))
     _check_settings(run, facts["said"])
-    said = {"epochs": None, "processes": 1, **facts["said"], **given}
-    if "data" not in given and not takes_data(said["task"]):
-        said.pop("data", None)  # of a run that was begun when it was passed over
-    _check_place(run, said["task"], given, way)
-    _check_sources(run, facts, named_sources(said["task"]), accept_changes)  # before any code of it runs
-    work = job(facts["command"], {**said, "lr": facts["rate"], **beside})
+    settings = {"epochs": None, "processes": 1, **facts["said"], **options}
+    if "data" not in options and not takes_data(settings["task"]):
+        settings.pop("data", None)  # of a run that was begun when it was passed over
+    _check_place(run, settings["task"], options, way)
+    _check_sources(run, facts, named_sources(settings["task"]), accept_changes)  # before any code of it runs
+    work = job(facts["command"], {**settings, "lr": facts["rate"], **beside})
     if work.task.name != facts["task"]:
-        raise ValueError(f"{folder} is a run of the task {facts['task']!r}, and {said['task']} is {work.task.name!r}")
+        raise ValueError(
+            f"{folder} is a run of the task {facts['task']!r}, and {settings['task']} is {work.task.name!r}"
+        )
     with _in(run):
         work.check()
-    work.made_of = sources_of(work.task, said["task"])
+    work.made_of = sources_of(work.task, settings["task"])
     differ = _differences(facts, work)
     if not accept_changes:
         _refuse(run, differ)
     # one that was stopped before its first checkpoint goes on from its beginning
     work.folder, work.resume_at = written_by_first(run), going_on(place)
     work.accept_changes = accept_changes
-    for note in _notes(facts, given, differ):
+    for note in _notes(facts, options, differ):
         work.screen.say(f"note     {note}")
     return work
 
 
-def _given(context: typer.Context) -> dict[str, Any]:
+def _options(context: typer.Context) -> dict[str, Any]:
     """The words that were said beside ``--resume``, of which only a few make sense there."""
     words = context.params
-    said = [name for name in words if _is_said(context, name)]
-    for name in said:
+    written = [name for name in words if _is_said(context, name)]
+    for name in written:
         if name not in (*WHERE, *BESIDE):
             option = "--" + name.replace("_", "-")
             raise ValueError(f"--resume goes on with what its run was begun with; leave {option} out")
-    given = {name: words[name] for name in said if name in WHERE}
-    return given | ({"data": str(Path(given["data"]).resolve())} if "data" in given else {})
+    places = {name: words[name] for name in written if name in WHERE}
+    return places | ({"data": str(Path(places["data"]).resolve())} if "data" in places else {})
 
 
 def _is_said(context: typer.Context, name: str) -> bool:
@@ -111,13 +114,19 @@ def _is_said(context: typer.Context, name: str) -> bool:
     return source is not None and source.name in ("COMMANDLINE", "ENVIRONMENT", "PROMPT")
 
 
-def _check_trust(run: RunFolder, said: Mapping[str, Any], given: Mapping[str, Any], trust: bool, way: Way) -> None:
+def _check_trust(
+    run: RunFolder, settings: Mapping[str, Any], options: Mapping[str, Any], trust: bool, way: Way
+) -> None:
     """Raise if a folder that others may have written leads to code, files or a device."""
-    harmless = {"task": said["task"] in BUILT_IN, "data": "data" not in said, "device": said.get("device") == "cpu"}
-    harmless["device"] |= "device" not in said
-    followed = [name for name in WHERE if name not in given and not harmless[name]]
+    harmless = {
+        "task": settings["task"] in BUILT_IN,
+        "data": "data" not in settings,
+        "device": settings.get("device") == "cpu",
+    }
+    harmless["device"] |= "device" not in settings
+    followed = [name for name in WHERE if name not in options and not harmless[name]]
     if followed and not trust and not run.is_mine:
-        names = ", ".join(f"{name} {said[name]!r}" for name in followed)
+        names = ", ".join(f"{name} {settings[name]!r}" for name in followed)
         code = ", and a task's code runs as you" if "task" in followed else ""
         yourself = " ".join({"task": way.task, "data": "--data", "device": "--device"}[name] for name in followed)
         raise ValueError(
@@ -126,10 +135,10 @@ def _check_trust(run: RunFolder, said: Mapping[str, Any], given: Mapping[str, An
         )
 
 
-def _check_settings(run: RunFolder, said: Mapping[str, Any]) -> None:
+def _check_settings(run: RunFolder, settings: Mapping[str, Any]) -> None:
     with _in(run):
-        for name in said.keys() & AXES.keys():
-            canonical(name, said[name], f"said.{name}")
+        for name in settings.keys() & AXES.keys():
+            canonical(name, settings[name], f"said.{name}")
 
 
 @contextmanager
@@ -138,12 +147,12 @@ def _in(run: RunFolder) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError) as error:  # of a schedule's text it has several lines
-        raise ValueError(f"{run.path / RUN}: {' '.join(str(error).split())}") from None
+        raise ValueError(f"{run.path / RUN}: {_check.in_one_line(error, None)}") from None
 
 
-def _check_place(run: RunFolder, task: str, given: Mapping[str, Any], way: Way) -> None:
+def _check_place(run: RunFolder, task: str, options: Mapping[str, Any], way: Way) -> None:
     place = Path(task.rpartition(":")[0])
-    if "task" not in given and place.suffix == ".py" and not place.is_file():
+    if "task" not in options and place.suffix == ".py" and not place.is_file():
         raise ValueError(
             f"the task of {run.path} was in {place}, which is not there; say where it is now, as in "
             + way.example.format(task=f"{place.name}:{task.rpartition(':')[2]}", run=run.path)
@@ -175,8 +184,8 @@ def _some(texts: list[str]) -> str:
     return ", ".join(texts[:5]) + (f" and {len(texts) - 5} more" if len(texts) > 5 else "")
 
 
-def _notes(facts: Mapping[str, Any], given: Mapping[str, Any], differ: list[str]) -> list[str]:
-    """What is other than it was and may change figures."""
+def _notes(facts: Mapping[str, Any], options: Mapping[str, Any], differ: list[str]) -> list[str]:
+    """Changes since the run stopped that may change figures."""
     before, now = facts["versions"], environment()["versions"]
     notes = [
         f"begun with {name} {before[name]}, and this is {now[name]}: figures may be other than without the stop"
@@ -185,9 +194,9 @@ def _notes(facts: Mapping[str, Any], given: Mapping[str, Any], differ: list[str]
     ]
     if differ:
         notes.append(f"goes on although {_some(differ)}")
-    said = facts["said"]
+    settings = facts["said"]
     return notes + [
-        f"begun with {name} {said.get(name, 'left out')}, and goes on with {given[name]}"
+        f"begun with {name} {settings.get(name, 'left out')}, and goes on with {options[name]}"
         for name in ("data", "device")
-        if name in given and given[name] != said.get(name, "cpu" if name == "device" else None)
+        if name in options and options[name] != settings.get(name, "cpu" if name == "device" else None)
     ]

@@ -27,34 +27,34 @@ def runs(
     if not place.is_dir() and folder != DEFAULT:
         raise ValueError(_check.message("FOLDER", str(folder), "a folder that exists"))
     found, damaged = read_runs(place)
-    for each in damaged:
-        screen.note(f"left out: {each}")
+    for name in damaged:
+        screen.note(f"left out: {name}")
     if found:
         screen.say(runs_table(found, screen.people.width))
     else:
         screen.say(f"no run in {folder}; `stepsize tune digits` makes one in runs")
-    screen.answer(folder=str(folder), runs=[{**each, "folder": str(folder / each["folder"])} for each in found])
+    screen.answer(folder=str(folder), runs=[{**run, "folder": str(folder / run["folder"])} for run in found])
     return 0
 
 
 def read_runs(place: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    """What the runs in a folder say of themselves, the newest first, and what is wrong with those that cannot be read.
+    """Facts of the runs in a folder, the newest first, and the problems of those that cannot be read.
 
     Args:
         place: a folder with runs in it, or a run's.
     """
     inside = sorted(place.iterdir()) if place.is_dir() else []
     found, damaged = [], []
-    for each in [place, *inside]:
-        if (each / RUN).exists():
+    for path in [place, *inside]:
+        if (path / RUN).exists():
             try:
-                facts = RunFolder.existing(each).facts()
+                facts = RunFolder.existing(path).facts()
             except (OSError, ValueError) as error:
                 damaged.append(str(error))
             else:
-                name = "" if each == place else each.name
+                name = "" if path == place else path.name
                 found.append({"folder": name, **{key: facts.get(key) for key in KEPT}})
-    return sorted(found, key=lambda each: (each["started"] or "", each["folder"]), reverse=True), damaged
+    return sorted(found, key=lambda run: (run["started"] or "", run["folder"]), reverse=True), damaged
 
 
 def runs_table(found: list[dict[str, Any]], width: int) -> Table:
@@ -71,13 +71,13 @@ def runs_table(found: list[dict[str, Any]], width: int) -> Table:
     table.add_column("steps", justify="right", no_wrap=True)
     table.add_column("figures", overflow="ellipsis", no_wrap=True, ratio=6)
     table.add_column("begun", no_wrap=True)
-    for each in found:
-        rate = "" if each["rate"] is None else f"{each['rate']:.3g}"
-        done, steps = each["done"], each["steps"]
+    for run in found:
+        rate = "" if run["rate"] is None else f"{run['rate']:.3g}"
+        done, steps = run["done"], run["steps"]
         count = "" if steps is None else f"{done}/{steps}" if done not in (None, steps) else str(steps)
-        texts = each["folder"] or ".", each["status"] or "", figures_of(each["metrics"] or {})
-        name, status, figures = map(_plain, texts)
-        table.add_row(name, status, rate, count, figures, _when(each["started"]))
+        texts = run["folder"] or ".", run["status"] or "", figures_of(run["metrics"] or {})
+        name, status, figures = map(_check.printable, texts)
+        table.add_row(name, status, rate, count, figures, _when(run["started"]))
     return table
 
 
@@ -94,11 +94,6 @@ def figures_of(metrics: dict[str, float | None]) -> str:
 
 def _short(name: str) -> str:
     return name.replace("validation_", "val_").replace("accuracy", "acc").replace("_", " ")
-
-
-def _plain(text: str) -> str:
-    """One line of printable text, whatever a folder or an error is called."""
-    return "".join(each if each.isprintable() else " " for each in text)
 
 
 def _when(started: str | None) -> str:

@@ -58,7 +58,7 @@ def of_task(words: Words, over: str, at: str, budget: str | None, verify: bool, 
     except KeyboardInterrupt:
         raise StoppedError(f"stopped{_so_far(place, folder)}") from None
     except (TypeError, ValueError):
-        if out is None and place.is_dir() and not any(each.name != ".lock" for each in place.iterdir()):
+        if out is None and place.is_dir() and not any(path.name != ".lock" for path in place.iterdir()):
             (place / ".lock").unlink(missing_ok=True)
             place.rmdir()  # nothing was trained
         raise
@@ -94,7 +94,7 @@ def of_batch(words: Words, lr: float | None, rule: ScaleRate) -> int:
     screen.say(table)
     screen.say(f"price    {found.price:.2g} of a run")
     screen.say(f"batch    {found.batch}: up to there more is nearly free at this stage of training")
-    screen.answer(batch=found.batch, branches=[vars(each) for each in found.branches], price=found.price, lr=lr)
+    screen.answer(batch=found.batch, branches=[vars(branch) for branch in found.branches], price=found.price, lr=lr)
     return 0
 
 
@@ -121,7 +121,7 @@ def values_of(text: str) -> dict[str, list[float] | None]:
                 _check.message("--over", part, "axes, each once", "write for example 'steps,batch_size=8|16'")
             )
         try:
-            found[name] = [float(each) for each in values.split("|")] if sign else None
+            found[name] = [float(value) for value in values.split("|")] if sign else None
         except ValueError:
             raise ValueError(
                 _check.message(f"--over {name}", values, "numbers with bars between, as 8|16|32")

@@ -1,4 +1,4 @@
-"""What people see: results on standard output, progress on standard error, one JSON object instead if asked for."""
+"""Output: results on standard output, progress on standard error, one JSON object instead if asked for."""
 
 import os
 import sys
@@ -189,7 +189,7 @@ class Screen:
 
 
 class Lines:
-    """How far it is, in a file or a pipe: a line at the beginning, at each tenth or minute, and at the end."""
+    """Progress in a file or a pipe: a line at the beginning, at each tenth or minute, and at the end."""
 
     def __init__(self, console: Console, title: str, total: int) -> None:
         self._console, self._title = console, title
@@ -208,7 +208,7 @@ class Lines:
 
 
 class Bar:
-    """How far a command is: the ``progress`` hook of ``find`` and sweeps, and an observer of training."""
+    """A command's progress: the ``progress`` hook of ``find`` and sweeps, and an observer of training."""
 
     def __init__(self, console: Console, total: int, show: Callable[[int, int, str], None]) -> None:
         self._console, self._total, self._show = console, total, show

@@ -1,4 +1,4 @@
-"""Where a command was begun, and with what words: a task's own code may change the working directory at any moment."""
+"""The folder and words that a command began with: a task's code may change the working directory at any moment."""
 
 import shlex
 from collections.abc import Iterator, Sequence

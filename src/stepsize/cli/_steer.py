@@ -29,7 +29,7 @@ class WithNumbers(TyperCommand):
             args = [
                 *(word for place, word in enumerate(args) if place not in behind),
                 "--",
-                *(args[each] for each in behind),
+                *(args[name] for name in behind),
             ]
         return super().parse_args(ctx, args)
 
@@ -73,29 +73,29 @@ def steer(
     screen, hand = Screen(as_json), Steer(from_start(run))
     _check.number("timeout", timeout, above=0)
     if verb is None:
-        return _told(screen, run, hand)
+        return _report(screen, run, hand)
     sent = hand.send(Command(verb, value, group, of, at, how, reason))
     alive = hand.about.is_alive
     if alive is False:
         screen.note(NOT_RUNNING)
-    told: dict[str, Any] = {"run": str(run), "id": sent.command.id, "state": "sent", "running": alive}
+    fields: dict[str, Any] = {"run": str(run), "id": sent.command.id, "state": "sent", "running": alive}
     if not wait:
         screen.say(f"sent     {sent.command.id}")
-        screen.answer(**told)
+        screen.answer(**fields)
         return 0
     try:
         answer = sent.wait(timeout)
     except TimeoutError as error:
         screen.note(str(error))
-        screen.answer(**told)
+        screen.answer(**fields)
         return 1
     screen.say(_line(answer, {"verb": verb, "value": value}))
-    screen.answer(**{**told, **answer.told()})
+    screen.answer(**{**fields, **answer.plain()})
     return 0 if answer.state == "done" else 1
 
 
-def _told(screen: Screen, run: Path, hand: Any) -> int:
-    """What can be steered, and what became of the last commands."""
+def _report(screen: Screen, run: Path, hand: Any) -> int:
+    """The verbs that the run takes, and the answers to the last commands."""
     from stepsize.control.steering import latest
 
     about, answers = hand.about, hand.answers
@@ -116,7 +116,7 @@ def _told(screen: Screen, run: Path, hand: Any) -> int:
         value = "" if command.value is None else f" {command.value:g}"
         screen.say(f"waiting  {command.verb}{value}" + ("" if command.at is None else f", for step {command.at}"))
     known = {name: getattr(about, name) for name in ("step", "position", "total", "rates", "clip", "verbs")}
-    trail = [{**answer.told(), **_command(commands.get(answer.id))} for answer in last]
+    trail = [{**answer.plain(), **_command(commands.get(answer.id))} for answer in last]
     sent = [{"id": command.id, "verb": command.verb, "value": command.value} for command in waiting]
     screen.answer(run=str(run), running=about.is_alive, **known, commands=trail, waiting=sent)
     return 0
@@ -127,7 +127,7 @@ def _command(found: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _line(answer: Any, command: Mapping[str, Any]) -> str:
-    """What became of a command, for people."""
+    """The answer to a command, for people."""
     value = command.get("value")
     words = [command["verb"], *([] if value is None else [f"{value:g}"])] if command else ["line", str(answer.line)]
     what = f"{answer.state:8s} {' '.join(words)}"

@@ -10,7 +10,7 @@ from stepsize.cli._over import number_of
 from stepsize.cli._problems import StoppedError
 from stepsize.cli._screen import Bar, Screen
 from stepsize.cli._start import from_start
-from stepsize.cli._swept import told
+from stepsize.cli._swept import report_sweep
 from stepsize.cli._words import Words, axes_of_words, split
 from stepsize.engine import Auto
 from stepsize.record import RunFolder
@@ -61,7 +61,7 @@ def swept(words: Words, lr: str, seeds: str, stop_at: str | None, out: Path | No
         raise
     if isinstance(how, Auto) and how.choice is not None:
         screen.say(f"engine   {how.choice.why}")
-    return told(screen, found, export, folder=folder, reports=not words["no_report"])
+    return report_sweep(screen, found, export, folder=folder, reports=not words["no_report"])
 
 
 def _one_size(sizes: list[Any], epochs: float | None) -> int | None:
@@ -116,7 +116,7 @@ def _so_far(place: Path, folder: Path, least: int = 0) -> str:
 def rates_of(text: str) -> list[float]:
     """The rates of ``1e-4:1:13`` or ``0.01,0.1``."""
     if ":" not in text:
-        return [number_of("--lr", each) for each in split(text)]
+        return [number_of("--lr", rate) for rate in split(text)]
     parts = text.split(":")
     if len(parts) != 3:
         raise ValueError(_check.message("--lr", text, "LOW:HIGH:COUNT, such as 1e-4:1:13, or a list such as 0.01,0.1"))
@@ -129,8 +129,8 @@ def rates_of(text: str) -> list[float]:
 
 def seeds_of_text(text: str) -> int | list[int]:
     """A number of seeds, or the seeds of a list."""
-    several = [number_of("--seeds", each) for each in split(text)]
-    if not all(each.is_integer() for each in several):
+    several = [number_of("--seeds", number) for number in split(text)]
+    if not all(number.is_integer() for number in several):
         raise ValueError(_check.message("--seeds", text, "a whole number, or a list of them"))
     return [int(seed) for seed in several] if "," in text else int(several[0])
 

@@ -1,4 +1,4 @@
-"""What the command line shows of a sweep: a table, the picture, one JSON object if asked for."""
+"""A sweep on the command line: a table, the picture, one JSON object if asked for."""
 
 import math
 import textwrap
@@ -15,7 +15,7 @@ from stepsize.sweeps import Best, Sweep
 WIDEST = 22  # characters of a setting that are kept on a line
 
 
-def told(
+def report_sweep(
     screen: Screen,
     swept: Sweep,
     export: Path | None = None,
@@ -32,7 +32,7 @@ def told(
         swept: the sweep.
         export: a file for a table of all trials.
         picture: its file; in the sweep's folder when left out.
-        folder: the sweep's, as people know it.
+        folder: the sweep's, as it was typed.
         to_draw: whether a picture is what was asked for; otherwise there may be none.
         reports: whether a page is written too.
     """

@@ -19,7 +19,7 @@ PICTURES = "picture.png"
 
 @dataclass(frozen=True)
 class Topic:
-    """What a slide shows, as a program.
+    """The content of a slide, as a program.
 
     Attributes:
         name: what people type.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stepsize.cli._begin import alone
-from stepsize.cli._damaged import said_of_record
+from stepsize.cli._damaged import damage_shown
 from stepsize.cli._problems import StoppedError
 from stepsize.cli._resume import VERIFYING, job_of
 from stepsize.cli._screen import Screen
@@ -55,7 +55,7 @@ def verified(
     work = job_of(folder, given, trust, accept_changes, beside, VERIFYING)
     try:
         with (
-            said_of_record(screen),
+            damage_shown(screen),
             warnings.catch_warnings(),
             screen.progress(f"verify {work.task.name}", work.trial.steps) as bar,
         ):

@@ -11,7 +11,7 @@ import typer
 
 from stepsize import _check
 from stepsize.cli._compare import Columns, columns_of
-from stepsize.cli._damaged import said_of_record
+from stepsize.cli._damaged import damage_shown, typed_as
 from stepsize.cli._options import OUTPUT, AsJson
 from stepsize.cli._problems import StoppedError
 from stepsize.cli._runs import read_runs
@@ -22,7 +22,7 @@ from stepsize.state import at_work
 from stepsize.watch import duration
 
 RUNS = Path("runs")
-QUIET = 30.0  # seconds without a line, from where on that is said
+QUIET = 30.0  # seconds without a line, after which that is shown
 LOOKS = 30  # from which the pace is taken
 GONE = "was killed; train --resume goes on"
 
@@ -43,7 +43,7 @@ def watch(
     _check.number("every", every, above=0)
     screen, columns = Screen(as_json), columns_of(column)
     if once or as_json:
-        with said_of_record(screen):
+        with damage_shown(screen), typed_as("RUN", "path"):
             place = _chosen(from_start(run))
             looked = Run.open(place, columns)
         standing = _standing(looked, place, run)
@@ -60,8 +60,9 @@ def _followed(screen: Screen, run: Path, every: float, columns: Mapping[str, str
     place = _begun(screen, run, every)
     painter, pace = _painter(screen), _Pace()
     try:
-        for looked in Run.follow(place, every, columns, always=True):
-            painter.show(_standing(looked, place, run, pace))
+        with typed_as("RUN", "path"):
+            for looked in Run.follow(place, every, columns, always=True):
+                painter.show(_standing(looked, place, run, pace))
     finally:
         painter.stop()
     return 0
@@ -95,7 +96,7 @@ def _chosen(place: Path) -> Path:
 
 
 def _standing(looked: Run, place: Path, run: Path, pace: "_Pace | None" = None) -> Standing:
-    """Where it stands, under the name that people have for it, and whether it still moves."""
+    """The run's present state, under the name that was typed, and whether it still moves."""
     name = str(run if place == from_start(run) else run / place.name)
     written = _written(place)
     standing = standing_of(looked, name, (pace or _Pace()).of(looked, written))
@@ -118,7 +119,7 @@ def _written(place: Path) -> float | None:
 
 
 class _Pace:
-    """How fast a run goes, from what was seen of it; before that, from its beginning to its last line."""
+    """The pace of a run, as observed; before that, from its beginning to its last line."""
 
     def __init__(self) -> None:
         self._seen: list[tuple[float, float]] = []
@@ -145,7 +146,7 @@ class _Pace:
 
 
 def _since_begun(facts: Mapping[str, Any], here: float, written: float | None) -> float | None:
-    """The mean pace of a run that was never stopped."""
+    """The mean pace of an uninterrupted run."""
     if written is None or facts.get("resumed_at") is not None:
         return None
     try:

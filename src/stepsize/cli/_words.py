@@ -79,7 +79,7 @@ def options(*groups: Options) -> Callable[[Callable[..., int]], Callable[..., in
     """
 
     def decorate(command: Callable[..., int]) -> Callable[..., int]:
-        own = {name: each for name, each in inspect.signature(command).parameters.items() if name != "words"}
+        own = {name: parameter for name, parameter in inspect.signature(command).parameters.items() if name != "words"}
         first, *rest = groups
         before, after = (
             [
@@ -89,13 +89,13 @@ def options(*groups: Options) -> Callable[[Callable[..., int]], Callable[..., in
             ]
             for part in ([first], rest)
         )
-        mine = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own.values()]
+        owned = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own.values()]
 
         @functools.wraps(command)
         def run(**words: Any) -> int:
             return command(words=words, **{name: words[name] for name in own})
 
-        parameters = sorted([*before, *mine, *after], key=_panel)
+        parameters = sorted([*before, *owned, *after], key=_panel)
         run.__signature__ = inspect.Signature(parameters, return_annotation=int)  # type: ignore[attr-defined]
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
         return run
@@ -105,29 +105,29 @@ def options(*groups: Options) -> Callable[[Callable[..., int]], Callable[..., in
 
 def _panel(parameter: inspect.Parameter) -> int:
     """The place of an option's panel in help; arguments have none, and come first."""
-    said = getattr(parameter.annotation, "__metadata__", [None])[0]
-    return PANELS.index(getattr(said, "rich_help_panel", None))
+    option = getattr(parameter.annotation, "__metadata__", [None])[0]
+    return PANELS.index(getattr(option, "rich_help_panel", None))
 
 
 def settings_of(words: Words, task: Any) -> dict[str, Any]:
-    """What the words of a command line set of a trial, but for its rate.
+    """The settings of a trial, but for its rate, from the words of a command line.
 
     Args:
         words: by name; ``set`` holds texts ``name=value``, or values by name where a run is resumed.
         task: whose axes they are.
 
     Raises:
-        ValueError: the task takes no such axis, or one is said twice.
+        ValueError: the task takes no such axis, or one is given twice.
     """
     pairs = words.get("set") or {}
     more = (
         pairs if isinstance(pairs, Mapping) else {name: text[0] for name, text in set_of(pairs, several=False).items()}
     )
-    said = {name: words[name] for name in CHOSEN if words.get(name) is not None}
-    _check_said(said, more)
-    check_takes(task, {**said, **more})
+    chosen = {name: words[name] for name in CHOSEN if words.get(name) is not None}
+    _check_said(chosen, more)
+    check_takes(task, {**chosen, **more})
     table = table_of(task)
-    read = {name: table[name].read(each) if isinstance(each, str) else each for name, each in said.items()}
+    read = {name: table[name].read(value) if isinstance(value, str) else value for name, value in chosen.items()}
     own = more if isinstance(pairs, Mapping) else {name: table[name].read(text) for name, text in more.items()}
     return {**read, **own}
 
@@ -140,14 +140,14 @@ def axes_of_words(words: Words, task: Any) -> dict[str, list[Any]]:
         task: whose axes they are.
 
     Raises:
-        ValueError: the task takes no such axis, or one is said twice.
+        ValueError: the task takes no such axis, or one is given twice.
     """
     more = set_of(words.get("set") or [], several=True)
-    said = {name: [each for text in words[name] for each in split(text)] for name in CHOSEN if words[name]}
-    _check_said(said, more)
-    check_takes(task, {**said, **more})
+    chosen = {name: [word for text in words[name] for word in split(text)] for name in CHOSEN if words[name]}
+    _check_said(chosen, more)
+    check_takes(task, {**chosen, **more})
     table = table_of(task)
-    return {name: [table[name].read(text) for text in texts] for name, texts in {**said, **more}.items()}
+    return {name: [table[name].read(text) for text in texts] for name, texts in {**chosen, **more}.items()}
 
 
 def set_of(pairs: list[str], several: bool) -> dict[str, list[str]]:
@@ -172,8 +172,8 @@ def set_of(pairs: list[str], several: bool) -> dict[str, list[str]]:
     return found
 
 
-def _check_said(said: Mapping[str, Any], more: Mapping[str, Any]) -> None:
-    if twice := [name for name in more if name in said or name == "lr"]:
+def _check_said(chosen: Mapping[str, Any], more: Mapping[str, Any]) -> None:
+    if twice := [name for name in more if name in chosen or name == "lr"]:
         raise ValueError(f"--set has {twice[0]!r}, which --{twice[0].replace('_', '-')} says; leave it out")
 
 

@@ -13,8 +13,8 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from stepsize import _check
 from stepsize.control._bus import Bus
 from stepsize.control.feedback import several_processes
-from stepsize.control.signals import SIGNALS, mean_of_all
-from stepsize.state import RandomState, own_randomness
+from stepsize.control.signals import SIGNALS
+from stepsize.state import RandomState, mean_of_ranks, own_randomness
 
 Loss = Callable[[], Tensor]
 Kept = dict[int, tuple[Tensor, Tensor | None]]
@@ -30,7 +30,7 @@ def losses_in(again: Any) -> tuple[Loss, ...]:
 
 
 class Evaluated(NamedTuple):
-    """What a batch was once more.
+    """A batch evaluated again.
 
     Attributes:
         loss: summed over an update's calls, 0-d.
@@ -72,7 +72,7 @@ class Repeats:
             box = [None]
             if dist.get_rank() == 0:
                 block = range(step, step + BLOCK)
-                box = [[self._bus.wants_again(each) & SIGNALS.keys() for each in block]]  # type: ignore[list-item]
+                box = [[self._bus.wants_again(number) & SIGNALS.keys() for number in block]]  # type: ignore[list-item]
             dist.broadcast_object_list(box)
             self._agreed = dict(enumerate(box[0] or [], step))
         return self._agreed[step]
@@ -85,7 +85,7 @@ class Again:
         losses: what the loop has handed over, one for each call that belongs to the update.
         parameters: of the optimizers.
         scaler: of the loss whose gradients the update is made from, or None.
-        repeats: is told whether the loss draws random numbers.
+        repeats: notes whether the loss draws random numbers.
         wanted: the signals that need it.
     """
 
@@ -128,20 +128,20 @@ class Again:
         # fused attention and cuDNN's recurrent layers cannot be differentiated twice
         plain = sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=False)
         with _aside(parameters), _buffers_kept(), own_randomness(began), plain[0], plain[1], torch.enable_grad():
-            loss = torch.stack([each().reshape(()) for each in self._losses]).sum()
+            loss = torch.stack([compute().reshape(()) for compute in self._losses]).sum()
             slopes = torch.autograd.grad(loss, parameters, create_graph=True, allow_unused=True)
-            used = [(slope, each) for slope, each in zip(slopes, parameters, strict=True) if _has_graph(slope)]
+            used = [(slope, tensor) for slope, tensor in zip(slopes, parameters, strict=True) if _has_graph(slope)]
 
             def product(vector: Sequence[Tensor]) -> list[Tensor]:
-                beside = [each for each, slope in zip(vector, slopes, strict=True) if _has_graph(slope)]
+                beside = [part for part, slope in zip(vector, slopes, strict=True) if _has_graph(slope)]
                 if not used:  # the loss is straight
-                    return [torch.zeros_like(each) for each in vector]
+                    return [torch.zeros_like(part) for part in vector]
                 images = torch.autograd.grad(
                     [slope for slope, _ in used], parameters, beside, retain_graph=True, allow_unused=True
                 )
                 return [
-                    torch.zeros_like(each) if image is None else mean_of_all(image.detach())
-                    for image, each in zip(images, vector, strict=True)
+                    torch.zeros_like(part) if image is None else mean_of_ranks(image.detach())
+                    for image, part in zip(images, vector, strict=True)
                 ]
 
             yield product
@@ -170,8 +170,8 @@ def _aside(parameters: Sequence[Tensor]) -> Iterator[Kept]:
     try:
         yield kept
     finally:
-        for each, gradient in kept.values():
-            each.grad = gradient
+        for image, gradient in kept.values():
+            image.grad = gradient
 
 
 def _leaves(loss: Tensor) -> Iterator[Tensor]:
@@ -201,10 +201,10 @@ def _buffers_kept() -> Iterator[None]:
 
     def enter(module: nn.Module, *_: Any) -> None:
         handles.pop().remove()
-        for each in module.modules():
-            for name, buffer in each._buffers.items():
+        for part in module.modules():
+            for name, buffer in part._buffers.items():
                 if buffer is not None and id(buffer) not in kept:
-                    kept[id(buffer)] = each, name, buffer, buffer.detach().clone()
+                    kept[id(buffer)] = part, name, buffer, buffer.detach().clone()
         leaving: list[Any] = []
 
         def leave(*_: Any) -> None:

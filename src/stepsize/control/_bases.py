@@ -25,7 +25,7 @@ BASE, WRITTEN = "stepsize_base_", "stepsize_written_"
 
 @dataclass
 class Hold:
-    """Who drives an optimizer, or did last.
+    """The driver of an optimizer, present or last.
 
     Attributes:
         driver: weakly; None once it has let go.
@@ -218,9 +218,13 @@ def _number(values: Mapping[str, Any], hyperparameter: str) -> float | None:
 
 
 def _usual(kind: type) -> dict[str, Any]:
-    """What a class of optimizers takes where nothing is given."""
-    given = inspect.signature(kind).parameters
-    return {name: each.default for name, each in given.items() if each.default is not inspect.Parameter.empty}
+    """The default arguments of a class of optimizers."""
+    parameters = inspect.signature(kind).parameters
+    return {
+        name: parameter.default
+        for name, parameter in parameters.items()
+        if parameter.default is not inspect.Parameter.empty
+    }
 
 
 def loaded_bases(optimizer: Any, hyperparameter: str = "lr") -> list[float]:
@@ -237,4 +241,4 @@ def loaded_bases(optimizer: Any, hyperparameter: str = "lr") -> list[float]:
         []
     """
     marked = [group.get(BASE + hyperparameter) for group in optimizer.param_groups]
-    return [float(each) for each in marked if each is not None]
+    return [float(base) for base in marked if base is not None]

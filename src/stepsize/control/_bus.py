@@ -17,7 +17,7 @@ NOTHING: frozenset[str] = frozenset()
 
 
 class Bus:
-    """What tells observers, for ``Control`` and for runs that have none; itself given as ``watch``, it is taken as is.
+    """Sends records to observers, for ``Control`` and for runs without one; given as ``watch``, it is used as it is.
 
     Args:
         watch: an observer or several; none when left out.
@@ -45,12 +45,12 @@ class Bus:
     ) -> None:
         if facts is not None and not isinstance(facts, Mapping):
             raise TypeError(_check.message("facts", facts, "a mapping"))
-        given = [] if watch is None else list(watch) if isinstance(watch, Iterable) else [watch]
-        checked = list(map(_checked, given))
+        listed = [] if watch is None else list(watch) if isinstance(watch, Iterable) else [watch]
+        checked = list(map(_checked, listed))
         self.observers = [observer for observer, _ in checked]
-        self._given = given
-        for each in self.observers:
-            if callable(use_bus := getattr(each, "use_bus", None)):  # one that itself has something to tell
+        self._given = listed
+        for member in self.observers:
+            if callable(use_bus := getattr(member, "use_bus", None)):  # one that itself has something to tell
                 use_bus(self)
         self._facts = dict(facts or {})
         self._more: Callable[[], Mapping[str, Any]] | None = None
@@ -66,7 +66,7 @@ class Bus:
         return iter(self._given)
 
     def about(self, facts: Callable[[], Mapping[str, Any]]) -> None:
-        """Say where to ask for further facts when the first thing is told.
+        """Set the source of further facts for the first record.
 
         Args:
             facts: called once.
@@ -80,7 +80,7 @@ class Bus:
         groups: Callable[[], Mapping[str, Any]] = dict,
         **known: Any,
     ) -> "Look | None":
-        """What is wanted of the update to come; None where that is nothing.
+        """The signals wanted of the next update; None where there are none.
 
         Args:
             step: its number.
@@ -104,7 +104,7 @@ class Bus:
         Args:
             step: its number.
         """
-        return self._hears and any(each.needs_parts for each in signals_of(_names(self._asked(step))))
+        return self._hears and any(signal.needs_parts for signal in signals_of(_names(self._asked(step))))
 
     def wants_again(self, step: int) -> frozenset[str]:
         """The names of the signals wanted of a step that evaluate its batch once more.
@@ -113,10 +113,10 @@ class Bus:
             step: its number.
         """
         wanted = _names(self._asked(step))
-        return frozenset(each.name for each in signals_of(wanted) if each.cost == "again") if wanted else NOTHING
+        return frozenset(signal.name for signal in signals_of(wanted) if signal.cost == "again") if wanted else NOTHING
 
     def _asked(self, step: int) -> Wants:
-        """Who wants what of a step; each observer is asked once for it, also where the loop asks ahead."""
+        """Each observer's wants for a step; each is asked once, also where the loop asks ahead."""
         if self._ahead is None or self._ahead[0] != step:
             wants = [(observer, due(observer.wants(step), step)) for observer in self.observers]
             self._ahead = step, [(observer, wanted) for observer, wanted in wants if wanted]
@@ -170,10 +170,10 @@ class Look:
         update.wants = lambda name: fits(name, everything)
         # in one order on all processes, which some exchange numbers in; a set's order is each process's own
         self._signals = sorted(signals_of(everything), key=lambda signal: signal.name)
-        self._kept = {each.name: each.before(update) for each in self._signals if each.before is not None}
+        self._kept = {signal.name: signal.before(update) for signal in self._signals if signal.before is not None}
         self._values: dict[str, float] = {}
-        self.needs_norm = any(each.needs_norm for each in self._signals)
-        self.needs_parts = any(each.needs_parts for each in self._signals)
+        self.needs_norm = any(signal.needs_norm for signal in self._signals)
+        self.needs_parts = any(signal.needs_parts for signal in self._signals)
 
     def measure(
         self,
@@ -207,7 +207,9 @@ class Look:
         """Tell each observer what it wanted."""
         update = self.update
         for observer, wanted in self._wants:  # in the order it names, whatever others want: lines stay the same
-            values = {name: value for each in wanted for name, value in self._values.items() if fits(name, (each,))}
+            values = {
+                name: value for pattern in wanted for name, value in self._values.items() if fits(name, (pattern,))
+            }
             observer.on(Record(update.step, update.position, "step", values))
 
 
@@ -230,25 +232,25 @@ def bus_of(watch: Observer | Iterable[Observer] | Bus | None) -> Bus:
 
 
 def _names(wants: Wants) -> list[str | Signal]:
-    """What is wanted, by whomever."""
-    return [each for _, wanted in wants for each in wanted]
+    """All that any observer wants."""
+    return [name for _, wanted in wants for name in wanted]
 
 
-def _checked(given: Any) -> tuple[Observer, bool]:
+def _checked(candidate: Any) -> tuple[Observer, bool]:
     """An observer, and whether it wants to hear of the first update's parts."""
-    observer: Observer = Earlier(given) if is_earlier(given) else given
+    observer: Observer = Earlier(candidate) if is_earlier(candidate) else candidate
     if not isinstance(observer, Observer):
         rule = "an observer or several: objects with wants, begin, on and end"
-        raise TypeError(_check.message("watch", given, rule, 'write for example watch=TensorBoard("runs/a")'))
+        raise TypeError(_check.message("watch", candidate, rule, 'write for example watch=TensorBoard("runs/a")'))
     try:
-        hears = any(each.needs_parts for each in signals_of(observer.wants(0)))
+        hears = any(signal.needs_parts for signal in signals_of(observer.wants(0)))
     except (TypeError, ValueError) as error:
         raise type(error)(f"watch: {error}") from None
     return observer, hears
 
 
 def facts_of(reference: Callable[[], Any]) -> dict[str, Any]:
-    """What observers of a control are told first."""
+    """The facts for a control's observers."""
     driver = reference()
     if driver is None:
         return {}

@@ -33,7 +33,7 @@ class Cells(Protocol):
         """Whether every group still holds what was written."""
 
     def foreign(self, index: int) -> float | None:
-        """What a group holds, if it differs from what was written; may read back from the device."""
+        """A group's value, if it differs from what was written; may read back from the device."""
 
 
 def cells(groups: Groups, hyperparameter: str) -> "Cells":
@@ -141,10 +141,10 @@ class TensorCells:
             (index, owners[id(tensor)]) for index, tensor in enumerate(tensors) if owners[id(tensor)] != index
         ]
         self.plain = all(place is None for place in places) and len(set(keys)) == 1
-        mine = sorted(set(owners.values()))
+        members = sorted(set(owners.values()))
         kinds = {(tensor.device, tensor.dtype) for tensor in tensors}
         self.buffer: Tensor | None = None
-        if len(mine) > FEW and not self.shared and len(kinds) == 1 and all(tensor.ndim == 0 for tensor in tensors):
+        if len(members) > FEW and not self.shared and len(kinds) == 1 and all(tensor.ndim == 0 for tensor in tensors):
             self.buffer = torch.zeros(len(tensors), dtype=tensors[0].dtype, device=tensors[0].device)
             self.parts = list(self.buffer.unbind())
 

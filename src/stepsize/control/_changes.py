@@ -70,8 +70,9 @@ def extend(driver: Driver, total: float, how: str | Schedule, reason: str = "") 
     driver.adopt()
     driver.write()
     driver.set_total(total)
-    why = f"{how}, from {'no total' if old is None else f'{old:g}'}" + (f"; {reason}" if reason else "")
-    driver.say("extend", total, reason=why, change=(old, total))
+    before = f"from {'no total' if old is None else f'{old:g}'}"
+    verb, how = ("cooldown", "") if how == "cooldown" else ("extend", f"{how}, ")
+    driver.say(verb, total, reason=f"{how}{before}" + (f"; {reason}" if reason else ""), change=(old, total))
 
 
 def _change(
@@ -103,7 +104,7 @@ def _change(
 
 
 def _checked(share: Share) -> Share:
-    """What a group has of its own, if a state that holds it can be loaded again."""
+    """A group's own values, if a state that holds them can be loaded again."""
     for name, value in (
         ("manual factor", share.manual),
         ("base", share.base),

@@ -296,9 +296,9 @@ class Control(Governed):
             self._parts.agree(self._driver.steps)
         return bool(self._repeats.wanted(self._driver.steps))
 
-    def _update(self, loss: Any, closure: Closure | None, given: float | None, losses: tuple[Any, ...] = ()) -> Step:
+    def _update(self, loss: Any, closure: Closure | None, norm: float | None, losses: tuple[Any, ...] = ()) -> Step:
         driver, updater = self._driver, self._updater
-        advance = 1.0 if given is None else given + self._waited
+        advance = 1.0 if norm is None else norm + self._waited
         if self._unsettled is not None:
             self._settle()
         driver.check()
@@ -322,7 +322,7 @@ class Control(Governed):
             look.measure(loss, dict(zip(names, values, strict=True)), updated.norm, updated.factor)
         if self._zero:
             updater.zero_grad()
-        self._waited = advance if updated.waits and given is not None else 0.0
+        self._waited = advance if updated.waits and norm is not None else 0.0
         if updated.done is True:
             driver.advance(advance)
         elif not updated.waits:

@@ -25,7 +25,7 @@ class ByName:
 
 
 Course = Schedule | tuple[Schedule, ...] | ByName
-"""What drives a hyperparameter."""
+"""The driver of a hyperparameter: one schedule, or several."""
 CourseLike = Schedule | str | Iterable[Schedule | str] | Mapping[Any, Schedule | str | None] | ByName
 BoundLike = float | CourseLike | Iterable[float] | Mapping[Any, float | None]
 
@@ -33,24 +33,24 @@ BoundLike = float | CourseLike | Iterable[float] | Mapping[Any, float | None]
 def as_course(name: str, value: Any, numbers: bool = False) -> Course:
     """A course from schedules or their texts; with ``numbers``, a number is a constant."""
 
-    def one(each: Any) -> Any:
-        if numbers and isinstance(each, Real):
-            return constant(value=_check.number(name, each, least=0))
-        return Schedule.parse(each) if isinstance(each, str) else each
+    def one(schedule: Any) -> Any:
+        if numbers and isinstance(schedule, Real):
+            return constant(value=_check.number(name, schedule, least=0))
+        return Schedule.parse(schedule) if isinstance(schedule, str) else schedule
 
     if isinstance(value, ByName):
         return value
     culprit = value
     if isinstance(value, Mapping):
-        pairs = tuple((key, one(each)) for key, each in value.items())
-        if pairs and all(isinstance(key, str | int) and isinstance(each, Schedule | None) for key, each in pairs):
+        pairs = tuple((key, one(part)) for key, part in value.items())
+        if pairs and all(isinstance(key, str | int) and isinstance(course, Schedule | None) for key, course in pairs):
             return ByName(pairs)
-        culprit = _first_other([each for _, each in pairs], value)
+        culprit = _first_other([course for _, course in pairs], value)
     elif isinstance(schedule := one(value), Schedule):
         return schedule
     elif isinstance(value, Iterable) and getattr(value, "ndim", None) != 0:  # a tensor of one number is no list
         each_group = tuple(map(one, value))
-        if each_group and all(isinstance(each, Schedule) for each in each_group):
+        if each_group and all(isinstance(piece, Schedule) for piece in each_group):
             return each_group
         culprit = _first_other(each_group, value)
     rule = "a schedule or its text, a list with one for each group, or a mapping from the groups' names"
@@ -65,7 +65,7 @@ def _first_other(values: Iterable[Any], whole: Any) -> Any:
 
 
 def _remedy(name: str, value: Any) -> str:
-    """What to write instead of a value that is no schedule."""
+    """The remedy for a value that is no schedule."""
     if callable(value) and getattr(value, "__module__", "").startswith(Schedule.__module__.rpartition(".")[0]):
         return f"write {value.__name__}(), with brackets"
     if not isinstance(value, type) and hasattr(value, "last_epoch") and callable(getattr(value, "step", None)):
@@ -134,7 +134,7 @@ def _first_fit(
     group: str,
 ) -> Schedule | None:
     found = [exact[key] for key in (place, group) if key in exact]
-    best = min(found, key=lambda each: each[0]) if found else None
+    best = min(found, key=lambda pair: pair[0]) if found else None
     for rank, pattern, schedule in patterns:
         if best is not None and best[0] < rank:
             break

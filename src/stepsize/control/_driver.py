@@ -146,20 +146,20 @@ class Driver:
             values.append(read_value(group, hyperparameter))
         alone = len(members) == len(groups) and len(self.optimizers) == 1
         own = next(iter(self.optimizers.values())).param_groups if alone else [groups[index] for index in members]
-        mine = cells(own, hyperparameter)
-        mine.expect(values)
+        new = cells(own, hyperparameter)
+        new.expect(values)
         sides = [
             None if bound is None or not driven else schedules_for("floor or cap", bound, names, places)
             for bound in (self.plan.floor, self.plan.cap)
         ]
         bounds = [[None if side is None else side[index] for side in sides] for index in members]
-        for later, first in mine.shared:
+        for later, first in new.shared:
             if schedules[later] is not schedules[first] or bounds[later] != bounds[first]:
                 raise ValueError(
                     f"{names[members[first]]} and {names[members[later]]} share one tensor as {hyperparameter}, and "
                     "their schedules differ; give each group a tensor of its own"
                 )
-        return Line(hyperparameter, members, shares, schedules, bounds, mine, values, self.feedback if driven else 1.0)
+        return Line(hyperparameter, members, shares, schedules, bounds, new, values, self.feedback if driven else 1.0)
 
     @property
     def rates(self) -> dict[str, float]:
@@ -195,8 +195,8 @@ class Driver:
 
     def mark(self, optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
         """Put the bases into an optimizer's state dict."""
-        for each, places in self.roster.ranges():
-            if optimizer in inner_optimizers(each):
+        for owner, places in self.roster.ranges():
+            if optimizer in inner_optimizers(owner):
                 _bases.mark(saved, places, self._lines)
 
     def check(self) -> None:
@@ -243,7 +243,7 @@ class Driver:
     def _say_past(self) -> None:
         self.end = math.inf
         _warn(
-            f"training goes on past its total of {self.total:g}, and the schedule holds its end (said once); give the "
+            f"training goes on past its total of {self.total:g}, and the schedule holds its end (shown once); give the "
             'true total, or call extend(total, how="keep", "stretch" or "cooldown")'
         )
 
@@ -312,7 +312,7 @@ class Driver:
                 self._warned.add(line.name)
                 self.say("foreign", found, name, f"overwritten with {plan:.6g}")
                 _warn(
-                    f"{problem}, which is kept (said once); take it out, use scale, set or rebase of the control, or "
+                    f"{problem}, which is kept (shown once); take it out, use scale, set or rebase of the control, or "
                     'build it with foreign="adopt"'
                 )
         line.refresh()

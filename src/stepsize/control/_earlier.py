@@ -9,9 +9,9 @@ from stepsize.control.signals import Signal
 METHODS = ("wants", "on_step", "on_observe", "on_event")
 
 
-def is_earlier(given: Any) -> bool:
+def is_earlier(optimizer: Any) -> bool:
     """Whether something has the methods that an observer had in stepsize 0.1, and not those of today."""
-    return not hasattr(given, "on") and all(callable(getattr(given, name, None)) for name in METHODS)
+    return not hasattr(optimizer, "on") and all(callable(getattr(optimizer, name, None)) for name in METHODS)
 
 
 class Earlier:

@@ -1,4 +1,4 @@
-"""What becomes of a plan when the run gets another length on the way."""
+"""Changing a run's length midway, and what its plan becomes."""
 
 import math
 from typing import Any
@@ -35,7 +35,9 @@ def extended(plan: Plan, position: float, old: float | None, total: float, how: 
         return plan
     if isinstance(how, Schedule) or how == "cooldown":
         shape = how if isinstance(how, Schedule) else linear()
-        return plan.changed(lambda name, each: _cooled(each, position, total, shape) if name == "lr" else each)
+        return plan.changed(
+            lambda name, schedule: _cooled(schedule, position, total, shape) if name == "lr" else schedule
+        )
     _check_ahead(position, total)
     if how == "keep":
         return plan
@@ -43,7 +45,7 @@ def extended(plan: Plan, position: float, old: float | None, total: float, how: 
         rule = "'keep' or 'cooldown' here: nothing is left to be stretched"
         raise ValueError(_check.message("how", how, rule, f"the run is at {position:g} of {old and f'{old:g}'}"))
     speed = (old - position) / (total - position)
-    return plan.changed(lambda _, each: _stretched(each, position, total - position, speed))
+    return plan.changed(lambda _, schedule: _stretched(schedule, position, total - position, speed))
 
 
 def check_how(name: str, how: Any) -> str | Schedule:
@@ -61,7 +63,7 @@ def _check_ahead(position: float, total: float) -> None:
 
 
 def _stretched(schedule: Schedule, position: float, left: float, speed: float) -> Schedule:
-    """What is left of each piece at another speed, for as long as is left of the run; then the end is held."""
+    """The rest of each piece at another speed, for the rest of the run; then the end is held."""
     if isinstance(schedule, constant):
         return schedule
     tail: Schedule | None = None

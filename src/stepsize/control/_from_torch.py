@@ -74,7 +74,7 @@ def from_torch(scheduler: Any) -> Plan | list[Schedule]:
     _refuse_foreign_rates(scheduler)
     groups = range(len(scheduler.optimizer.param_groups))
     rates = [_rate(scheduler, group) for group in groups]
-    momenta = [each for group in groups if (each := _momentum(scheduler, group)) is not None]
+    momenta = [one for group in groups if (one := _momentum(scheduler, group)) is not None]
     step = position_of(scheduler)
     lr = [_from(step, rate) for rate in rates]
     return Plan(lr, momentum=[_from(step, momentum) for momentum in momenta]) if momenta else lr
@@ -94,7 +94,7 @@ def _refuse_foreign_rates(scheduler: Any) -> None:
                 "your own"
             )
     if len(scheduler.get_last_lr()) != len(scheduler.optimizer.param_groups):
-        raise ValueError("a parameter group was added after the scheduler was made; make the scheduler anew")
+        raise ValueError("a parameter group was added after the scheduler was created; create the scheduler again")
 
 
 def _plateau(scheduler: torch_schedulers.ReduceLROnPlateau) -> Plan:
@@ -110,7 +110,7 @@ def _plateau(scheduler: torch_schedulers.ReduceLROnPlateau) -> Plan:
     feedback = plateau(of="metric", **settings)
     rates = [float(group["lr"]) for group in scheduler.optimizer.param_groups]
     least = [float(rate) for rate in scheduler.min_lrs]
-    floor = [_lowest(*each, feedback.factor, float(scheduler.eps)) for each in zip(rates, least, strict=True)]
+    floor = [_lowest(*pair, feedback.factor, float(scheduler.eps)) for pair in zip(rates, least, strict=True)]
     if not any(floor):
         return Plan(feedback=feedback)
     return Plan(feedback=feedback, floor=floor[0] if len(set(floor)) == 1 else floor)

@@ -1,4 +1,4 @@
-"""What Control is handed, checked when it is given."""
+"""Arguments of Control, checked when they are given."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,19 +13,19 @@ from stepsize.optim import Clipped, Clipper, clip_by_norm
 from stepsize.schedule import Schedule
 
 
-def optimizers_of(given: Any) -> dict[str, Optimizer]:
+def optimizers_of(optimizers: Any) -> dict[str, Optimizer]:
     """Optimizers by name: one alone has none."""
-    if isinstance(given, Optimizer):
-        return {"": given}
-    named = given if isinstance(given, Mapping) else None
-    if named is None and isinstance(given, Iterable) and not isinstance(given, str):
-        named = {f"optimizer{index}": each for index, each in enumerate(given)}
-    if not named or not all(isinstance(each, Optimizer) for each in named.values()):
+    if isinstance(optimizers, Optimizer):
+        return {"": optimizers}
+    named = optimizers if isinstance(optimizers, Mapping) else None
+    if named is None and isinstance(optimizers, Iterable) and not isinstance(optimizers, str):
+        named = {f"optimizer{index}": optimizer for index, optimizer in enumerate(optimizers)}
+    if not named or not all(isinstance(optimizer, Optimizer) for optimizer in named.values()):
         rule = "a torch.optim.Optimizer, a list of them, or a mapping by name"
-        raise TypeError(_check.message("optimizer", given, rule))
+        raise TypeError(_check.message("optimizer", optimizers, rule))
     if len(set(map(id, named.values()))) < len(named):
         raise ValueError("optimizer stands twice in the list; give each once")
-    return {str(name): each for name, each in named.items()}
+    return {str(name): optimizer for name, optimizer in named.items()}
 
 
 def clipping_at(way: float | Schedule | Clipper | None, position: float) -> tuple[float | None, Clip | None]:

@@ -1,4 +1,4 @@
-"""What Control and Scheduler have in common: plan, clock, feedback, reminders, saving and going on."""
+"""The common part of Control and Scheduler: plan, clock, feedback, reminders, saving and resuming."""
 
 import sys
 import warnings
@@ -63,10 +63,10 @@ class Governor:
         self._began = _Began(self.driver.steps, begin, self.steering)
         self.commands: Commands | None = None
         handles = [
-            each.register_state_dict_post_hook(Marks(self.driver))
+            inner.register_state_dict_post_hook(Marks(self.driver))
             for optimizer in optimizers.values()
-            for each in inner_optimizers(optimizer)
-            if hasattr(each, "_optimizer_state_dict_post_hooks")
+            for inner in inner_optimizers(optimizer)
+            if hasattr(inner, "_optimizer_state_dict_post_hooks")
         ]
         self._end_marks = weakref.finalize(self, unhook, handles)
         if remind:
@@ -184,7 +184,7 @@ def _blind(driver: Driver, began: _Began) -> str:
     of = "" if began.steering is None else began.steering.feedback.of
     return (
         f"feedback looks at {of!r}, which it was not given in {driver.steps - began.steps} steps, so that it decides "
-        f"nothing (said once); call observe({of}=...), or scheduler.step(value), which Lightning does where the "
+        f"nothing (shown once); call observe({of}=...), or scheduler.step(value), which Lightning does where the "
         'lr_scheduler has "reduce_on_plateau": True'
     )
 
@@ -194,8 +194,8 @@ def _remind(driver: Driver, began: _Began, place: tuple[str, int]) -> None:
     total, position = driver.total, driver.position
     trained = not driver.detached and driver.steps > began.steps
     broke = sys.exc_info()[0] is not None or hasattr(sys, "last_type")  # an error says by itself that it stopped
-    told = any(event.what == "stop" and event.step >= driver.steps - 1 for event in driver.log.events)
-    if total is not None and trained and not broke and not told and position < ENOUGH * total:
+    stopped = any(event.what == "stop" and event.step >= driver.steps - 1 for event in driver.log.events)
+    if total is not None and trained and not broke and not stopped and position < ENOUGH * total:
         warnings.warn_explicit(
             f"training stopped at {position:g} of {total:g} ({position / total:.0%}), so that its schedule never came "
             'to its end; give the true total, or call extend(total, how="cooldown") before the last part',

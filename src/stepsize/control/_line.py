@@ -60,7 +60,7 @@ class Line:
             factor = at[0](position)
             values = [effective * factor for effective in self.effective]
         else:
-            factors = [each(position) for each in at]
+            factors = [schedule(position) for schedule in at]
             values = [effective * factors[place] for effective, place in zip(self.effective, self.which, strict=True)]
         if self.special:
             values = [self._special(index, value, position) for index, value in enumerate(values)]

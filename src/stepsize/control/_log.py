@@ -16,9 +16,9 @@ class Event(NamedTuple):
     Attributes:
         step: how many steps had been done.
         position: the run's clock.
-        what: ``scale``, ``set``, ``release``, ``rebase``, ``clip``, ``feedback``, ``foreign``, ``extend``, ``resume``,
-            ``skipped``, ``steer`` (commands that cannot be taken), a command that the loop does, such as ``validate``,
-            or ``idle`` (something without an effect, as ``reason`` says).
+        what: ``scale``, ``set``, ``release``, ``rebase``, ``clip``, ``feedback``, ``foreign``, ``extend``,
+            ``cooldown``, ``resume``, ``skipped``, ``steer`` (commands that cannot be taken), a command of the loop,
+            such as ``validate``, or ``idle`` (something without an effect, as ``reason`` says).
         value: the number that came with it, such as the factor.
         group: the pattern of the groups concerned.
         reason: why, in words.
@@ -37,7 +37,7 @@ class Event(NamedTuple):
     after: float | None = None
 
     def record(self) -> Record:
-        """What observers are told."""
+        """The record for observers."""
         text = {"what": self.what, "group": self.group, **({"reason": self.reason} if self.reason else {})}
         numbers = {"value": self.value, "before": self.before, "after": self.after}
         values = {name: number for name, number in numbers.items() if number is not None}

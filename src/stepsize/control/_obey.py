@@ -8,6 +8,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
+from stepsize import _check
 from stepsize.control import _changes
 from stepsize.control._driver import Driver
 from stepsize.control._given import clipping_at
@@ -18,9 +19,9 @@ from stepsize.control.steering import DONE, REFUSED, VERBS, About, Answer, Begun
 Sides = Mapping[str, float | None]
 
 
-def commands_of(given: Any) -> Commands:
+def commands_of(steer: Any) -> Commands:
     """Commands, from themselves or their folder."""
-    return given if isinstance(given, Commands) else Commands(given)
+    return steer if isinstance(steer, Commands) else Commands(steer)
 
 
 class Obeyed:
@@ -61,8 +62,8 @@ class Obeyed:
             self._complain()
         if due:
             driver.check()
-            answers = [self._done(each) for each in due]
-            self.commands.answer([answer for answer, each in zip(answers, due, strict=True) if not each.answered])
+            answers = [self._done(command) for command in due]
+            self.commands.answer([answer for answer, command in zip(answers, due, strict=True) if not command.answered])
         if due or self.commands.is_old:
             self.commands.write()
 
@@ -81,7 +82,7 @@ class Obeyed:
             self._do(command, answered=bool(due.answered))
             return about(DONE, before=before, after=sides())
         except (TypeError, ValueError) as error:
-            return about(REFUSED, reason=" ".join(str(error).split()))
+            return about(REFUSED, reason=_check.in_one_line(error, None))
 
     def _do(self, command: Command, answered: bool) -> None:
         driver = self._driver
@@ -134,7 +135,9 @@ class _Facts:
             rates={name: _values(driver.names, line) for name, line in lines},
             absolute={
                 name: [
-                    driver.names[m] for m, each in zip(line.members, line.schedules, strict=True) if each.is_absolute
+                    driver.names[m]
+                    for m, schedule in zip(line.members, line.schedules, strict=True)
+                    if schedule.is_absolute
                 ]
                 for name, line in lines
             },

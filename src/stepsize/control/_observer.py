@@ -1,4 +1,4 @@
-"""Who may look at a run, and what they are told."""
+"""Observers of a run, and the records they receive."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from stepsize.control.signals import Signal
 
 @dataclass(frozen=True)
 class Record:
-    """One thing that is told of a run.
+    """One record of a run.
 
     Attributes:
         step: of an update its number, from 0; else how many updates had been done.
@@ -74,7 +74,7 @@ class Observer(Protocol):
         """The signals wanted of this update, asked before it: names, patterns such as ``"rate/*"``, or signals."""
 
     def begin(self, facts: Mapping[str, Any]) -> None:
-        """Before anything else is told: ``plan``, ``total``, ``position``, ``groups``, and of a task's run more."""
+        """Called first, with the facts: ``plan``, ``total``, ``position``, ``groups``, and more of a task's run."""
 
     def on(self, record: Record) -> None:
         """An update with the signals that were wanted of it, what was observed, or an event."""

@@ -36,7 +36,7 @@ class Parts:
     def __init__(self, parameters: Callable[[], list[Tensor]], scaler: torch.amp.GradScaler | None, bus: Bus) -> None:
         self.together, self.calls, self._wanted = False, 1, False
         self._parameters, self._scaler, self._bus = parameters, scaler, bus
-        self._heard: dict[int, list[Tensor]] = {}
+        self._squares: dict[int, list[Tensor]] = {}
         self._handles: list[Any] = []
         self._agreed: dict[int, bool] = {}
         weakref.finalize(self, unhook, self._handles)
@@ -66,33 +66,33 @@ class Parts:
         if step not in self._agreed:
             box: list[Any] = [None]
             if dist.get_rank() == 0:
-                box = [[self._bus.wants_parts(each) for each in range(step, step + BLOCK)]]
+                box = [[self._bus.wants_parts(number) for number in range(step, step + BLOCK)]]
             dist.broadcast_object_list(box)
             self._agreed = dict(enumerate(box[0], step))
         self._listen(self._agreed[step], together=True)
 
     def clear(self) -> None:
         """Drop what was heard: the window begins anew."""
-        self._heard.clear()
+        self._squares.clear()
 
     def scale(self) -> float:
         """By what the gradients are too large; read back from the device."""
         return 1.0 if self._scaler is None else float(self._scaler.get_scale())
 
-    def heard(self, parameters: Sequence[Tensor]) -> tuple[Tensor, int]:
+    def squared_norms(self, parameters: Sequence[Tensor]) -> tuple[Tensor, int]:
         """Sums of squared norms over the parts, [parameters], and how many parts the parameter with the most had.
 
         Args:
             parameters: in the order that is wanted.
         """
         sums = [
-            torch.stack(self._heard[id(parameter)]).sum() if id(parameter) in self._heard else None
+            torch.stack(self._squares[id(parameter)]).sum() if id(parameter) in self._squares else None
             for parameter in parameters
         ]
-        device = next((each.device for each in sums if each is not None), torch.device("cpu"))
+        device = next((part.device for part in sums if part is not None), torch.device("cpu"))
         nothing = torch.zeros((), dtype=_kind(device), device=device)
-        together = torch.stack([nothing if each is None else each.to(nothing) for each in sums])
-        return together, max(map(len, self._heard.values()), default=0)
+        together = torch.stack([nothing if part is None else part.to(nothing) for part in sums])
+        return together, max(map(len, self._squares.values()), default=0)
 
     def _listen(self, wanted: bool, together: bool) -> None:
         self.together, self._wanted = together and wanted, wanted
@@ -101,7 +101,7 @@ class Parts:
             for parameter in self._parameters():
                 # shards are heard of after their average
                 if parameter.requires_grad and not hasattr(parameter, "to_local"):
-                    self._handles.append(parameter.register_hook(_Hook(self._heard, id(parameter))))  # type: ignore[no-untyped-call]
+                    self._handles.append(parameter.register_hook(_Hook(self._squares, id(parameter))))  # type: ignore[no-untyped-call]
         elif not wanted:
             unhook(self._handles)
             self._handles.clear()
@@ -110,12 +110,12 @@ class Parts:
 class _Hook:
     """Notes the norm of a gradient; keeps nothing of its owner alive."""
 
-    def __init__(self, heard: dict[int, list[Tensor]], key: int) -> None:
-        self._heard, self._key = heard, key
+    def __init__(self, squares: dict[int, list[Tensor]], key: int) -> None:
+        self._squares, self._key = squares, key
 
     def __call__(self, gradient: Tensor) -> None:
         norm = total_norm([gradient.detach()])
-        self._heard.setdefault(self._key, []).append(norm.to(_kind(norm.device)).square())
+        self._squares.setdefault(self._key, []).append(norm.to(_kind(norm.device)).square())
 
 
 def _kind(device: torch.device) -> torch.dtype:

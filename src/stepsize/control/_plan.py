@@ -95,11 +95,11 @@ class Plan:
 
     def _completed(self, beside: Mapping[str, Any]) -> tuple[Course, dict[str, Any]]:
         """The rate's course, and everything else, with what stands beside this plan."""
-        mine = {name: getattr(self, name) for name in FIELDS - {"lr"}} | dict(self.others)
+        fields = {name: getattr(self, name) for name in FIELDS - {"lr"}} | dict(self.others)
         for name, value in beside.items():
-            if value is not None and mine.get(name) is not None:
+            if value is not None and fields.get(name) is not None:
                 raise ValueError(f"lr is a plan that has {name} itself, and {name} came beside it; leave one out")
-        return self.lr, mine | {name: value for name, value in beside.items() if value is not None}
+        return self.lr, fields | {name: value for name, value in beside.items() if value is not None}
 
     def __getstate__(self) -> dict[str, Any]:
         """What copies and pickles carry: the plan itself, without the view of it that is kept for speed."""
@@ -148,15 +148,15 @@ class Plan:
             change: (what it drives, schedule) -> schedule.
         """
 
-        def each(name: str, course: Course | None) -> Any:
+        def written(name: str, course: Course | None) -> Any:
             return None if course is None else each_changed(course, lambda schedule: change(name, schedule))
 
-        parts = {name: each(name, getattr(self, name)) for name in (*NAMED, *BOUNDS)}
+        parts = {name: written(name, getattr(self, name)) for name in (*NAMED, *BOUNDS)}
         clip, threshold = self.clip, _threshold(self.clip)
         if isinstance(threshold, Schedule):
             threshold = change("clip", threshold)
             clip = clip.with_threshold(threshold) if isinstance(clip, Clipper) else threshold
-        others = {name: each(name, course) for name, course in self.others}
+        others = {name: written(name, course) for name, course in self.others}
         return {**parts, "clip": clip, "feedback": self.feedback, **others}
 
     def changed(self, change: Callable[[str, Schedule], Schedule]) -> "Plan":
@@ -268,9 +268,9 @@ def _value(name: str, value: Any, functions: Mapping[str, Callable[[float], floa
     if value is None:
         raise ValueError(f"{name} of the plan has no value; write a schedule behind it, or leave it out")
     if isinstance(value, dict):
-        return {key: None if each == "none" else _value(name, each, functions) for key, each in value.items()}
+        return {key: None if item == "none" else _value(name, item, functions) for key, item in value.items()}
     if isinstance(value, list):
-        return [_value(name, each, functions) for each in value]
+        return [_value(name, item, functions) for item in value]
     if name == "feedback":
         return value
     if name in ("clip", *BOUNDS):

@@ -66,7 +66,7 @@ def _position(state: Mapping[str, Any]) -> float:
             "updates that were done"
         )
     if "last_epoch" not in state and state.get("_schedulers"):
-        return _together([each if isinstance(each, Mapping) else vars(each) for each in state["_schedulers"]])
+        return _together([part if isinstance(part, Mapping) else vars(part) for part in state["_schedulers"]])
     if "last_epoch" not in state:
         found = sorted(map(str, state))
         raise ValueError(_check.message("scheduler", found, "the state_dict() of a torch scheduler, with last_epoch"))

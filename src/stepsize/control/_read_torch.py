@@ -166,8 +166,8 @@ def _phases(s: Any, group: int, what: str) -> Schedule:
     if not pieces:  # a single step, at the end of the last phase
         return constant(value=value)
     course = pieces[0]
-    for each in pieces[1:]:
-        course = course >> each
+    for later in pieces[1:]:
+        course = course >> later
     return course
 
 

@@ -1,4 +1,4 @@
-"""What Control gives back: a step that was done, and the rates that will be."""
+"""Results of Control: a finished step, and the rates to come."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 class Step(NamedTuple):
-    """What a call of ``Control.step`` did; nothing has been read back from the device.
+    """The result of a call of ``Control.step``; nothing has been read back from the device.
 
     Attributes:
         position: the clock before the update; the first step is at 0.

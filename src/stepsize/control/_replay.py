@@ -1,4 +1,4 @@
-"""What was changed by hand while a run trained, as a plan that does it from the beginning."""
+"""Changes by hand during a run, as a plan that makes them from the beginning."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -75,19 +75,21 @@ def replay(folder: Path | str) -> Replay:
             plan, total = extended(plan, change.position, total, end, how), end
     courses: dict[str, Any] = {}
     for name, bases in begun.bases.items():
-        mine = [each for each in changes if VERBS[each.command.verb].grouped and each.command.of == name]
-        fits, misses = _sorted_out(plan, mine, name, bases)
+        of_this = [change for change in changes if VERBS[change.command.verb].grouped and change.command.of == name]
+        fits, misses = _sorted_out(plan, of_this, name, bases)
         left_out += misses
         courses[name] = _course(plan, name, begun.groups, bases, fits, total)
-    clips = [each for each in changes if each.command.verb == "clip"]
-    left_out += [(each.command, "a plan says nothing of it") for each in changes if VERBS[each.command.verb].by_loop]
-    parts = {**plan.parts(lambda _, each: each), **courses, "clip": _clip(plan.clip, clips)}
-    told = tuple((command.id, command.verb, why) for command, why in left_out)
-    return Replay(str(Plan(**parts)), total, len(changes) - len(told), told)
+    clips = [change for change in changes if change.command.verb == "clip"]
+    left_out += [
+        (change.command, "a plan says nothing of it") for change in changes if VERBS[change.command.verb].by_loop
+    ]
+    parts = {**plan.parts(lambda _, schedule: schedule), **courses, "clip": _clip(plan.clip, clips)}
+    reasons = tuple((command.id, command.verb, why) for command, why in left_out)
+    return Replay(str(Plan(**parts)), total, len(changes) - len(reasons), reasons)
 
 
 def _changes(folder: Path | str) -> list[Change]:
-    """What took effect, in that order."""
+    """The commands that took effect, in that order."""
     answers = read_answers(folder)
     taken = {answer.line: answer.command for answer in answers if answer.command}
     done = {answer.line: answer for answer in answers if answer.state == DONE and answer.line in taken}
@@ -128,15 +130,15 @@ def _course(
     plan: Plan, name: str, groups: Sequence[str], bases: Mapping[str, float], changes: list[Change], total: float | None
 ) -> Any:
     """The schedules of one hyperparameter: one for all groups, or by their names."""
-    given = plan.courses[name]
+    course = plan.courses[name]
     if not changes:
-        return given
-    every = dict(zip(groups, schedules_for(name, given, list(groups)), strict=True))
+        return course
+    every = dict(zip(groups, schedules_for(name, course, list(groups)), strict=True))
     found: dict[str, Schedule | None] = {}
     for group in groups:
         schedule, base = every[group], bases.get(group)
-        mine = [change for change in changes if group in _groups(change.command, bases)]
-        found[group] = None if schedule is None or base is None else _steered(schedule, base, mine, total)
+        of_group = [change for change in changes if group in _groups(change.command, bases)]
+        found[group] = None if schedule is None or base is None else _steered(schedule, base, of_group, total)
     texts = {str(schedule) for schedule in found.values()}
     return next(iter(found.values())) if len(texts) == 1 else found
 

@@ -134,8 +134,8 @@ def load(state: Any, driver: Driver, given: Given, steering: Steering | None, ch
     driver.position, driver.steps = position, steps
     driver.set_total(total)
     driver.skipped = skipped
-    for name, mine in shares.items():
-        driver.lines[name].shares[:] = mine
+    for name, own in shares.items():
+        driver.lines[name].shares[:] = own
     if steering_on is not None:
         steering_on.load_state_dict(state["feedback"])
     driver.feedback = 1.0 if steering is None else steering.factor
@@ -166,9 +166,9 @@ def _plan_and_total(state: Any, given: Given, position: float, choice: Choice) -
             )
     if choice.plan == "new":
         return given.laid(), given.total
-    mine = given.laid()
-    same = str(mine) == state["plan"]
-    plan = mine if same else _parse(state["plan"], given.plan, mine)
+    here = given.laid()
+    same = str(here) == state["plan"]
+    plan = here if same else _parse(state["plan"], given.plan, here)
     if choice.extend is None:
         return plan, state["total"]
     if given.total is None:
@@ -203,7 +203,7 @@ def _shares(state: Any, driver: Driver, choice: Choice) -> dict[str, list[Share]
                 f"state has {len(saved)} parameter groups and the optimizer {len(line.members)}; build the optimizer "
                 "with the groups it was saved with"
             )
-        mine = []
+        here = []
         names = [driver.names[member] for member in line.members]
         for name, share, (base, old, manual, held), last in zip(names, line.shares, saved, written, strict=True):
             # an optimizer loaded before the control was built carries what was last written: that is the same base
@@ -217,6 +217,6 @@ def _shares(state: Any, driver: Driver, choice: Choice) -> dict[str, list[Share]
                 )
             new = choice.base == "new" and not same
             bases = (share.taken, share.taken) if new else (float(base), float(old))
-            mine.append(Share(*bases, float(manual), held))
-        shares[hyperparameter] = mine
+            here.append(Share(*bases, float(manual), held))
+        shares[hyperparameter] = here
     return shares

@@ -66,13 +66,13 @@ def check_feedback(state: Mapping[str, Any], fresh: Mapping[str, Any]) -> None:
         state: that was saved.
         fresh: of the same controller, before its first observation.
     """
-    for name, mine in fresh.items():
+    for name, own in fresh.items():
         what = f"{name} of the feedback's state"
         if name not in state:
             raise ValueError(f"state is not of this feedback: it lacks {name}")
-        if isinstance(mine, list):
+        if isinstance(own, list):
             _schema.every(_schema.real)(what, state[name])
-        elif mine is None:  # nothing was seen yet
+        elif own is None:  # nothing was seen yet
             _schema.maybe(_schema.real)(what, state[name])
         else:
             _schema.real(what, state[name])

@@ -242,8 +242,8 @@ class Scheduler(Governed, LRScheduler):
             name, count = type(self._optimizer).__name__, self._calls[0]
             warnings.warn(
                 f"scheduler.step() was called {count} times in a row without an update of {name}, and it is updates "
-                "that move the clock (said once); call optimizer.step() before it, on the optimizer that the scheduler "
-                "was built with",
+                "that move the clock (shown once); call optimizer.step() before it, on the optimizer that the "
+                "scheduler was built with",
                 stacklevel=3,
             )
 

@@ -51,7 +51,7 @@ class Updater:
         self.beside = Beside(self.optimizers)
         self.is_plain = scaler is None and nonfinite is None and not self.needs_closure and not self.beside.wraps
         if self.needs_closure and (len(self.optimizers) > 1 or scaler is not None):
-            name = next(type(each).__name__ for each in self.optimizers if needs_closure(each))
+            name = next(type(optimizer).__name__ for optimizer in self.optimizers if needs_closure(optimizer))
             rule = "alone and without a scaler, since it steps with a closure"
             raise ValueError(_check.message("optimizer", name, rule))
         if nonfinite not in (None, *NONFINITE):
@@ -175,7 +175,7 @@ class Updater:
 
 def _any(done: list[bool | Tensor]) -> bool | Tensor:
     """Whether any optimizer was stepped, which only the device may know."""
-    tensors = [each for each in done if isinstance(each, Tensor)]
+    tensors = [value for value in done if isinstance(value, Tensor)]
     return torch.stack(tensors).any() if tensors and len(tensors) == len(done) else bool(done)
 
 
@@ -185,9 +185,9 @@ def _not_finite(optimizers: list[Optimizer], norm: Tensor) -> str:
     for optimizer in optimizers:
         for name, group in zip(group_names(optimizer), optimizer.param_groups, strict=True):
             called = group.get("param_names", [f"number {index}" for index in range(len(group["params"]))])
-            for each, parameter in zip(called, group["params"], strict=True):
+            for label, parameter in zip(called, group["params"], strict=True):
                 if parameter.grad is not None and not bool(torch.isfinite(gradient_norm([parameter]))):
-                    odd.append(f"{each} of {name}")
+                    odd.append(f"{label} of {name}")
     more = f" and {len(odd) - 3} more" if len(odd) > 3 else ""
     return (
         f"the gradients' norm is {float(norm):g}, because of {', '.join(odd[:3]) or 'its size'}{more}; nothing was "

@@ -38,9 +38,9 @@ class Updates:
         self._outermost: dict[int, FrameType] = {}
         self._counts = True
         self.handles = [handle for leaf in leaves for handle in hook_steps(leaf, self._enter, self._leave)]
-        for each in optimizers_in(optimizer):
-            if id(each) not in self._done:  # it may hand its rates on to those inside before they step
-                self.handles += hook_steps(each, self._enter_wrapper, None)
+        for inner in optimizers_in(optimizer):
+            if id(inner) not in self._done:  # it may hand its rates on to those inside before they step
+                self.handles += hook_steps(inner, self._enter_wrapper, None)
         weakref.finalize(before.__self__, unhook, self.handles)  # type: ignore[attr-defined]
 
     def take(self) -> int:
@@ -48,7 +48,7 @@ class Updates:
         rounds, self._rounds = self._rounds, []
         compiled, self._compiled = self._compiled, []
         self._done = dict.fromkeys(self._done, 0)
-        return sum(any(map(bool, each)) for each in rounds) + sum(map(bool, compiled))
+        return sum(any(map(bool, calls)) for calls in rounds) + sum(map(bool, compiled))
 
     def _enter_wrapper(self, optimizer: Optimizer, *_: Any) -> None:
         before = self._before()
@@ -118,7 +118,7 @@ class Beside:
         self.stepped = self._said = False
         self._place = ("", 0)
         leaves = [(optimizer, leaf) for optimizer in optimizers for leaf in inner_optimizers(optimizer)]
-        self.wraps = any(leaf is not each for each, leaf in leaves)
+        self.wraps = any(leaf is not own for own, leaf in leaves)
         self._leaves = [leaf for _, leaf in leaves]
 
     def listen(self) -> list[Any]:
@@ -162,7 +162,7 @@ class Beside:
         if not self._said:
             self._said = True
             file, line = self._place
-            warnings.warn_explicit(f"optimizer.step() in line {line} {what} (said once)", UserWarning, file, line)
+            warnings.warn_explicit(f"optimizer.step() in line {line} {what} (shown once)", UserWarning, file, line)
 
 
 def is_called_by(package: str) -> bool:

@@ -59,7 +59,7 @@ class Auto:
 
     @property
     def choice(self) -> Choice | None:
-        """What was chosen; None before the first trials."""
+        """The engine that was chosen; None before the first trials."""
         return self._chosen[0] if self._chosen else None
 
     def kept_in(self, folder: Path) -> "Auto":

@@ -67,7 +67,7 @@ class Batched:
 
     @property
     def name(self) -> str:
-        """What results say did them."""
+        """The engine's name in results."""
         return "batched-compiled" if self.compiled else "batched"
 
     def __call__(self, task: Startable, trials: Iterable[Trial | Leg]) -> Iterator[Result]:
@@ -101,7 +101,7 @@ class Batched:
     def _results(self, task: Startable, trials: Iterator[Trial | Leg]) -> Iterator[Result]:
         bench = self.bench(task)
         while window := list(islice(trials, self.count(task))):
-            flights = bench.flights([Flight(task, leg_of(each)) for each in window])
+            flights = bench.flights([Flight(task, leg_of(work)) for work in window])
             for stack, flying in flights:  # all of them could be stacked
                 yield from bench.flown(stack, flying)
 
@@ -139,7 +139,7 @@ class Bench:
         return [(self.stack(key, flying) if key else None, flying) for key, flying in together.items()]
 
     def kind(self, flight: Flight) -> tuple[Any, ...]:
-        """What members of one batch share: optimizer, batches, the task's own settings, both ends of their legs."""
+        """What one batch's members share: optimizer, batches, the task's own settings, both ends of their legs."""
         run, leg = flight.run, flight.leg
         groups = [
             {key: value for key, value in group.items() if key not in ("params", "lr")}
@@ -163,8 +163,8 @@ class Bench:
 
     def flown(self, stack: Stack | None, flying: list[Flight]) -> Iterator[Result]:
         """Train them to their ends, and yield each as it arrives."""
-        for each in flying if stack is None else self.trained(stack, flying):
-            yield concluded(each.run, each.leg, each.losses, each.seconds, self.engine.name)
+        for flight in flying if stack is None else self.trained(stack, flying):
+            yield concluded(flight.run, flight.leg, flight.losses, flight.seconds, self.engine.name)
 
     def trained(self, stack: Stack, flying: list[Flight]) -> Iterator[Flight]:
         """The legs, each when it is at its end, or when its loss is no longer finite."""

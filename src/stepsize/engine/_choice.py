@@ -39,11 +39,11 @@ class Choice:
             measured: what the prediction is made from.
             predicted: seconds by engine.
         """
-        name = min(predicted, key=lambda each: predicted[each])
-        told = ", ".join(
-            f"{each} {_seconds(predicted[each])}" for each in sorted(predicted, key=lambda e: predicted[e])
+        name = min(predicted, key=lambda engine: predicted[engine])
+        listed = ", ".join(
+            f"{engine} {_seconds(predicted[engine])}" for engine in sorted(predicted, key=lambda e: predicted[e])
         )
-        why = f"{name}: {measured.trials} trials of {measured.steps} steps, predicted {told}"
+        why = f"{name}: {measured.trials} trials of {measured.steps} steps, predicted {listed}"
         return Choice(name, f"{why}; {measured.why_not}" if measured.why_not else why, predicted)
 
     def engine(self, workers: int | None = None) -> Engine:
@@ -62,12 +62,12 @@ class Choice:
         Args:
             path: the file's.
         """
-        said = {"engine": self.name, "why": self.why, "predicted": self.predicted}
-        write_atomic(path, (json.dumps(said, indent=1) + "\n").encode())
+        content = {"engine": self.name, "why": self.why, "predicted": self.predicted}
+        write_atomic(path, (json.dumps(content, indent=1) + "\n").encode())
 
     @staticmethod
     def read(path: Path) -> "Choice":
-        """What is kept in a file.
+        """The choice that is kept in a file.
 
         Args:
             path: the file's.
@@ -76,13 +76,13 @@ class Choice:
             ValueError: it holds no choice of an engine.
         """
         try:
-            said: Any = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-            choice = Choice(said["engine"], str(said["why"]), dict(said["predicted"]))
+            content: Any = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+            choice = Choice(content["engine"], str(content["why"]), dict(content["predicted"]))
         except (ValueError, KeyError, TypeError, RecursionError):
-            raise ValueError(f"{path} holds no choice of an engine; remove it to have one chosen anew") from None
+            raise ValueError(f"{path} holds no choice of an engine; remove it to choose again") from None
         if choice.name not in NAMES:
             rule = f"one of {', '.join(NAMES)}"
-            raise ValueError(_check.message(f"engine in {path}", choice.name, rule, "remove the file to choose anew"))
+            raise ValueError(_check.message(f"engine in {path}", choice.name, rule, "remove the file to choose again"))
         return choice
 
 

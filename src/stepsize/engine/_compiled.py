@@ -41,7 +41,7 @@ def compiler() -> str:
 
 
 class Stepped(Protocol):
-    """What is compiled of a stack: its tensors, the optimizer over them, and the step."""
+    """The compiled part of a stack: its tensors, the optimizer over them, and the step."""
 
     trained: list[Tensor]
     optimizer: Optimizer
@@ -115,7 +115,7 @@ def _needed(guards: Sequence[Any]) -> list[bool]:
 
 
 def shapes(value: Any) -> Any:
-    """What a graph depends on of a batch: shapes, types, structure.
+    """The properties of a batch that a graph depends on: shapes, types, structure.
 
     Args:
         value: a batch, or several.
@@ -123,5 +123,5 @@ def shapes(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value.shape, value.dtype
     if isinstance(value, Mapping):
-        return tuple((name, shapes(each)) for name, each in value.items())
+        return tuple((name, shapes(item)) for name, item in value.items())
     return tuple(map(shapes, value)) if isinstance(value, tuple | list) else value

@@ -59,7 +59,7 @@ def check_run(name: str, run: Any) -> Batchable:
     if needs_closure(run.optimizer):
         raise DeclinedError(name, f"its optimizer {type(run.optimizer).__name__} steps with a closure")
     kept = [getattr(run.optimizer, f"_optimizer_step_{when}_hooks", None) or {} for when in ("pre", "post")]
-    hooks = [hook for each in kept for hook in each.values()]
+    hooks = [hook for hooks_of_kind in kept for hook in hooks_of_kind.values()]
     if not all(getattr(hook, "only_listens", False) for hook in hooks):  # as Control's do
         raise DeclinedError(name, f"its optimizer {type(run.optimizer).__name__} has hooks on its steps")
     return run

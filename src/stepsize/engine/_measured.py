@@ -34,7 +34,7 @@ PROMISING = 1.5  # times a step alone is what one among few may take for more me
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured of some trials.
+    """Measurements of some trials.
 
     Attributes:
         trials: how many there are to train.

@@ -65,9 +65,9 @@ class Members:
         """The batches of the next steps, one for each backward pass; the runs' own state is moved past them."""
         drawn = [run.drawn(steps * self.accumulate) for run in self.leaders]
         self.done += steps
-        each = [self._together(batches) for batches in zip(*drawn, strict=True)]
+        steps_of_members = [self._together(batches) for batches in zip(*drawn, strict=True)]
         count = self.accumulate
-        return [tuple(each[first : first + count]) for first in range(0, len(each), count)]
+        return [tuple(steps_of_members[first : first + count]) for first in range(0, len(steps_of_members), count)]
 
     def first(self, count: int) -> list[Batch]:
         """The first batches of all members, drawn beside those that they train on."""
@@ -77,7 +77,7 @@ class Members:
         if len(batches) == 1:
             return Batch(batches[0], None)
         flat = [tree_flatten(batch) for batch in batches]
-        leaves = [_stacked([each[place] for each, _ in flat], self.which) for place in range(len(flat[0][0]))]
+        leaves = [_stacked([parts[place] for parts, _ in flat], self.which) for place in range(len(flat[0][0]))]
         dims = [0 if isinstance(leaf, Tensor) else None for leaf in leaves]
         structure = flat[0][1]
         return Batch(tree_unflatten(leaves, structure), tree_unflatten(dims, structure))
@@ -95,8 +95,8 @@ class Members:
         if all(way is None for way in ways):
             return None
         positions = np.arange(self.done, self.done + steps, dtype=np.float64)
-        each = [way(positions) if isinstance(way, Schedule) else np.full(steps, way or np.inf) for way in ways]
-        found = torch.tensor(np.asarray(each), dtype=dtype, device=self.runs[0].device)
+        curves = [way(positions) if isinstance(way, Schedule) else np.full(steps, way or np.inf) for way in ways]
+        found = torch.tensor(np.asarray(curves), dtype=dtype, device=self.runs[0].device)
         return list(found.T.contiguous().unbind())
 
     def ahead(self, most: int) -> int:

@@ -117,8 +117,8 @@ class _Pool:
             self.hand_out(trials)
             while self.workers:
                 answered = wait([worker.pipe for worker in self.workers])
-                for worker in [each for each in self.workers if each.pipe in answered]:
-                    result = self.heard(worker)
+                for worker in [idle for idle in self.workers if idle.pipe in answered]:
+                    result = self.received(worker)
                     if isinstance(result, Result):
                         worker.work = None
                         yield result
@@ -134,7 +134,7 @@ class _Pool:
         """Give every free worker a trial, start workers that are missing, let go those that nothing is left for."""
         while len(self.workers) < self.count and (work := self.next_of(trials)) is not None:
             self.workers.append(self.hired(work))
-        for worker in [each for each in self.workers if each.work is None]:
+        for worker in [free for free in self.workers if free.work is None]:
             work = self.next_of(trials)
             if work is None:
                 self.workers.remove(worker)
@@ -149,12 +149,12 @@ class _Pool:
 
     def hired(self, work: Trial | Leg) -> _Worker:
         context = multiprocessing.get_context("spawn")
-        mine, theirs = context.Pipe()
-        process = context.Process(target=_serve, args=(theirs, self.parcel, self.threads), daemon=True)
+        near, far = context.Pipe()
+        process = context.Process(target=_serve, args=(far, self.parcel, self.threads), daemon=True)
         with _interrupts_held_back():
             process.start()
-        theirs.close()
-        worker = _Worker(process, mine, work)
+        far.close()
+        worker = _Worker(process, near, work)
         self.tell(worker)
         return worker
 
@@ -164,20 +164,20 @@ class _Pool:
         except OSError:  # it died; its end of the pipe says so when it is listened to
             return
 
-    def heard(self, worker: _Worker) -> Any:
-        """What a worker says; one that died is replaced by the next handing out."""
+    def received(self, worker: _Worker) -> Any:
+        """A worker's answer; one that died is replaced when work is next handed out."""
         try:
-            said = worker.pipe.recv()
+            message = worker.pipe.recv()
         except (EOFError, OSError):
             self.bury(worker)
             return None
-        if isinstance(said, _Ready):
-            if said.threads != self.threads:
-                raise RuntimeError(f"a worker has {said.threads} threads instead of {self.threads}")
+        if isinstance(message, _Ready):
+            if message.threads != self.threads:
+                raise RuntimeError(f"a worker has {message.threads} threads instead of {self.threads}")
             worker.ready = True
-        if isinstance(said, Failed):
-            raise said.raised()
-        return said
+        if isinstance(message, Failed):
+            raise message.raised()
+        return message
 
     def bury(self, worker: _Worker) -> None:
         worker.process.join()
@@ -222,7 +222,7 @@ class Failed:
 
     @staticmethod
     def of(error: BaseException) -> "Failed":
-        """What is sent of an error: itself where it can be pickled, else its words."""
+        """An error as it is sent: itself where it can be pickled, else its message."""
         text, name = "".join(traceback.format_exception(error)), type(error).__name__
         origin = origin_of(_told_by(error))
         try:

@@ -137,11 +137,11 @@ class Ray:
                 if not working:
                     return
                 (first,), _ = ray.wait(list(working))
-                yield _heard(ray, first, working.pop(first))
+                yield _received(ray, first, working.pop(first))
         finally:
-            for each in working:
+            for running in working:
                 with suppress(Exception):  # the cluster may be gone
-                    ray.cancel(each, force=True)
+                    ray.cancel(running, force=True)
 
 
 def _is_address(text: str) -> bool:
@@ -167,8 +167,8 @@ def _check_answers(address: str) -> None:
         why = f"something listens there, and has not answered as Ray does within {LIMIT:g} s"
         raise ConnectionError(_unreachable(address, why)) from None
     if tried.returncode:
-        said = [line for line in tried.stderr.splitlines() if line and not line[0].isspace()]
-        raise ConnectionError(_unreachable(address, " ".join(said[-1:])[:200] or f"exit code {tried.returncode}"))
+        lines = [line for line in tried.stderr.splitlines() if line and not line[0].isspace()]
+        raise ConnectionError(_unreachable(address, " ".join(lines[-1:])[:200] or f"exit code {tried.returncode}"))
 
 
 def _unreachable(address: str, why: str) -> str:
@@ -197,23 +197,23 @@ def _room(ray: Any, needs: dict[str, float]) -> int:
     return max(1, sum(fits))
 
 
-def _heard(ray: Any, reference: Any, work: Trial | Leg) -> Result:
+def _received(ray: Any, reference: Any, work: Trial | Leg) -> Result:
     try:
-        said = ray.get(reference)
+        answer = ray.get(reference)
     except ray.exceptions.RayError as error:
         why = _check.in_one_line(error, 300)
         raise RuntimeError(
             f"{work} could not be trained: its workers died {RETRIES + 1} times ({why}); a machine out of memory does "
             "so, and fewer workers help"
         ) from error
-    if isinstance(said, Failed):
-        raise said.raised()
-    result: Result = said
+    if isinstance(answer, Failed):
+        raise answer.raised()
+    result: Result = answer
     return result
 
 
 def _trained(parcel: bytes, threads: int, data: str | None, work: Trial | Leg) -> Result | Failed:
-    """What a Ray task does, in a worker that may do many."""
+    """The body of a Ray task, in a worker that may run many."""
     try:
         if data is not None:
             os.environ["STEPSIZE_DATA"] = data

@@ -16,6 +16,7 @@ from torch.func import functional_call, grad_and_value, vmap
 from stepsize.engine._compiled import Compiled
 from stepsize.engine._members import Batch
 from stepsize.engine._updates import copied, one_state, stacked_state, update, wide
+from stepsize.optim import clip_factor
 from stepsize.task import Batchable, measured
 
 
@@ -52,13 +53,13 @@ class Stack:
         self.loss = Loss(runs[0]).train()
         sorts = _sorted(runs[0].model, self.wanted)
         self.names = [[[f"model.{name}" for name in names] for names, _ in sort] for sort in sorts]
-        self.trained, self.frozen, self.buffers = ([_room(self.count, each) for _, each in sort] for sort in sorts)
+        self.trained, self.frozen, self.buffers = ([_room(self.count, tensor) for _, tensor in sort] for sort in sorts)
         groups = runs[0].optimizer.param_groups
         where = {id(p): place for place, group in enumerate(groups) for p in group["params"]}
         self.groups = [where[id(tensor)] for _, tensor in sorts[0]]
         tensors = {id(p): stacked for (_, p), stacked in zip(sorts[0], self.trained, strict=True)}
         self.optimizer = copied(runs[0].optimizer, tensors, {})
-        self.dtype = torch.float64 if any(each.dtype == torch.float64 for each in self.trained) else torch.float32
+        self.dtype = torch.float64 if any(tensor.dtype == torch.float64 for tensor in self.trained) else torch.float32
         self.compiled = Compiled(self) if compiled else None
         self.load(runs)
 
@@ -66,12 +67,12 @@ class Stack:
         """Take the tensors of these runs, as many as there is room for."""
         sorts = [_sorted(run.model, self.wanted) for run in runs]
         with torch.no_grad():
-            for place, mine in enumerate((self.trained, self.frozen, self.buffers)):
-                for index, tensor in enumerate(mine):
+            for place, stacks in enumerate((self.trained, self.frozen, self.buffers)):
+                for index, tensor in enumerate(stacks):
                     torch.stack([states[place][index][1].detach() for states in sorts], out=tensor)
         self.optimizer.state.clear()  # and the optimizer stays the same one, which a graph knows
         for index, tensor in enumerate(self.trained):
-            states = [run.optimizer.state.get(each[0][index][1], {}) for run, each in zip(runs, sorts, strict=True)]
+            states = [run.optimizer.state.get(sort[0][index][1], {}) for run, sort in zip(runs, sorts, strict=True)]
             if state := stacked_state(states, tensor.shape[1:]):
                 self.optimizer.state[tensor] = state
         self.begun = False
@@ -86,8 +87,8 @@ class Stack:
         """
         sorts = _sorted(run.model, self.wanted)
         with torch.no_grad():
-            for theirs, mine in zip(sorts, (self.trained, self.frozen, self.buffers), strict=True):
-                for (_, tensor), stacked in zip(theirs, mine, strict=True):
+            for sort, stacks in zip(sorts, (self.trained, self.frozen, self.buffers), strict=True):
+                for (_, tensor), stacked in zip(sort, stacks, strict=True):
                     tensor.copy_(stacked[index])
         for (_, parameter), stacked in zip(sorts[0] if state else [], self.trained, strict=False):
             run.optimizer.state[parameter] = one_state(self.optimizer.state[stacked], index, stacked.shape)
@@ -110,7 +111,7 @@ class Stack:
         return losses
 
     def plain_step(self, batches: Sequence[Any], dims: Any, rates: Tensor, thresholds: Tensor | None) -> Tensor:
-        """What ``step`` does, not compiled."""
+        """The same as ``step``, not compiled."""
         gradients, losses, buffers = self.gradients(batches[0], dims)
         for batch in batches[1:]:
             if self.buffers:
@@ -171,8 +172,7 @@ def clipped(gradients: Sequence[Tensor], thresholds: Tensor) -> list[Tensor]:
         for gradient, kind in zip(gradients, kinds, strict=True)
     ]
     norm = torch.linalg.vector_norm(torch.stack(norms), dim=0)
-    factor = torch.clamp(thresholds / (norm + 1e-6), max=1.0)
-    factor = torch.where(torch.isinf(thresholds), torch.ones_like(factor), factor)
+    factor = clip_factor(norm, thresholds)
     return [gradient * wide(factor, gradient).to(gradient.dtype) for gradient in gradients]
 
 

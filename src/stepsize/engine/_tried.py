@@ -1,4 +1,4 @@
-"""What is tried on a first batch before anything is trained: that members together get what each gets alone."""
+"""A trial on the first batch before any training: members together must get the same as each alone."""
 
 import copy
 import math
@@ -51,7 +51,7 @@ def tried(runs: Sequence[Batchable], compiled: bool = False) -> Stack:
             twin, _ = _alone(runs[index], batch.of(index))
         alike = dict(twin.named_parameters())
         pairs = [(gradients[place][index], alike[key].grad) for place, key in enumerate(trained)]
-        pairs += [(mine[index], theirs) for mine, theirs in zip(buffers, twin.buffers(), strict=True)]
+        pairs += [(stacked[index], alone) for stacked, alone in zip(buffers, twin.buffers(), strict=True)]
         _check_near(name, pairs, "the gradients of stacked weights")
     if compiled:
         _try_compiled(stack, runs)
@@ -79,8 +79,8 @@ def _try_compiled(stack: Stack, runs: Sequence[Batchable]) -> None:
     ends: list[list[Tensor]] = []
     steps, stack.compiled = stack.compiled, None
     try:
-        for each in (None, steps):
-            stack.compiled = each
+        for count in (None, steps):
+            stack.compiled = count
             for place in range(STEPS):
                 stack.step(batches[place::STEPS], rates[place], None if thresholds is None else thresholds[place])
             ends.append([tensor.clone() for tensor in (*stack.trained, *stack.buffers)])

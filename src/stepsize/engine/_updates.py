@@ -35,7 +35,9 @@ def copied(optimizer: Optimizer, tensors: Mapping[int, Tensor], state: Mapping[i
         {**group, "params": [tensors[id(p)] for p in group["params"] if id(p) in tensors], "lr": 1.0}
         for group in optimizer.param_groups
     ]
-    made.state = defaultdict(dict, {tensors[key]: dict(each) for key, each in state.items() if each and key in tensors})
+    made.state = defaultdict(
+        dict, {tensors[key]: dict(entry) for key, entry in state.items() if entry and key in tensors}
+    )
     return made
 
 
@@ -127,7 +129,7 @@ def why_not_linear(optimizer: Optimizer) -> str:
 
 
 def _distance(optimizer: Optimizer) -> float:
-    """How far two members, stepped together, are from the same two stepped one after the other."""
+    """The distance of two members, stepped together, from the same two stepped one after the other."""
     generator = torch.Generator().manual_seed(0)
     own = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
     cut = {id(p): _piece(p) for p in own}
@@ -144,21 +146,21 @@ def _distance(optimizer: Optimizer) -> float:
     state = {
         id(p): {
             name: _piece(value) if isinstance(value, Tensor) and name != "step" else value
-            for name, value in each.items()
+            for name, value in entry.items()
         }
-        for p, each in optimizer.state.items()
+        for p, entry in optimizer.state.items()
     }
     alone = draw()
-    stacked = {key: torch.stack([each[key] for each in alone]) for key in cut}
-    singles = [copied(optimizer, each, _cloned(state)) for each in alone]
+    stacked = {key: torch.stack([part[key] for part in alone]) for key in cut}
+    singles = [copied(optimizer, part, _cloned(state)) for part in alone]
     shapes = {key: piece.shape for key, piece in cut.items()}
     both = copied(
-        optimizer, stacked, {key: stacked_state([each, each], shapes[key]) for key, each in _cloned(state).items()}
+        optimizer, stacked, {key: stacked_state([entry, entry], shapes[key]) for key, entry in _cloned(state).items()}
     )
     for rates in TRIED:
         gradients = draw()
         for key in cut:
-            stacked[key].grad = torch.stack([each[key] for each in gradients])
+            stacked[key].grad = torch.stack([gradient[key] for gradient in gradients])
         places = [(key, 1.0 + place) for place, group in enumerate(both.param_groups) for key in _keys(group, stacked)]
         rate = torch.tensor(rates, dtype=torch.float64)
         scaled = [wide((rate / share).to(stacked[key].device), stacked[key]) for key, share in places]
@@ -169,7 +171,7 @@ def _distance(optimizer: Optimizer) -> float:
             for key, tensor in tensors.items():
                 tensor.grad = gradient[key]
             single.step()
-    apart = [(stacked[key][place] - each[key]).abs().max() for place, each in enumerate(alone) for key in cut]
+    apart = [(stacked[key][place] - part[key]).abs().max() for place, part in enumerate(alone) for key in cut]
     worst = float(torch.stack(apart).max())
     return worst if worst == worst else float("inf")  # NaN is far
 
@@ -187,6 +189,6 @@ def _piece(tensor: Tensor) -> Tensor:
 
 def _cloned(state: Mapping[int, Mapping[str, Any]]) -> dict[int, dict[str, Any]]:
     return {
-        key: {name: value.clone() if isinstance(value, Tensor) else value for name, value in each.items()}
-        for key, each in state.items()
+        key: {name: value.clone() if isinstance(value, Tensor) else value for name, value in item.items()}
+        for key, item in state.items()
     }

@@ -1,4 +1,4 @@
-"""What engines do: trials, or legs of trials, and what comes of them."""
+"""The work of engines: trials, or legs of trials, and their results."""
 
 import math
 import time
@@ -126,7 +126,7 @@ def leg_of(work: Trial | Leg) -> Leg:
 
 
 def concluded(run: Training, leg: Leg, losses: list[float], seconds: float, engine: str) -> Result:
-    """What comes of a leg whose steps are done: its scores, and its state kept where it will go on.
+    """The result of a finished leg: its scores, and its state kept where it will go on.
 
     Args:
         run: at the leg's end, unless its loss is no longer finite.
@@ -153,7 +153,7 @@ def resumed(run: Training, leg: Leg) -> tuple[list[float], float]:
     kept = read_state(leg.keep)
     KEPT(str(leg.keep), kept)
     if kept["trial"] != leg.trial.key or len(kept["losses"]) > leg.until:
-        raise ValueError(f"{leg.keep} is not of an earlier leg of this trial; remove it to train the trial anew")
+        raise ValueError(f"{leg.keep} is not of an earlier leg of this trial; remove it to train the trial again")
     run.load_state(kept["run"])
     return kept["losses"].tolist(), kept["seconds"]
 

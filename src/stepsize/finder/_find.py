@@ -50,7 +50,7 @@ def find(
 
     Args:
         task: a built-in task or your own; or else model, loader, optimizer and steps or epochs, by name.
-        args: nothing; what else there is to say is said by name.
+        args: none; further arguments are given by name.
         model: to be trained, or a function without arguments that makes one; neither it nor the loader is changed. This
             and the next words are those of ``Task.of``, and without a task.
         loader: a DataLoader, a list of batches, or anything else that gives its batches anew each time.
@@ -74,7 +74,7 @@ def find(
         engine: how trials get done.
         on_result: called with each result as it comes.
         progress: called with (steps done, steps expected, a note for people).
-        **axes: what else is said of every run, as settings of a ``Trial``: ``clip``, ``batch_size``,
+        **axes: further settings of every run, as those of a ``Trial``: ``clip``, ``batch_size``,
             ``weight_decay``, ``momentum``, ``warmup``.
 
     Raises:
@@ -100,7 +100,7 @@ def find(
 
 
 def _no_argument(name: str, axes: Iterable[str]) -> TypeError:
-    """What is said of an argument that is none: those that are like it."""
+    """The remedy for an unknown argument: those like it."""
     own = [parameter for parameter in inspect.signature(find).parameters if parameter not in ("task", "args", "axes")]
     return TypeError(f"find has no argument {name!r}; {_check.closest(name, dict.fromkeys([*own, *axes]))}")
 
@@ -118,7 +118,7 @@ def _raced(
     progress: Progress | None,
     axes: dict[str, Any],
 ) -> Finding:
-    """What a race of a task's rates comes to; all is checked before anything is trained."""
+    """The result of a race of a task's rates; all arguments are checked before any training."""
     settings, total = checked(task, seed, steps, engine, axes)
     low, high = check_range(low, high)
     race = Race(total, low, high, budget, clock=seconds, settle=settle, progress=progress)
@@ -138,9 +138,9 @@ def check_task(task: object, args: tuple[object, ...]) -> None:
         args: what was given after it.
     """
     if isinstance(task, nn.Module) or args:
-        given = ", ".join(type(value).__name__ for value in (task, *args))
+        kinds = ", ".join(type(value).__name__ for value in (task, *args))
         raise TypeError(
-            f"find takes one task and options by name, got {given}; write find(model=..., loader=..., loss=..., "
+            f"find takes one task and options by name, got {kinds}; write find(model=..., loader=..., loss=..., "
             "optimizer=..., steps=...), or find(Task(...)), or use RateSearch in your own loop"
         )
 

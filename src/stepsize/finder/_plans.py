@@ -90,7 +90,7 @@ def find_plan(
         steps: length of the run the plan is for, >= 1; the task's when left out.
         engine: how trials get done.
         progress: called with (plans done, plans, a note for people).
-        **axes: what else is said of every run, as in ``find``.
+        **axes: further settings of every run, as in ``find``.
 
     Raises:
         TypeError, ValueError: an argument is invalid.
@@ -156,17 +156,17 @@ def combined(task: Startable, over: Mapping[str, Iterable[Any] | None]) -> list[
         raise TypeError(_check.message("over", over, "a mapping by axis", 'such as {"optimizer": ["sgd", "adamw"]}'))
     check_takes(task, over, "over")
     axes, values = table_of(task), {}
-    for axis, given in over.items():
+    for axis, tried in over.items():
         usual = axes[axis].candidates
-        if given is None and not usual:
+        if tried is None and not usual:
             known = " and ".join(name for name, choice in axes.items() if choice.candidates)
             raise ValueError(
-                _check.message(f"the values of {axis} in over", given, f"said by you; only {known} have usual ones")
+                _check.message(f"the values of {axis} in over", tried, f"given; only {known} have usual ones")
             )
-        if axis == "lr" or isinstance(given, str) or not isinstance(given, Iterable | None):
+        if axis == "lr" or isinstance(tried, str) or not isinstance(tried, Iterable | None):
             rule = "several values of an axis other than lr, whose rates are found"
-            raise TypeError(_check.message(f"over[{axis!r}]", given, rule))
-        chosen = list(usual if given is None else given)
+            raise TypeError(_check.message(f"over[{axis!r}]", tried, rule))
+        chosen = list(usual if tried is None else tried)
         forms = [None if choice is None else axes[axis].canonical(f"over[{axis!r}]", choice) for choice in chosen]
         values[axis] = list(dict.fromkeys(forms))
         if not values[axis]:
@@ -217,7 +217,7 @@ class _Heats:
         return Leg(Trial.of(self.task, shortened, self.seed, length), length, metrics=False, probe=PROBE)
 
     def verdict(self, ranked: list[PlanEntry]) -> str:
-        """What the last heat said."""
+        """The result of the last heat."""
         if not ranked:
             return "no plan learnt anything"
         if len(ranked) == 1:

@@ -1,4 +1,4 @@
-"""What ``find`` is given instead of a task: a model, a loader and what goes with them."""
+"""Arguments of ``find`` in place of a task: a model, a loader and their companions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,21 +35,23 @@ class Words:
         Raises:
             TypeError, ValueError: there are neither, or both, or a word is invalid.
         """
-        given = {name: value for name, value in vars(self).items() if value is not None}
-        if task is None and not given.keys() & {"model", "loader"}:
+        options = {name: value for name, value in vars(self).items() if value is not None}
+        if task is None and not options.keys() & {"model", "loader"}:
             remedy = "or write find(model=..., loader=..., loss=..., optimizer=..., steps=...)"
             raise TypeError(_check.message("task", task, "a task", f'for example task_named("digits"), {remedy}'))
         if task is None:
-            words = {"model": None, "loader": None, "optimizer": None, **given}
+            words = {"model": None, "loader": None, "optimizer": None, **options}
             return Task.of(**words), {}
-        beside = [name for name in given if name not in OF_A_TASK]
+        beside = [name for name in options if name not in OF_A_TASK]
         if beside:
-            shown = " ".join(map(str.strip, repr(given[beside[0]]).splitlines()))[:60]
+            shown = " ".join(map(str.strip, repr(options[beside[0]]).splitlines()))[:60]
             raise TypeError(
                 f"{beside[0]} must be left out beside a task, which says it itself, got {shown}; or leave out the task"
             )
-        settings = {name: given[name] for name in ("optimizer", "schedule") if name in given}
-        return task, {name: str(each) if isinstance(each, Schedule) else each for name, each in settings.items()}
+        settings = {name: options[name] for name in ("optimizer", "schedule") if name in options}
+        return task, {
+            name: str(setting) if isinstance(setting, Schedule) else setting for name, setting in settings.items()
+        }
 
     @contextmanager
     def lent(self) -> Iterator[None]:

@@ -31,7 +31,7 @@ def axolotl_plugin() -> Any:
 
 
 class _Hooks:
-    """What is called when the configuration is read, and when there is a trainer."""
+    """Hooks for reading the configuration and for the trainer."""
 
     def register(self, cfg: Any) -> None:
         """Refuse a wrong plan before anything is loaded."""
@@ -44,7 +44,7 @@ class _Hooks:
         check_plan(**plan)
 
     def get_input_args(self) -> str:
-        """Where the model of the configuration's additional key is."""
+        """The path of the configuration model with the additional key."""
         return f"{__name__}.Arguments"
 
     def post_trainer_create(self, cfg: Any, trainer: Any) -> None:

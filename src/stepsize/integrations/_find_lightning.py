@@ -1,7 +1,7 @@
 """Lightning: the search for a rate in a module's own training steps."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -87,6 +87,18 @@ def find_in_module(
         (True, True)
     """
     package = _extras.load("lightning.pytorch", "lightning", "find_in_module(...)")
+    _check_arguments(package, module, trainer, put, total)
+    Plan(lr)
+    options = checked(budget=budget, low=low, high=high, probe=probe, progress=progress)
+    _check_unused(trainer)
+    name = _place_of_rate(module, attr) if put else None
+    finding, largest = _searched(package, module, trainer, data, lambda: find_now(trainer, {"lr": lr}, total, options))
+    if finding.rate is not None and name is not None:
+        put_attribute(module, name, finding.rate, largest)
+    return finding
+
+
+def _check_arguments(package: Any, module: Any, trainer: Any, put: Any, total: Any) -> None:
     if not isinstance(module, package.LightningModule):
         raise TypeError(_check.message("module", module, "a LightningModule"))
     if not isinstance(trainer, package.Trainer):
@@ -95,24 +107,33 @@ def find_in_module(
         raise TypeError(_check.message("put", put, "True or False"))
     if total is not None:
         _check.whole("total", total, least=1)
-    Plan(lr)
-    options = checked(budget=budget, low=low, high=high, probe=probe, progress=progress)
+
+
+def _check_unused(trainer: Any) -> None:
     if trainer.global_step or trainer.training:
         problem = f"trainer has begun to fit, it is at step {trainer.global_step}"
         raise ValueError(f"{problem}; find the rate with a new one, or by lightning_callback(find=True, ...)")
-    name = attribute_of(module, attr) if put else None
-    if put and name is None:
+
+
+def _place_of_rate(module: Any, attr: str | None) -> str:
+    name = attribute_of(module, attr)
+    if name is None:
         raise ValueError(
             f"module has none of the attributes {', '.join(ATTRIBUTES)}, nor have its hparams, to put the rate into; "
             "name another with attr=, or give put=False and train with lightning_callback(find=True, ...)"
         )
+    return name
+
+
+def _searched(package: Any, module: Any, trainer: Any, data: Any, find: Callable[[], Finding]) -> tuple[Finding, float]:
+    """The finding of a search at the first batch of ``fit``, and the largest rate there; all else is put back."""
     kept = Kept(trainer, module, data)
     found: list[tuple[Finding, float]] = []
     from lightning.pytorch.utilities.exceptions import _TunerExitException
 
     def search(*_: Any, **__: Any) -> None:
         largest = largest_rate(trainer.optimizers)
-        found.append((find_now(trainer, {"lr": lr}, total, options), largest))
+        found.append((find(), largest))
         raise _TunerExitException  # as Lightning's own tuner ends a fit
 
     try:
@@ -123,10 +144,7 @@ def find_in_module(
         kept.restore()
     if not found:
         raise ValueError("trainer.fit trained on no batch; give it training data, and more than 0 steps and epochs")
-    finding, largest = found[0]
-    if finding.rate is not None and name is not None:
-        put_attribute(module, name, finding.rate, largest)
-    return finding
+    return found[0]
 
 
 def attribute_of(module: Any, name: str | None) -> str | None:
@@ -135,7 +153,7 @@ def attribute_of(module: Any, name: str | None) -> str | None:
 
     if name is not None and (not isinstance(name, str) or not lightning_hasattr(module, name)):
         raise ValueError(_check.message("attr", name, "an attribute of the module or of its hparams"))
-    name = name or next((each for each in ATTRIBUTES if lightning_hasattr(module, each)), None)
+    name = name or next((attribute for attribute in ATTRIBUTES if lightning_hasattr(module, attribute)), None)
     value = None if name is None else lightning_getattr(module, name)
     if callable(value) or isinstance(value, Tensor):  # a layer, a method, a parameter: no place for a rate
         rule = f"the name of an attribute that has a rate, and {name!r} is a {type(value).__name__}"
@@ -173,7 +191,7 @@ def find_now(trainer: Any, plan: Mapping[str, Any], total: float | None, options
         trainer.callbacks, trainer.loggers, trainer.strategy.lr_scheduler_configs = [loop.listener], [], []
         loop.started = Kept(trainer)
         return searched(
-            {f"optimizer{place}": each for place, each in enumerate(optimizers)},
+            {f"optimizer{place}": optimizer for place, optimizer in enumerate(optimizers)},
             trainer.lightning_module,
             loop.windows,
             train=loop.train,

@@ -77,6 +77,17 @@ def find_in_trainer(
         raise TypeError(_check.message("put", put, "True or False"))
     Plan(lr)
     options = checked(budget=budget, low=low, high=high, probe=probe, progress=progress)
+    _check_unused(trainer)
+    before = trainer.optimizer
+    finding, largest = _searched(package, trainer, lambda: find_now(trainer, {"lr": lr}, options))
+    if put and finding.rate is not None:
+        trainer.args.learning_rate = scaled(trainer.args.learning_rate, finding.rate, largest)
+        if before is not None:
+            write_rates([before], finding.rate)
+    return finding
+
+
+def _check_unused(trainer: Any) -> None:
     if trainer.is_in_train or trainer.state.global_step:
         problem = f"trainer has begun to train, it is at step {trainer.state.global_step}"
         raise ValueError(f"{problem}; find the rate before train(), or by drive_trainer(trainer, find=True, ...)")
@@ -84,13 +95,16 @@ def find_in_trainer(
         name = type(trainer.lr_scheduler).__name__
         problem = f"trainer has a scheduler of its own, {name}, which goes on from its own rates"
         raise ValueError(f"{problem}; build it with optimizers=(optimizer, None), and say the schedule by lr=")
+
+
+def _searched(package: Any, trainer: Any, find: Callable[[], Finding]) -> tuple[Finding, float]:
+    """The finding of a search at the beginning of ``train``, and the largest rate there; all else is put back."""
     kept = Kept(trainer)
-    given = trainer.optimizer
     found: list[tuple[Finding, float]] = []
 
     def search() -> None:
         optimizer = inner_of(trainer)
-        found.append((find_now(trainer, {"lr": lr}, options), largest_rate([optimizer])))
+        found.append((find(), largest_rate([optimizer])))
         raise _OverError
 
     try:
@@ -102,12 +116,7 @@ def find_in_trainer(
         pass
     finally:
         kept.restore()
-    finding, largest = found[0]
-    if put and finding.rate is not None:
-        trainer.args.learning_rate = scaled(trainer.args.learning_rate, finding.rate, largest)
-        if given is not None:
-            write_rates([given], finding.rate)
-    return finding
+    return found[0]
 
 
 def inner_of(trainer: Any) -> Any:
@@ -163,7 +172,7 @@ def _windows(trainer: Any, loader: Any, size: int) -> Iterator[Any]:
 
 
 def _train(trainer: Any, model: Any, window: Any) -> Any:
-    """What the trainer does for one update."""
+    """One update of the trainer."""
     batches, items = window
     accelerator, losses = trainer.accelerator, []
     trainer.current_gradient_accumulation_steps = len(batches)

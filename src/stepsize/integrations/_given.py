@@ -1,4 +1,4 @@
-"""What the hooks of all trainers take, checked when it is given and not hours later."""
+"""Arguments of all trainers' hooks, checked when they are given and not hours later."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -34,19 +34,19 @@ def parts_of(plan: Plan, clipping: str) -> dict[str, Any]:
 
 def as_schedule(name: str, value: Any) -> Schedule:
     """A schedule or what its text says."""
-    given = Schedule.parse(value) if isinstance(value, str) else value
-    if not isinstance(given, Schedule):
+    schedule = Schedule.parse(value) if isinstance(value, str) else value
+    if not isinstance(schedule, Schedule):
         remedy = f'write for example {name}="warmup(5%) >> cosine()"'
         raise TypeError(_check.message(name, value, "a schedule or its text", remedy))
-    return given
+    return schedule
 
 
 def by_optimizer(name: str, value: Any, rule: str) -> dict[int, Any]:
-    """What a list or a mapping says of each optimizer, by its place in ``configure_optimizers``."""
+    """The values for each optimizer, by its place in ``configure_optimizers``, from a list or a mapping."""
     if isinstance(value, Mapping):
         for place in value:
             _check.whole(f"optimizer of {name}", place, least=0, remedy="optimizers are known by their places")
-        return {int(place): each for place, each in value.items()}
+        return {int(place): item for place, item in value.items()}
     if isinstance(value, list | tuple) and value:
         return dict(enumerate(value))
     raise TypeError(_check.message(name, value, rule))

@@ -1,4 +1,4 @@
-"""What a trainer, its module and all that belongs to them hold, noted and put back: nothing of a search is left."""
+"""The state of a trainer and its module, noted and put back: nothing of a search is left."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ MANY = 1_000  # elements of a container from which on these are data, and not lo
 
 
 class Kept:
-    """What was noted of a trainer and all that belongs to it; ``restore()`` puts it back.
+    """The noted state of a trainer and its parts; ``restore()`` puts it back.
 
     Of objects of a trainer's house, and of classes derived from its own: attributes, lists, dictionaries and sets, by
     identity. Of parameters their place in memory and gradient, of loaders what draws their order; and the global random
@@ -41,7 +41,7 @@ class Kept:
                 undos = self._trained
             if is_loader(thing) or isinstance(thing, torch.Generator):
                 loaders.append(thing)
-            todo += [(each, undos) for each in self._inside(thing, undos)]
+            todo += [(inner, undos) for inner in self._inside(thing, undos)]
         self._rest = capture(*loaders)
 
     def _inside(self, thing: Any, undos: list[Undo]) -> Iterator[Any]:

@@ -93,7 +93,7 @@ def lightning_callback(
     rule = "a list with a plan for each optimizer, or a mapping from their places"
     listed = by_optimizer("plans", plans, rule)
     parts: dict[int | None, Any] = {
-        place: parts_of(_plan(each), CLIPPING) for place, each in listed.items() if each is not None
+        place: parts_of(_plan(part), CLIPPING) for place, part in listed.items() if part is not None
     }
     count = None if isinstance(plans, Mapping) else len(listed)
     return _make(Given(parts, lengths, count), choices, None, folder)
@@ -114,8 +114,8 @@ def _lengths(name: str, value: Any) -> dict[int | None, float]:
     if isinstance(value, Real | str):
         return {None: _check.number(name, value, above=0)}
     rule = "a number > 0, a list with one for each optimizer, or a mapping from their places"
-    each = by_optimizer(name, value, rule)
-    return {place: _check.number(name, number, above=0) for place, number in each.items() if number is not None}
+    values = by_optimizer(name, value, rule)
+    return {place: _check.number(name, number, above=0) for place, number in values.items() if number is not None}
 
 
 def _make(given: Given, resume: dict[str, str], find: dict[str, Any] | None, steer: Path | None) -> "Callback":

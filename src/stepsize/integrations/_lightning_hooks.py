@@ -1,4 +1,4 @@
-"""What the Lightning callback does at the trainer's hooks."""
+"""The Lightning callback at the trainer's hooks."""
 
 import logging
 import math
@@ -18,7 +18,7 @@ from stepsize.search import Finding
 
 @dataclass(frozen=True)
 class Given:
-    """What the callback was given, by the optimizers' places; under None what holds for all."""
+    """The callback's arguments, by the optimizers' places; under None those for all."""
 
     plans: Mapping[int | None, dict[str, Any]]
     lengths: Mapping[str, Mapping[int | None, float]]
@@ -87,14 +87,14 @@ class Hooks:
         self._let_go()
         length = trainer.estimated_stepping_batches
         for place, optimizer in enumerate(trainer.optimizers):
-            given = self.given.of(place, length if 0 < length < math.inf else None)
-            mine = None if given is None else Scheduler(optimizer, **given)
-            self.schedulers.append(mine)
-            if mine is not None and self.steer is not None:
+            parts = self.given.of(place, length if 0 < length < math.inf else None)
+            own = None if parts is None else Scheduler(optimizer, **parts)
+            self.schedulers.append(own)
+            if own is not None and self.steer is not None:
                 one = len(trainer.optimizers) == 1
-                self.commands.append(steered(mine, self.steer if one else self.steer / f"optimizer{place}", LOOP))
-            if mine is not None:
-                self._handles.append(optimizer.register_step_post_hook(lambda *_, scheduler=mine: scheduler.step()))
+                self.commands.append(steered(own, self.steer if one else self.steer / f"optimizer{place}", LOOP))
+            if own is not None:
+                self._handles.append(optimizer.register_step_post_hook(lambda *_, scheduler=own: scheduler.step()))
 
     def _let_go(self) -> None:
         for handle in self._handles:

@@ -33,7 +33,7 @@ class Loop:
         self.automatic = self.module.automatic_optimization
         self._size = trainer.accumulate_grad_batches if self.automatic else 1
         self._combined = copy.copy(trainer.fit_loop._combined_loader)
-        self.loaders = [_apart(each) for each in self._combined.flattened]
+        self.loaders = [_apart(part) for part in self._combined.flattened]
         self._combined.flattened = self.loaders
         most = trainer.num_training_batches
         self.windows = Windows(math.ceil(most / self._size) if most < math.inf else None, partial(self._windows, most))
@@ -74,7 +74,7 @@ class Loop:
         self.loop.batch_progress.is_last_batch = False
 
     def train(self, window: Any) -> Any:
-        """What the trainer does for one update; the loss that it notes."""
+        """One update of the trainer; its loss."""
         batches, is_last = window
         losses = []
         for place, batch in enumerate(batches, 1):
@@ -139,14 +139,14 @@ def _without_steps(optimizers: Iterable[Any]) -> Iterator[None]:
         return None if closure is None else closure()
 
     every = list(optimizers)
-    before = [vars(each).get("step") for each in every]
+    before = [vars(loop).get("step") for loop in every]
     try:
-        for each in every:
-            each.step = nothing
+        for loop in every:
+            loop.step = nothing
         with torch.enable_grad():
             yield
     finally:
-        for each, step in zip(every, before, strict=True):
-            del each.step
+        for loop, step in zip(every, before, strict=True):
+            del loop.step
             if step is not None:
-                each.step = step
+                loop.step = step

@@ -73,7 +73,7 @@ def searched(
         options: of ``RateSearch``.
     """
     probed = callable(options.get("probe"))
-    parts = {name: each for name, each in plan.items() if name != "feedback" and each is not None}
+    parts = {name: part for name, part in plan.items() if name != "feedback" and part is not None}
     search = RateSearch(
         optimizers,
         model,
@@ -81,7 +81,7 @@ def searched(
         loss=None if probed else loss,
         total=total,
         own_steps=True,
-        also=[each for each in also if each is not None and can_capture(each)],
+        also=[part for part in also if part is not None and can_capture(part)],
         **parts,
         **options,
     )
@@ -94,7 +94,7 @@ def searched(
 
 
 def check_options(find: Any) -> dict[str, Any] | None:
-    """What a hook was given as ``find``: options of the search, or None where there is to be none."""
+    """A hook's ``find``: options of the search, or None for no search."""
     if isinstance(find, bool):
         return {} if find else None
     if not isinstance(find, Mapping) or not all(isinstance(name, str) for name in find):
@@ -170,7 +170,7 @@ def factors(scheduler: Any, stretch: float = 1.0) -> Schedule | list[Schedule]:
     read = from_torch(scheduler)
     lines: Any = read.lr if isinstance(read, Plan) else read
     every = lines if isinstance(lines, list | tuple) else [lines]
-    return [_factor(*each, stretch, index) for index, each in enumerate(zip(every, bases, strict=True))]
+    return [_factor(*pair, stretch, index) for index, pair in enumerate(zip(every, bases, strict=True))]
 
 
 def _factor(value: Callable[[Any], Any], base: float, stretch: float, index: int) -> Schedule:

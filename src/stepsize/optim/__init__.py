@@ -1,4 +1,4 @@
-"""What an update needs beside the rate: rules torch lacks, parameter groups, gradient clipping. It decides nothing."""
+"""Parts of an update besides the rate: rules torch lacks, parameter groups, gradient clipping. It decides nothing."""
 
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # each is loaded when it is used: texts of plans are read wit
     from stepsize.optim._clip import clip_adaptively as clip_adaptively
     from stepsize.optim._clip import clip_by_norm as clip_by_norm
     from stepsize.optim._clip import clip_by_value as clip_by_value
+    from stepsize.optim._clip import clip_factor as clip_factor
     from stepsize.optim._clip import gradient_norm as gradient_norm
     from stepsize.optim._clippers import CLIPPERS as CLIPPERS
     from stepsize.optim._clippers import Clipper as Clipper
@@ -42,7 +43,7 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "_by_name": "combine groups no_decay",
-        "_clip": "Clipped clip_adaptively clip_by_norm clip_by_value gradient_norm",
+        "_clip": "Clipped clip_adaptively clip_by_norm clip_by_value clip_factor gradient_norm",
         "_clippers": "CLIPPERS Clipper adaptive_clipping as_clip norm_clipping value_clipping",
         "_groups": "group_names has_value needs_closure pair_index parameters read_value write_value",
         "_lamb": "LAMB",
@@ -69,6 +70,7 @@ __all__ = [
     "clip_adaptively",
     "clip_by_norm",
     "clip_by_value",
+    "clip_factor",
     "combine",
     "gradient_norm",
     "group_names",

@@ -15,7 +15,7 @@ from stepsize.optim._norms import HALVES, by_kind, is_shard, local, over_ranks, 
 
 @dataclass(frozen=True, slots=True)
 class Clipped:
-    """What clipping saw and did, on the device of the gradients; nothing has been read back.
+    """The result of clipping, on the device of the gradients; nothing has been read back.
 
     Attributes:
         norm: the global norm before clipping, a 0-d tensor.
@@ -64,10 +64,34 @@ def clip_by_norm(parameters: Iterable[Tensor], threshold: float, norm: Tensor | 
     threshold = _check.number("threshold", threshold, above=0)
     gradients = _gradients(parameters)
     norm = total_norm(gradients) if norm is None else norm
-    factor = torch.clamp(threshold / (norm + 1e-6), max=1.0)
+    factor = clip_factor(norm, threshold)
     for members in by_kind(map(_memory, gradients)):
         torch._foreach_mul_(members, factor.to(members[0].device))
     return Clipped(norm, threshold, factor)
+
+
+def clip_factor(norm: Tensor, threshold: float | Tensor) -> Tensor:
+    """The factor by which clipping by norm multiplies gradients; nothing is read back.
+
+    Formula:
+        min(1, threshold / (norm + 1e-6)), and 1 where the threshold is infinite
+
+    Args:
+        norm: of the gradients; of several models shape (models,).
+        threshold: largest norm let through, > 0; a number, or one for each model.
+
+    Example:
+        >>> import torch
+        >>> from stepsize.optim import clip_factor
+        >>> clip_factor(torch.tensor([5.0, 0.5]), torch.tensor([1.0, 1.0]))
+        tensor([0.2000, 1.0000])
+
+    Source: as for ``clip_by_norm``.
+    """
+    factor = torch.clamp(threshold / (norm + 1e-6), max=1.0)
+    if isinstance(threshold, Tensor):
+        factor = torch.where(torch.isinf(threshold), torch.ones_like(factor), factor)
+    return factor
 
 
 def clip_by_value(parameters: Iterable[Tensor], threshold: float, norm: Tensor | None = None) -> Clipped:
@@ -122,7 +146,7 @@ def clip_adaptively(
     Args:
         parameters: as for ``clip_by_norm``.
         threshold: largest norm of a gradient as a share of its weights' norm, > 0.
-        eps: what the weights' norm is at least taken for, > 0: units that begin at zero can move.
+        eps: lower bound on the weights' norm, > 0, so that units that begin at zero can move.
         norm: as for ``clip_by_norm``.
 
     Raises:
@@ -189,7 +213,7 @@ def _coalesced(parameters: Iterable[Tensor]) -> list[Tensor]:
 
 
 def _memory(gradient: Tensor) -> Tensor:
-    """What is written to when a gradient is changed in place."""
+    """The memory that changes when a gradient is changed in place."""
     if gradient.layout is torch.strided:
         return local(gradient)
     return gradient._values() if gradient.is_sparse else gradient.values()

@@ -165,7 +165,7 @@ CLIPPERS: dict[str, type[Clipper]] = {
 
 
 def as_clip(value: Any) -> float | Schedule | Clipper | None:
-    """What ``clip`` takes, from itself or its text; clipping by norm is its bare threshold.
+    """A value for ``clip`` from itself or its text; clipping by norm is its bare threshold.
 
     Args:
         value: a number > 0, a schedule, a way of clipping, the text of one of these, or None.

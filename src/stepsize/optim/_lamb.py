@@ -20,7 +20,7 @@ class LAMB(Rule):
         u = (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps) + weight_decay w
         w <- w - lr (||w|| / ||u||) u
 
-    The paper's phi is the identity; gradients are not clipped, as some libraries do on the quiet. A tensor without a
+    The paper's phi is the identity; unlike some libraries, it never clips silently. A tensor without a
     norm has the ratio 0 and stays, which is refused when it is added. In groups with ``"adapt": False``, the place of
     biases and norms, the ratio is 1: AdamW. Gradients are never written to.
 

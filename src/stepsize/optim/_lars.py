@@ -111,8 +111,8 @@ def _move_together(members: Sequence[tuple[Any, ...]]) -> None:
     for key, group in groups.items():
         chosen = [index for index, member in enumerate(members) if id(member[0]) == key]
         ratios = [_ratio(group, found[index], found[len(members) + index]) for index in chosen]
-        ours, moments, kept = ([members[index][column] for index in chosen] for column in (1, 2, 3))
-        _move(group, ours, moments, kept, ratios)
+        own, moments, kept = ([members[index][column] for index in chosen] for column in (1, 2, 3))
+        _move(group, own, moments, kept, ratios)
 
 
 def _ratio(group: Group, weight: Any, gradient: Any) -> Any:

@@ -58,7 +58,7 @@ def layerwise(
 
 
 def _units(path: str, module: nn.Module) -> list[tuple[str, nn.Module]]:
-    """What a module counts for: itself, or its children."""
+    """The layers of a module: itself, or its children."""
     blocks = [m for m in module.modules() if isinstance(m, nn.ModuleList) and len(_with_parameters(m)) > 1]
     if not blocks and not isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict):
         return [(path, module)]

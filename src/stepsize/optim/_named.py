@@ -75,9 +75,9 @@ def optimizer(text: str, params: Iterable[Any], lr: float, **options: Any) -> Op
     for name in merged:
         if name not in known:
             raise ValueError(f"optimizer {choice.name!r} has no argument {name!r}; {_check.closest(name, known)}")
-    given = biases_apart(params) if issubclass(kind, Rule) else params
+    parts = biases_apart(params) if issubclass(kind, Rule) else params
     try:
-        made: Optimizer = kind(given, lr=lr, **merged)  # type: ignore[call-arg]
+        made: Optimizer = kind(parts, lr=lr, **merged)  # type: ignore[call-arg]
     except Exception as error:  # torch's classes check little: a pair too short is an IndexError there
         refused = TypeError if isinstance(error, TypeError) else ValueError
         why = _check.in_one_line(error, 10_000)
@@ -86,7 +86,7 @@ def optimizer(text: str, params: Iterable[Any], lr: float, **options: Any) -> Op
 
 
 def read_choice(text: str) -> Choice:
-    """What the text of an optimizer says; ``str`` of it is the same for all texts that say the same.
+    """The choice in an optimizer's text; ``str`` of it is the same for all equivalent texts.
 
     Args:
         text: a name, with arguments in brackets where there are some.

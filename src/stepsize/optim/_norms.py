@@ -20,7 +20,7 @@ def is_shard(tensor: Tensor) -> bool:
 
 
 def local(tensor: Tensor) -> Tensor:
-    """What this process holds of a tensor: all of it, or its part of a DTensor, in the same memory."""
+    """This process's part of a tensor: all of it, or the local part of a DTensor, in the same memory."""
     held: Any = tensor
     part: Tensor = held.to_local() if is_shard(held) else tensor
     return part

@@ -1,4 +1,4 @@
-"""What our update rules share: groups, gradients and states are checked before anything is changed."""
+"""The base of our update rules: groups, gradients and states are checked before anything is changed."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -57,7 +57,7 @@ class Rule(Optimizer, ABC):
             raise TypeError(_check.message(f"adapt of {name}", group["adapt"], "True or False"))
         positive_or_tensor("lr", group["lr"])
         self._check_values(group)
-        tensors = [each[1] if isinstance(each, tuple) else each for each in listed]
+        tensors = [entry[1] if isinstance(entry, tuple) else entry for entry in listed]
         for index, tensor in enumerate(tensors):
             _check_weight(f"parameter {index} of {name}", tensor)
         if len({id(tensor) for tensor in tensors}) < len(tensors):
@@ -136,9 +136,9 @@ def biases_apart(params: Iterable[Any]) -> list[Group]:
 
     What has fewer than two dimensions counts as such. Groups that say ``adapt`` themselves stay as they are.
     """
-    given = list(params)
-    whole = [entry if isinstance(entry, dict) else None for entry in given]
-    groups = [entry for entry in whole if entry is not None] if all(whole) else [{"params": given}]
+    entries = list(params)
+    whole = [entry if isinstance(entry, dict) else None for entry in entries]
+    groups = [entry for entry in whole if entry is not None] if all(whole) else [{"params": entries}]
     adapting: list[Group] = []
     others: list[Group] = []
     for group in groups:

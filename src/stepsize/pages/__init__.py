@@ -1,4 +1,4 @@
-"""What a person looks at: pictures and pages of runs and sweeps, and the gallery of schedules."""
+"""Pictures and pages of runs and sweeps, and the gallery of schedules."""
 
 from typing import TYPE_CHECKING
 

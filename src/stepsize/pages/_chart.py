@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stepsize.pages._numbers import exact, said, ticks
+from stepsize.pages._numbers import exact, text_of, ticks
 from stepsize.views import Mark, Scale, Series, View, colour_of, ramp, thinned
 
 FIELD = 10_000  # units of the stretched field
@@ -35,9 +35,9 @@ class Axis:
 
     def share(self, values: Any) -> NDArray[np.float64]:
         """Where values stand, 0 to 1; NaN for what a logarithmic axis does not have."""
-        given = np.asarray(values, float)
+        numbers = np.asarray(values, float)
         with np.errstate(divide="ignore", invalid="ignore"):
-            bare = np.where(given > 0, np.log10(given), np.nan) if self.log else given
+            bare = np.where(numbers > 0, np.log10(numbers), np.nan) if self.log else numbers
         low, high = (math.log10(self.low), math.log10(self.high)) if self.log else (self.low, self.high)
         with np.errstate(over="ignore", invalid="ignore"):
             return np.asarray((bare - low) / (high - low), float)
@@ -45,7 +45,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Stroke:
-    """What is drawn of a series: a line, an area between its ends, markers."""
+    """The strokes of a series: a line, an area between its ends, markers."""
 
     number: int
     name: str
@@ -83,7 +83,7 @@ class Chart:
 
     @property
     def text(self) -> str:
-        """What the chart shows, for those who do not see it."""
+        """The content of the chart, for those who do not see it."""
         return f"{self.heading}. {self.view.about}" if self.view.about else self.heading
 
 
@@ -94,9 +94,9 @@ def charted(view: View, heading: str = "") -> Chart:
         view: plain data.
         heading: over it, where the view has no title.
     """
-    series = tuple(_thin(each) for each in view.series)
+    series = tuple(_thin(line) for line in view.series)
     across, up = _axis(view, series, "x"), _axis(view, series, "y")
-    strokes = tuple(_stroke(number, each, across, up) for number, each in enumerate(series))
+    strokes = tuple(_stroke(number, line, across, up) for number, line in enumerate(series))
     bands = tuple(_band(band, across, up) for band in view.bands)
     marks = tuple(_mark(mark, across if mark.axis == "x" else up) for mark in view.marks)
     places = zip(across.share([note.x for note in view.notes]), up.share([note.y for note in view.notes]), strict=True)
@@ -112,7 +112,7 @@ def charted(view: View, heading: str = "") -> Chart:
 
 
 def _is_alone(view: View) -> bool:
-    """Whether nothing has to be told apart."""
+    """Whether there is nothing to distinguish."""
     return len(view.series) == 1 and not any([*(band.name for band in view.bands), *(mark.name for mark in view.marks)])
 
 
@@ -128,9 +128,9 @@ def _thin(series: Series) -> Series:
 def _axis(view: View, series: tuple[Series, ...], name: str) -> Axis:
     """From the least to the largest value, with room at the ends, unless the view says where."""
     scale: Scale = getattr(view, name)
-    found: list[float] = [at for each in series for at in getattr(each, name)]
+    found: list[float] = [at for line in series for at in getattr(line, name)]
     if name == "y":
-        found += [at for each in series for at in (*each.low, *each.high)]
+        found += [at for line in series for at in (*line.low, *line.high)]
     found += [at for band in view.bands if band.axis == name for at in (band.low, band.high)]
     found += [mark.at for mark in view.marks if mark.axis == name]
     if view.cells is not None:
@@ -216,8 +216,8 @@ def _ticks(scale: Scale, axis: Axis, upwards: bool = False) -> tuple[tuple[str, 
         places, words = [place for place, _ in scale.ticks], [word for _, word in scale.ticks]
     else:
         places = ticks(axis.low, axis.high, axis.log)
-        words = [said(place, 3) for place in places]
-        words = [said(place, 6) for place in places] if len({*words}) < len(words) else words
+        words = [text_of(place, 3) for place in places]
+        words = [text_of(place, 6) for place in places] if len({*words}) < len(words) else words
     every = 1 if upwards else math.ceil(len(places) / NARROW)
     return tuple(
         (_percent(1 - share if upwards else share), word, number % every == 0)
@@ -230,7 +230,7 @@ def _band(band: Any, across: Axis, up: Axis) -> dict[str, Any]:
     low, high = np.clip((across if band.axis == "x" else up).share([band.low, band.high]), 0, 1).tolist()
     foot, head = band.foot
     box = (low, 1 - head, high - low, head - foot) if band.axis == "x" else (0.0, 1 - high, 1.0, high - low)
-    places = [_percent(each if math.isfinite(each) else 0.0) for each in box]
+    places = [_percent(side if math.isfinite(side) else 0.0) for side in box]
     own = band.colour if OWN.fullmatch(band.colour) else ""
     colour = band.colour if band.colour in NAMED else "" if own else "ink"
     return {"band": band, "box": places, "colour": colour, "own": own, "at": (exact(band.low), exact(band.high))}
@@ -257,11 +257,11 @@ def _cells(view: View) -> tuple[tuple[dict[str, Any], ...], tuple[tuple[str, str
             "box": [round(column * wide), round(FIELD - (row + 1) * tall), math.ceil(wide), math.ceil(tall)],
             "fill": ramp(1 - (value - low) / (high - low) if high > low else 0.5),
             "text": f"{view.x.label} {words['x'].get(column, column)}, {view.y.label} {words['y'].get(row, row)}: "
-            f"{view.cells.label} {said(value)}",
+            f"{view.cells.label} {text_of(value)}",
         }
         for row, values in enumerate(table.tolist())
         for column, value in enumerate(values)
         if math.isfinite(value)
     ]
-    keys = [(ramp(1 - share), said(low + share * (high - low), 3)) for share in (0, 0.25, 0.5, 0.75, 1)]
+    keys = [(ramp(1 - share), text_of(low + share * (high - low), 3)) for share in (0, 0.25, 0.5, 0.75, 1)]
     return tuple(found), tuple(keys)

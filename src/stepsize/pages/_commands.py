@@ -16,13 +16,13 @@ def repeats(facts: Mapping[str, Any]) -> str | None:
     Args:
         facts: of ``run.json``.
     """
-    line, said = facts.get("line"), facts.get("said")
+    line, settings = facts.get("line"), facts.get("said")
     if isinstance(line, str) and line:
         return _without_folder(line)
-    if not isinstance(said, Mapping) or "task" not in said or "command" not in facts:
+    if not isinstance(settings, Mapping) or "task" not in settings or "command" not in facts:
         return None
     rate = facts.get("rate") if facts["command"] == "train" else None
-    return command_line(str(facts["command"]), said, lr=rate)
+    return command_line(str(facts["command"]), settings, lr=rate)
 
 
 def _without_folder(line: str) -> str:
@@ -36,21 +36,21 @@ def _without_folder(line: str) -> str:
     return shlex.join(kept)
 
 
-def command_line(verb: str, said: Mapping[str, Any], **more: Any) -> str:
+def command_line(verb: str, settings: Mapping[str, Any], **more: Any) -> str:
     """A command from the words that a run was begun with.
 
     Args:
         verb: such as ``train``.
-        said: options by name, and ``task``.
+        settings: options by name, and ``task``.
         more: options that stand before them, or instead of them; None for those that are left out.
     """
-    own = said.get("set") if isinstance(said.get("set"), Mapping) else {}
+    own = settings.get("set") if isinstance(settings.get("set"), Mapping) else {}
     options = {
-        name: value for name, value in said.items() if name not in ELSEWHERE and DEFAULTS.get(name) != value
+        name: value for name, value in settings.items() if name not in ELSEWHERE and DEFAULTS.get(name) != value
     } | more
-    count = said.get("processes", 1)
+    count = settings.get("processes", 1)
     words = [f"torchrun --nproc-per-node={count} -m stepsize" if count != 1 else "stepsize", shlex.quote(verb)]
-    words.append(shlex.quote(str(said.get("task", ""))))
+    words.append(shlex.quote(str(settings.get("task", ""))))
     order = [*more, *(name for name in options if name not in more)]
     words += [word for name in order if (word := _option(name, options[name]))]
     words += [f"--set {shlex.quote(f'{name}={_plain(value)}')}" for name, value in (own or {}).items()]
@@ -74,16 +74,16 @@ def _plain(value: Any) -> str:
 
 
 def next_of_run(facts: Mapping[str, Any], folder: str, found: Mapping[str, Any] | None) -> list[Command]:
-    """What to do after a run.
+    """Next commands after a run.
 
     Args:
         facts: of ``run.json``.
-        folder: as people know it.
+        folder: as it is shown.
         found: how its rate was found; None where it was not.
     """
-    said = facts.get("said") if isinstance(facts.get("said"), Mapping) else {}
+    settings = facts.get("said") if isinstance(facts.get("said"), Mapping) else {}
     verb, status, rate = facts.get("command"), str(facts.get("status", "")), facts.get("rate")
-    if not said or verb not in ("find", "train", "tune"):
+    if not settings or verb not in ("find", "train", "tune"):
         return _of_program(rate, facts)
     done, total = facts.get("done", 0), facts.get("steps", 0)
     commands = []
@@ -91,26 +91,26 @@ def next_of_run(facts: Mapping[str, Any], folder: str, found: Mapping[str, Any] 
         again = f"stepsize train --resume {shlex.quote(folder)}"
         commands.append(Command(again, f"Go on with it: {done:,} of {total:,} steps are done."))
     if rate is None or status.startswith("no usable"):
-        wider = command_line(verb, said, low=1e-8, high=1e4)
+        wider = command_line(verb, settings, low=1e-8, high=1e4)
         return [Command(wider, "Look for a rate in a wider range.")]
     if status == "diverged":
-        lower = command_line("tune", said, high=rate)
+        lower = command_line("tune", settings, high=rate)
         return [*commands, Command(lower, f"It diverged at the rate {rate:.4g}: find a lower one.")]
     if found is not None and found.get("doubts"):
-        settle = command_line("tune", said, settle=True)
+        settle = command_line("tune", settings, settle=True)
         commands.append(
             Command(settle, f"Settle the rate, of which there are doubts, by {found.get('remedy') or 'longer runs'}.")
         )
     if verb == "find":
-        commands.append(Command(command_line("train", said, lr=rate), "Train with the rate that was found."))
+        commands.append(Command(command_line("train", settings, lr=rate), "Train with the rate that was found."))
     elif status == "finished":
-        other = command_line("train", {**said, "seed": int(facts.get("seed", 0)) + 1}, lr=rate)
+        other = command_line("train", {**settings, "seed": int(facts.get("seed", 0)) + 1}, lr=rate)
         commands.append(Command(other, "Train once more with another seed, to see how much of the result is chance."))
     return [*commands, *_of_program(rate, facts)]
 
 
 def _of_program(rate: Any, facts: Mapping[str, Any]) -> list[Command]:
-    """How the rate is used in a loop of one's own."""
+    """The rate in a loop of one's own, as a command."""
     plan, steps = str(facts.get("plan", "")), facts.get("steps")
     schedule = plan.partition("lr: ")[2].partition("\n")[0]
     if not rate or not steps or not schedule or len(schedule) > 200:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from stepsize import _check
 from stepsize.pages._chart import Chart
 from stepsize.pages._numbers import exact, short
 from stepsize.views import Series, View
@@ -51,13 +52,13 @@ def data_of(chart: Chart, series: Sequence[Series]) -> Data:
     label = view.x.label or "x"
     columns, roles = [label], ["x"]
     parts: list[tuple[Sequence[float], Sequence[float]]] = []
-    for number, each in enumerate(series):
-        name = each.name or view.y.label or f"series {number + 1}"
-        for role, values in (("", each.y), ("low", each.low), ("high", each.high)):
+    for number, line in enumerate(series):
+        name = line.name or view.y.label or f"series {number + 1}"
+        for role, values in (("", line.y), ("low", line.low), ("high", line.high)):
             if len(values):
                 columns.append(f"{name} {role}".strip())
                 roles.append(f"{number}:{role}" if role else str(number))
-                parts.append((each.x, values))
+                parts.append((line.x, values))
     rows = _joined(parts)
     longest = max((len(x) for x, _ in parts), default=0)
     if rows is None or len(rows) > WIDEST * longest:
@@ -78,8 +79,8 @@ def _joined(parts: Sequence[tuple[Sequence[float], Sequence[float]]]) -> list[li
 
 def _tall(view: View, series: Sequence[Series]) -> Data:
     columns = ("series", view.x.label or "x", view.y.label or "y")
-    names = [each.name or f"series {number + 1}" for number, each in enumerate(series)]
-    rows = [(number, x, y) for number, each in enumerate(series) for x, y in zip(each.x, each.y, strict=True)]
+    names = [line.name or f"series {number + 1}" for number, line in enumerate(series)]
+    rows = [(number, x, y) for number, line in enumerate(series) for x, y in zip(line.x, line.y, strict=True)]
     shown = tuple((names[number], short(x), short(y)) for number, x, y in rows)
     kept = [(names[number], exact(x), exact(y)) for number, x, y in rows]
     return Data(columns, ("name", "x", "y"), shown, csv_link(columns, kept), tall=True)
@@ -128,8 +129,7 @@ def _inert(value: Any) -> str:
 
 def clean(text: str) -> str:
     """A text that every file may hold: characters without a meaning are replaced."""
-    return "".join(each if each.isprintable() or each in "\n\t" or each in KEPT else "\N{REPLACEMENT CHARACTER}"
-                   for each in text)  # fmt: skip
+    return _check.printable(text, "\N{REPLACEMENT CHARACTER}", KEPT)
 
 
-KEPT = {chr(code) for code in (0x200D, 0xFE0F, 0x00A0, 0x2009, 0x202F)}  # joiners of emoji, blanks
+KEPT = {"\n", "\t"} | {chr(code) for code in (0x200D, 0xFE0F, 0x00A0, 0x2009, 0x202F)}  # joiners of emoji, blanks

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from stepsize.pages._numbers import said
+from stepsize.pages._numbers import text_of
 from stepsize.pages._parts import Facts, Words, table
 from stepsize.search import Finding, is_broken
 
@@ -59,25 +59,25 @@ def found_facts(found: Mapping[str, Any]) -> Facts:
     cost, cliff = found.get("cost"), cliff_of(found)
     pairs = []
     if found.get("rate") is not None:
-        pairs += [("learning rate", said(found["rate"], 3)), ("good between", between(found))]
-    pairs.append(("cliff", "no short run broke" if cliff is None else f"short runs break at {said(cliff, 3)}"))
+        pairs += [("learning rate", text_of(found["rate"], 3)), ("good between", between(found))]
+    pairs.append(("cliff", "no short run broke" if cliff is None else f"short runs break at {text_of(cliff, 3)}"))
     doubts = [str(doubt) for doubt in found.get("doubts") or ()]
     trust = "doubted: " + "; ".join(doubts) if doubts else "no reason to doubt it"
     pairs += [("trust", trust)] if found.get("rate") is not None else []
     if doubts and found.get("remedy"):
         pairs.append(("what would settle it", str(found["remedy"])))
-    pairs.append((f"{found.get('scored', 'loss')} before training", said(found.get("initial"))))
+    pairs.append((f"{found.get('scored', 'loss')} before training", text_of(found.get("initial"))))
     if isinstance(cost, Mapping) and all(
         isinstance(cost.get(name), int | float) for name in ("steps", "runs", "seconds")
     ):
-        runs = f"{len(found['trials'])} short runs, {said(cost['steps'])} steps"
-        pairs.append(("price", f"{runs}: {said(cost['runs'], 2)} of a whole run, {said(cost['seconds'], 3)} s"))
+        runs = f"{len(found['trials'])} short runs, {text_of(cost['steps'])} steps"
+        pairs.append(("price", f"{runs}: {text_of(cost['runs'], 2)} of a whole run, {text_of(cost['seconds'], 3)} s"))
     return Facts(tuple(pairs))
 
 
 def between(found: Mapping[str, Any]) -> str:
     """The interval in words."""
-    return f"{said(found.get('low'), 3)} and {said(found.get('high'), 3)}"
+    return f"{text_of(found.get('low'), 3)} and {text_of(found.get('high'), 3)}"
 
 
 def found_parts(found: Mapping[str, Any], *pictures: Any) -> list[Any]:
@@ -92,7 +92,7 @@ def found_parts(found: Mapping[str, Any], *pictures: Any) -> list[Any]:
     stages = [
         {
             "steps of each run": stage.get("length"),
-            "rates tried": ", ".join(said(rate, 3) for rate in stage.get("rates", ())),
+            "rates tried": ", ".join(text_of(rate, 3) for rate in stage.get("rates", ())),
             "concluded": stage.get("concluded", ""),
         }
         for stage in found.get("stages") or ()

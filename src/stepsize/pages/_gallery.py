@@ -60,7 +60,7 @@ def example(name: str) -> dict[str, Schedule]:
 
 
 def signature(name: str) -> str:
-    """How a piece is written: ``cosine(length=None, start=1.0, end=0.0)``.
+    """The call of a piece: ``cosine(length=None, start=1.0, end=0.0)``.
 
     Args:
         name: one of ``GALLERY``.

@@ -63,7 +63,7 @@ def _hash(text: str) -> str:
 
 
 def policy() -> str:
-    """What a browser may do with a page: its own style and script, and nothing else."""
+    """The content policy of a page: its own style and script, and nothing else."""
     allowed = {"script-src": _hash(_asset("report.js")), "style-src": _hash(_asset("report.css")), "img-src": "data:"}
     rules = {"default-src": "'none'", **allowed, "base-uri": "'none'", "form-action": "'none'"}
     return "; ".join(f"{name} {value}" for name, value in rules.items())

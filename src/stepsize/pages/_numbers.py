@@ -9,7 +9,7 @@ MINUS, TIMES = "\N{MINUS SIGN}", "\N{MULTIPLICATION SIGN}"
 STEPS = (1.0, 2.0, 5.0, 10.0)
 
 
-def said(value: Any, digits: int = 4) -> str:
+def text_of(value: Any, digits: int = 4) -> str:
     """A number in words of a page: 0.154, 1,200, a power of ten; a dash where there is none; other values as text.
 
     Args:
@@ -77,7 +77,7 @@ def ticks(low: float, high: float, log: bool, most: int = 7) -> list[float]:
             return found
     rough = (high - low) / most
     unit = 10.0 ** math.floor(math.log10(rough))
-    step = next(unit * each for each in STEPS if unit * each >= rough * (1 - 1e-9))
+    step = next(unit * factor for factor in STEPS if unit * factor >= rough * (1 - 1e-9))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [number * step for number in range(first, last + 1)]
 

@@ -1,4 +1,4 @@
-"""What a page is made of, as plain data: sections of texts, facts, commands, tables and charts."""
+"""Parts of a page, as plain data: sections of texts, facts, commands, tables and charts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from typing import Any
 
 from stepsize.pages._chart import Chart, charted
 from stepsize.pages._data import Data, csv_link, data_of
-from stepsize.pages._numbers import exact, said
+from stepsize.pages._numbers import exact, text_of
 from stepsize.views import View
 
 MANY = 40  # rows from which on a table can be filtered
@@ -150,7 +150,7 @@ def _cell(value: Any) -> Cell:
     shown, value = value if isinstance(value, tuple) else (None, value)
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if shown is None:
-        shown = said(value)
+        shown = text_of(value)
     plain = exact(value) if number else "" if value is None else str(value)
     if number and not plain:
         plain = repr(value)  # not finite
@@ -159,7 +159,7 @@ def _cell(value: Any) -> Cell:
 
 def slug(text: str) -> str:
     """A text as the name of a file or a place on a page."""
-    kept = "".join(each if each.isascii() and each.isalnum() else "-" for each in text.lower())
+    kept = "".join(character if character.isascii() and character.isalnum() else "-" for character in text.lower())
     return "-".join(filter(None, kept.split("-")))[:40] or "data"
 
 

@@ -62,7 +62,7 @@ def picture(folder: Run | Path | str, views: TaskViews | None = None, path: Path
 
 
 def pictured(sheet: Sheet) -> Sheet:
-    """What of a run's sheet stands in its picture; a page has all of it.
+    """The part of a run's sheet in its picture; a page has all of it.
 
     Args:
         sheet: of a run.

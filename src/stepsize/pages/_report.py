@@ -8,7 +8,7 @@ from stepsize import _check
 from stepsize.pages._commands import repeats
 from stepsize.pages._found_parts import between, found_parts, plain_finding
 from stepsize.pages._html import html_of
-from stepsize.pages._numbers import said
+from stepsize.pages._numbers import text_of
 from stepsize.pages._parts import Command, Facts, Page, picture, section
 from stepsize.pages._pictures import views_of_task
 from stepsize.pages._run_page import run_page, sections_of
@@ -61,7 +61,7 @@ def report(what: Reported | Sequence[Reported], path: Path | str | None = None, 
     if path is not None and not isinstance(path, Path | str):
         raise TypeError(_check.message("path", path, "a file's path"))
     several = [*what] if isinstance(what, Sequence) and not isinstance(what, str) else None
-    opened = _opened(what) if several is None else [_opened(each) for each in several]
+    opened = _opened(what) if several is None else [_opened(item) for item in several]
     page = _page(opened, views)
     target = _place(opened) if path is None else Path(path)
     if target.is_dir():
@@ -71,7 +71,7 @@ def report(what: Reported | Sequence[Reported], path: Path | str | None = None, 
 
 
 def _opened(what: Any) -> Any:
-    """What a path leads to; all else as it is."""
+    """The run or sweep at a path; other values as they are."""
     if isinstance(what, str | Path):
         if not Path(what).exists():
             raise ValueError(_check.message("what", str(what), "a folder that exists, or a log"))
@@ -102,13 +102,13 @@ def opened_page(opened: Sequence[Run | Sweep | Finding]) -> Page:
     Args:
         opened: runs and sweeps.
     """
-    if any(isinstance(each, Finding) for each in opened):
+    if any(isinstance(value, Finding) for value in opened):
         raise TypeError(_check.message("what", "a finding in a list", "runs, sweeps or their folders", "give it alone"))
-    entries = [entry for each in opened for entry in _entries(each)]
+    entries = [entry for value in opened for entry in _entries(value)]
     if not 2 <= len(entries) <= MOST:
         rule = f"two to {MOST} runs, logs, or variants of sweeps"
         raise ValueError(_check.message("what", [entry.name for entry in entries], rule))
-    known = {str(each.folder): repeats(each.facts) for each in opened if isinstance(each, Run)}
+    known = {str(value.folder): repeats(value.facts) for value in opened if isinstance(value, Run)}
     return several_page(compare(*entries), {name: text for name, text in known.items() if text is not None})
 
 
@@ -125,14 +125,14 @@ def finding_page(found: Finding) -> Page:
     """
     plain = plain_finding(found)
     pictures = [picture(view, number, "How the rate was found") for number, view in enumerate(views_of(found))]
-    pairs = [] if found.rate is None else [("learning rate", said(found.rate, 3)), ("good between", between(plain))]
-    pairs.append(("loss before training", said(found.initial)))
+    pairs = [] if found.rate is None else [("learning rate", text_of(found.rate, 3)), ("good between", between(plain))]
+    pairs.append(("loss before training", text_of(found.initial)))
     if found.rate is None:
         state, verdict = "bad", f"No usable learning rate was found: {found.verdict}."
     else:
         state = "doubt" if found.doubts else "good"
         but = ", though there are doubts" if found.doubts else ""
-        verdict = f"The best learning rate is {said(found.rate, 3)} (good between {between(plain)}){but}."
+        verdict = f"The best learning rate is {text_of(found.rate, 3)} (good between {between(plain)}){but}."
     return Page(
         "Finding", "Finding", verdict, state, (Facts(tuple(pairs), large=True),),
         sections_of(

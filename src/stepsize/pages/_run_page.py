@@ -7,7 +7,7 @@ from typing import Any
 from stepsize.diagnosis import Symptom, diagnose
 from stepsize.pages._commands import next_of_run, repeats
 from stepsize.pages._found_parts import between, found_parts
-from stepsize.pages._numbers import said
+from stepsize.pages._numbers import text_of
 from stepsize.pages._parts import Command, Facts, Page, Picture, Section, Table, Words, picture, section, table
 from stepsize.record import PLANS, Run, read_object
 from stepsize.views import TaskViews, drawable, run_sheet
@@ -30,7 +30,7 @@ def run_page(run: Run, views: TaskViews | None = None) -> Page:
     symptoms = diagnose(run) if run.steps else ()
     try:
         pictures = {view.name: picture(view, number) for number, view in enumerate(run_sheet(seen, views).views)}
-    except ValueError:  # nothing can be drawn, and all else is said
+    except ValueError:  # nothing can be drawn; the page has all else
         pictures = {}
     folder = str(run.folder)
     sections = [
@@ -51,7 +51,7 @@ def run_page(run: Run, views: TaskViews | None = None) -> Page:
     verdict = verdict.replace("this run", "This run", 1) if verdict.startswith("this run") else verdict
     worst = next((symptom for symptom in symptoms if symptom.severity == "error"), None)
     if worst is not None and state != "bad":
-        where = "" if worst.step is None else f" at step {said(worst.step)}"
+        where = "" if worst.step is None else f" at step {text_of(worst.step)}"
         state, verdict = (
             "bad",
             f"{verdict} The diagnosis found an error: {words_of(worst.name.replace('-', ' '))}{where}.",
@@ -71,7 +71,7 @@ def shortened(text: str, longest: int = LONGEST) -> str:
 
 
 def judged(facts: Mapping[str, Any], found: Mapping[str, Any] | None) -> tuple[str, str]:
-    """The state of a run, and the sentence that says what came of it.
+    """The state of a run, and its result in a sentence.
 
     Args:
         facts: of ``run.json``.
@@ -81,8 +81,8 @@ def judged(facts: Mapping[str, Any], found: Mapping[str, Any] | None) -> tuple[s
     rate, done, steps = facts.get("rate"), facts.get("done") or 0, facts.get("steps")
     doubted = found is not None and bool(found.get("doubts"))
     interval = f" (good between {between(found)})" if found is not None and found.get("rate") is not None else ""
-    at = f"at a learning rate of {said(rate, 3)}{interval}" if rate else ""
-    how_far = f"{said(done)} of {said(steps)} steps"
+    at = f"at a learning rate of {text_of(rate, 3)}{interval}" if rate else ""
+    how_far = f"{text_of(done)} of {text_of(steps)} steps"
     reached, but = _reached(facts), ", though there are doubts about the rate" * doubted
     if status.startswith("no usable"):
         return "bad", f"No usable learning rate was found for {task}: {shortened(status.partition(': ')[2], 300)}."
@@ -93,7 +93,7 @@ def judged(facts: Mapping[str, Any], found: Mapping[str, Any] | None) -> tuple[s
     if facts.get("command") == "find" and rate:
         return (
             "doubt" if doubted else "good",
-            f"The best learning rate found for {task} is {said(rate, 3)}{interval}{but}.",
+            f"The best learning rate found for {task} is {text_of(rate, 3)}{interval}{but}.",
         )
     if status.startswith(("interrupted", "running")):
         state = "is under way" if status == "running" else "was stopped"
@@ -102,10 +102,10 @@ def judged(facts: Mapping[str, Any], found: Mapping[str, Any] | None) -> tuple[s
         ) + f"{'; it reached ' * bool(reached)}{reached}."
     if not reached:
         return "doubt" if doubted else "good", " ".join(
-            f"{task} trained {f'for {said(done)} steps ' * bool(done)}{at}".split()
+            f"{task} trained {f'for {text_of(done)} steps ' * bool(done)}{at}".split()
         ) + f"{but}."
     start = f"{at[:1].upper()}{at[1:]}, {task}" if at else task
-    return "doubt" if doubted else "good", f"{start} reached {reached}{f' in {said(done)} steps' * bool(done)}{but}."
+    return "doubt" if doubted else "good", f"{start} reached {reached}{f' in {text_of(done)} steps' * bool(done)}{but}."
 
 
 def _reached(facts: Mapping[str, Any]) -> str:
@@ -124,12 +124,12 @@ def words_of(name: str) -> str:
 def figure(name: str, value: Any) -> str:
     """A figure with its unit: accuracies in percent."""
     share = name.endswith("accuracy") and isinstance(value, float) and 0 <= value <= 1
-    return f"{100 * value:.4g} %" if share else said(value)
+    return f"{100 * value:.4g} %" if share else text_of(value)
 
 
 def _figures(facts: Mapping[str, Any], found: Mapping[str, Any] | None, seen: Run) -> Facts:
     """The figures at a glance."""
-    pairs = [("learning rate", said(facts["rate"], 3))] if facts.get("rate") else []
+    pairs = [("learning rate", text_of(facts["rate"], 3))] if facts.get("rate") else []
     if found is not None and found.get("rate") is not None:
         pairs.append(("good between", between(found)))
     for name, value in (facts.get("metrics") or {}).items():
@@ -138,11 +138,11 @@ def _figures(facts: Mapping[str, Any], found: Mapping[str, Any] | None, seen: Ru
     if not facts.get("metrics"):
         pairs += _last(seen)
     if "done" in facts:
-        of = f" of {said(facts['steps'])}" if facts.get("steps", facts["done"]) != facts["done"] else ""
-        pairs.append(("steps", f"{said(facts['done'])}{of}"))
+        of = f" of {text_of(facts['steps'])}" if facts.get("steps", facts["done"]) != facts["done"] else ""
+        pairs.append(("steps", f"{text_of(facts['done'])}{of}"))
     if "seconds" in facts:
         pairs.append(("time", duration(facts["seconds"])))
-    pairs += [("seed", said(facts["seed"]).replace(",", ""))] if "seed" in facts else []
+    pairs += [("seed", text_of(facts["seed"]).replace(",", ""))] if "seed" in facts else []
     return Facts(tuple(pairs), large=True)
 
 
@@ -154,14 +154,14 @@ def _last(seen: Run) -> list[tuple[str, str]]:
         ("last validation loss", "validation_loss", seen.observed),
     ):
         values = [line[name] for line in lines if isinstance(line.get(name), int | float)]
-        pairs += [(label, said(float(values[-1])))] if values else []
+        pairs += [(label, text_of(float(values[-1])))] if values else []
     return pairs
 
 
 def duration(seconds: Any) -> str:
     """A time in words."""
     if not isinstance(seconds, int | float) or not math.isfinite(seconds) or seconds < 100:
-        return f"{said(seconds, 3)} s"
+        return f"{text_of(seconds, 3)} s"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:,} h {minutes} min" if hours else f"{minutes} min {rest} s"
@@ -179,27 +179,27 @@ def _plan(facts: Mapping[str, Any]) -> Command | None:
 
 
 def _events(events: Sequence[Mapping[str, Any]]) -> Table | None:
-    """What changed the rate, and when."""
+    """Changes of the rate, and when."""
     more = f", the first {MOST_EVENTS} of {len(events):,}" if len(events) > MOST_EVENTS else ""
     return table(f"Events{more}", events[:MOST_EVENTS])
 
 
 def _found(run: Run, symptoms: Sequence[Symptom]) -> list[Words | Table | None]:
-    """What the rules of the diagnosis have found, the worst first."""
+    """Findings of the diagnosis, the worst first."""
     if not run.steps:
         return []
     if not symptoms:
         return [Words("No rule of the diagnosis found anything wrong.")]
     rows = []
     for symptom in symptoms:
-        evidence = ", ".join(f"{words_of(name)} {said(value, 3)}" for name, value in symptom.evidence.items())
+        evidence = ", ".join(f"{words_of(name)} {text_of(value, 3)}" for name, value in symptom.evidence.items())
         row = {"severity": symptom.severity, "symptom": words_of(symptom.name.replace("-", " ")), "step": symptom.step}
         rows.append({**row, "what to do": symptom.remedy, "rate times": symptom.factor, "evidence": evidence})
     return [table("What was found", rows)]
 
 
 def _missing(run: Run) -> Words | None:
-    """What a person may look for in vain."""
+    """Notes on what the page lacks."""
     if any("validation_loss" in line for line in run.observed):
         return None
     return Words("Nothing was validated while this run trained.", remark=True) if run.steps else None
@@ -216,7 +216,7 @@ def _plans(run: Run) -> Table | None:
 
 
 def _scores(scores: Any) -> str:
-    return ", ".join(said(score, 4) for score in scores) if isinstance(scores, list) else said(scores)
+    return ", ".join(text_of(score, 4) for score in scores) if isinstance(scores, list) else text_of(scores)
 
 
 def surroundings(facts: Mapping[str, Any], folder: str) -> list[Any]:
@@ -224,7 +224,7 @@ def surroundings(facts: Mapping[str, Any], folder: str) -> list[Any]:
 
     Args:
         facts: of ``run.json``.
-        folder: as people know it.
+        folder: as it is shown.
     """
     git = facts.get("git")
     pairs = [("folder", folder)]
@@ -235,7 +235,7 @@ def surroundings(facts: Mapping[str, Any], folder: str) -> list[Any]:
     elif "versions" in facts:
         pairs.append(("git commit", "not in a git repository"))
     pairs += [
-        (words_of(name), said(facts[name])) for name in ("threads", "started", "trial", "status") if name in facts
+        (words_of(name), text_of(facts[name])) for name in ("threads", "started", "trial", "status") if name in facts
     ]
     told = {**_mapping(facts.get("said")), **_mapping(facts.get("settings"))}
     settings = [{"setting": name, "value": _text(value)} for name, value in told.items()]
@@ -266,4 +266,4 @@ def _repeat(facts: Mapping[str, Any]) -> list[Command | Words]:
 
 def sections_of(*sections: Section | None) -> tuple[Section, ...]:
     """Those that there are."""
-    return tuple(each for each in sections if each is not None)
+    return tuple(section for section in sections if section is not None)

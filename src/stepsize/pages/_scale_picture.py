@@ -74,9 +74,9 @@ def _along(ax: Any, law: RateLaw, at: Mapping[str, float], axis: str) -> None:
         low, high = (low - 1, high + 1) if linear else (low / 2, high * 2)
     line = np.linspace(low, high, POINTS) if linear else np.geomspace(low / MARGIN, high * MARGIN, POINTS)
     along = [law.predict({**at, axis: float(value)}) for value in line]
-    ax.plot(line, [each.lr for each in along], color=BLUE, linewidth=2, label="law, at the target's other axes")
+    ax.plot(line, [best.lr for best in along], color=BLUE, linewidth=2, label="law, at the target's other axes")
     ax.fill_between(
-        line, [each.low for each in along], [each.high for each in along], color=BLUE, alpha=0.12, linewidth=0
+        line, [best.low for best in along], [best.high for best in along], color=BLUE, alpha=0.12, linewidth=0
     )
     _rules(ax, law, at, axis, line)
     found = law.predict(at)
@@ -117,7 +117,7 @@ def _apart(value: float, target: float, linear: bool) -> float:
 
 
 def _rules(ax: Any, law: RateLaw, at: Mapping[str, float], axis: str, line: Any) -> None:
-    """What the pure rules make of the rate of the runs nearest to the target."""
+    """The pure rules' rates, from the runs nearest to the target."""
     place, rate, *_ = min(
         law.bests(), key=lambda best: sum(_apart(best[0][name], at[name], name in law.linear) ** 2 for name in law.axes)
     )

@@ -1,17 +1,17 @@
 """The page of several runs: which ended best, in what they differ, their curves side by side."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from stepsize.pages._numbers import said
+from stepsize.pages._numbers import text_of
 from stepsize.pages._parts import Command, Facts, Page, Words, picture, section, table
 from stepsize.pages._run_page import figure, sections_of, shortened, words_of
 from stepsize.record import Comparison
-from stepsize.views import Scale, View, colour_of, is_noisy, moving_mean, series
+from stepsize.views import Scale, View, colour_of, course_lines, is_noisy, series
 
-SMOOTHED = 20  # parts of a noisy curve whose means are drawn
 COLOURS = 8  # after which they begin again, dashed
 LOWER = ("validation loss", "loss of the best rate", "training loss")  # figures by which runs are put in order
 ALONG = {"step": "step", "time": "seconds since the beginning", "share": "share of the run"}
@@ -49,7 +49,7 @@ def several_page(compared: Comparison, commands: Mapping[str, str]) -> Page:
 
 
 def _of(values: Mapping[str, Any], place: int) -> dict[str, Any]:
-    return {words_of(name): _plain(each[place]) for name, each in values.items()}
+    return {words_of(name): _plain(value[place]) for name, value in values.items()}
 
 
 def _plain(value: Any) -> Any:
@@ -68,7 +68,7 @@ def _short(names: list[str]) -> list[str]:
 def _measure(compared: Comparison) -> str | None:
     """The figure that all have, by which they are put in order; less is better."""
     whole = [
-        name for name in LOWER if all(isinstance(each, int | float) for each in compared.figures.get(name, [None]))
+        name for name in LOWER if all(isinstance(value, int | float) for value in compared.figures.get(name, [None]))
     ]
     return whole[0] if whole else None
 
@@ -81,17 +81,17 @@ def _judged(compared: Comparison, shown: list[str]) -> tuple[str, str]:
         return "open", f"{len(shown)} runs, which have no final figure in common. {apart}"
     values = np.asarray(compared.figures[measure], float)
     best, worst = int(np.argmin(values)), int(np.argmax(values))
-    span = f"the highest is {said(float(values[worst]))}, of {shown[worst]}"
-    lowest = f"{shown[best]} ended at the lowest {measure} of {len(shown)} runs, {said(float(values[best]))}"
+    span = f"the highest is {text_of(float(values[worst]))}, of {shown[worst]}"
+    lowest = f"{shown[best]} ended at the lowest {measure} of {len(shown)} runs, {text_of(float(values[best]))}"
     return "good", f"{lowest}; {span}. {apart}"
 
 
 def _figures(compared: Comparison) -> list[tuple[str, str]]:
-    pairs = [("runs", said(len(compared.names))), ("settings that differ", said(len(compared.differing)))]
+    pairs = [("runs", text_of(len(compared.names))), ("settings that differ", text_of(len(compared.differing)))]
     measure = _measure(compared)
     if measure is not None:
         values = [float(value) for value in compared.figures[measure] if isinstance(value, int | float)]
-        pairs += [(f"lowest {measure}", said(min(values))), (f"median {measure}", said(float(np.median(values))))]
+        pairs += [(f"lowest {measure}", text_of(min(values))), (f"median {measure}", text_of(float(np.median(values))))]
     accuracy = [value for value in compared.figures.get("accuracy", ()) if isinstance(value, float)]
     return [*pairs, ("highest accuracy", figure("accuracy", max(accuracy)))] if accuracy else pairs
 
@@ -106,23 +106,13 @@ def _next(compared: Comparison, names: list[str], commands: Mapping[str, str]) -
 
 def _curves(compared: Comparison, measure: str, shown: list[str]) -> View | None:
     """A measure of all runs; of noisy losses a moving mean."""
-    lines, averaged = [], False
-    by_name = compared.courses(measure)
-    scale, unit = (100.0, " (%)") if measure == "accuracy" else (1.0, "")
-    for number, name in enumerate(compared.names):
-        if name not in by_name:
-            continue
-        at, values = by_name[name]
-        if measure == "loss" and is_noisy(values):
-            values, averaged = moving_mean(values, max(1, len(values) // SMOOTHED)), True
-        few = "o" if len(at) < 5 else ""
-        lines.append(
-            series(
-                at, scale * values, shown[number], colour_of(number), width=1.5, marker=few, dashed=number >= COLOURS
-            )
-        )
+    lines = course_lines(compared, measure, dict(zip(compared.names, shown, strict=True)))
     if not lines:
         return None
+    unit = ""
+    if measure == "accuracy":
+        lines, unit = [replace(line, y=tuple(100 * y for y in line.y)) for line in lines], " (%)"
+    averaged = measure == "loss" and any(is_noisy(values) for _, values in compared.courses(measure).values())
     word = words_of(
         {"loss": "training loss", "rate": "learning rate", "accuracy": "validation accuracy"}.get(measure, measure)
     )
@@ -133,7 +123,7 @@ def _curves(compared: Comparison, measure: str, shown: list[str]) -> View | None
 
 
 def _scores(compared: Comparison, shown: list[str]) -> View | None:
-    """What came of each rate that was tried."""
+    """The loss at each rate that was tried."""
     lines = [
         series(*entry.scores, shown[number], colour_of(number), marker="o", dashed=number >= COLOURS)
         for number, entry in enumerate(compared.entries)

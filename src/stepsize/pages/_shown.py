@@ -1,4 +1,4 @@
-"""What a notebook shows of a value: its figures and charts as a piece of HTML, without a script."""
+"""A value in a notebook: its figures and charts as a piece of HTML, without a script."""
 
 from typing import Any
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from stepsize.pages._commands import command_line, of_sweep
-from stepsize.pages._numbers import said
+from stepsize.pages._numbers import text_of
 from stepsize.pages._parts import Command, Facts, Page, Words, picture, section, table
 from stepsize.pages._run_page import duration, sections_of, shortened, surroundings, words_of
 from stepsize.sweeps import Curve, Sweep, sweep_sheet
@@ -25,7 +25,7 @@ def sweep_page(swept: Sweep) -> Page:
     """
     try:
         views = list(sweep_sheet(swept).views)
-    except ValueError:  # nothing was trained yet, and all else is said
+    except ValueError:  # nothing was trained yet; the page has all else
         views = []
     if all(view.name != "map" for view in views):
         views += [made for made in [_map(swept, "loss")] if made is not None]
@@ -112,11 +112,11 @@ def _judged(swept: Sweep) -> tuple[str, str]:
             return "open", f"No trial of this sweep of {task} is done yet."
         return "bad", f"Every rate that was tried for {task} diverged{so_far}."
     name, best = found
-    interval = "" if best.low is None else f" (good between {said(best.low, 3)} and {said(best.high, 3)})"
+    interval = "" if best.low is None else f" (good between {text_of(best.low, 3)} and {text_of(best.high, 3)})"
     where = f" with {shortened(name)}" if len(swept.variants) > 1 else ""
     border = "; it is the border of what was tried, so that a better one may lie beyond" if best.at_border else ""
-    rate = f"a learning rate of {said(best.rate, 3)}{interval}"
-    words = f"{task} trains best{where} at {rate}, to a loss of {said(best.value)}"
+    rate = f"a learning rate of {text_of(best.rate, 3)}{interval}"
+    words = f"{task} trains best{where} at {rate}, to a loss of {text_of(best.value)}"
     return "open" if open_trials else "doubt" if best.at_border else "good", f"{words}{so_far}{border}."
 
 
@@ -124,12 +124,12 @@ def _figures(swept: Sweep) -> Facts:
     done = [outcome for outcome in swept.outcomes if outcome.status != "open"]
     rates, seeds = {outcome.rate for outcome in swept.outcomes}, {outcome.seed for outcome in swept.outcomes}
     of = f" of {len(swept.outcomes):,}" if len(done) < len(swept.outcomes) else ""
-    pairs = [("trials", f"{len(done):,}{of}"), ("rates", said(len(rates))), ("seeds", said(len(seeds)))]
-    pairs.append(("variants", said(len(swept.variants))))
-    pairs += [("steps of each", said(swept.facts["steps"]))]
-    pairs.append(("diverged", said(sum(outcome.status == "diverged" for outcome in done))))
+    pairs = [("trials", f"{len(done):,}{of}"), ("rates", text_of(len(rates))), ("seeds", text_of(len(seeds)))]
+    pairs.append(("variants", text_of(len(swept.variants))))
+    pairs += [("steps of each", text_of(swept.facts["steps"]))]
+    pairs.append(("diverged", text_of(sum(outcome.status == "diverged" for outcome in done))))
     if math.isfinite(swept.initial):
-        pairs.append(("loss before training", said(swept.initial)))
+        pairs.append(("loss before training", text_of(swept.initial)))
     pairs.append(("time of all trials", duration(math.fsum(outcome.seconds for outcome in done))))
     return Facts(tuple(pairs), large=True)
 
@@ -167,7 +167,7 @@ def _map(swept: Sweep, measure: str) -> View | None:
     is_log = bool(np.nanmin(values) > 0)
     word = measure.replace("_", " ") if measure != "loss" else "training loss"
     names = [_short(curve.name) for curve in reversed(curves)]
-    across = tuple((place + 0.5, said(rate, 2)) for place, rate in enumerate(rates.tolist()))
+    across = tuple((place + 0.5, text_of(rate, 2)) for place, rate in enumerate(rates.tolist()))
     up = tuple((place + 0.5, name) for place, name in enumerate(names))
     best = series(np.nanargmin(values, 1) + 0.5, np.arange(len(names)) + 0.5, "best rate", "white", width=0, marker="*")
     shown = np.log10(values) if is_log else values

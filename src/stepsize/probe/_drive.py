@@ -28,7 +28,7 @@ class Drive:
         self._beside = 0
         self._used = False
         self._controls = self._made()
-        self._handles = [handle for one in optimizers.values() for handle in hook_steps(one, None, self._heard)]
+        self._handles = [handle for one in optimizers.values() for handle in hook_steps(one, None, self._after_update)]
         self._stepped: set[str] = set()
 
     def _made(self) -> dict[str, Control]:
@@ -55,7 +55,7 @@ class Drive:
             control.zero_grad()
 
     def check_name(self, of: Any) -> None:
-        """Raise ValueError unless an optimizer has this name, or none is said."""
+        """Raise ValueError unless the name is None or an optimizer's."""
         if of is not None and (not isinstance(of, str) or of not in self.optimizers):
             hint = (
                 _check.closest(str(of), filter(None, self.optimizers)) if len(self.optimizers) > 1 else "leave it out"
@@ -101,7 +101,7 @@ class Drive:
         for control in self._controls.values():
             _ = control.rates
 
-    def _heard(self, *_: Any) -> None:
+    def _after_update(self, *_: Any) -> None:
         self._beside += not self._inside
 
     def _detach(self) -> None:

@@ -1,4 +1,4 @@
-"""What a range test and a search are handed, checked when it is given."""
+"""Arguments of a range test and a search, checked when they are given."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -13,16 +13,16 @@ from stepsize.state import can_capture, is_optimizer
 def optimizers_by_name(value: Any) -> dict[str, Any]:
     """Optimizers by name: one alone has none, those of a list are numbered."""
     if isinstance(value, Mapping):
-        named = {str(name): each for name, each in value.items()}
+        named = {str(name): optimizer for name, optimizer in value.items()}
     elif is_optimizer(value):
         named = {"": value}
     else:
         listed = value if isinstance(value, list | tuple) else []
-        named = {f"optimizer{index}": each for index, each in enumerate(listed)}
+        named = {f"optimizer{index}": optimizer for index, optimizer in enumerate(listed)}
     if not named or not all(map(is_optimizer, named.values())):
         rule = "a torch.optim.Optimizer, a list of them or a mapping by name"
         raise TypeError(_check.message("optimizer", value, rule))
-    if len({id(each) for each in named.values()}) < len(named):
+    if len({id(optimizer) for optimizer in named.values()}) < len(named):
         raise ValueError(_check.message("optimizer", value, "several in which each is there once"))
     return named
 

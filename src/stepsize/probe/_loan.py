@@ -25,27 +25,33 @@ class Loan:
 
     def __init__(self, optimizers: Sequence[Optimizer]) -> None:
         self._outer = len(optimizers)
-        inside = [each for each in optimizers_in(list(optimizers)) if all(each is not given for given in optimizers)]
-        rated = [each for each in inside if all(group.get("lr") is not None for group in each.param_groups)]
+        inside = [
+            optimizer
+            for optimizer in optimizers_in(list(optimizers))
+            if all(optimizer is not other for other in optimizers)
+        ]
+        rated = [
+            optimizer for optimizer in inside if all(group.get("lr") is not None for group in optimizer.param_groups)
+        ]
         self._optimizers = [*optimizers, *rated]
         rates, largest = self._rates("lr")
         if not largest > 0:  # a scheduler that begins at 0 has noted the rates it was given
             rates, largest = self._rates("initial_lr")
         if not largest > 0:
             raise ValueError("lr of every parameter group is 0, and the test keeps the groups' ratios; set one above 0")
-        self._ratios = [[rate / largest for rate in each] for each in rates]
+        self._ratios = [[rate / largest for rate in of_groups] for of_groups in rates]
         self._handles: list[RemovableHandle] = []
         self.steps = 0
 
     def _rates(self, key: str) -> tuple[list[list[float]], float]:
-        """What each group has, and the largest of the optimizers that were given."""
+        """The values of each group, and the largest among the given optimizers."""
 
         def rate(group: dict[str, Any]) -> float:
             there = key == "lr" or key in group
             return _check.number("lr of a parameter group", read_value(group, key) if there else 0.0, least=0)
 
         rates = [[rate(group) for group in optimizer.param_groups] for optimizer in self._optimizers]
-        return rates, max((rate for each in rates[: self._outer] for rate in each), default=0.0)
+        return rates, max((rate for of_groups in rates[: self._outer] for rate in of_groups), default=0.0)
 
     def count(self) -> None:
         """Count the steps of all optimizers from now on, those without effect left out, until ``uncount``.
@@ -53,7 +59,7 @@ class Loan:
         Not every wrapper runs hooks, but what is inside it does.
         """
         hooked = [optimizer for optimizer in self._optimizers if hasattr(optimizer, "_optimizer_step_post_hooks")]
-        self._handles = [each.register_step_post_hook(self._count) for each in hooked]
+        self._handles = [owner.register_step_post_hook(self._count) for owner in hooked]
 
     @property
     def counts(self) -> bool:

@@ -137,7 +137,7 @@ class LoopRun:
             )
 
     def step(self, loss: Tensor | float | Callable[[], Any], of: str | None = None) -> Step:
-        """What ``Control.step`` does: clip, update, zero the gradients, move the schedule on.
+        """The same as ``Control.step``: clip, update, zero the gradients, move the schedule on.
 
         Args:
             loss: of this batch, a number or a tensor of one element; with ``accumulate`` its part of the update's. For

@@ -1,4 +1,4 @@
-"""What a short run goes by where the loop steps its optimizers itself, as a trainer does."""
+"""Short runs in loops that step their optimizers themselves, as trainers do."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -28,7 +28,7 @@ class OwnSteps:
 
     def __init__(self, optimizers: Mapping[str, Optimizer], plan: Plan, total: int, per_epoch: float | None) -> None:
         self._driver = Driver(optimizers, plan.over(total, per_epoch))
-        self._heard: list[bool | Tensor] = []
+        self._seen: list[bool | Tensor] = []
         leaves = [leaf for optimizer in optimizers.values() for leaf in inner_optimizers(optimizer)]
         self._handles = [handle for leaf in leaves for handle in hook_steps(leaf, self._lend, self._hear)]
 
@@ -36,7 +36,7 @@ class OwnSteps:
         self._driver.write()
 
     def _hear(self, optimizer: Optimizer, *_: Any) -> None:
-        self._heard.append(was_update(optimizer))
+        self._seen.append(was_update(optimizer))
 
     def begin(self, fresh: bool) -> None:
         """Begin a batch."""
@@ -62,8 +62,8 @@ class OwnSteps:
 
     def settle(self) -> bool:
         """Move the schedule on, if an optimizer was stepped since; whether that is so."""
-        heard, self._heard = self._heard, []
-        done = any(map(bool, heard))
+        updates, self._seen = self._seen, []
+        done = any(map(bool, updates))
         if done:
             self._driver.advance(1.0)
         return done

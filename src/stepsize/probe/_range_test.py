@@ -97,8 +97,8 @@ def range_test(
     low = _check.number("low", low, above=0)
     high = _check.number("high", high, above=low, remedy="rates rise from low to high")
     steps = _check.whole("steps", steps, least=2)
-    given = [each for each in (_loader(loader), scaler) if each is not None]
-    things = [*optimizers, model, *given, *also_of(also)]
+    parts = [part for part in (_loader(loader), scaler) if part is not None]
+    things = [*optimizers, model, *parts, *also_of(also)]
     rates = [float(rate) for rate in np.geomspace(low, high, steps)]
     return RangeTest(optimizers, things, rates, scaled=scaler is not None, probe=probe)
 
@@ -107,7 +107,7 @@ def _optimizers(value: Any) -> list[Optimizer]:
     listed = list(value) if isinstance(value, list | tuple) else [value]
     if not listed or not all(map(is_optimizer, listed)):
         raise TypeError(_check.message("optimizer", value, "a torch.optim.Optimizer or a list of them"))
-    if len({id(each) for each in listed}) < len(listed):
+    if len({id(optimizer) for optimizer in listed}) < len(listed):
         raise ValueError(_check.message("optimizer", value, "a list in which each is there once"))
     return listed
 

@@ -1,4 +1,4 @@
-"""What happened at a rate, and what all processes that train together make of it: one mean, one decision."""
+"""The outcome at a rate, agreed by all processes that train together: one mean, one decision."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from stepsize.state import gathered, processes
 
 
 class Verdict(IntEnum):
-    """What a process says of a rate; of several processes, the highest counts."""
+    """A process's verdict on a rate; of several processes, the highest counts."""
 
     DONE = 0
     SKIPPED = 1  # the scaler left the step out
@@ -28,19 +28,19 @@ class Outcome:
     probed: float | None = None
 
 
-def agreed(mine: Outcome, device: torch.device) -> Outcome:
+def agreed(outcome: Outcome, device: torch.device) -> Outcome:
     """The highest verdict and the mean losses of all processes, the same on each; every one must call.
 
     A mean is there where every process has a value.
     """
     if processes() == 1:
-        return mine
+        return outcome
     row = [
-        float(mine.verdict),
-        _or_nan(mine.loss),
-        mine.loss is not None,
-        _or_nan(mine.probed),
-        mine.probed is not None,
+        float(outcome.verdict),
+        _or_nan(outcome.loss),
+        outcome.loss is not None,
+        _or_nan(outcome.probed),
+        outcome.probed is not None,
     ]
     rows = gathered(row, device)
     verdicts, losses, have_loss, probed, have_probed = zip(*rows, strict=True)

@@ -128,7 +128,7 @@ class RateSearch:
         check_model(model, self._optimizers.values())
         parts: dict[str, Any] = dict(others)
         self._squeeze = Squeeze(Plan(lr, clip=clip, **parts), total, position, per_epoch)
-        self._squeeze.check_groups(group for each in self._optimizers.values() for group in each.param_groups)
+        self._squeeze.check_groups(group for optimizer in self._optimizers.values() for group in optimizer.param_groups)
         self._accumulate = _check.whole("accumulate", accumulate, least=1)
         if not isinstance(zero, bool):
             raise TypeError(_check.message("zero", zero, "True or False"))
@@ -168,8 +168,8 @@ class RateSearch:
                 clock=_agreed_time,
                 progress=progress,
             )
-        given = [each for each in (loader, probe, scaler) if each is not None and can_capture(each)]
-        self._things = [*self._optimizers.values(), model, *given, *self._also]
+        state = [part for part in (loader, probe, scaler) if part is not None and can_capture(part)]
+        self._things = [*self._optimizers.values(), model, *state, *self._also]
         self._loan = Loan(list(self._optimizers.values()))
         self._apart = False
         self._began = False
@@ -294,7 +294,7 @@ class RateSearch:
         return Tried(ask.rate, ask.steps, score, tuple(run.losses), tuple(probed))
 
     def _drive(self, steps: int) -> Drive | OwnSteps:
-        """What drives a run of so many steps, with the schedule squeezed into it."""
+        """The driver of a run of so many steps, with the schedule scaled to it."""
         plan = self._squeeze.plan_for(max(1, steps))
         if self._own_steps:
             return OwnSteps(self._optimizers, plan, max(1, steps), self._squeeze.per_epoch)

@@ -1,4 +1,4 @@
-"""What a range test gives: its curves, and what a rule reads off them."""
+"""The result of a range test: its curves, and a rule's suggestion."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,7 +29,7 @@ class RangeResult:
 
     @property
     def curve(self) -> tuple[float, ...]:
-        """What rules read: the probe's losses where there is a probe, else those recorded."""
+        """The losses that rules read: the probe's where there is a probe, else those recorded."""
         return self.probed or self.losses
 
     @cached_property
@@ -38,7 +38,7 @@ class RangeResult:
         return self.suggest(probe_minimum_third if self.probed else steepest_by_log_rate)
 
     def suggest(self, rule: Rule) -> Suggestion:
-        """What another rule reads off ``curve``.
+        """Another rule's suggestion from ``curve``.
 
         Args:
             rule: ``probe_minimum_third``, ``steepest_by_log_rate``, ``valley``, ``minimum_tenth``, or any function of

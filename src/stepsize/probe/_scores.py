@@ -1,4 +1,4 @@
-"""What short runs are scored on: a function, batches held out, or batches set aside from the loader."""
+"""Scores of short runs: by a function, held-out batches, or batches set aside from the loader."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -43,15 +43,15 @@ class Scores:
             raise ValueError(_check.message("loss", loss, "left out where probe returns the loss itself"))
         self._source = source if probe is None or self._call is not None else Source(probe, "probe")
         self._loss, self._model = loss, model
-        self.modules = [model, *(each for each in also if isinstance(each, nn.Module))]
+        self.modules = [model, *(part for part in also if isinstance(part, nn.Module))]
         self.looped = self._call is None and loss is None
         self.price = 1.0 if self.looped else FORWARD
         self.aside = source.aside(batches) if probe is None else 0
         self.most = 1 if self._call is not None else self.aside or self._source.length
         if self.most == 0:
             raise ValueError(_check.message(self._source.name, self._source.loader, "one batch or more"))
-        data = [self._source.loader, *(each for each in also if is_loader(each) or is_generator(each))]
-        self._data = [each for each in data if can_capture(each)]
+        data = [self._source.loader, *(part for part in also if is_loader(part) or is_generator(part))]
+        self._data = [part for part in data if can_capture(part)]
         self._own = probe is None and self._source.length is not None
         self._kept: Captured | None = None
         self._fixed: FixedProbe | None = None

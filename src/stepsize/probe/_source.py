@@ -86,7 +86,7 @@ class Source:
 
 
 def mark_of(batch: Any) -> list[Any]:
-    """What a batch is known again by: the first numbers of its tensors and arrays, and its plain values."""
+    """The fingerprint of a batch: the first numbers of its tensors and arrays, and its plain values."""
     found: list[Any] = []
     leaves = tree_leaves(dict(batch) if isinstance(getattr(batch, "data", None), dict) else batch)
     for leaf in itertools.islice(leaves, 100):

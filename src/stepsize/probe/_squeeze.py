@@ -1,4 +1,4 @@
-"""What is left of a whole run's plan, squeezed into short ones."""
+"""A whole run's plan, scaled to short runs."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -152,7 +152,7 @@ class RangeTest:
         return RangeResult(lent, losses[:count], self._stopped, probed[:count], self._skipped, unrestored)
 
     def _outcome(self, skipped: bool) -> Outcome:
-        """What this process has seen at the rate last lent."""
+        """This process's outcome at the rate last lent."""
         if self._recorded is None:
             if self._probe is None or self._losses:
                 return Outcome(Verdict.MISSING)

@@ -1,5 +1,6 @@
 """The folder of a run: what its files are called and how they look, writing its facts, reading all of it."""
 
+from stepsize._json import to_json as to_json
 from stepsize.record._comparison import Comparison as Comparison
 from stepsize.record._comparison import compare as compare
 from stepsize.record._entry import BY as BY
@@ -9,7 +10,6 @@ from stepsize.record._entry import entry_of as entry_of
 from stepsize.record._folder import RunFolder as RunFolder
 from stepsize.record._folder import environment as environment
 from stepsize.record._json import read_object as read_object
-from stepsize.record._json import to_json as to_json
 from stepsize.record._layout import BEST as BEST
 from stepsize.record._layout import EVENTS as EVENTS
 from stepsize.record._layout import FINDING as FINDING

@@ -16,7 +16,7 @@ FIRST = ("loss", "validation_loss", "rate", "accuracy")  # in this order, and th
 
 @dataclass(frozen=True)
 class Comparison:
-    """What several runs have in common, and what not.
+    """Common and differing settings of several runs.
 
     Attributes:
         entries: what is compared, in order.
@@ -36,12 +36,12 @@ class Comparison:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of the entries, as people know them."""
+        """Display names of the entries."""
         return tuple(entry.name for entry in self.entries)
 
     @property
     def measures(self) -> tuple[str, ...]:
-        """What any of them has a course of, the losses and the rate first."""
+        """The measures that any of them has, the losses and the rate first."""
         known = dict.fromkeys(name for entry in self.entries for name in entry.courses)
         return (*(name for name in FIRST if name in known), *(name for name in known if name not in FIRST))
 
@@ -114,8 +114,8 @@ def compare(*runs: Run | Entry | Path | str, by: str = "step") -> Comparison:
     entries = _distinct([_entry(run) for run in runs])
     settings = dict.fromkeys(name for entry in entries for name in entry.settings)
     values = {name: tuple(entry.settings.get(name) for entry in entries) for name in settings}
-    differing = {name: each for name, each in values.items() if any(other != each[0] for other in each[1:])}
-    common = {name: each[0] for name, each in values.items() if name not in differing}
+    differing = {name: row for name, row in values.items() if any(other != row[0] for other in row[1:])}
+    common = {name: row[0] for name, row in values.items() if name not in differing}
     known = dict.fromkeys(name for entry in entries for name in entry.figures)
     figures = {name: tuple(entry.figures.get(name) for entry in entries) for name in known}
     return Comparison(tuple(entries), by, differing, common, figures, tuple(_notes(entries, by)))

@@ -34,15 +34,15 @@ class Course:
 
 @dataclass(frozen=True)
 class Entry:
-    """What is compared: a run, or one variant of a sweep.
+    """One side of a comparison: a run, or one variant of a sweep.
 
     Attributes:
-        name: as people know it.
+        name: display name.
         settings: plain, by name.
         courses: by name: ``loss``, ``rate``, ``gradient_norm``, ``validation_loss`` and other validation figures.
         figures: final ones by name: numbers, or texts such as a status.
         total: the length of the whole run in steps; None where there is none.
-        scores: rates and what came of short or whole runs at them, as two rising arrays; None where there are none.
+        scores: rates and the losses of short or whole runs at them, as two arrays; None where there are none.
         notes: what has to be said of it.
     """
 
@@ -60,7 +60,7 @@ def entry_of(run: Run, name: str) -> Entry:
 
     Args:
         run: of stepsize, or a log of others.
-        name: as people know it.
+        name: display name.
 
     Example:
         >>> from stepsize import JsonLines, Record, Run
@@ -79,7 +79,7 @@ def entry_of(run: Run, name: str) -> Entry:
     courses = {**trained, **seen}
     last = max((float(course.steps[-1]) for course in courses.values()), default=None)
     total = facts.get("steps", None if last is None else last + 1)
-    figures = {**_ends(courses, last), **_told(facts, run.finding)}
+    figures = {**_ends(courses, last), **_figures(facts, run.finding)}
     timed = any(course.seconds is not None for course in courses.values())
     evenly = timed and not any("seconds" in line for line in run.steps)
     note = f"{name} has the time of the whole run only: its steps are taken to have lasted equally long"
@@ -134,12 +134,12 @@ def _before(course: Course, done: float, width: float) -> float:
     return float(course.values[late if len(late) else until[-1:]].mean())
 
 
-def _told(facts: Mapping[str, Any], finding: Mapping[str, Any] | None) -> dict[str, float | str]:
-    """What a run says of itself, and how its rate was found."""
-    told: dict[str, float | str] = {name: facts[name] for name in ("status", "done", "seconds") if name in facts}
+def _figures(facts: Mapping[str, Any], finding: Mapping[str, Any] | None) -> dict[str, float | str]:
+    """A run's own figures, and how its rate was found."""
+    figures: dict[str, float | str] = {name: facts[name] for name in ("status", "done", "seconds") if name in facts}
     if finding is not None and finding["rate"] is not None:
-        told |= {"rate found": finding["rate"], "found between": f"{finding['low']:.3g} and {finding['high']:.3g}"}
-    return told
+        figures |= {"rate found": finding["rate"], "found between": f"{finding['low']:.3g} and {finding['high']:.3g}"}
+    return figures
 
 
 def _scores(finding: Mapping[str, Any] | None) -> tuple[Array, Array] | None:
@@ -156,11 +156,11 @@ def _scores(finding: Mapping[str, Any] | None) -> tuple[Array, Array] | None:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    """What a run was begun with, flat."""
+    """The settings that a run began with, flat."""
     facts = run.facts
     settings = {name: facts[name] for name in OWN if facts.get(name) is not None}
-    given = {**facts.get("said", {}), **facts.get("settings", {})}
-    settings |= {name: value for name, value in _flat(given).items() if name not in (*NO_SETTING, *settings)}
+    chosen = {**facts.get("said", {}), **facts.get("settings", {})}
+    settings |= {name: value for name, value in _flat(chosen).items() if name not in (*NO_SETTING, *settings)}
     versions = facts.get("versions", {})
     settings |= {name: versions[name] for name in ("stepsize", "torch") if name in versions}
     return settings | ({"log": facts["log"]} if "log" in facts else {})

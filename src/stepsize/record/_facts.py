@@ -1,4 +1,4 @@
-"""What ``run.json`` may say: one table of fields and rules, checked whenever such a file is read."""
+"""The fields of ``run.json`` and their rules, checked whenever such a file is read."""
 
 import json
 import math
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from stepsize import _check
+from stepsize._json import no_constant
 from stepsize._schema import Rule, from_to, is_finite, mapping_to, or_none
 from stepsize.record._layout import FORMAT
 
@@ -19,7 +20,9 @@ DAMAGED = "the file was damaged or edited; put a copy back, or begin the run ane
 
 
 def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and not any(each == "\0" or "\ud800" <= each <= "\udfff" for each in value)
+    return isinstance(value, str) and not any(
+        character == "\0" or "\ud800" <= character <= "\udfff" for character in value
+    )
 
 
 def _or_null(rule: Rule) -> Rule:
@@ -85,7 +88,7 @@ NEEDED_WORDS = ("task", "threads", "seed", "steps")
 
 
 def read_facts(file: Path, path: Path) -> dict[str, Any]:
-    """What a ``run.json`` says, checked.
+    """The content of a ``run.json``, checked.
 
     Args:
         file: to read.
@@ -120,7 +123,7 @@ def check_resumable(path: Path, facts: Mapping[str, Any], settings: Collection[s
         ValueError: it is no run that was trained, lacks something, or says a word that this stepsize does not know.
     """
     if facts.get("command", TRAINING[0]) not in TRAINING or facts.get("rate", 0) is None:
-        raise ValueError(f"{path.parent} is no run that has begun to train; begin it anew")
+        raise ValueError(f"{path.parent} is not a run that has begun to train; start it again")
     needed = NEEDED if facts.get("format", 1) == 1 else ("made_of", *NEEDED)
     missing = [name for name in needed if name not in facts]
     missing += [f"said.{name}" for name in NEEDED_WORDS if "said" in facts and name not in facts["said"]]
@@ -170,7 +173,7 @@ def _text_of(file: Path, path: Path) -> str:
     try:
         about = os.fstat(handle)
         if not stat.S_ISREG(about.st_mode):
-            raise ValueError(f"{path} is no regular file, but a pipe, a device or a folder; choose another run")
+            raise ValueError(f"{path} is not a regular file but a pipe, a device or a folder; choose another run")
         if about.st_size > LONGEST:
             raise ValueError(f"{path} is larger than {LONGEST:,} bytes, which no run.json is; choose another run")
         with os.fdopen(handle, "rb", closefd=False) as opened:
@@ -185,7 +188,7 @@ def _text_of(file: Path, path: Path) -> str:
 
 def _parsed(path: Path, text: str) -> Any:
     try:
-        facts = json.loads(text, parse_constant=_no_number)
+        facts = json.loads(text, parse_constant=no_constant)
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is not JSON (line {error.lineno}: {error.msg}); {DAMAGED}") from None
     except RecursionError:
@@ -199,11 +202,7 @@ def _parsed(path: Path, text: str) -> Any:
 def _check_depth(path: Path, facts: Any) -> None:
     level = [facts]
     for _ in range(DEEPEST):
-        inner = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list)]
+        inner = [item.values() if isinstance(item, dict) else item for item in level if isinstance(item, dict | list)]
         level = [value for values in inner for value in values]
     if level:
         raise ValueError(f"{path} is nested more than {DEEPEST} deep; {DAMAGED}")
-
-
-def _no_number(text: str) -> Any:
-    raise ValueError(f"{text} is no number of JSON")

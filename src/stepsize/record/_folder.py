@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from stepsize import _check
+from stepsize._json import to_json
 from stepsize._version import __version__
 from stepsize.record._facts import FACTS, check_fields, check_resumable, read_facts
-from stepsize.record._json import to_json
 from stepsize.record._layout import FORMAT, RUN
 from stepsize.record._signature import is_mine, signature
 from stepsize.state import write_status
@@ -124,7 +124,7 @@ class RunFolder:
             self._facts = json.loads(self._found)
 
     def facts(self) -> dict[str, Any]:
-        """What ``run.json`` says.
+        """The content of ``run.json``.
 
         Raises:
             ValueError: it is missing, damaged or of a newer stepsize.

@@ -1,4 +1,4 @@
-"""What stands in a run's folder: the names of its files, and the versions of their formats. It is said here alone."""
+"""The layout of a run's folder: the names of its files, and the versions of their formats. Their only place."""
 
 RUN = "run.json"  # facts: settings, progress, status
 METRICS = "metrics.jsonl"  # a line for each step that was looked at

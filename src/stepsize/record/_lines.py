@@ -1,4 +1,4 @@
-"""Reading the files of a run as a crash may have left them: what is whole is kept, what is not is said."""
+"""Reading a run's files as a crash may have left them: whole lines are kept, damage is reported."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class RecordWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Lines:
-    """What is whole in a file of JSON lines.
+    """The whole lines in a file of JSON lines.
 
     Attributes:
         path: the file.

@@ -26,7 +26,7 @@ SHOWN = {name: STATUS if rule is TEXT else rule for name, rule in FACTS.items()}
 
 @dataclass(frozen=True)
 class Run:
-    """What a run has written, as far as it is whole; also a run that others have logged.
+    """The record of a run, as far as it is whole; also of one that another tool has logged.
 
     Attributes:
         folder: where; of a foreign log, what was read.
@@ -136,7 +136,7 @@ class Run:
 
 
 def _found(path: Path, columns: Mapping[str, str] | None) -> tuple[Path, Reader | None]:
-    """What is to be read, and who reads it; None for the folder of a run."""
+    """The log and its reader; None for the folder of a run."""
     check_columns(columns)
     if (path / RUN).exists():
         if columns is not None:
@@ -181,7 +181,7 @@ def _followed_log(
 
 
 def _files(path: Path) -> list[Path]:
-    return sorted(each for each in path.iterdir() if each.is_file()) if path.is_dir() else [path]
+    return sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
 
 
 def _number(value: Any) -> float:
@@ -206,14 +206,14 @@ def _run(
 
 def _followed(folder: Path, every: float, always: bool) -> Iterator[Run]:
     steps, seen, events = (Tail(folder / name) for name in (METRICS, VALIDATION, EVENTS))
-    told: tuple[Any, Any] | None = None
+    last: tuple[Any, Any] | None = None
     while True:
         with warnings.catch_warnings():  # what is half written now is whole at the next look
             warnings.simplefilter("ignore", RecordWarning)
             facts, finding = _facts(folder), _kept(folder / FINDING, check_finding)
         changed = sum(tail.read() for tail in (steps, seen, events))  # each reads on
-        if always or changed or (facts, finding) != told:
-            told = facts, finding
+        if always or changed or (facts, finding) != last:
+            last = facts, finding
             yield _run(folder, facts, steps.entries, seen.entries, [*events.entries], finding)
         if facts.get("status", RUNNING) != RUNNING:
             return

@@ -37,14 +37,14 @@ def is_mine(path: Path, facts: Mapping[str, Any]) -> bool:
 
 
 def _signed(key: bytes, facts: Mapping[str, Any]) -> str:
-    said = json.dumps({name: facts.get(name) for name in SIGNED}, sort_keys=True)
-    return hmac.new(key, said.encode(), hashlib.sha256).hexdigest()
+    text = json.dumps({name: facts.get(name) for name in SIGNED}, sort_keys=True)
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
 
 def _place() -> Path:
     """The XDG base directory specification's place for what is kept between two starts of a program."""
-    said = Path(os.environ.get("XDG_STATE_HOME", ""))
-    return (said if said.is_absolute() else Path.home() / ".local" / "state") / "stepsize" / "key"
+    place = Path(os.environ.get("XDG_STATE_HOME", ""))
+    return (place if place.is_absolute() else Path.home() / ".local" / "state") / "stepsize" / "key"
 
 
 def _key(make: bool) -> bytes | None:

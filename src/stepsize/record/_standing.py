@@ -1,4 +1,4 @@
-"""Where a run stands: what a person at its side wants to see at this moment, as plain data."""
+"""The present state of a run for a person who watches it, as plain data."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ class Standing:
     """A run as it stands.
 
     Attributes:
-        name: as people know it.
+        name: display name.
         task: what is trained; empty where that is not known.
         status: ``"running"``, or what the run came to; empty of a log that does not say it.
         done: updates so far.
@@ -74,11 +74,11 @@ class Standing:
 
 
 def standing_of(run: Run, name: str, pace: float | None = None) -> Standing:
-    """Where a run stands.
+    """The present state of a run.
 
     Args:
         run: as it was read.
-        name: as people know it.
+        name: display name.
         pace: positions of the clock a second, if that is known.
 
     Example:
@@ -117,7 +117,7 @@ def standing_of(run: Run, name: str, pace: float | None = None) -> Standing:
         {key.partition("/")[2]: value for key, value in numbers.items() if key.partition("/")[0] == "rate"},
         {key: course for key in _names(observed) if (course := _course(observed, key)) is not None},
         {key: value for key, value in numbers.items() if "/" not in key and key not in OWN},
-        tuple(sorted(ratios, key=lambda each: -each[1])),
+        tuple(sorted(ratios, key=lambda ratio: -ratio[1])),
         tuple(f"step {line['step']}: {_BY.sub('', event_text(line))}" for line in run.events),
     )
 
@@ -160,7 +160,7 @@ def _course(lines: Sequence[Mapping[str, Any]], name: str) -> Course | None:
 
 
 def _ahead(plan: str, rate: Course, total: float) -> Course | None:
-    """What the plan makes of the rate from here on, if what was done by hand stays: its shape through the last rate."""
+    """The rate from here on by the plan, if changes by hand stay: the plan's shape through the last rate."""
     found = _RATE.search(plan)
     here, now = float(rate.steps[-1]), float(rate.values[-1])
     if found is None or not total > here:

@@ -10,7 +10,7 @@ MARK = 64  # bytes before the place reached, by which a file is known to be the 
 
 
 class Tail:
-    """What was read of a growing file, and how far.
+    """The lines read from a growing file, and the place reached.
 
     Args:
         path: the file; it may not be there yet.

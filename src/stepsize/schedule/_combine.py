@@ -232,7 +232,7 @@ class Product(Schedule):
         return Product(self.scale, tuple(laid))
 
     def _stretched(self, factor: float) -> Schedule:
-        return Product(self.scale, tuple(each._stretched(factor) for each in self.factors))
+        return Product(self.scale, tuple(part._stretched(factor) for part in self.factors))
 
     def _text(self, place: int) -> str:
         parts = [factor._text(IN_PRODUCT) for factor in self.factors]
@@ -243,7 +243,7 @@ class Product(Schedule):
 
 
 def _open_in(schedule: Schedule) -> str:
-    """What of a piece without a length has none: a product is as open as one of its factors."""
+    """The open parts of a schedule: a product is as open as one of its factors."""
     if not isinstance(schedule, Product) or len(schedule.factors) == 1:
         return str(schedule)
     return f"{next(factor for factor in schedule.factors if factor.length is None)} in {schedule}"

@@ -1,4 +1,4 @@
-"""What a schedule is: called with a position it gives a number; it can be laid over a run, combined and written."""
+"""A schedule: called with a position it gives a number; it can be laid over a run, combined and written."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -268,7 +268,7 @@ class Schedule(ABC):
     @property
     @abstractmethod
     def missing(self) -> str | None:
-        """What has to be said before a call, or None when it can be called."""
+        """The missing information before a call, or None when it can be called."""
 
     @abstractmethod
     def _at(self, position: float) -> float:

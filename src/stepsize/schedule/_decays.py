@@ -16,7 +16,7 @@ from stepsize.schedule._piece import Piece
 
 @dataclass(frozen=True, repr=False)
 class _Power(Piece):
-    """What exponential and staircase decay share: a factor gamma per stretch of ``every`` positions."""
+    """The base of exponential and staircase decay: a factor gamma per stretch of ``every`` positions."""
 
     gamma: float = 0.1
     every: Length = field(default=None, kw_only=True)

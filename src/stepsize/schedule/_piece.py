@@ -1,4 +1,4 @@
-"""What all pieces share: one formula on [0, length), held at its end from there on."""
+"""The base of all pieces: one formula on [0, length), held at its end from there on."""
 
 import math
 from abc import abstractmethod
@@ -17,7 +17,7 @@ from stepsize.schedule._length import REMEDY, Horizon, Length, canonical, format
 
 @dataclass(frozen=True, repr=False)
 class Piece(Schedule):
-    """What all pieces share: a length, and one formula that serves numbers (``math``) and arrays (``numpy``)."""
+    """The base of all pieces: a length, and one formula for numbers (``math``) and arrays (``numpy``)."""
 
     length: Length = None
     _lengths: ClassVar[tuple[str, ...]] = ("length",)  # parameters that are lengths

@@ -72,7 +72,7 @@ def parse(text: str, functions: Functions | None = None) -> Schedule:
 
 
 def parse_call(text: str, makers: Mapping[str, Callable[..., Any]]) -> Any:
-    """What one call of one of the makers gives, such as ``plateau(patience=5)``; read like a schedule.
+    """The result of one call of a maker, such as ``plateau(patience=5)``; read like a schedule.
 
     Args:
         text: a name with arguments in brackets.

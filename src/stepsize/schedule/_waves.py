@@ -203,7 +203,7 @@ class triangular(Piece):
         return True
 
     def _height(self, position: Any, cycle: Any) -> Any:
-        """What is left of the height in a cycle or at a position."""
+        """The rest of the height in a cycle or at a position."""
         return 1.0
 
     def _formula(self, position: Any, length: float, xp: ModuleType) -> Any:

@@ -18,7 +18,7 @@ ROUNDING = 1e-12  # how far from a whole's end a part may end and still end ther
 
 @dataclass(frozen=True, repr=False)
 class _Wrapper(Schedule):
-    """What all have in common: one schedule inside, asked for everything that is not changed."""
+    """The base of all wrappers: one schedule inside, asked for everything that is not changed."""
 
     schedule: Schedule
 

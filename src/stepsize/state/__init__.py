@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # what needs torch, which files and locks do not
     from stepsize.state._loader import known_length as known_length
     from stepsize.state._modes import evaluating as evaluating
     from stepsize.state._processes import gathered as gathered
+    from stepsize.state._processes import mean_of_ranks as mean_of_ranks
     from stepsize.state._processes import processes as processes
     from stepsize.state._processes import reduced as reduced
     from stepsize.state._random import RandomState as RandomState
@@ -38,7 +39,7 @@ __getattr__, __dir__ = lazily(
         "_lent": "is_optimizer lent on_loan optimizers_in",
         "_loader": "has_state is_loader known_length",
         "_modes": "evaluating",
-        "_processes": "gathered processes reduced",
+        "_processes": "gathered mean_of_ranks processes reduced",
         "_random": "RandomState own_randomness",
     },
 )
@@ -60,6 +61,7 @@ __all__ = [
     "known_length",
     "lent",
     "locked",
+    "mean_of_ranks",
     "on_loan",
     "optimizers_in",
     "own_randomness",

@@ -24,7 +24,7 @@ KINDS = "a module, an optimizer, a random generator, a gradient scaler, a data l
 
 
 class Captured:
-    """What was captured; ``restore()`` puts it back, as often as wanted."""
+    """Captured state; ``restore()`` puts it back, as often as wanted."""
 
     def __init__(self, undos: list[Callable[[], object]], changed: Callable[[], list[str]]) -> None:
         self._undos = undos
@@ -32,7 +32,7 @@ class Captured:
 
     @property
     def unrestored(self) -> tuple[str, ...]:
-        """What cannot be put back, by name: open iterators, streams, and what changed inside foreign objects."""
+        """Parts that cannot be put back, by name: open iterators, streams, and changes inside foreign objects."""
         return tuple(self._changed())
 
     def restore(self) -> None:

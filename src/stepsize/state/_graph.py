@@ -1,4 +1,4 @@
-"""What training steps change in Python objects: containers and attributes, walked from an optimizer or a model."""
+"""Python objects that training steps change: containers and attributes, walked from an optimizer or a model."""
 
 import random
 import sys
@@ -55,7 +55,7 @@ class Graph:
             todo += self._follow(name, value, helpers)
 
     def undos(self) -> list[Undo]:
-        """What puts all back, in order."""
+        """Functions that put everything back, in order."""
         return [*self.first, *self.then, self.tensors.restore, *self.last]
 
     def unrestored(self) -> list[str]:
@@ -135,7 +135,7 @@ def is_code(value: Any) -> bool:
 
 
 def generator_undo(value: Any) -> Undo | None:
-    """What puts a random generator back to where it is; None for anything else."""
+    """A function that restores a random generator; None for anything else."""
     if isinstance(value, torch.Generator):
         state = value.get_state()
         return lambda: value.set_state(state)
@@ -168,7 +168,7 @@ def is_generator(thing: Any) -> bool:
 
 
 def _content_undo(value: Any) -> Undo | None:
-    """What puts the content of a container back, by identity; None for anything else."""
+    """A function that restores a container's content, by identity; None for anything else."""
     if isinstance(value, dict):
         return _mapping_undo(value)
     if isinstance(value, list | deque):

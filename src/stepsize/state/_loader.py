@@ -1,4 +1,4 @@
-"""Where a data loader keeps how far it got, and objects that are saved and loaded by a state dict."""
+"""The progress of data loaders, and objects that are saved and loaded by a state dict."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -79,14 +79,14 @@ def own_generator(part: Any) -> torch.Generator | None:
 
 
 def by_state_dict(thing: Any) -> Undo:
-    """What puts an object back by its own state dict."""
+    """A function that restores an object by its own state dict."""
     kept = copy.deepcopy(thing.state_dict())
     # load_state_dict may keep what it is given, so each restore gets a copy of its own
     return lambda: thing.load_state_dict(copy.deepcopy(kept))
 
 
 def loader_part_undos(part: Any) -> Iterator[Undo]:
-    """What puts a loader, or one of its samplers or data sets, back."""
+    """A function that restores a loader, or one of its samplers or data sets."""
     if has_state(part):
         yield by_state_dict(part)
     # the epoch is a DistributedSampler's, the iteration Accelerate's; the iterator is there when workers persist, and

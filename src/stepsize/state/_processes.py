@@ -41,6 +41,25 @@ def gathered(value: Any, device: torch.device | None = None) -> list[Any]:
     return found
 
 
+def mean_of_ranks(values: torch.Tensor) -> torch.Tensor:
+    """The mean over all processes, in place, the same on each; every one must call.
+
+    Args:
+        values: of this process, on its device.
+
+    Example:
+        >>> import torch
+        >>> from stepsize.state import mean_of_ranks
+        >>> mean_of_ranks(torch.tensor([1.0, 2.0]))
+        tensor([1., 2.])
+    """
+    count = processes()
+    if count > 1:
+        dist.all_reduce(values)
+        values.div_(count)
+    return values
+
+
 def reduced(values: Sequence[float], how: str, device: torch.device | str | None = None) -> list[float]:
     """Each value summed over all processes, or the largest of it, the same on each; every one must call.
 

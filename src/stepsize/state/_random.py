@@ -89,7 +89,7 @@ class RandomState:
                 attempt()
             except (OverflowError, RuntimeError, TypeError, ValueError) as error:
                 why = _check.in_one_line(error)
-                raise ValueError(f"{name} of the random state is none of its generator: {why}") from None
+                raise ValueError(f"{name} of the random state does not fit its generator: {why}") from None
 
     def equals(self, other: "RandomState") -> bool:
         """Whether all generators are at the same place.

@@ -1,4 +1,4 @@
-"""What rates and their losses say: the best one and how sure that is, where training breaks, how much it matters."""
+"""Answers from rates and losses: the best rate and its uncertainty, where training breaks, how much it matters."""
 
 import math
 from dataclasses import dataclass
@@ -121,7 +121,7 @@ def divergence_threshold(rates: Any, values: Any, initial: float) -> tuple[float
 
 
 def rate_sensitivity(rates: Any, values: Any, initial: float) -> float:
-    """What is lost, on average over the rates that were tried, by not knowing the best one.
+    """The loss, on average over the rates that were tried, of not knowing the best one.
 
     Formula:
         mean over rates of (min(mean over seeds of values[rate], initial) - best)

@@ -91,14 +91,14 @@ def settings_of(task: Startable, axes: Mapping[str, Any]) -> list[dict[str, Any]
     return [{axis: value for axis, value in combination.items() if value is not None} for combination in product]
 
 
-def _values(name: str, axis: Axis, given: Any) -> list[Any]:
-    several = isinstance(given, Iterable) and not isinstance(given, str)
+def _values(name: str, axis: Axis, values: Any) -> list[Any]:
+    several = isinstance(values, Iterable) and not isinstance(values, str)
     may_be_left_out, name = name != "lr", "rates" if name == "lr" else name
     chosen: list[Any] = []
-    for value in _counted(name, given) if several else [given]:
+    for value in _counted(name, values) if several else [values]:
         chosen.append(None if value is None and may_be_left_out else axis.canonical(name, value))
     if not chosen:
-        raise ValueError(_check.message(name, given, "one value or more"))
+        raise ValueError(_check.message(name, values, "one value or more"))
     seen: set[Any] = set()
     for value in chosen:
         if value in seen:
@@ -107,9 +107,9 @@ def _values(name: str, axis: Axis, given: Any) -> list[Any]:
     return chosen
 
 
-def _counted(name: str, given: Iterable[Any]) -> list[Any]:
+def _counted(name: str, listed: Iterable[Any]) -> list[Any]:
     """The values, if they are not too many to be trained; those after that are not looked at."""
-    values = list(itertools.islice(given, MOST + 1))
+    values = list(itertools.islice(listed, MOST + 1))
     if len(values) > MOST:
         raise ValueError(f"{name} holds more than {MOST:,} values; {MORE}")
     return values

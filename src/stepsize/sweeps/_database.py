@@ -36,12 +36,12 @@ def connected(folder: Path | str, *, writing: bool) -> sqlite3.Connection:
         writing: whether anything will be written; then every row is checked.
 
     Raises:
-        SweepFileError: it is no file of a sweep, of a newer format, damaged, locked, or not to be read or written.
+        SweepFileError: it is not a sweep's file, of a newer format, damaged, locked, or not to be read or written.
     """
     path = path_of(folder)
     if "\0" in str(path):
         raise SweepFileError(_check.message("folder", str(folder), "a path", "leave the NUL out"))
-    with told(path):
+    with explained(path):
         _check_kind(path)
         if not writing and not path.exists():
             raise SweepFileError(f"{folder} holds no sweep: there is no {NAME} in it")
@@ -49,7 +49,7 @@ def connected(folder: Path | str, *, writing: bool) -> sqlite3.Connection:
 
 
 def _check_kind(path: Path) -> None:
-    """Raise unless what SQLite will open are files: it would wait for ever for a pipe."""
+    """Raise unless what SQLite will open are files: it would wait forever for a pipe."""
     for beside in (path.with_name(f"{path.name}{end}") for end in BESIDE):
         if beside.exists() and not beside.is_file():
             raise SweepFileError(f"{beside} is a folder, a pipe or a device, not a file; choose another folder")
@@ -144,8 +144,8 @@ def writing(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
-    """What SQLite says is wrong, with the file's name and a remedy.
+def explained(path: Path) -> Iterator[None]:
+    """SQLite's errors, with the file's name and a remedy.
 
     Args:
         path: the file.
@@ -165,7 +165,7 @@ def told(path: Path) -> Iterator[None]:
 
 def _printable(text: str) -> str:
     """A text on one line; SQLite quotes what is damaged as it is."""
-    return "".join(character if character.isprintable() else "?" for character in text)
+    return _check.printable(text, "?")
 
 
 def _remedy(problem: str) -> str:
@@ -175,7 +175,7 @@ def _remedy(problem: str) -> str:
         ("unable to open", "the folder cannot be read or written"),
         ("full", "the disk is full; make room and give the same command again"),
         ("I/O", "the disk cannot be read or written; mend that and give the same command again"),
-        ("not a database", "it is no file of a sweep; choose another folder"),
+        ("not a database", "it is not a sweep's file; choose another folder"),
         ("malformed", "it is damaged; choose another folder, or put a copy back"),
     ):
         if sign in problem:

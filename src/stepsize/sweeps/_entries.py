@@ -14,7 +14,7 @@ def entries_of(sweep: Sweep, name: str) -> list[Entry]:
 
     Args:
         sweep: as it was opened.
-        name: as people know it; the variant follows in brackets where there are several.
+        name: display name; the variant follows in brackets where there are several.
 
     Example:
         >>> from stepsize import compare, sweep

@@ -1,4 +1,4 @@
-"""What came of the trials of a sweep, one by one and as curves over the rate."""
+"""Results of a sweep's trials, one by one and as curves over the rate."""
 
 import math
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from stepsize.task import AXES
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one trial.
+    """The result of one trial.
 
     Attributes:
         settings: by axis.
@@ -103,7 +103,7 @@ def shown(value: Any) -> str:
 
 
 def outcome_of(row: Row) -> Outcome:
-    """What the row of a trial says.
+    """The content of a trial's row.
 
     Args:
         row: that keeps to its rules.

@@ -12,7 +12,7 @@ import numpy as np
 
 from stepsize import _check, _extras
 from stepsize.sweeps._answers import Array, Best, best_rate, divergence_threshold, rate_sensitivity
-from stepsize.sweeps._database import COPY, SweepFileError, connected, path_of, told
+from stepsize.sweeps._database import COPY, SweepFileError, connected, explained, path_of
 from stepsize.sweeps._outcome import Curve, Outcome, outcome_of
 from stepsize.sweeps._schema import POINTS, facts_in, rows
 
@@ -74,7 +74,7 @@ class Sweep:
         if not isinstance(partial, bool):
             raise TypeError(_check.message("partial", partial, "True or False"))
         path = path_of(folder)
-        with told(path), closing(connected(folder, writing=False)) as db:
+        with explained(path), closing(connected(folder, writing=False)) as db:
             facts, fault = facts_in(db)
             if fault:
                 raise SweepFileError(f"{path} is damaged: {fault}; {COPY}")
@@ -104,7 +104,7 @@ class Sweep:
 
     @cached_property
     def measures(self) -> tuple[str, ...]:
-        """What was measured: ``loss`` and the validation figures."""
+        """The measures: ``loss`` and the validation figures."""
         return ("loss", *dict.fromkeys(name for outcome in self.outcomes for name in outcome.metrics))
 
     def curves(self, measure: str = "loss") -> list[Curve]:
@@ -146,7 +146,7 @@ class Sweep:
             variant: one of ``variants``.
         """
         chosen = {outcome.key: outcome for outcome in self._by_variant.get(variant, [])}
-        with told(path_of(self.folder)), closing(connected(self.folder, writing=False)) as db:
+        with explained(path_of(self.folder)), closing(connected(self.folder, writing=False)) as db:
             kept = db.execute("SELECT key, done, losses FROM trials WHERE losses IS NOT NULL").fetchall()
         by_rate: dict[float, list[tuple[int, Array]]] = {}
         for key, done, blob in kept:

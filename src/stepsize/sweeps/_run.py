@@ -43,7 +43,7 @@ def sweep(
 
     With a folder, every trial is written down when it is done: the same call goes on with the ones that are missing,
     and with more seeds, rates or values of an axis later. Two processes on one folder share the work. Killed at any
-    moment, nothing that was done is lost, and the figures are those of a sweep never disturbed.
+    moment, nothing that was done is lost, and the figures are those of an uninterrupted sweep.
 
     Args:
         task: a built-in task or your own.
@@ -150,7 +150,7 @@ def chosen_engine(task: Startable, trials: int) -> Engine:
 
 
 def facts_of(task: Startable, steps: int) -> dict[str, Any]:
-    """What all trials of a sweep share, as plain data: the task's name, recipe and facts, and their length.
+    """The common part of a sweep's trials, as plain data: the task's name, recipe and facts, and their length.
 
     Args:
         task: whose trials they are.
@@ -236,7 +236,7 @@ class _Sweeping:
         return self.store.waiting(self.trials, rung)
 
     def kept(self, key: str) -> Path:
-        """Where the state of a trial waits from one rung to the next."""
+        """The folder of a trial's state from one rung to the next."""
         return self.store.folder / "waiting" / f"{key}.pt"
 
     def say(self, result: Result | None = None) -> None:

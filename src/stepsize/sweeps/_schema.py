@@ -1,4 +1,4 @@
-"""What the file of a sweep may hold: its tables, and a rule for every column of every row."""
+"""The content of a sweep's file: its tables, and a rule for every column of every row."""
 
 import json
 import math
@@ -97,7 +97,7 @@ def structure() -> dict[str, str]:
 
 
 def misbuilt(db: sqlite3.Connection) -> str:
-    """What of the tables is not as it was made, or empty.
+    """The difference of the tables from those that were made, or empty.
 
     Args:
         db: the file.
@@ -156,7 +156,7 @@ def rows(db: sqlite3.Connection, table: str, facts: Mapping[str, Any] | None = N
 
 
 def _loaded(text: Any) -> Any:
-    """What a JSON text says, or that it is none."""
+    """The value of a JSON text, or an error."""
     if text is None:
         return None
     try:
@@ -166,7 +166,7 @@ def _loaded(text: Any) -> Any:
 
 
 def _contradiction(row: Row, facts: Mapping[str, Any]) -> str:
-    """What in the row of a trial cannot be true together, or empty."""
+    """A contradiction in the row of a trial, or empty."""
     done, steps, status = row["done"], row["steps"], row["status"]
     stride = max(1, math.ceil(done / POINTS))
     for wrong, rule in (

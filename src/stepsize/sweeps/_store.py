@@ -1,4 +1,4 @@
-"""What a sweep keeps: its trials, who is at work on which, and what came of them."""
+"""The store of a sweep: its trials, the processes at work on them, and their results."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from stepsize.engine import Result
-from stepsize.sweeps._database import SweepFileError, connected, path_of, told, writing
+from stepsize.sweeps._database import SweepFileError, connected, explained, path_of, writing
 from stepsize.sweeps._schema import POINTS
 from stepsize.task import Trial
 
@@ -61,9 +61,9 @@ class Store:
         self.path = path_of(self.folder)
         self._db = connected(folder, writing=True)
         self._over = threading.Event()
-        self._heard: dict[int, tuple[float, float]] = {}  # by owner its last beat, and when that was first seen here
+        self._beats: dict[int, tuple[float, float]] = {}  # by owner its last beat, and when that was first seen here
         try:
-            with told(self.path), writing(self._db):
+            with explained(self.path), writing(self._db):
                 self._agree(dict(facts))
                 me = (socket.gethostname(), os.getpid(), time.time())
                 self._owner = self._db.execute("INSERT INTO owners (host, pid, beat) VALUES (?, ?, ?)", me).lastrowid
@@ -78,7 +78,7 @@ class Store:
         self._over.set()
         self._heart.join()
         try:
-            with told(self.path), writing(self._db):
+            with explained(self.path), writing(self._db):
                 self._db.execute("UPDATE trials SET owner = NULL WHERE owner = ?", (self._owner,))
                 self._db.execute("DELETE FROM owners WHERE id = ?", (self._owner,))
         finally:
@@ -86,7 +86,7 @@ class Store:
 
     def add(self, trials: Iterable[Trial]) -> None:
         """Note what is to be trained; trials that are known already stay as they are."""
-        with told(self.path), writing(self._db):
+        with explained(self.path), writing(self._db):
             first = self._db.execute("SELECT coalesce(max(place), -1) + 1 FROM trials").fetchone()[0]
             rows = [
                 (trial.key, first + place, json.dumps(dict(trial.settings)), trial.seed, trial.steps)
@@ -98,7 +98,7 @@ class Store:
 
     def claim(self, trials: Mapping[str, Trial], until: int) -> Trial | None:
         """The first of the trials, by key, that is not trained up to a step and nobody is at work on, or None."""
-        with told(self.path), writing(self._db):
+        with explained(self.path), writing(self._db):
             self._bury()
             free = "SELECT key FROM trials WHERE status = 'open' AND done < ? AND owner IS NULL ORDER BY place"
             key = next((key for (key,) in self._db.execute(free, (until,)) if key in trials), None)
@@ -108,11 +108,11 @@ class Store:
         return trials[key]
 
     def record(self, result: Result) -> None:
-        """Write down what came of a claimed trial, and give it back."""
+        """Write down the result of a claimed trial, and give it back."""
         done, steps = len(result.losses), result.trial.steps
         status = "diverged" if result.diverged else "finished" if done == steps else "open"
         score = result.score if math.isfinite(result.score) else None
-        with told(self.path), writing(self._db):
+        with explained(self.path), writing(self._db):
             self._db.execute(
                 "UPDATE trials SET status = ?, done = ?, score = ?, metrics = ?, losses = ?, seconds = ?, engine = ?, "
                 "threads = ?, owner = NULL WHERE key = ? AND owner = ?",
@@ -125,17 +125,17 @@ class Store:
 
     def waiting(self, trials: Mapping[str, Trial], until: int) -> int:
         """How many of the trials, by key, are not yet trained up to a step."""
-        with told(self.path):
+        with explained(self.path):
             rows = self._db.execute("SELECT key FROM trials WHERE status = 'open' AND done < ?", (until,))
             return sum(key in trials for (key,) in rows)
 
     def claims(self, trials: Mapping[str, Trial]) -> list[Claim]:
-        """What other processes are at work on of the trials, by key."""
+        """The trials that other processes are at work on, by key."""
         at_work = (
             "SELECT trials.key, owners.id, host, pid, beat FROM trials JOIN owners ON owner = owners.id "
             "WHERE status = 'open' AND owners.id != ?"
         )
-        with told(self.path):
+        with explained(self.path):
             rows = self._db.execute(at_work, (self._owner,)).fetchall()
         counts = Counter(tuple(owner) for key, *owner in rows if key in trials)
         return [
@@ -145,7 +145,7 @@ class Store:
     def rung(self, until: int) -> dict[str, float]:
         """The scores, by key, of all trials that were trained up to a step; infinite for those that diverged before."""
         broken = "SELECT key FROM trials WHERE status = 'diverged' AND done <= ?"
-        with told(self.path):
+        with explained(self.path):
             rows = self._db.execute("SELECT key, score FROM rungs WHERE done = ?", (until,)).fetchall()
             lost = self._db.execute(broken, (until,)).fetchall()
         return {key: math.inf if score is None else score for key, score in rows} | {key: math.inf for (key,) in lost}
@@ -153,29 +153,29 @@ class Store:
     def stop(self, keys: Iterable[str]) -> None:
         """Note that the trials go no further."""
         stopped = "UPDATE trials SET status = 'stopped' WHERE key = ? AND status = 'open'"
-        with told(self.path), writing(self._db):
+        with explained(self.path), writing(self._db):
             self._db.executemany(stopped, [(key,) for key in keys])
 
     def reopen(self, keys: Iterable[str]) -> None:
         """Let trials that were stopped early be trained to the end after all."""
         stopped = "UPDATE trials SET status = 'open', done = 0 WHERE key = ? AND status = 'stopped'"
-        with told(self.path), writing(self._db):
+        with explained(self.path), writing(self._db):
             self._db.executemany(stopped, [(key,) for key in keys])
 
     def first(self, name: str, value: Any) -> Any:
-        """What was first said under a name, as plain data: the value, unless there was one before."""
-        with told(self.path), writing(self._db):
+        """The first value under a name, as plain data: this one, unless there was one before."""
+        with explained(self.path), writing(self._db):
             self._db.execute("INSERT OR IGNORE INTO sweep VALUES (?, ?)", (name, json.dumps(value)))
             return json.loads(self._db.execute("SELECT value FROM sweep WHERE name = ?", (name,)).fetchone()[0])
 
     def starts(self) -> dict[int, float]:
         """The score before any training, by seed."""
-        with told(self.path):
+        with explained(self.path):
             return dict(self._db.execute("SELECT seed, score FROM starts").fetchall())
 
     def record_start(self, seed: int, score: float) -> None:
         """Write down the score of a seed before any training."""
-        with told(self.path), writing(self._db):
+        with explained(self.path), writing(self._db):
             self._db.execute("INSERT OR REPLACE INTO starts VALUES (?, ?)", (seed, score))
 
     def _agree(self, facts: dict[str, Any]) -> None:
@@ -205,9 +205,9 @@ class Store:
     def _silence(self, owner: int, beat: float) -> float:
         """Seconds since another process's beat has changed, by this one's clock: another host's may be wrong."""
         now = time.monotonic()
-        if self._heard.get(owner, (None, now))[0] != beat:
-            self._heard[owner] = beat, now
-        return now - self._heard[owner][1]
+        if self._beats.get(owner, (None, now))[0] != beat:
+            self._beats[owner] = beat, now
+        return now - self._beats[owner][1]
 
     def _beat(self) -> None:
         """A sign of life every few seconds, on a connection of its own; a beat that is missed does no harm."""

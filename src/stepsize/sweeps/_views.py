@@ -256,7 +256,7 @@ def second_axis(variants: Sequence[Variant]) -> str | None:
     if len(axes) != 1 or len(variants) < 3:
         return None
     axis = axes.pop()
-    return axis if all(len(each) == 1 and isinstance(each[0][1], Real) for each in variants) else None
+    return axis if all(len(variant) == 1 and isinstance(variant[0][1], Real) for variant in variants) else None
 
 
 def _cut(there: int, most: int = LINES) -> str:

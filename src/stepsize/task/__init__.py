@@ -1,4 +1,4 @@
-"""What is trained: tasks, the trials they start as runs, the supervised builder and the built-in tasks."""
+"""Tasks, the trials they start as runs, the supervised builder and the built-in tasks."""
 
 from typing import TYPE_CHECKING
 

@@ -33,14 +33,14 @@ NUMBERS, TRUTHS = (int, float), {"true": True, "false": False}
 
 @dataclass(frozen=True)
 class Axis:
-    """What a trial may set: how a value is checked, which values are worth a try, and what it does.
+    """A setting of trials: how a value is checked, which values are worth a try, and what it does.
 
     Those of a task's own are set by its functions, which take them by name: ``model=lambda width=64: ...``.
 
     Args:
         check: (what an error calls it, value) -> the value in its canonical form: a number, a text, True or False; or
             raises TypeError or ValueError. ``Axis.whole``, ``Axis.number`` and ``Axis.one_of`` make the usual ones.
-        candidates: values that are tried where none are said; None among them for the task's own.
+        candidates: values to try by default; None among them for the task's own.
         about: a line for people.
         values: an example of several, as on the command line.
         applies: what it sets: ``"rate"`` (its course), ``"step"`` (the update), ``"optimizer"``, ``"batches"``, or
@@ -223,7 +223,7 @@ AXES: Mapping[str, Axis] = {
         applies="batches",
     ),
 }
-"""What any trial may set, in the order in which it is applied."""
+"""The settings of any trial, in the order in which they are applied."""
 
 
 def canonical(axis: str, value: Any, name: str = "") -> Any:
@@ -259,11 +259,11 @@ def table_of(task: Any) -> dict[str, Axis]:
         >>> list(table_of(task_named("frozenlake")))
         ['lr', 'schedule']
     """
-    said = getattr(task, "axes", tuple(AXES))
-    if not isinstance(said, Mapping):
-        return {name: AXES[name] for name in said}
+    names = getattr(task, "axes", tuple(AXES))
+    if not isinstance(names, Mapping):
+        return {name: AXES[name] for name in names}
     sized = getattr(task, "batch_size", None) is not None
-    return {name: axis for name, axis in AXES.items() if sized or axis.applies != "batches"} | dict(said)
+    return {name: axis for name, axis in AXES.items() if sized or axis.applies != "batches"} | dict(names)
 
 
 def axes_of(task: Any) -> tuple[str, ...]:
@@ -300,5 +300,5 @@ def check_takes(task: Any, names: Iterable[str], where: str = "") -> None:
             continue
         if name in AXES:
             raise ValueError(f"the task {task.name!r} takes no {name}, but {', '.join(takes)}; leave it out")
-        problem = f"{where} has {name!r}, which is no axis" if where else f"there is no axis {name!r}"
+        problem = f"{where} has {name!r}, which is not an axis" if where else f"there is no axis {name!r}"
         raise ValueError(f"{problem}; {_check.closest(str(name), takes)}")

@@ -107,9 +107,9 @@ class Shuffled:
         missing = _KEYS - set(state)
         if missing:
             raise ValueError(f"state is not of shuffled batches: it lacks {', '.join(sorted(missing))}")
-        for name, mine in (("examples", self._examples), ("size", self._size)):
-            if state[name] != mine:
-                raise ValueError(_check.message(f"{name} of the saved batches", state[name], f"{mine:,}, as here"))
+        for name, own in (("examples", self._examples), ("size", self._size)):
+            if state[name] != own:
+                raise ValueError(_check.message(f"{name} of the saved batches", state[name], f"{own:,}, as here"))
         self._generator.set_state(state["start"])
         self._begin_epoch()
         self._position = int(state["position"])

@@ -1,4 +1,4 @@
-"""How a model and a loss function of a person's own are called for a batch: one rule, and what does not fit it."""
+"""One rule for calling a user's model and loss function on a batch, and errors for what does not fit it."""
 
 import copy
 import inspect
@@ -28,7 +28,7 @@ class Copies:
 
     @property
     def theirs(self) -> tuple[Any, ...]:
-        """What of a person's code it is made of."""
+        """The user's code that it is made of."""
         return (self._kept,)
 
     def __call__(self) -> nn.Module:
@@ -66,7 +66,7 @@ class Loss:
 
     @property
     def theirs(self) -> tuple[Any, ...]:
-        """What of a person's code it is made of."""
+        """The user's code that it is made of."""
         return () if self.function is None else (self.function,)
 
     def __call__(self, model: nn.Module, batch: Any) -> Tensor:

@@ -27,7 +27,7 @@ class CheckpointError(ValueError):
 
 @dataclass
 class Progress:
-    """How far a training is.
+    """The progress of a training.
 
     Attributes:
         losses: training loss of each step done.
@@ -193,7 +193,7 @@ def read(path: Path) -> dict[str, Any]:
         content = read_state(path)
     except (FileNotFoundError, NotADirectoryError):
         raise CheckpointError(
-            f"there is no checkpoint {path}; the run was stopped before its first, so begin it anew"
+            f"there is no checkpoint {path}; the run was stopped before its first, so start it again"
         ) from None
     except ValueError as error:
         raise CheckpointError(str(error)) from None
@@ -202,7 +202,7 @@ def read(path: Path) -> dict[str, Any]:
         last = len(content["losses"])
         _schema.every(_schema.record({"step": _schema.whole(0, last)}))("history of the checkpoint", content["history"])
     except ValueError as error:
-        raise CheckpointError(f"{path} is no checkpoint of stepsize's training, or is damaged: {error}") from None
+        raise CheckpointError(f"{path} is not a checkpoint of stepsize's training, or is damaged: {error}") from None
     return content
 
 

@@ -55,7 +55,7 @@ class Trial:
             object.__setattr__(self, "task", task.name)
         for axis in self.settings:
             if axis not in axes:
-                raise ValueError(f"settings has {axis!r}, which is no axis; {_check.closest(str(axis), AXES)}")
+                raise ValueError(f"settings has {axis!r}, which is not an axis; {_check.closest(str(axis), AXES)}")
         settings = {axis: axes[axis].canonical(axis, value) for axis, value in sorted(self.settings.items())}
         object.__setattr__(self, "settings", settings)
         object.__setattr__(self, "seed", check_seed(self.seed))
@@ -115,8 +115,8 @@ def key_of(task: str, settings: Mapping[str, Any], seed: int, steps: int) -> str
         >>> key_of("digits", {"lr": 0.1}, 0, 400) == Trial("digits", {"lr": 0.1}, 0, 400).key
         True
     """
-    said = {"task": task, "settings": settings, "seed": seed, "steps": steps}
-    text = json.dumps(said, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    parts = {"task": task, "settings": settings, "seed": seed, "steps": steps}
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -128,7 +128,7 @@ class Training(Protocol):
         """Train so many steps more, and return the training loss of each, up to the first that is not finite."""
 
     def score(self) -> float:
-        """How good it is now: the loss on a fixed large set of training data, lower is better."""
+        """The loss on a fixed large set of training data, lower is better."""
 
     def metrics(self) -> dict[str, float]:
         """Validation figures by name, such as ``validation_loss`` and ``accuracy``."""
@@ -143,7 +143,7 @@ class Training(Protocol):
         """Everything needed to go on exactly, small plain data and tensors for ``torch.load(weights_only=True)``."""
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on where the run of the same trial was whose state this is; then it is the run never stopped."""
+        """Go on from the state of a run of the same trial, as if it had never been interrupted."""
 
 
 @runtime_checkable
@@ -157,7 +157,7 @@ class Resumable(Protocol):
         """The next batch."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Where they are, as plain data and tensors."""
+        """Their state, as plain data and tensors."""
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from there, bit for bit."""
@@ -168,7 +168,7 @@ def seed_of(task: Any, seed: int | None) -> int:
 
     Args:
         task: its attribute ``seed``, if it has one, is its own.
-        seed: None where nothing is said.
+        seed: None for the task's own.
 
     Example:
         >>> from stepsize.task import seed_of, task_named

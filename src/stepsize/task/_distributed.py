@@ -10,13 +10,13 @@ import torch.distributed as dist
 
 from stepsize import _check
 from stepsize.state import gathered, locked, reduced
-from stepsize.task._ranks import leads, ranks, said
+from stepsize.task._ranks import from_torchrun, leads, ranks
 
 Value = TypeVar("Value")
 
 
 def led(function: Callable[[], Value]) -> Value:
-    """What the first process's call gives or raises, on every process; the others call nothing.
+    """The result or error of the first process's call, on every process; the others call nothing.
 
     Args:
         function: of no arguments; its answer can be pickled.
@@ -93,15 +93,15 @@ def device_here(device: str) -> str:
     Raises:
         ValueError: it is one card for all, or there are fewer cards than processes here.
     """
-    mine = ranks()
-    if mine.size == 1 or torch.device(device).type != "cuda":
+    own = ranks()
+    if own.size == 1 or torch.device(device).type != "cuda":
         return device
-    cards, here = torch.cuda.device_count(), said("LOCAL_WORLD_SIZE", mine.size)
+    cards, here = torch.cuda.device_count(), from_torchrun("LOCAL_WORLD_SIZE", own.size)
     if torch.device(device).index is not None:
         rule = f"without a number, since each of the {here} processes here takes a card of its own"
         raise ValueError(_check.message("device", device, rule, 'write "cuda"'))
     if cards < here:
         rule = f"one of which there are as many as processes here: {cards} for {here}"
         raise ValueError(_check.message("device", device, rule, f"start --nproc-per-node={cards}, or take cpu"))
-    torch.cuda.set_device(mine.local)
-    return f"cuda:{mine.local}"
+    torch.cuda.set_device(own.local)
+    return f"cuda:{own.local}"

@@ -1,4 +1,4 @@
-"""What single settings do to a task's own recipe: to the schedule and to the groups of its optimizers."""
+"""The effect of single settings on a task's own recipe: its schedule, and its optimizers' groups."""
 
 from collections.abc import Mapping
 from functools import reduce
@@ -49,11 +49,11 @@ def another(before: "Mapping[str, Optimizer]", text: str) -> "dict[str, Optimize
 
     groups = [
         {"params": group["params"], "lr": read_value(group), "name": f"{which}/{name}" if which else name}
-        for which, each in before.items()
-        for name, group in zip(group_names(each), each.param_groups, strict=True)
+        for which, old in before.items()
+        for name, group in zip(group_names(old), old.param_groups, strict=True)
     ]
     made = optimizer(text, groups, lr=groups[0]["lr"])
-    former = [group for each in before.values() for group in each.param_groups]
+    former = [group for earlier in before.values() for group in earlier.param_groups]
     bare = {id(p) for group in former if not group.get("weight_decay", 0) for p in group["params"]}
     if any(group.get("weight_decay", 0) for group in former):
         for group in made.param_groups:
@@ -77,7 +77,7 @@ def with_value(made: "dict[str, Optimizer]", name: str, value: float) -> "dict[s
     """
     from stepsize.optim import has_value, read_value, write_value
 
-    every = [group for each in made.values() for group in each.param_groups]
+    every = [group for optimizer in made.values() for group in optimizer.param_groups]
     groups = [group for group in every if has_value(group, name)] or every
     held = [read_value(group, name) for group in groups]
     keep = name == "weight_decay" and any(held)

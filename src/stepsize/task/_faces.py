@@ -1,4 +1,4 @@
-"""What some tasks and trainings have beside the contract, and who asks: protocols, where others would probe by name.
+"""Optional parts of tasks and trainings beside the contract, as protocols instead of probing by name.
 
 A task of one's own has of these what it wants; what it leaves out is what the functions below answer then.
 """
@@ -54,11 +54,11 @@ class Probed(Protocol):
 
 
 class Supervised(Protocol):
-    """What a supervised training asks of its task: what ``Task`` has."""
+    """The parts of a task that a supervised training needs: those of ``Task``."""
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Its display name."""
 
     @property
     def steps(self) -> int:
@@ -86,7 +86,7 @@ class Supervised(Protocol):
 
     @property
     def device(self) -> str:
-        """Where model and batches are."""
+        """The device of model and batches."""
 
     @property
     def amp(self) -> bool:
@@ -148,7 +148,7 @@ class Batchable(Training, Protocol):
 
     @property
     def random(self) -> RandomState:
-        """What it draws from next."""
+        """The iterator it draws from next."""
 
     @property
     def why_not_batched(self) -> str:
@@ -165,7 +165,7 @@ class Batchable(Training, Protocol):
 
 
 def device_of(task: Any) -> str:
-    """Where a task's model and batches are: ``"cpu"`` unless it says otherwise.
+    """The device of a task's model and batches: ``"cpu"`` by default.
 
     Args:
         task: any.

@@ -48,7 +48,7 @@ def save_state(path: Path | str, state: Mapping[str, Any]) -> None:
 
 
 def read_state(path: Path | str) -> dict[str, Any]:
-    """What ``save_state`` has written; nothing in the file is executed.
+    """The content of a file of ``save_state``; nothing in the file is executed.
 
     Files of stepsize 0.1 have no checksum and are read without.
 
@@ -79,7 +79,7 @@ def read_state(path: Path | str) -> dict[str, Any]:
     except Exception as error:  # a crafted file may raise anything
         raise ValueError(f"{path} cannot be read as a checkpoint ({type(error).__name__}); is it complete?") from None
     if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
-        raise ValueError(f"{path} is no checkpoint: it holds {type(state).__name__} instead of fields by name")
+        raise ValueError(f"{path} is not a checkpoint: it holds {type(state).__name__} instead of fields by name")
     return state
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from stepsize import _check
 from stepsize.schedule import Schedule, warmup
 
-LARGEST = 1e30  # a rate that float32 weights can still be told
+LARGEST = 1e30  # the largest rate that float32 weights can use
 
 
 def whole_of(least: int, name: str, value: Any) -> int:
@@ -23,9 +23,9 @@ def number_of(least: float | None, below: float, name: str, value: Any) -> float
 
 def one_of(values: tuple[Any, ...], name: str, value: Any) -> Any:
     """One of a few values."""
-    for each in values:  # 1 and True are equal, and the text of a number is read as one
-        if (type(each) is type(value) and each == value) or (isinstance(each, str) and each == str(value)):
-            return each
+    for entry in values:  # 1 and True are equal, and the text of a number is read as one
+        if (type(entry) is type(value) and entry == value) or (isinstance(entry, str) and entry == str(value)):
+            return entry
     raise ValueError(_check.message(name, value, f"one of {', '.join(map(str, values))}"))
 
 

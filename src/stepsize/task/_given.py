@@ -1,4 +1,4 @@
-"""What a task's own functions give back, checked where it comes: the mistakes of a first try, said in its words."""
+"""Checks of the values that a task's own functions return, with errors for the usual mistakes of a first try."""
 
 import inspect
 import math
@@ -103,7 +103,7 @@ def optimizers_of(task: Any, model: nn.Module, lr: float) -> dict[str, Optimizer
     """
     made, name = _optimizers(task, model, lr), f"optimizer(...) of the task {task.name!r}"
     own = set(map(id, model.parameters()))
-    if any(id(parameter) not in own for each in made.values() for parameter in parameters(each)):
+    if any(id(parameter) not in own for optimizer in made.values() for parameter in parameters(optimizer)):
         raise ValueError(f"{name} has parameters that are not the model's; make it from those that it is given")
     rates = _rates(made)
     if not rates:
@@ -126,16 +126,16 @@ def _optimizers(task: Any, model: nn.Module, lr: float) -> dict[str, Optimizer]:
         return {"": made}
     named = made if isinstance(made, Mapping) else None
     if isinstance(made, list | tuple):
-        named = {f"optimizer{index}": each for index, each in enumerate(made)}
-    if not named or not all(isinstance(each, Optimizer) for each in named.values()):
+        named = {f"optimizer{index}": optimizer for index, optimizer in enumerate(made)}
+    if not named or not all(isinstance(optimizer, Optimizer) for optimizer in named.values()):
         rule = "a torch.optim.Optimizer, a list of them, or a mapping by name"
         remedy = f"it is what optimizer(...) of the task {task.name!r} gives"
         raise TypeError(_check.message("optimizer", made, rule, remedy))
-    return {str(name): each for name, each in named.items()}
+    return {str(name): optimizer for name, optimizer in named.items()}
 
 
 def _rates(made: Mapping[str, Optimizer]) -> list[float]:
-    groups = [group for each in made.values() for group in each.param_groups]
+    groups = [group for optimizer in made.values() for group in optimizer.param_groups]
     return [read_value(group) for group in groups if has_value(group)]
 
 

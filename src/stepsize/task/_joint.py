@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from stepsize import _check
 from stepsize.control import Observer, Record, Signal
-from stepsize.state import RandomState
+from stepsize.state import RandomState, mean_of_ranks
 from stepsize.task._distributed import everyones, led
 from stepsize.task._given import loss_of, measured
 from stepsize.task._ranks import Ranks, leads, ranks
@@ -73,7 +73,7 @@ class Joint:
         self.ranks, self.model = ranks(), model
         self.loss = _Loss(task, model)
         # without it the buckets of gradients change after the first step, and with them the order of sums of three and
-        # more processes: a run that goes on would differ in its last bits from one never stopped
+        # more processes: a resumed run would differ from an uninterrupted one in its last bits
         copied = self.ranks.size > 1 and not self.ranks.shard
         self.spread: Any = DistributedDataParallel(self.loss, find_unused_parameters=True) if copied else None
 
@@ -107,10 +107,7 @@ class Joint:
 
     def mean(self, loss: Tensor) -> Tensor:
         """The mean of all processes' losses, the same on each."""
-        if self.ranks.size == 1:
-            return loss
-        dist.all_reduce(loss)
-        return loss.div_(self.ranks.size)
+        return loss if self.ranks.size == 1 else mean_of_ranks(loss)
 
 
 class Wants:
@@ -133,20 +130,22 @@ class Wants:
         """
         numbers = range(first, first + steps)
         self._first = first
-        self._wanted = led(lambda: [frozenset(n for each in self._watch for n in each.wants(k)) for k in numbers])
+        self._wanted = led(
+            lambda: [frozenset(n for observer in self._watch for n in observer.wants(k)) for k in numbers]
+        )
 
     def wants(self, step: int) -> Collection[str | Signal]:
         place = step - self._first
         return self._wanted[place] if 0 <= place < len(self._wanted) else ()
 
     def begin(self, facts: Mapping[str, Any]) -> None:
-        """The first process's observers are told."""
+        """Hand on to the first process's observers."""
 
     def on(self, record: Record) -> None:
         """The first process's observers write it down."""
 
     def end(self, status: str) -> None:
-        """The first process's observers are told."""
+        """Hand on to the first process's observers."""
 
 
 def stream(state: RandomState, seed: int) -> RandomState:
@@ -160,15 +159,15 @@ def stream(state: RandomState, seed: int) -> RandomState:
 
 
 def who(random: RandomState) -> dict[str, Any]:
-    """What a run's state says of the processes; nothing where there is one.
+    """The processes' part of a run's state; empty for one process.
 
     Args:
         random: where this process's draws are.
     """
-    mine = ranks()
-    if mine.size == 1:
+    here = ranks()
+    if here.size == 1:
         return {}
-    return {"processes": {"size": mine.size, "shard": mine.shard, "random": everyones(random.state_dict())}}
+    return {"processes": {"size": here.size, "shard": here.shard, "random": everyones(random.state_dict())}}
 
 
 def random_of(state: Mapping[str, Any]) -> RandomState:
@@ -180,13 +179,13 @@ def random_of(state: Mapping[str, Any]) -> RandomState:
     Raises:
         ValueError: the run was trained by more or fewer processes, or otherwise.
     """
-    mine, said = ranks(), state.get("processes", {"size": 1, "shard": False, "random": [state["random"]]})
-    theirs = Ranks(size=said["size"], shard=said["shard"])
-    if (theirs.size, theirs.shard) != (mine.size, mine.shard):
+    here, saved = ranks(), state.get("processes", {"size": 1, "shard": False, "random": [state["random"]]})
+    there = Ranks(size=saved["size"], shard=saved["shard"])
+    if (there.size, there.shard) != (here.size, here.shard):
         raise ValueError(
-            f"it was trained by {theirs}, and here {'is' if mine.size == 1 else 'are'} {mine}, which would not give "
+            f"it was trained by {there}, and here {'is' if here.size == 1 else 'are'} {here}, which would not give "
             "the same figures; go on with as many as it was begun with"
         )
-    if len(said["random"]) != mine.size:
-        raise ValueError(_check.message("random states of state", len(said["random"]), f"{mine.size}, one a process"))
-    return RandomState.from_state_dict(said["random"][mine.rank])
+    if len(saved["random"]) != here.size:
+        raise ValueError(_check.message("random states of state", len(saved["random"]), f"{here.size}, one a process"))
+    return RandomState.from_state_dict(saved["random"][here.rank])

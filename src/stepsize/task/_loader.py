@@ -50,7 +50,7 @@ class Batches:
 
     @property
     def theirs(self) -> tuple[Any, ...]:
-        """What of a person's code it is made of."""
+        """The user's code that it is made of."""
         functions = (self.given, getattr(self.given, "collate_fn", None))
         return tuple(
             function for function in (*functions, getattr(self.given, "dataset", None)) if function is not None
@@ -97,7 +97,7 @@ class Batches:
             batch: the first.
         """
         digest = hashlib.sha256()
-        for tensor in (each for each in tensors_in(batch) if each.layout == torch.strided):
+        for tensor in (found for found in tensors_in(batch) if found.layout == torch.strided):
             part = tensor.detach().flatten()[:KNOWN].cpu().contiguous().view(torch.uint8)
             digest.update(part.numpy().tobytes())
         if self._first.setdefault((seed, scored), digest.digest()) != digest.digest():
@@ -107,11 +107,11 @@ class Batches:
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        given = self.given
-        if isinstance(given, DataLoader):  # an iterator with living workers cannot travel
-            given = copy.copy(given)
-            vars(given)["_iterator"] = None
-        return {**vars(self), "given": given, "_first": {}}
+        loader = self.given
+        if isinstance(loader, DataLoader):  # an iterator with living workers cannot travel
+            loader = copy.copy(loader)
+            vars(loader)["_iterator"] = None
+        return {**vars(self), "given": loader, "_first": {}}
 
 
 class Epochs:
@@ -164,12 +164,12 @@ class Epochs:
             aside = f" beside {self._source.aside} set aside for scoring" if self._source.aside else ""
             got = f"{self._position} in pass {self._epoch + 1}{aside}"
             raise ValueError(
-                f"loader must give its batches anew in each pass, got {got}; "
+                f"loader must give its batches again in each pass, got {got}; "
                 "give a list of them, or a function without arguments that makes the loader"
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """Where it stands, in a few numbers."""
+        """Its place in the data, in a few numbers."""
         length = self._source.length
         return {"seed": self._seed, "epoch": self._epoch, "position": self._position, "length": length}
 

@@ -29,9 +29,9 @@ def parts_of(
     Raises:
         TypeError, ValueError: one of them is invalid.
     """
-    for said, value in (("model", model), ("loader", loader), ("optimizer", optimizer)):
+    for label, value in (("model", model), ("loader", loader), ("optimizer", optimizer)):
         if value is None:
-            raise TypeError(f"{said} is needed, got None; give model=, loader=, optimizer= and steps= or epochs=")
+            raise TypeError(f"{label} is needed, got None; give model=, loader=, optimizer= and steps= or epochs=")
     if not isinstance(model, nn.Module) and not callable(model):
         raise TypeError(_check.message("model", model, "a torch.nn.Module, or a function that makes one"))
     if not callable(optimizer) or isinstance(optimizer, Optimizer):
@@ -94,7 +94,7 @@ def device_of(model: nn.Module) -> str:
 
 
 def name_of(model: nn.Module | Callable[[], nn.Module]) -> str:
-    """What a task is called whose model it is, where nothing is said."""
+    """The default name of a task, from its model."""
     name = type(model).__name__ if isinstance(model, nn.Module) else getattr(model, "__name__", "")
     return name if name.isidentifier() else "training"
 

@@ -58,13 +58,13 @@ def _check_taken(task: Supervised, name: str) -> None:
 
 
 def _parameters(function: Callable[..., Any] | None) -> Mapping[str, inspect.Parameter]:
-    """What a function can be given by name."""
+    """The parameters of a function that can be given by name."""
     try:
         parameters = inspect.signature(function).parameters if callable(function) else {}
     except ValueError:  # of something built in that does not say
         return {}
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return {name: each for name, each in parameters.items() if each.kind in kinds}
+    return {name: parameter for name, parameter in parameters.items() if parameter.kind in kinds}
 
 
 def own_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -94,7 +94,7 @@ def with_settings(task: Kind, settings: Mapping[str, Any]) -> Kind:
     changed: dict[str, Any] = {}
     for name in FUNCTIONS:
         function = getattr(task, name)
-        taken = {each: own[each] for each in own.keys() & _parameters(function).keys()}
+        taken = {name: own[name] for name in own.keys() & _parameters(function).keys()}
         if taken:
             changed[name] = partial(function, **taken)
     made: Any = task

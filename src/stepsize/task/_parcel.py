@@ -1,4 +1,4 @@
-"""How a task travels to another process: by its name where it has one, pickled where it can be."""
+"""Sending a task to another process: by its name where it has one, pickled where it can be."""
 
 import pickle
 import sys
@@ -53,7 +53,7 @@ def packed(task: Startable) -> Parcel:
     data = _pickled(replace(task, views=None) if isinstance(task, Task) else task)  # nobody draws there
     if data is None:
         blamed = (
-            [each.name for each in fields(Task) if _pickled(getattr(task, each.name)) is None]
+            [field.name for field in fields(Task) if _pickled(getattr(task, field.name)) is None]
             if isinstance(task, Task)
             else []
         )
@@ -91,11 +91,11 @@ def _changes(task: Startable, known: Startable) -> dict[str, Any] | None:
     if type(task) is not Task or type(known) is not Task or task.name != known.name:
         return None
     pairs = {
-        each.name: (getattr(task, each.name), getattr(known, each.name))
-        for each in fields(Task)
-        if each.name != "views"
+        field.name: (getattr(task, field.name), getattr(known, field.name))
+        for field in fields(Task)
+        if field.name != "views"
     }
-    changed = {name: mine for name, (mine, theirs) in pairs.items() if mine != theirs}
+    changed = {name: own for name, (own, before) in pairs.items() if own != before}
     return None if any(map(callable, changed.values())) else changed
 
 

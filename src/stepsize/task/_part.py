@@ -24,10 +24,10 @@ def check_size(size: int | None) -> None:
         >>> from stepsize.task import check_size
         >>> check_size(32)
     """
-    mine = ranks()
-    if size is not None and size % mine.size:
-        near = [each for each in (size // mine.size * mine.size, -(-size // mine.size) * mine.size) if each]
-        rule = f"a multiple of {mine.size}, since {mine} share each batch"
+    here = ranks()
+    if size is not None and size % here.size:
+        near = [count for count in (size // here.size * here.size, -(-size // here.size) * here.size) if count]
+        rule = f"a multiple of {here.size}, since {here} share each batch"
         raise ValueError(_check.message("batch_size", size, rule, f"give {' or '.join(map(str, near))}"))
 
 
@@ -46,8 +46,8 @@ def part(batch: Any, size: int | None) -> Any:
         TypeError: something in it cannot be divided.
         ValueError: tensors of it do not have an example in each row, or cannot be divided evenly.
     """
-    mine = ranks()
-    if mine.size == 1:
+    here = ranks()
+    if here.size == 1:
         return batch
     counts = {len(tensor) for tensor in tensors_in(batch) if tensor.ndim}
     if size is not None and counts - {size}:
@@ -58,22 +58,22 @@ def part(batch: Any, size: int | None) -> Any:
         raise ValueError(_check.message("first dimension of a batch's tensors", _numbers(counts), rule))
     for count in counts:
         check_size(count)
-    return _part(batch, mine)
+    return _part(batch, here)
 
 
 def _numbers(counts: set[int]) -> str:
     return " and ".join(map(str, sorted(counts)))
 
 
-def _part(batch: Any, mine: Ranks) -> Any:
+def _part(batch: Any, here: Ranks) -> Any:
     if isinstance(batch, Tensor):
-        rows = len(batch) // mine.size if batch.ndim else 0
-        return batch[mine.rank * rows : (mine.rank + 1) * rows] if batch.ndim else batch
+        rows = len(batch) // here.size if batch.ndim else 0
+        return batch[here.rank * rows : (here.rank + 1) * rows] if batch.ndim else batch
     if isinstance(batch, Mapping):
-        return {name: _part(each, mine) for name, each in batch.items()}
+        return {name: _part(item, here) for name, item in batch.items()}
     if isinstance(batch, tuple | list):
-        each = [_part(each, mine) for each in batch]
-        return type(batch)(*each) if hasattr(batch, "_fields") else type(batch)(each)
+        parts = [_part(item, here) for item in batch]
+        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
     if isinstance(batch, PLAIN):
         return batch
     rule = "made of tensors with an example in each row, since several processes share each batch"
@@ -84,8 +84,8 @@ def tensors_in(batch: Any) -> Iterator[Tensor]:
     if isinstance(batch, Tensor):
         yield batch
     elif isinstance(batch, Mapping | tuple | list):
-        for each in batch.values() if isinstance(batch, Mapping) else batch:
-            yield from tensors_in(each)
+        for item in batch.values() if isinstance(batch, Mapping) else batch:
+            yield from tensors_in(item)
 
 
 def check_same(task: Any, batch: Any) -> None:

@@ -1,4 +1,4 @@
-"""How far it is from one validation to the next."""
+"""The distance from one validation to the next."""
 
 from typing import Any
 

@@ -74,7 +74,7 @@ def together(shard: bool = False) -> AbstractContextManager[Ranks]:
     if not isinstance(shard, bool):
         raise TypeError(_check.message("shard", shard, "True or False"))
     dist = _up()
-    size = dist.get_world_size() if dist is not None else said("WORLD_SIZE", 1)
+    size = dist.get_world_size() if dist is not None else from_torchrun("WORLD_SIZE", 1)
     if shard and size == 1:
         remedy = f"or start several: {COMMAND.format(2)} --shard"
         raise ValueError(_check.message("shard", shard, "False, since there is one process", remedy))
@@ -91,7 +91,7 @@ def _together(shard: bool, size: int) -> Iterator[Ranks]:
         several = torch.cuda.is_available() and dist.is_nccl_available()
         dist.init_process_group("cpu:gloo,cuda:nccl" if several else "gloo")
     rank = dist.get_rank() if size > 1 else 0
-    _joined.append(Ranks(rank, size, said("LOCAL_RANK", rank), shard))
+    _joined.append(Ranks(rank, size, from_torchrun("LOCAL_RANK", rank), shard))
     try:
         yield _joined[-1]
     finally:
@@ -106,7 +106,7 @@ def _up() -> Any:
     return dist if dist is not None and dist.is_available() and dist.is_initialized() else None
 
 
-def said(name: str, otherwise: int) -> int:
+def from_torchrun(name: str, otherwise: int) -> int:
     """A number that torchrun puts into the environment."""
     here = "MASTER_ADDR" in os.environ and "RANK" in os.environ
     return int(os.environ.get(name, otherwise)) if here else otherwise

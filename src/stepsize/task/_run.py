@@ -105,7 +105,7 @@ class SupervisedRun:
 
     @property
     def random(self) -> RandomState:
-        """What it draws from next."""
+        """The iterator it draws from next."""
         return self._random
 
     @property
@@ -212,8 +212,8 @@ class SupervisedRun:
         return self._joint.mean(reduce(add, losses))
 
     def _again(self, kept: list[tuple[Any, RandomState]]) -> list[Callable[[], Tensor]]:
-        """What computes the losses of these batches once more, from the same random numbers."""
-        return [partial(self._share_again, *each, last=each is kept[-1]) for each in kept]
+        """Functions that compute the losses of these batches again, from the same random numbers."""
+        return [partial(self._share_again, *shared, last=shared is kept[-1]) for shared in kept]
 
     def _share_again(self, batch: Any, state: RandomState, last: bool) -> Tensor:
         with own_randomness(state), torch.autocast(self.device.type, torch.bfloat16, enabled=self.task.amp):
@@ -273,7 +273,7 @@ class SupervisedRun:
         }
 
     def _of_each(self, call: Callable[[str, Optimizer], Any]) -> Any:
-        """What a call gives of the optimizer, or of several by name."""
+        """The result of a call on the optimizer, or of several by name."""
         found = {name: call(name, optimizer) for name, optimizer in self.optimizers.items()}
         return found if len(found) > 1 else next(iter(found.values()))
 
@@ -292,7 +292,7 @@ class SupervisedRun:
         # load_state_dict keeps the tensors it is given, and training changes them
         saved = by_name(copy.deepcopy(state["optimizer"]), self.optimizers)
         parts = {name: optimizer_parts(saved[name], optimizer) for name, optimizer in self.optimizers.items()}
-        loaded(unfit, lambda: self._of_each(lambda name, each: each.load_state_dict(parts[name])))
+        loaded(unfit, lambda: self._of_each(lambda name, own: own.load_state_dict(parts[name])))
         self._random = random
         self._done = int(state["done"])
         with own_randomness(RandomState.seeded(self.trial.seed)):
@@ -335,12 +335,12 @@ def to_device(batch: Any, device: torch.device) -> Any:
     if isinstance(batch, Tensor):
         return batch.to(device, non_blocking=True)
     if isinstance(batch, Mapping):
-        return _mapping(batch, {name: to_device(each, device) for name, each in batch.items()})
+        return _mapping(batch, {name: to_device(item, device) for name, item in batch.items()})
     if hasattr(batch, "to") and callable(batch.to):
         return copy.copy(batch).to(device)  # some change themselves
     if isinstance(batch, tuple | list):
-        each = [to_device(each, device) for each in batch]
-        return type(batch)(*each) if hasattr(batch, "_fields") else type(batch)(each)
+        parts = [to_device(item, device) for item in batch]
+        return type(batch)(*parts) if hasattr(batch, "_fields") else type(batch)(parts)
     return batch
 
 

@@ -1,4 +1,4 @@
-"""What the saved state of a supervised run must look like to be loaded into this one: checked before anything is."""
+"""Checks of a supervised run's saved state, made before any of it is loaded."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ Loaded = TypeVar("Loaded")
 
 
 def by_name(saved: Any, optimizers: Mapping[str, Optimizer]) -> Mapping[str, Any]:
-    """What is saved of each optimizer: one is saved by itself, several by name.
+    """The saved state of each optimizer: one is saved by itself, several by name.
 
     Args:
         saved: the field of a state.
@@ -80,16 +80,16 @@ PROCESSES = _schema.record(
 
 
 def _check_model(saved: Mapping[str, Any], model: Mapping[str, Any]) -> None:
-    for name, mine in model.items():
-        if name in saved and isinstance(mine, Tensor) and not nn.parameter.is_lazy(mine):
-            _check_like(f"{name} of model of state", saved[name], mine)
+    for name, own in model.items():
+        if name in saved and isinstance(own, Tensor) and not nn.parameter.is_lazy(own):
+            _check_like(f"{name} of model of state", saved[name], own)
 
 
-def _check_like(name: str, saved: Any, mine: Tensor) -> None:
+def _check_like(name: str, saved: Any, own: Tensor) -> None:
     if not isinstance(saved, Tensor):
         raise ValueError(_check.message(name, saved, "a tensor"))
-    if saved.shape != mine.shape or saved.dtype != mine.dtype or saved.layout != mine.layout:
-        rule = f"{mine.dtype} of shape {tuple(mine.shape)}, as here"
+    if saved.shape != own.shape or saved.dtype != own.dtype or saved.layout != own.layout:
+        rule = f"{own.dtype} of shape {tuple(own.shape)}, as here"
         raise ValueError(f"mismatch: {name} must be {rule}, got {saved.dtype} of shape {tuple(saved.shape)}")
 
 
@@ -102,34 +102,34 @@ def _driven(control: Mapping[str, Any]) -> set[str]:
 def _check_groups(saved: list[Mapping[str, Any]], optimizer: Optimizer, driven: set[str]) -> None:
     """Each group has the settings that this optimizer reads, of the same kind, and those that stay are the same."""
     stay = FIXED - driven - ({"betas"} if "momentum" in driven else set())
-    for number, (theirs, mine) in enumerate(zip(saved, optimizer.param_groups, strict=False)):
-        for setting, value in mine.items():
+    for number, (group, own) in enumerate(zip(saved, optimizer.param_groups, strict=False)):
+        for setting, value in own.items():
             name = f"{setting} of group {number} of optimizer of state"
             if setting == "params":
                 continue
-            if setting not in theirs:
+            if setting not in group:
                 raise ValueError(f"{name} is missing: it was saved by another optimizer")
-            _check_kind(name, theirs[setting], value)
-            if setting in stay and not isinstance(value, Tensor) and not _same(theirs[setting], value):
-                raise ValueError(f"{name} was {theirs[setting]!r} when it was saved, and is {value!r} now")
+            _check_kind(name, group[setting], value)
+            if setting in stay and not isinstance(value, Tensor) and not _same(group[setting], value):
+                raise ValueError(f"{name} was {group[setting]!r} when it was saved, and is {value!r} now")
 
 
-def _same(saved: Any, mine: Any) -> bool:
-    if isinstance(mine, tuple | list):
-        return all(_same(theirs, own) for theirs, own in zip(saved, mine, strict=True))
-    return isinstance(mine, Tensor) or bool(saved == mine)
+def _same(saved: Any, current: Any) -> bool:
+    if isinstance(current, tuple | list):
+        return all(_same(entry, own) for entry, own in zip(saved, current, strict=True))
+    return isinstance(current, Tensor) or bool(saved == current)
 
 
-def _check_kind(name: str, saved: Any, mine: Any) -> None:
-    if isinstance(mine, tuple | list):
-        _schema.row(*(lambda each, value, own=own: _check_kind(each, value, own) for own in mine))(name, saved)
-    elif isinstance(mine, Tensor):
-        _check_like(name, saved, mine)
-    elif isinstance(mine, bool | str):
-        _schema.of_type(type(mine), f"of the kind of {mine!r}, as here")(name, saved)
-    elif isinstance(mine, Real):
+def _check_kind(name: str, saved: Any, current: Any) -> None:
+    if isinstance(current, tuple | list):
+        _schema.row(*(lambda label, value, own=own: _check_kind(label, value, own) for own in current))(name, saved)
+    elif isinstance(current, Tensor):
+        _check_like(name, saved, current)
+    elif isinstance(current, bool | str):
+        _schema.of_type(type(current), f"of the kind of {current!r}, as here")(name, saved)
+    elif isinstance(current, Real):
         _schema.finite()(name, saved)
-    elif mine is None and saved is not None and not isinstance(saved, Real):
+    elif current is None and saved is not None and not isinstance(saved, Real):
         raise ValueError(_check.message(name, saved, "None, as here, or a number"))
 
 
@@ -165,7 +165,7 @@ def _check_shape(name: str, saved: Any, parameter: Tensor) -> None:
 
 
 def loaded(what: str, load: Callable[[], Loaded]) -> Loaded:
-    """What a loading gives; whatever it raises is said of the state in one line.
+    """The result of a load; any error becomes one line about the state.
 
     Args:
         what: is loaded, for the message.

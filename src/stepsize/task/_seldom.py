@@ -1,4 +1,4 @@
-"""How often a run is validated where nobody has said it: as often as costs at most a fifth of its time."""
+"""The default interval of validations: they take at most a fifth of a run's time."""
 
 import math
 from typing import Any

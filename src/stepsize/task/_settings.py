@@ -1,4 +1,4 @@
-"""What the settings of a trial make of a task's own recipe: its plan and its optimizer."""
+"""Plan and optimizer of a trial: a task's own recipe with the trial's settings."""
 
 from collections.abc import Mapping
 from typing import Any

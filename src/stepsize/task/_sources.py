@@ -1,4 +1,4 @@
-"""What a task is made of: the files of its code and of what they import beside them, known by their content."""
+"""The sources of a task: the files of its code and their own imports, identified by content."""
 
 import ast
 import hashlib
@@ -94,11 +94,11 @@ def _hashes(starts: Iterable[Path]) -> dict[str, str]:
         if file not in found:
             found[file] = _root_of(file)
             waiting += _imported(file, found[file])
-    said: dict[str, str] = {}
+    texts: dict[str, str] = {}
     for file, root in sorted(found.items()):
         name = file.relative_to(root).as_posix()
-        said[name] = hashlib.sha256(said.get(name, "").encode() + file.read_bytes()).hexdigest()
-    return said
+        texts[name] = hashlib.sha256(texts.get(name, "").encode() + file.read_bytes()).hexdigest()
+    return texts
 
 
 def _place_of(name: str) -> Path | None:
@@ -131,12 +131,12 @@ def optimizer_of_run(run: Any) -> dict[str, str]:
     if optimizer is None:
         return {}
     kind = type(optimizer)
-    said = {OPTIMIZER: f"{kind.__module__}.{kind.__qualname__}"}
+    texts = {OPTIMIZER: f"{kind.__module__}.{kind.__qualname__}"}
     for number, group in enumerate(optimizer.param_groups):
         kept = {name: read_value(group, name) if isinstance(group[name], Tensor) else group[name] for name in group}
         kept = {name: value for name, value in kept.items() if name not in OF_THE_TRIAL and value is not None}
-        said |= {f"{name} of group {number} of {OPTIMIZER}": _plain(value) for name, value in kept.items()}
-    return said
+        texts |= {f"{name} of group {number} of {OPTIMIZER}": _plain(value) for name, value in kept.items()}
+    return texts
 
 
 def bring_up_to_date(state: Any, run: Any, before: Mapping[str, str], now: Mapping[str, str]) -> None:
@@ -152,15 +152,15 @@ def bring_up_to_date(state: Any, run: Any, before: Mapping[str, str], now: Mappi
     groups = saved.get("param_groups") if isinstance(saved, Mapping) else None
     if optimizer is None or not isinstance(groups, list):
         return
-    for number, (theirs, mine) in enumerate(zip(groups, optimizer.param_groups, strict=False)):
-        for name in mine if isinstance(theirs, dict) else ():
+    for number, (group, own) in enumerate(zip(groups, optimizer.param_groups, strict=False)):
+        for name in own if isinstance(group, dict) else ():
             key = f"{name} of group {number} of {OPTIMIZER}"
             if key in before and before[key] != now.get(key):
-                theirs[name] = mine[name]
+                group[name] = own[name]
 
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """What differs between two answers of ``sources_of`` and ``optimizer_of_run``, in words.
+    """The differences between two answers of ``sources_of`` and ``optimizer_of_run``, in words.
 
     Args:
         before: of the run.
@@ -180,14 +180,14 @@ def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     differ = [name for name in sorted(before.keys() & now.keys(), key=_rank) if before[name] != now[name]]
     if OPTIMIZER in differ:  # another one has other settings
         differ = [name for name in differ if not name.endswith(f"of {OPTIMIZER}")]
-    said = [
+    changed = [
         f"{name} was {before[name]} and is {now[name]}" if name.endswith(OPTIMIZER) else f"{name} has changed"
         for name in differ
     ]
-    files_before, files_now = ({name for name in each if name.endswith(".py")} for each in (before, now))
-    said += [f"{name} is no longer part of it" for name in sorted(files_before - files_now)]
-    said += [f"{name} is new" for name in sorted(files_now - files_before)]
-    return [" ".join(each.split()) for each in said]  # names and settings come from a file
+    files_before, files_now = ({name for name in files if name.endswith(".py")} for files in (before, now))
+    changed += [f"{name} is no longer part of it" for name in sorted(files_before - files_now)]
+    changed += [f"{name} is new" for name in sorted(files_now - files_before)]
+    return [" ".join(line.split()) for line in changed]  # names and settings come from a file
 
 
 def _rank(name: str) -> tuple[bool, str]:
@@ -235,7 +235,7 @@ def _main_file() -> Path | None:
 
 
 def _root_of(file: Path) -> Path:
-    """Where the imports of a file are looked for: beside it, or beside the package that it is in."""
+    """The folder that a file's imports are searched in: beside it, or beside its package."""
     root = file.parent
     while (root / "__init__.py").is_file() and root != root.parent:
         root = root.parent
@@ -246,16 +246,16 @@ def _imported(file: Path, root: Path) -> list[Path]:
     """The files under a root that a file imports, wherever in it."""
     try:
         tree = ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError, RecursionError):  # what is wrong with it is said when it is run
+    except (OSError, SyntaxError, ValueError, RecursionError):  # its faults are reported when it is run
         return []
     found: list[Path] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found += [each for alias in node.names for each in _modules(root, alias.name.split("."))]
+            found += [module for alias in node.names for module in _modules(root, alias.name.split("."))]
         elif isinstance(node, ast.ImportFrom):
             base = root if node.level == 0 else file.parents[min(node.level, len(file.parents)) - 1]
             words = node.module.split(".") if node.module else []
-            found += [each for alias in node.names for each in _modules(base, [*words, alias.name])]
+            found += [module for alias in node.names for module in _modules(base, [*words, alias.name])]
     return [place for place in dict.fromkeys(found) if not _is_beyond(place)]
 
 
@@ -272,16 +272,18 @@ def _code_hash(part: Any) -> str | None:
     """A hash of a function's code, or of a class's, with the constants and the functions beside it that it names."""
     function = getattr(part, "__func__", part)
     inner = vars(function).values() if inspect.isclass(function) else [function]
-    functions = [each for each in inner if inspect.isfunction(each)]
-    said = [text for each in functions for text in _function_text(each)]
-    for each in functions:
-        beside = {name: each.__globals__[name] for name in sorted(_names(each.__code__) & each.__globals__.keys())}
+    functions = [member for member in inner if inspect.isfunction(member)]
+    texts = [text for function in functions for text in _function_text(function)]
+    for function in functions:
+        beside = {
+            name: function.__globals__[name] for name in sorted(_names(function.__code__) & function.__globals__.keys())
+        }
         for name, value in beside.items():
-            if inspect.isfunction(value) and value.__module__ == each.__module__:
-                said += _function_text(value)
+            if inspect.isfunction(value) and value.__module__ == function.__module__:
+                texts += _function_text(value)
             elif name.isupper():  # a constant, by its spelling
-                said.append(f"{name} {_plain(value)}")
-    return hashlib.sha256("\n".join(said).encode()).hexdigest() if functions else None
+                texts.append(f"{name} {_plain(value)}")
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest() if functions else None
 
 
 def _function_text(function: FunctionType) -> list[str]:
@@ -302,6 +304,6 @@ def _plain(value: Any) -> str:
     if isinstance(value, CodeType):
         return _code_text(value)
     if isinstance(value, tuple | frozenset):
-        texts = [_plain(each) for each in value]
+        texts = [_plain(item) for item in value]
         return f"({', '.join(texts if isinstance(value, tuple) else sorted(texts))})"
     return repr(value) if isinstance(value, bool | int | float | complex | str | bytes | None) else type(value).__name__

@@ -33,7 +33,7 @@ class Task:
     """A supervised task from plain callables. The same trial gives the same run, bit for bit, on one machine.
 
     Args:
-        name: what it is called.
+        name: display name.
         model: makes the model; called under the trial's seed.
         batches: makes an endless iterator of training batches from a seeded ``torch.Generator``, and the batch size
             where ``batch_size`` is given. One that is ``Resumable`` goes on at once when a run is resumed; another is
@@ -70,7 +70,7 @@ class Task:
             eigenvalues.
         signals: what the command line records of a step beside loss, rates and gradient norm: names, patterns such as
             ``"update_ratio/*"``, signals of one's own.
-        seed: of a run for which none is said, as by ``train`` and ``find``, 0 <= seed < 2**32.
+        seed: default of a run, as by ``train`` and ``find``, 0 <= seed < 2**32.
         plan: all of schedule, clip and feedback as one ``Plan`` or its text, instead of them; it may drive momentum and
             weight decay too, as ``Plan(**one_cycle())`` does.
         axes: what else trials of it may set, an ``Axis`` by name, such as ``{"width": Axis.whole(least=1)}``. Its
@@ -241,7 +241,7 @@ class Task:
             >>> task.steps, train(task, lr=0.5).score < 1e-3
             (80, True)
         """
-        check_words(more, tuple(each.name for each in fields(Task) if each.name != "batches"))
+        check_words(more, tuple(field.name for field in fields(Task) if field.name != "batches"))
         parts = parts_of(model, loader, optimizer, loss, steps, epochs, name, device, accumulate)
         return Task(**{**parts, "schedule": schedule, **more})
 

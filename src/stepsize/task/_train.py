@@ -49,7 +49,7 @@ def train(
     With a folder, the run can be steered from it, by ``Steer(folder)`` or ``stepsize steer FOLDER``;
     ``last.pt`` is written at every validation, and ``best.pt`` when the validation loss is the lowest
     so far. Killed at any moment, ``train`` with ``resume=True`` goes on from the last one, and on a CPU the end is that
-    of a run never stopped, bit for bit.
+    of an uninterrupted run, bit for bit.
 
     Args:
         task: a built-in task or your own.
@@ -103,7 +103,7 @@ def train(
     bus = Bus(watch, about)
     often = Often(pause, is_open(task, evaluate_every), progress)
     if folder is None:
-        return _told(bus, lambda: _Loop(task.start(trial, watch=bus), trial, often, None, resume, save_every, bus))
+        return _announced(bus, lambda: _Loop(task.start(trial, watch=bus), trial, often, None, resume, save_every, bus))
     checkpoints = Checkpoints(folder, trial, bus, accept_changes)
     if not resume:
         checkpoints.check_free()
@@ -118,7 +118,7 @@ def train(
 
     with locked_by_first(folder):
         try:
-            return _told(bus, begun)
+            return _announced(bus, begun)
         finally:
             commands.close()
 
@@ -130,18 +130,18 @@ def _trial(
     for name in axes:
         if name not in (*AXES, *table_of(task)):
             raise TypeError(f"train has no argument {name!r}; {_check.closest(name, [*KEYWORDS, *table_of(task)])}")
-    said = {
+    facts = {
         name: value for name, value in {"lr": lr, "seed": seed, "steps": steps, **axes}.items() if value is not None
     }
     if trial is None:
         if lr is None:
             raise TypeError(_check.message("lr", lr, "the rate", "`find` finds one"))
-        settings = {name: value for name, value in said.items() if name not in ("seed", "steps")}
+        settings = {name: value for name, value in facts.items() if name not in ("seed", "steps")}
         return Trial.of(task, settings, seed_of(task, seed), task.steps if steps is None else steps)
     if not isinstance(trial, Trial):
         raise TypeError(_check.message("trial", trial, "a Trial", "give rates and axes by name: train(task, lr=0.1)"))
-    if said:
-        raise ValueError(f"trial says all that is set, and {', '.join(said)} came beside it; leave that out")
+    if facts:
+        raise ValueError(f"trial says all that is set, and {', '.join(facts)} came beside it; leave that out")
     return trial
 
 
@@ -149,7 +149,7 @@ KEYWORDS = tuple(inspect.signature(train).parameters)[2:-1]
 
 
 class Often(NamedTuple):
-    """How often a run is validated, and who is told of it.
+    """The interval of a run's validations, and their observers.
 
     Attributes:
         pause: steps from one validation to the next.
@@ -265,7 +265,7 @@ class _Loop:
 
     @property
     def remark(self) -> str:
-        """What is said of a run that was validated less often than was meant."""
+        """The note on a run that was validated less often than intended."""
         if self.pause == self.often.pause:
             return ""
         only = self.pause >= self.total
@@ -332,7 +332,7 @@ class _Loop:
         )
 
 
-def _told(bus: Bus, begun: Callable[[], _Loop]) -> Trained:
+def _announced(bus: Bus, begun: Callable[[], _Loop]) -> Trained:
     """Train to the end, and tell observers what that was."""
     try:
         training = begun()  # kept here, since a control that is dropped tells its end itself

@@ -1,4 +1,4 @@
-"""What comes of a training."""
+"""The result of a training."""
 
 import math
 from dataclasses import dataclass, field
@@ -42,7 +42,7 @@ class Trained:
 
     @property
     def complaint(self) -> str:
-        """What is wrong with its figures and where to look, in one line; empty when nothing is."""
+        """A fault in its figures and where to look, in one line; empty when there is none."""
         if self.losses and not math.isfinite(self.losses[0]):
             place = "at the first step, before anything was changed"
             return f"the training loss is {self.losses[0]} {place}: look at the data and the model, not at the rate"

@@ -26,9 +26,9 @@ def _gathered(value: Any) -> Any:
         full = value.full_tensor()
         return full.cpu() if leads() else None
     if isinstance(value, Mapping):
-        return {name: _gathered(each) for name, each in value.items()}
+        return {name: _gathered(item) for name, item in value.items()}
     if isinstance(value, tuple | list):
-        return type(value)(_gathered(each) for each in value)
+        return type(value)(_gathered(item) for item in value)
     return value
 
 
@@ -41,8 +41,8 @@ def model_parts(state: Mapping[str, Tensor], model: nn.Module) -> Mapping[str, A
     """
     if not ranks().shard:
         return state
-    mine = model.state_dict()
-    return {name: _like(each, mine.get(name)) for name, each in state.items()}
+    own = model.state_dict()
+    return {name: _like(item, own.get(name)) for name, item in state.items()}
 
 
 def optimizer_parts(state: dict[str, Any], optimizer: Optimizer) -> dict[str, Any]:
@@ -56,17 +56,17 @@ def optimizer_parts(state: dict[str, Any], optimizer: Optimizer) -> dict[str, An
         return state
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
     parts = {
-        index: {name: _like(each, parameters[index]) for name, each in entries.items()}
+        index: {name: _like(entry, parameters[index]) for name, entry in entries.items()}
         for index, entries in state["state"].items()
     }
     return {**state, "state": parts}
 
 
-def _like(value: Any, mine: Any) -> Any:
+def _like(value: Any, own: Any) -> Any:
     """A tensor of a sharded one's shape, sharded like it; anything else as it is."""
     from torch.distributed.tensor import DTensor, distribute_tensor
 
-    if not isinstance(mine, DTensor) or not isinstance(value, Tensor) or value.shape != mine.shape:
+    if not isinstance(own, DTensor) or not isinstance(value, Tensor) or value.shape != own.shape:
         return value
-    there = value.to(mine.device)
-    return distribute_tensor(there, mine.device_mesh, mine.placements, src_data_rank=None)
+    there = value.to(own.device)
+    return distribute_tensor(there, own.device_mesh, own.placements, src_data_rank=None)

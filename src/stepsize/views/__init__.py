@@ -29,6 +29,7 @@ from stepsize.views._view import series as series
 
 if TYPE_CHECKING:  # what runs need, which schedules do not
     from stepsize.views._compared import compared as compared
+    from stepsize.views._compared import course_lines as course_lines
     from stepsize.views._record import drawable as drawable
     from stepsize.views._record import lines_of as lines_of
     from stepsize.views._sheets import TaskViews as TaskViews
@@ -36,7 +37,7 @@ if TYPE_CHECKING:  # what runs need, which schedules do not
 
 __getattr__, __dir__ = lazily(
     __name__,
-    {"_compared": "compared", "_record": "drawable lines_of", "_sheets": "TaskViews run_sheet"},
+    {"_compared": "compared course_lines", "_record": "drawable lines_of", "_sheets": "TaskViews run_sheet"},
 )
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "View",
     "colour_of",
     "compared",
+    "course_lines",
     "draw",
     "drawable",
     "figure",

@@ -1,5 +1,6 @@
 """Views of a comparison: courses over each other, a colour for each run, the gap to validation, scores by rate."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,12 +63,12 @@ def compared(comparison: Comparison) -> Sheet:
 def courses(comparison: Comparison) -> list[View]:
     """Each measure that several of the runs may have, a line for each run."""
     found = [_course(comparison, measure) for measure in comparison.measures]
-    return [each for each in found if each is not None]
+    return [course for course in found if course is not None]
 
 
 @view(Comparison, place=20)
 def gap(comparison: Comparison) -> View | None:
-    """How far validation is from training: of few runs both, the gap shaded, of many the gap itself."""
+    """The gap between validation and training: of few runs both, the gap shaded, of many the gap itself."""
     across = Scale(ACROSS[comparison.by])
     both = [(name, *pair) for name in comparison.names if (pair := _pair(comparison, name)) is not None]
     if not both:
@@ -113,7 +114,7 @@ def scores(comparison: Comparison) -> View | None:
 
 
 def labels_of(comparison: Comparison) -> dict[str, str]:
-    """What each run is called in a legend: its folder without what all share, and in what it differs."""
+    """Each run's name in a legend: its folder without the shared part, and its differing settings."""
     short = {name: Path(name).name or name for name in comparison.names}
     if len(set(short.values())) < len(short):
         short = {name: name for name in comparison.names}
@@ -138,13 +139,7 @@ def _value(value: Any) -> str:
 
 
 def _course(comparison: Comparison, measure: str) -> View | None:
-    labels, names, lines = labels_of(comparison), comparison.names, []
-    for name, (at, values) in comparison.courses(measure).items():
-        kept = np.abs(values) <= LARGEST
-        at, values = at[kept], values[kept]
-        if len(at):
-            smooth = moving_mean(values, _width(values)) if measure == "loss" and is_noisy(values) else values
-            lines.append(_line(names.index(name), at, smooth, labels[name]))
+    lines = course_lines(comparison, measure, labels_of(comparison))
     if not lines:
         return None
     words = measure.replace("_", " ")
@@ -154,6 +149,33 @@ def _course(comparison: Comparison, measure: str) -> View | None:
     return View(
         measure, title, Scale(ACROSS[comparison.by]), Scale(words[:WIDEST], log=is_log), tuple(lines), about=about
     )
+
+
+def course_lines(comparison: Comparison, measure: str, labels: Mapping[str, str]) -> list[Series]:
+    """A line for each run that has a measure; a noisy training loss is shown as its moving mean.
+
+    Args:
+        comparison: of the runs.
+        measure: one of ``comparison.measures``.
+        labels: of each run, by name.
+
+    Example:
+        >>> from stepsize import JsonLines, Record, RunFolder, compare
+        >>> from stepsize.views import course_lines
+        >>> for name in ("runs/a", "runs/b"):
+        ...     RunFolder(name).write(task="digits", rate=0.1)
+        ...     JsonLines(f"{name}/metrics.jsonl").on(Record(0, 0, values={"loss": 1.0}))
+        >>> [line.y for line in course_lines(compare("runs/a", "runs/b"), "loss", {"runs/a": "a", "runs/b": "b"})]
+        [(1.0,), (1.0,)]
+    """
+    lines = []
+    for name, (at, values) in comparison.courses(measure).items():
+        kept = np.abs(values) <= LARGEST
+        at, values = at[kept], values[kept]
+        if len(at):
+            smooth = moving_mean(values, _width(values)) if measure == "loss" and is_noisy(values) else values
+            lines.append(_line(comparison.names.index(name), at, smooth, labels[name]))
+    return lines
 
 
 def _line(number: int, at: Any, values: Any, label: str) -> Series:

@@ -1,4 +1,4 @@
-"""What of a run's record can be drawn; what is left out is said."""
+"""The part of a run's record that can be drawn; a warning says what is left out."""
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -36,7 +36,7 @@ def lines_of(run: Run) -> list[dict[str, Any]]:
 
 
 def drawable(run: Run) -> Run:
-    """What of a run can be drawn; a ``RecordWarning`` says what is left out.
+    """The part of a run that can be drawn; a ``RecordWarning`` says what is left out.
 
     Args:
         run: as it was read.

@@ -118,7 +118,7 @@ def figures(run: Run) -> list[View]:
 
 @view(Run, place=50)
 def details(run: Run) -> list[View]:
-    """What else was recorded of the steps: norms, and ratios of each layer on one pair of axes."""
+    """The other records of the steps: norms, and ratios of each layer on one pair of axes."""
     names = [name for name in named(run.steps) if name not in ("step", "position", "loss", "rate", *ELSEWHERE)]
     if run.observed is run.steps:
         names = [name for name in names if name != "accuracy"]
@@ -177,7 +177,7 @@ def events(run: Run, *, named: int = NAMED) -> list[Mark]:
 
     Args:
         run: whose.
-        named: how many changes by hand get a name; of more it is said how many there are.
+        named: how many changes by hand get a name; of more, their number is given.
     """
     marks: list[Mark] = []
     by_hand = [event for event in run.events if "after" in event]
@@ -214,5 +214,5 @@ def shortened(title: str, widest: int = WIDEST) -> str:
 
 
 def found_words(rate: float, low: float, high: float, verdict: str) -> str:
-    """What was found, in a sentence."""
+    """The finding, in a sentence."""
     return f"Rate {rate:.3g}, good between {low:.3g} and {high:.3g}: {verdict}"

@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from stepsize import _check
 from stepsize.state import write_atomic
 
 
@@ -43,6 +44,6 @@ def plain(text: object) -> str:
         >>> plain("cost in $ of $x$")
         'cost in \\$ of \\$x\\$'
     """
-    shown = "".join(each if each.isprintable() or each == "\n" else "\N{REPLACEMENT CHARACTER}" for each in str(text))
+    shown = _check.printable(str(text), "\N{REPLACEMENT CHARACTER}", "\n")
     shown = shown.replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown

@@ -20,15 +20,15 @@ def schedule(value: Schedule) -> View:
 @view(Mapping)
 def several(value: Mapping[str, Schedule]) -> View:
     """Schedules by name on one pair of axes, the borders of their pieces marked."""
-    lengths = [each.length for each in value.values()]
+    lengths = [laid.length for laid in value.values()]
     end = max((length for length in lengths if isinstance(length, float) and length > 0), default=100.0)
     lines, marks = [], []
-    for number, (name, each) in enumerate(value.items()):
-        borders = [border for border in each.borders if border < end]
+    for number, (name, laid) in enumerate(value.items()):
+        borders = [border for border in laid.borders if border < end]
         at = np.unique(np.concatenate([np.linspace(0, end, POINTS), np.nextafter(borders, 0), borders]))
-        lines.append(series(at, each(at), name, colour_of(number), width=2))
+        lines.append(series(at, laid(at), name, colour_of(number), width=2))
         marks += [Mark("x", border, style="dotted", width=0.8) for border in borders]
-    kinds = {each.is_absolute for each in value.values()}
+    kinds = {laid.is_absolute for laid in value.values()}
     label = "factor of the base, or value" if len(kinds) > 1 else "value" if True in kinds else "factor of the base"
     low = min((y for line in lines for y in line.y if np.isfinite(y)), default=0.0)
     upwards = Scale(label, low=min(0.0, low))

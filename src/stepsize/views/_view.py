@@ -1,13 +1,13 @@
 """A view: what is seen, as frozen plain data, which pictures, pages and terminals draw."""
 
 import dataclasses
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from stepsize import _check
+from stepsize._json import finite_or_none
 from stepsize.views._thin import row, thinned
 
 CYCLE = ("blue", "orange", "green", "purple", "red", "slate", "teal", "brown")
@@ -158,7 +158,7 @@ class Cells:
 
 @dataclass(frozen=True)
 class View:
-    """What is seen in one pair of axes, as plain data.
+    """One pair of axes, as plain data.
 
     Attributes:
         name: by which it is found and replaced, such as ``loss``; views of a figure are called ``figure/NAME``.
@@ -200,7 +200,7 @@ class View:
 
     def plain(self) -> dict[str, Any]:
         """All of it as mappings, lists, texts and numbers for JSON; what is not finite is None."""
-        plain: dict[str, Any] = _plain(dataclasses.asdict(self))
+        plain: dict[str, Any] = finite_or_none(dataclasses.asdict(self))
         return plain
 
 
@@ -340,11 +340,3 @@ def _known_colour(value: object) -> None:
         return
     closest = _check.closest(str(value), (*CYCLE, *OTHERS))
     raise ValueError(_check.message("colour", value, "a colour of views, or #rrggbb", closest))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,4 +1,4 @@
-"""What is seen of a run: observers that write curves and lines, and its face in a terminal."""
+"""Observers of a run: curves, lines of a file, and a live view in the terminal."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""What TensorBoard shows beside curves: which stand together, the settings, histograms, and texts."""
+"""TensorBoard besides its curves: layouts of charts, settings, histograms, and texts."""
 
 import mmap
 from collections.abc import Callable, Collection, Mapping
@@ -25,7 +25,7 @@ def layout_of(signals: Collection[str | Signal]) -> Layout:
     Args:
         signals: what is written of a step.
     """
-    names = dict.fromkeys(each.name if isinstance(each, Signal) else each for each in due(signals, 0))  # all are due
+    names = dict.fromkeys(item.name if isinstance(item, Signal) else item for item in due(signals, 0))  # all are due
     whole = dict.fromkeys(name.partition("/")[0] for name in names)
     charts = {
         "training": {title: ["Multiline", list(tags)] for title, tags in TOGETHER.items()},
@@ -40,7 +40,7 @@ def layout_of(signals: Collection[str | Signal]) -> Layout:
 
 
 def settings_of(facts: Mapping[str, Any], above: str = "") -> dict[str, bool | str | float | int]:
-    """What the tab of hyperparameters, or a tracker, can take of a run's facts: flat, plain, none missing.
+    """A run's facts for the tab of hyperparameters or a tracker: flat, plain, none missing.
 
     Args:
         facts: as observers get them.

@@ -66,7 +66,7 @@ def bars(values: NDArray[np.float64], rows: int = 1, blocks: str = BLOCKS, from_
     steps = (len(blocks) - 1) * rows
     span = high - low
     share = (values - low) / span if span > 0 else np.where(np.isfinite(values), 0.0, math.nan)
-    heights = [0 if not math.isfinite(each) else 1 + round(each * (steps - 1)) for each in share]
+    heights = [0 if not math.isfinite(height) else 1 + round(height * (steps - 1)) for height in share]
     return [_row(heights, row, blocks) for row in reversed(range(rows))]
 
 

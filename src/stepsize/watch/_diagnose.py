@@ -12,14 +12,14 @@ AGAIN = 1.25  # times as many lines as the last time, when they are asked again:
 
 
 class Bus(Protocol):
-    """What tells all observers of a run something."""
+    """Sends a record to all observers of a run."""
 
     def send(self, record: Record) -> None:
         """Tell them."""
 
 
 class Diagnose:
-    """An observer that asks the rules of ``diagnose`` during a run; what they find is told as an event, once by name.
+    """An observer that applies the rules of ``diagnose`` during a run; each finding is an event, once by name.
 
     Events go to all observers beside it, so that they stand in files, in TensorBoard and in trackers. The rules
     are asked anew whenever there are a quarter more lines than the last time, and at the end.
@@ -90,7 +90,7 @@ class Diagnose:
         self._facts = {**facts, "status": "running"}
 
     def on(self, record: Record) -> None:
-        """Keep what is told, and ask the rules when it is time to."""
+        """Keep the record, and apply the rules when they are due."""
         self._lines[record.kind].append(record.line())
         if record.kind == "step" and len(self._lines["step"]) >= self._due:
             self._due = AGAIN * len(self._lines["step"])

@@ -37,7 +37,7 @@ class Writer(SummaryWriter):
             self.file_writer.event_writer.file.sync()
 
     def add_settings(self, settings: dict[str, Any], figures: dict[str, float]) -> None:
-        """What ``add_hparams`` writes, but beside the run's own curves instead of into a folder below.
+        """The entries of ``add_hparams``, but beside the run's own curves instead of in a folder below.
 
         Args:
             settings: plain, by name.
@@ -63,7 +63,7 @@ class Writer(SummaryWriter):
 
 
 class _Events:
-    """What a ``FileWriter`` writes to."""
+    """The file of a ``FileWriter``."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from stepsize import _check
 from stepsize.record import Course, Standing
 from stepsize.watch._chart import BLOCKS, PLAIN, bars, columns_of
 
@@ -206,7 +207,7 @@ def _cut(line: Line, width: int, pad: bool = False) -> Line:
     """A line in so many columns, without what no terminal shows as it is."""
     parts, room = list[Part](), width
     for text, style in line:
-        text = "".join(each if each.isprintable() else " " for each in text)[:room]
+        text = _check.printable(text)[:room]
         room -= len(text)
         parts.append((text, style))
     return [*parts, (" " * room, "")] if pad else parts

@@ -99,7 +99,7 @@ class Painter:
 
 
 class _Lines:
-    """How a run goes on, in a file or a pipe: a line at each tenth, minute, validation and event."""
+    """A run's progress in a file or a pipe: a line at each tenth, minute, validation and event."""
 
     def __init__(self, put: Any) -> None:
         self._put = put

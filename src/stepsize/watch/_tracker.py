@@ -24,7 +24,7 @@ class Tracker:
     fails become alerts, in MLflow tags. An event with a value is drawn as ``events/WHAT``. Of a run that goes on, what
     MLflow, W&B and trackio have already is not written again.
 
-    An error of the tracker does not end the training: it is said once, in a ``RecordWarning``.
+    An error of the tracker does not end the training: it is reported once, as a ``RecordWarning``.
 
     Args:
         run: what is written to.
@@ -101,5 +101,5 @@ class Tracker:
         except Exception as error:  # a server that is away is no reason to lose a training
             if not self._is_broken:
                 self._is_broken = True
-                what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+                what = _check.with_class(error)
                 warnings.warn(f"the tracker failed ({what}); training goes on", RecordWarning, stacklevel=2)

@@ -1,4 +1,4 @@
-"""What experiment trackers take, each in its own words: numbers at a step, settings, alerts, the end."""
+"""Experiment trackers, each with its own calls: numbers at a step, settings, alerts, the end."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -29,7 +29,7 @@ class Target(NamedTuple):
 
 
 def target_of(run: Any) -> Target:
-    """How a tracker's run is written to, by what it can.
+    """The calls of a tracker's run.
 
     Args:
         run: of W&B or trackio, the module mlflow, or anything with ``log(dict, step)``.
@@ -77,7 +77,7 @@ def _mlflow(mlflow: Any) -> Target:
     if run is None:
         raise ValueError("run is MLflow without an active run; call mlflow.start_run() before Tracker(mlflow)")
     key, client = run.info.run_id, mlflow.MlflowClient()
-    last = {name: max(each.step for each in client.get_metric_history(key, name)) for name in run.data.metrics}
+    last = {name: max(point.step for point in client.get_metric_history(key, name)) for name in run.data.metrics}
 
     def settings(values: Mapping[str, Any]) -> None:
         known = client.get_run(key).data.params  # a parameter never changes

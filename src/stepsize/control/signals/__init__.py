@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from stepsize.control.signals._along import mean_of_all as mean_of_all
 from stepsize.control.signals._applied_norm import applied_norm
 from stepsize.control.signals._clipped import clipped
 from stepsize.control.signals._curvature import curvature
@@ -54,7 +53,7 @@ _ALL = (
     update_ratio,
     weight_norm,
 )
-SIGNALS: Mapping[str, Signal] = MappingProxyType({each.name: each for each in _ALL})
+SIGNALS: Mapping[str, Signal] = MappingProxyType({signal.name: signal for signal in _ALL})
 """The signals that are known by name."""
 
 DEFAULT: tuple[str, ...] = (
@@ -67,7 +66,7 @@ DEFAULT: tuple[str, ...] = (
     "curvature@200",
     "decrease_ratio@200",
 )
-"""What observers of the library want unless they are told otherwise.
+"""The signals that the library's observers want by default.
 
 Nothing of it copies weights, but for the last two, where the loop hands its batch over for them.
 """

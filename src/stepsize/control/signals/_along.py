@@ -8,14 +8,12 @@ dropout, which is noticed at the first sample, the batch is evaluated both befor
 numbers; else the update's own loss and gradients serve for the first.
 """
 
-from typing import Any
-
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from stepsize.control.signals._signal import Update
 from stepsize.optim import inner_product
+from stepsize.state import mean_of_ranks
 
 NAME = "along"
 SLOPE = "curvature"  # the signal that needs the slope at the end, and so one more backward pass
@@ -65,7 +63,7 @@ class Along:
         if self._again.repeats.draws and not self._twice:
             return self  # other random numbers than the update's: what differs is not only the weights
         parts = [predicted, _along(gradients, moved), loss, loss if first is None else first]
-        together = mean_of_all(torch.stack([torch.as_tensor(part).to(predicted).reshape(()) for part in parts]))
+        together = mean_of_ranks(torch.stack([torch.as_tensor(part).to(predicted).reshape(()) for part in parts]))
         self.predicted = together[0]
         self.slope = together[1] if sloped else None
         self.decrease = None if first is None else together[2] - together[3]
@@ -85,12 +83,3 @@ def begun(update: Update) -> Along | None:
 def _along(gradients: list[Tensor | None], moved: list[Tensor]) -> Tensor:
     pairs = [(gradient, move) for gradient, move in zip(gradients, moved, strict=True) if gradient is not None]
     return inner_product([gradient for gradient, _ in pairs], [move for _, move in pairs])
-
-
-def mean_of_all(values: Tensor) -> Tensor:
-    """Over all processes that train together, each of which has evaluated its part of the batch."""
-    distributed: Any = dist
-    if not (dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1):
-        return values
-    distributed.all_reduce(values)
-    return values / dist.get_world_size()

@@ -28,7 +28,7 @@ def _after(update: Update) -> Tensor | None:
     def look(module: nn.Module, _: Any, output: Any) -> None:
         if isinstance(module, LIKE) and isinstance(output, Tensor) and output.ndim > 1:
             feature = 1 if output.ndim == 4 else output.ndim - 1  # channels of images, else the last
-            others = [each for each in range(output.ndim) if each != feature]
+            others = [dimension for dimension in range(output.ndim) if dimension != feature]
             dead.append(output.detach().amax(others) <= 0)
 
     handle = register_module_forward_hook(look)

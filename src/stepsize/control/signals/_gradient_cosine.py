@@ -24,7 +24,7 @@ NAME = "gradient_cosine"
 
 def _before(update: Update) -> dict[str, Tensor]:
     named = update.parameters.items()
-    return {name: each.grad.detach().clone() for name, each in named if each.grad is not None}
+    return {name: parameter.grad.detach().clone() for name, parameter in named if parameter.grad is not None}
 
 
 def _after(update: Update, now: dict[str, Tensor]) -> Tensor | None:

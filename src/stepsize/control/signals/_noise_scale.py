@@ -30,11 +30,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from stepsize.control.signals._signal import Signal, Update
 from stepsize.optim import total_norm
+from stepsize.state import mean_of_ranks, processes
 
 NAME, KEPT = "noise_scale", 31 / 32
 SURE = 1.959964  # standard deviations of 95 %
@@ -71,7 +71,7 @@ class Ratio:
             kept * kept * self.weights + 1,
             kept * self.top + top,
             kept * self.bottom + bottom,
-            tuple(kept * old + each for old, each in zip(self.squares, new, strict=True)),  # type: ignore[arg-type]
+            tuple(kept * old + product for old, product in zip(self.squares, new, strict=True)),  # type: ignore[arg-type]
         )
 
     @property
@@ -87,7 +87,7 @@ class Ratio:
         x, y = self.top / self.weight, self.bottom / self.weight
         means = (x * x, x * y, y * y)
         pairs = zip(self.squares, means, strict=True)
-        spread = [(each / self.weight - mean) * share / (1 - share) for each, mean in pairs]
+        spread = [(square / self.weight - mean) * share / (1 - share) for square, mean in pairs]
         sure = (SURE + 2.37 * share / (1 - share)) ** 2  # Student's, to first order
         a, b, c = y * y - sure * spread[2], x * y - sure * spread[1], x * x - sure * spread[0]
         if a > 0:
@@ -102,22 +102,19 @@ def _before(update: Update) -> Any:
     parts = update.parts
     if parts is None or not parts.listens:
         return None
-    named = {name: each for name, each in update.parameters.items() if each.requires_grad}
-    squares, most = parts.heard(list(named.values()))
-    several = dist.is_available() and dist.is_initialized()
-    ranks = dist.get_world_size() if several else 1
+    named = {name: parameter for name, parameter in update.parameters.items() if parameter.requires_grad}
+    squares, most = parts.squared_norms(list(named.values()))
     if parts.together:
-        dist.all_reduce(squares)
-        squares /= ranks
+        mean_of_ranks(squares)
     here = most if parts.calls == 1 else parts.calls  # a loop may do all its passes before it calls step
-    count = here * ranks
+    count = here * processes()
     if problem := _problem(most, here, count, next(filter(None, map(_sharded, named, named.values())), "")):
         if NAME not in update.memory:
             update.memory[NAME] = {}
-            warnings.warn(f"noise_scale is missing: {problem} (said once)", UserWarning, stacklevel=2)
+            warnings.warn(f"noise_scale is missing: {problem} (shown once)", UserWarning, stacklevel=2)
         return None
-    whole = [None if each.grad is None else total_norm([each.grad.detach()]) for each in named.values()]
-    wholes = torch.stack([squares.new_zeros(()) if each is None else each.to(squares).square() for each in whole])
+    whole = [None if parameter.grad is None else total_norm([parameter.grad.detach()]) for parameter in named.values()]
+    wholes = torch.stack([squares.new_zeros(()) if norm is None else norm.to(squares).square() for norm in whole])
     noise = (squares * here - wholes) / (count - 1)
     return list(named), torch.stack([noise, wholes - noise]) / parts.scale() ** 2
 

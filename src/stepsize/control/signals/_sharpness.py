@@ -35,7 +35,7 @@ def _after(update: Update) -> Mapping[str, Any] | None:
         value: Tensor | None = None
         for _ in range(MOST):
             size = inner_product(vector, vector).sqrt()
-            vector = [each / size.to(each) for each in vector]
+            vector = [part / size.to(part) for part in vector]
             image = product(vector)
             before, value = value, inner_product(vector, image)
             vector = image

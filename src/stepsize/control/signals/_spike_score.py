@@ -32,7 +32,7 @@ def _after(update: Update) -> float | None:
     if len(before) < FEWEST:
         return None
     middle = median(before)
-    spread = 1.4826 * median(abs(each - middle) for each in before)
+    spread = 1.4826 * median(abs(value - middle) for value in before)
     return (loss - middle) / spread if spread else None
 
 

@@ -18,7 +18,7 @@ NAME = "update_ratio"
 def _before(update: Update) -> dict[str, Tensor]:
     whole = update.wants(NAME)
     named = update.parameters.items()
-    return {name: _copy(each.detach()) for name, each in named if whole or update.wants(f"{NAME}/{name}")}
+    return {name: _copy(parameter.detach()) for name, parameter in named if whole or update.wants(f"{NAME}/{name}")}
 
 
 def _copy(weights: Tensor) -> Tensor:

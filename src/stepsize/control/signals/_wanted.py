@@ -23,16 +23,16 @@ def signals_in(wanted: Wanted, known: Mapping[str, Signal]) -> tuple[Signal, ...
     if isinstance(wanted, str) or not isinstance(wanted, Iterable):
         raise TypeError(_check.message("signals", wanted, "a collection of names, patterns and signals"))
     found: dict[str, Signal] = {}
-    for each in wanted:
-        if isinstance(each, Signal):
-            fitting = {each.name: each}
-        elif isinstance(each, str):
-            base = _sampled(each)[0].partition("/")[0]
+    for item in wanted:
+        if isinstance(item, Signal):
+            fitting = {item.name: item}
+        elif isinstance(item, str):
+            base = _sampled(item)[0].partition("/")[0]
             fitting = {name: signal for name, signal in known.items() if fnmatchcase(name, base)}
             if not fitting:
-                raise ValueError(f"signals has {each!r}, which is no signal; {_check.closest(base, known)}")
+                raise ValueError(f"signals has {item!r}, which is not a signal; {_check.closest(base, known)}")
         else:
-            raise TypeError(_check.message("signals", each, "a name, a pattern or a Signal"))
+            raise TypeError(_check.message("signals", item, "a name, a pattern or a Signal"))
         if hidden := [name for name, signal in fitting.items() if found.get(name, signal) != signal]:
             raise ValueError(f"signals has two of the name {hidden[0]!r}, and one would hide the other; rename one")
         found |= fitting
@@ -57,8 +57,8 @@ def due(wanted: Wanted, step: int, every: int = 1) -> tuple[str | Signal, ...]:
         [0, 10, 20, 40, 60, 90, 120, 160, 200, 250, 300, 360, 420, 490, 560, 640, 720, 810, 900, 1000]
     """
     found = list[str | Signal]()
-    for each in wanted:
-        name, steps = _sampled(each) if isinstance(each, str) else (each, 1)
+    for item in wanted:
+        name, steps = _sampled(item) if isinstance(item, str) else (item, 1)
         if steps <= every or step == 0 or _looks(step, steps) > _looks(step - every, steps):
             found.append(name)
     return tuple(found)
@@ -85,10 +85,10 @@ def fits(name: str, wanted: Wanted) -> bool:
         name: of the value, such as ``rate/head``.
         wanted: names, patterns, signals.
     """
-    for each in wanted:
-        if isinstance(each, Signal):
-            if each.name == name.partition("/")[0]:
+    for item in wanted:
+        if isinstance(item, Signal):
+            if item.name == name.partition("/")[0]:
                 return True
-        elif each == name or fnmatchcase(name, each):
+        elif item == name or fnmatchcase(name, item):
             return True
     return False

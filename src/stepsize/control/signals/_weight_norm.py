@@ -18,8 +18,8 @@ NAME = "weight_norm"
 
 
 def _after(update: Update) -> Mapping[str, Tensor]:
-    weights = {name: each.detach() for name, each in update.parameters.items()}
-    found = {name: total_norm([each]) for name, each in weights.items() if update.wants(f"{NAME}/{name}")}
+    weights = {name: parameter.detach() for name, parameter in update.parameters.items()}
+    found = {name: total_norm([weight]) for name, weight in weights.items() if update.wants(f"{NAME}/{name}")}
     if update.wants(NAME) and weights:
         found[""] = total_norm(weights.values())
     return found

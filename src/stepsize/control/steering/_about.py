@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from stepsize import _check, _schema
+from stepsize._json import to_json
 from stepsize.control.steering._command import VERBS, Command
 from stepsize.control.steering._files import ABOUT, LARGEST_FILE, content
 from stepsize.state import write_atomic
@@ -89,8 +90,8 @@ class About:
 
     def write(self, folder: Path | str) -> None:
         """Put it into a folder, over what was there."""
-        told = {"format": FORMAT, **vars(self), "begun": vars(self.begun)}
-        write_atomic(Path(folder) / ABOUT, (json.dumps(told, allow_nan=False, indent=1) + "\n").encode())
+        facts = {"format": FORMAT, **vars(self), "begun": vars(self.begun)}
+        write_atomic(Path(folder) / ABOUT, (to_json(facts, indent=1) + "\n").encode())
 
     @staticmethod
     def read(folder: Path | str) -> "About":
@@ -110,9 +111,8 @@ class About:
             remedy = 'train with stepsize train or tune, or with Control(..., steer="FOLDER"), and take its first step'
             raise ValueError(f"{folder} has no run that can be steered: there is no {ABOUT} in it; {remedy}") from None
         except (UnicodeDecodeError, RecursionError, json.JSONDecodeError) as error:
-            raise ValueError(
-                f"{path} is damaged ({' '.join(str(error).split())[:100]}); it comes anew with a step"
-            ) from None
+            what = _check.in_one_line(error, 100)
+            raise ValueError(f"{path} is damaged ({what}); the next step writes it again") from None
         if found.pop("format") > FORMAT:
             raise ValueError(f"{path} was written by a newer stepsize; update stepsize")
         begun = Begun(**{name: found["begun"][name] for name in Begun.__dataclass_fields__})

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from stepsize import _check
+from stepsize._json import no_constant, to_json
 
 LONGEST = 2_000  # bytes of a line, its end included
 LONGEST_REASON = 500  # characters
@@ -133,11 +134,11 @@ class Command:
 
     def line(self) -> bytes:
         """The command as one line of a file; ValueError where that would be too long."""
-        told: dict[str, Any] = {"id": self.id, "verb": self.verb}
+        fields: dict[str, Any] = {"id": self.id, "verb": self.verb}
         for name in ("value", "group", "of", "at", "how", "reason"):
             if getattr(self, name) != getattr(Command, name):
-                told[name] = getattr(self, name)
-        text = json.dumps({**told, "sent": self.sent}, allow_nan=False).encode() + b"\n"
+                fields[name] = getattr(self, name)
+        text = to_json({**fields, "sent": self.sent}).encode() + b"\n"
         if len(text) > LONGEST:
             raise ValueError(
                 f"the command takes {len(text):,} bytes, and {LONGEST:,} is the most; shorten reason or group"
@@ -157,9 +158,9 @@ class Command:
         if len(line) > LONGEST:
             raise ValueError(f"a command is at most {LONGEST:,} bytes, got {len(line):,}")
         try:
-            found = json.loads(line.decode("utf-8"), parse_constant=_no_number, object_pairs_hook=_once)
+            found = json.loads(line.decode("utf-8"), parse_constant=no_constant, object_pairs_hook=_once)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"a command is one JSON object a line: {_short(error)}") from None
+            raise ValueError(f"a command is one JSON object a line: {_check.in_one_line(error, 120)}") from None
         if not isinstance(found, dict):
             raise ValueError(_check.message("a command", found, "a JSON object"))
         unknown = [name for name in found if name not in Command.__dataclass_fields__]
@@ -174,16 +175,8 @@ class Command:
 FIELDS = tuple(Command.__dataclass_fields__)
 
 
-def _no_number(text: str) -> Any:
-    raise ValueError(f"{text} is no number of JSON")
-
-
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         raise ValueError("a name stands twice")
     return found
-
-
-def _short(error: BaseException) -> str:
-    return " ".join(str(error).split())[:120] or type(error).__name__

@@ -45,7 +45,7 @@ class Commands:
     A command takes effect before the update that is next when it is read; that step is written down first, so that a
     run that is killed and goes on from an earlier checkpoint takes it at the same step again. What is new then waits
     until the run is where it was. A run that goes on from no state is another one: it does not do again what an earlier
-    run was told, whose commands and answers are then renamed (``commands-1.jsonl``), which is said.
+    run was told, whose commands and answers are then renamed (``commands-1.jsonl``), with a warning.
 
     Args:
         folder: made if missing; a run's own, or any that nothing else is steered by.
@@ -258,8 +258,8 @@ class Commands:
         """Keep for saying what is wrong with the folder's files, each once."""
         what = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         where = error.filename if isinstance(error, OSError) and error.filename else self._path
-        said = f"steering: {what}" if what.startswith(str(where)) else f"steering: {where}: {what}"
-        kind = re.sub(r"[\d,]+", "#", said)  # a file that grows is too large once
+        text = f"steering: {what}" if what.startswith(str(where)) else f"steering: {where}: {what}"
+        kind = re.sub(r"[\d,]+", "#", text)  # a file that grows is too large once
         if kind not in self._said and len(self._said) < SAID:
             self._said.add(kind)
-            self.complaints.append(said)
+            self.complaints.append(text)

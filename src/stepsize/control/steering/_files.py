@@ -48,7 +48,8 @@ def check_mine(path: Path | str, about: os.stat_result, largest: int) -> None:
         largest: bytes that it may have.
     """
     if not stat.S_ISREG(about.st_mode):
-        raise PermissionError(errno.EPERM, "it is no regular file, but a link, a pipe, a device or a folder", str(path))
+        what = "it is not a regular file but a link, a pipe, a device or a folder"
+        raise PermissionError(errno.EPERM, what, str(path))
     if hasattr(os, "geteuid") and about.st_uid != os.geteuid():
         who = f"it belongs to user {about.st_uid}, and this is user {os.geteuid()}"
         raise PermissionError(errno.EPERM, who, str(path))
@@ -172,7 +173,7 @@ def set_aside(folder: Path, keep: Callable[[bytes], bytes]) -> Path | None:
     if found is None or not found.size:
         return None
     both = commands, answers
-    place = next(place for place in count(1) if not any(os.path.lexists(_aside(each, place)) for each in both))
+    place = next(place for place in count(1) if not any(os.path.lexists(_aside(path, place)) for path in both))
     with appending(commands, LARGEST_FILE) as file:
         aside, left = _aside(commands, place), folder / f".{COMMANDS}.{os.getpid()}"
         left.unlink(missing_ok=True)

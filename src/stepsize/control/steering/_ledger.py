@@ -72,7 +72,7 @@ class Ledger:
         """Write answers down; what cannot be written now is written with the next ones."""
         self._unsent += answers
         write_answers(self._folder, self._unsent)
-        self._trail |= {each.line: each for each in self._unsent}
+        self._trail |= {unsent.line: unsent for unsent in self._unsent}
         self._unsent = []
 
     def settled(self, line: int) -> str:
@@ -92,7 +92,7 @@ class Ledger:
             OSError, ValueError: it is another file than before, has too many lines, or answers cannot be written.
         """
         if hashlib.sha256(content[: self.read.bytes]).hexdigest() != self.read.digest:
-            raise ValueError("it is not the file whose beginning was read before; nothing is taken from it")
+            raise ValueError("its beginning differs from what was read before; nothing is taken from it")
         if content.count(b"\n") > MOST_LINES:
             raise ValueError(f"it has more than {MOST_LINES:,} lines; nothing is taken from it")
         ids = self._begun(content) if self._ids is None else dict(self._ids)
@@ -143,13 +143,13 @@ class Ledger:
                 about.check(command)
                 _check_ahead(command, reached)
         except (TypeError, ValueError) as error:
-            refused = Answer(number, REFUSED, step, about.position, name, " ".join(str(error).split()))
+            refused = Answer(number, REFUSED, step, about.position, name, _check.in_one_line(error, None))
             return None, None if before is not None and before.state == REFUSED else refused
         if before is not None and before.id == name:
             return None, None  # refused when it was read, which holds
         at = reached if command.at is None else command.at
-        told = json.loads(command.line())
-        return Due(at, number, command), Answer(number, TAKEN, at, about.position, name, command=told, seen=step)
+        fields = json.loads(command.line())
+        return Due(at, number, command), Answer(number, TAKEN, at, about.position, name, command=fields, seen=step)
 
 
 def unanswered(folder: Path, content: bytes) -> bytes:

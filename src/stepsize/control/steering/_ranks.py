@@ -67,7 +67,7 @@ class Meeting:
         text = b""
         if self.leads:
             text = json.dumps({**news(), "gap": self._gap(step, began)}).encode()
-        found: dict[str, Any] = json.loads(self._told(text))
+        found: dict[str, Any] = json.loads(self._broadcast(text))
         self._at = step + int(found["gap"])
         self._held = step, time.perf_counter()
         self._took = [*self._took[1 - MEETINGS :], time.perf_counter() - began]
@@ -80,7 +80,7 @@ class Meeting:
         pace = max(1e-9, (now - self._held[1]) / (step - self._held[0]))
         return max(1, min(math.ceil(min(self._took) * SHARE / pace), int(SELDOM / pace)))
 
-    def _told(self, text: bytes) -> bytes:
+    def _broadcast(self, text: bytes) -> bytes:
         """The first process's bytes, on every one; nothing touches an accelerator."""
         import torch
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from stepsize import _schema
+from stepsize._json import to_json
 from stepsize.control.steering._command import Command
 from stepsize.control.steering._files import ANSWERS, LARGEST_ANSWERS, appending, content
 
@@ -58,7 +59,7 @@ class Answer:
         """How far the run was when this was answered: that far its past is settled."""
         return self.step if self.seen is None else self.seen
 
-    def told(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, Any]:
         """As plain data, without what is empty."""
         return {name: value for name, value in vars(self).items() if value not in ("", {}, None)}
 
@@ -89,7 +90,7 @@ def write_answers(folder: Path | str, answers: Iterable[Answer]) -> None:
     Raises:
         OSError, ValueError: the file is a link, another user's, too large, or cannot be written.
     """
-    lines = b"".join(json.dumps(answer.told(), allow_nan=False).encode() + b"\n" for answer in answers)
+    lines = b"".join(to_json(answer.plain()).encode() + b"\n" for answer in answers)
     if lines:
         with appending(Path(folder) / ANSWERS, LARGEST_ANSWERS) as file:
             file.write(lines)

@@ -33,7 +33,7 @@ def source_at(path: Path) -> "tuple[Reader, Path] | None":
     for reader in READERS if path.is_dir() else ():
         found = reader.within(path)
         if len(found) > 1:
-            names = ", ".join(str(each.relative_to(path)) for each in found[:5]) + (", ..." if len(found) > 5 else "")
+            names = ", ".join(str(file.relative_to(path)) for file in found[:5]) + (", ..." if len(found) > 5 else "")
             rule = "a run folder or one with a single log"
             raise ValueError(_check.message("path", str(path), rule, f"name one of {len(found)}: {names}"))
         if found:
@@ -42,7 +42,7 @@ def source_at(path: Path) -> "tuple[Reader, Path] | None":
 
 
 def read_log(reader: Reader, path: Path, columns: Mapping[str, str] | None) -> "tuple[Log, Lines]":
-    """What a log says, and its lines by our names.
+    """A log's content, and its lines by our names.
 
     Args:
         reader: from ``source_at``.
@@ -78,7 +78,7 @@ def check_columns(columns: object) -> None:
     if columns is None:
         return
     is_right = isinstance(columns, Mapping) and all(
-        isinstance(ours, str) and isinstance(theirs, str) and ours and theirs for ours, theirs in columns.items()
+        isinstance(name, str) and isinstance(column, str) and name and column for name, column in columns.items()
     )
     if not is_right:
         rule = "a mapping from names of stepsize to those in the log"

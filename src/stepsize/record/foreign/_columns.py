@@ -1,4 +1,4 @@
-"""What the columns of a foreign log are: the usual names, unless one says otherwise.
+"""The columns of a foreign log: the usual names by default.
 
 A name is taken apart into words, and those that say nothing (``train``, ``batch``, ``step``) are put aside. Of several
 names for one thing, that with the most values is taken, and the shorter of two with as many.
@@ -95,15 +95,15 @@ class Columns:
         given: the log's names by ours; what is left out is guessed.
     """
 
-    def __init__(self, given: Mapping[str, str]) -> None:
-        self.given = dict(given)
+    def __init__(self, columns: Mapping[str, str]) -> None:
+        self.given = dict(columns)
 
     def check(self, known: Collection[str]) -> None:
         """Raise ValueError if a name was given that the log does not have."""
-        for ours, theirs in self.given.items():
-            if theirs not in known:
+        for name, column in self.given.items():
+            if column not in known:
                 raise ValueError(
-                    f"columns has {ours}={theirs!r}, which the log does not; {_check.closest(theirs, known)}"
+                    f"columns has {name}={column!r}, which the log does not; {_check.closest(column, known)}"
                 )
 
     def step(self, known: Collection[str]) -> str | None:
@@ -122,12 +122,12 @@ class Columns:
         """
         names = [Name.of(raw) for raw in counts if raw not in self.given.values()]
         found = {}
-        for ours, stands_for in USUAL.items():
+        for usual_name, stands_for in USUAL.items():
             fitting = [name for name in names if stands_for(name)]
-            if fitting and ours not in self.given:
-                found[ours] = min(fitting, key=lambda name: (-counts[name.raw], len(name.words))).raw
+            if fitting and usual_name not in self.given:
+                found[usual_name] = min(fitting, key=lambda name: (-counts[name.raw], len(name.words))).raw
         rates = {} if "rate" in self.given else _rates([name for name in names if name.is_rate])
-        return {**found, **rates, **{ours: raw for ours, raw in self.given.items() if ours not in ("step", "seconds")}}
+        return {**found, **rates, **{name: raw for name, raw in self.given.items() if name not in ("step", "seconds")}}
 
 
 def _rates(names: list[Name]) -> dict[str, str]:
@@ -150,6 +150,7 @@ def _without_rate(raw: str) -> str:
 def _first(usual: Collection[str], known: Collection[str]) -> str | None:
     """The first usual name that a column has, bare or behind a slash; case, blanks and a leading ``_`` do not count."""
     bare = {
-        re.sub(r"\W+", "_", each.rpartition("/")[2].strip("_ ").lower()).strip("_"): each for each in reversed([*known])
+        re.sub(r"\W+", "_", column.rpartition("/")[2].strip("_ ").lower()).strip("_"): column
+        for column in reversed([*known])
     }
     return next((bare[name] for name in usual if name in bare), None)

@@ -19,7 +19,7 @@ def _within(folder: Path) -> list[Path]:
     for pattern in (NAME, f"version_*/{NAME}", f"lightning_logs/version_*/{NAME}", "*.csv"):
         found = list(folder.glob(pattern))
         if found:
-            return found if pattern == "*.csv" else [each / NAME for each in by_number([e.parent for e in found])]
+            return found if pattern == "*.csv" else [run / NAME for run in by_number([e.parent for e in found])]
     return []
 
 
@@ -47,8 +47,8 @@ def _read(path: Path) -> Log:
     if damaged:
         are = "row has" if damaged == 1 else "rows have"
         say(f"{damaged} {are} other columns than the first line of {path} names, or no end: left out")
-    found = {name: each for name in names if (each := OF_A_RUN.fullmatch(name))}
-    runs = list(dict.fromkeys(each["run"] for each in found.values()))
+    found = {name: match for name in names if (match := OF_A_RUN.fullmatch(name))}
+    runs = list(dict.fromkeys(match["run"] for match in found.values()))
     rows = _of_a_run(found, len(runs) == 1, rows)
     return Log(path, rows, _settings(path.with_name("hparams.yaml")), runs=runs)
 
@@ -72,8 +72,8 @@ def _cell(text: str) -> "list[float | int | None]":
 
 def _of_a_run(found: Mapping[str, re.Match[str]], is_one: bool, rows: list[Row]) -> list[Row]:
     """W&B's pages export columns called ``RUN - NAME``, with ``__MIN`` and ``__MAX`` beside: of one run, the names."""
-    bounds = {name for name, each in found.items() if each["bound"]}
-    bare = {name: each["name"] for name, each in found.items() if is_one and name not in bounds}
+    bounds = {name for name, match in found.items() if match["bound"]}
+    bare = {name: match["name"] for name, match in found.items() if is_one and name not in bounds}
     return [{bare.get(name, name): value for name, value in row.items() if name not in bounds} for row in rows]
 
 
@@ -84,7 +84,7 @@ def _settings(path: Path) -> Mapping[str, Any]:
     except (OSError, ValueError):
         return {}
     found = (PLAIN.fullmatch(line.rstrip()) for line in text.splitlines())
-    settings = {each[1]: next(iter(_cell(each[2])), each[2].strip("'\"")) for each in found if each}
+    settings = {match[1]: next(iter(_cell(match[2])), match[2].strip("'\"")) for match in found if match}
     return {"settings": settings} if settings else {}
 
 

@@ -15,7 +15,7 @@ SUFFIXES = (".jsonl", ".ndjson", ".json")
 def _within(folder: Path) -> list[Path]:
     if (folder / METRICS).exists():
         return [folder / METRICS]
-    return [each for suffix in SUFFIXES[:2] for each in sorted(folder.glob(f"*{suffix}"))]
+    return [file for suffix in SUFFIXES[:2] for file in sorted(folder.glob(f"*{suffix}"))]
 
 
 def _read(path: Path) -> Log:

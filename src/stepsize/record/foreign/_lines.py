@@ -48,13 +48,13 @@ def lines_of(log: Log, columns: Columns) -> Lines:
     if clock and seconds is not None:
         series[seconds], named["seconds"] = clock, seconds
     names: dict[str, list[str]] = {}
-    for ours, theirs in named.items():
-        names.setdefault(theirs, []).append(ours)
+    for short, column in named.items():
+        names.setdefault(column, []).append(short)
     when = {name: points for name, points in series.items() if _tells_when(name, names)}
     trained = {name: points for name, points in series.items() if name not in when and name not in apart}
     seen = {name: points for name, points in series.items() if name not in when and name in apart}
     steps, observed = _lines(trained | when, names), _lines(seen | when, names)
-    shown = {ours: theirs for ours, theirs in named.items() if ours != theirs}
+    shown = {name: column for name, column in named.items() if name != column}
     return Lines(steps, observed, shown, "rows" if step is None else "epochs" if _is_epoch(step) else None)
 
 
@@ -113,8 +113,8 @@ def _clock(points: Series) -> Series:
 
 def _validations(series: Mapping[str, Series], named: Mapping[str, str]) -> set[str]:
     """The columns of validations: by their names, or because they stand only where those do."""
-    given = {raw for name, raw in named.items() if name in ("validation_loss", "accuracy")}
-    apart = given | {name for name in series if Name.of(name).is_validation} - {named.get("loss")}
+    raw_names = {raw for name, raw in named.items() if name in ("validation_loss", "accuracy")}
+    apart = raw_names | {name for name in series if Name.of(name).is_validation} - {named.get("loss")}
     steps = [series[name].keys() for name in apart]
     trained = series.get(named.get("loss", ""), {})
     taken = {*named.values()}
@@ -128,11 +128,11 @@ def _validations(series: Mapping[str, Series], named: Mapping[str, str]) -> set[
 
 def _lines(series: Mapping[str, Series], names: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
     """A line for each step at which something is known but how late it is."""
-    told = {step for name, points in series.items() if not _tells_when(name, names) for step in points}
-    lines: dict[int, dict[str, Any]] = {step: {"step": step} for step in sorted(told)}
+    silent = {step for name, points in series.items() if not _tells_when(name, names) for step in points}
+    lines: dict[int, dict[str, Any]] = {step: {"step": step} for step in sorted(silent)}
     for raw, points in series.items():
         for name in names.get(raw, [raw]):
-            for step in points.keys() & told:
+            for step in points.keys() & silent:
                 lines[step][name] = points[step]
     return list(lines.values())
 

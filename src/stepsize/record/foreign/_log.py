@@ -1,4 +1,4 @@
-"""What a reader of foreign records is, and what it gives: rows of numbers by the log's own names."""
+"""Readers of foreign records, and their result: rows of numbers by the log's own names."""
 
 import math
 import re

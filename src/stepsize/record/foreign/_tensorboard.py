@@ -19,12 +19,12 @@ def _within(folder: Path) -> list[Path]:
     """The folder itself, or those below that have event files."""
     if any(folder.glob(PATTERN)):
         return [folder]
-    found = sorted({each.parent for each in islice(folder.rglob(PATTERN), MOST)})
-    return sorted({each.parent if each.name in PARTS else each for each in found})
+    found = sorted({file.parent for file in islice(folder.rglob(PATTERN), MOST)})
+    return sorted({place.parent if place.name in PARTS else place for place in found})
 
 
 class _Board:
-    """What the event files of one folder say.
+    """The content of the event files of one folder.
 
     Attributes:
         points: of each tag, by step: value and time.
@@ -86,7 +86,7 @@ def _settings(content: bytes) -> dict[str, Any]:
 def _read(path: Path) -> Log:
     board = _Board(path)
     settings, points = board.settings, dict(board.points)
-    for part in sorted(each for each in path.iterdir() if any(each.glob(PATTERN))) if path.is_dir() else []:
+    for part in sorted(folder for folder in path.iterdir() if any(folder.glob(PATTERN))) if path.is_dir() else []:
         inner = _Board(part)
         if OF_SETTINGS.fullmatch(part.name):
             settings |= inner.settings

@@ -13,7 +13,7 @@ SETTINGS = ("train_batch_size", "num_train_epochs", "logging_steps", "eval_steps
 def _within(folder: Path) -> list[Path]:
     """The folder's own, or that of its last checkpoint, which has the lines of all before."""
     found = [folder / NAME] if (folder / NAME).exists() else []
-    checkpoints = by_number([each for each in folder.glob("checkpoint-*") if (each / NAME).exists()])
+    checkpoints = by_number([saved for saved in folder.glob("checkpoint-*") if (saved / NAME).exists()])
     return found or [checkpoint / NAME for checkpoint in checkpoints[-1:]]
 
 

@@ -4,6 +4,8 @@ from stepsize.task.built_in._cifar10 import cifar10 as cifar10
 from stepsize.task.built_in._cifar10 import cifar10_plateau as cifar10_plateau
 from stepsize.task.built_in._cifar10 import cifar10_small as cifar10_small
 from stepsize.task.built_in._cifar10 import cifar10_small_plateau as cifar10_small_plateau
+from stepsize.task.built_in._courses import BowlCourse as BowlCourse
+from stepsize.task.built_in._courses import LakeCourse as LakeCourse
 from stepsize.task.built_in._digits import digits as digits
 from stepsize.task.built_in._frozenlake import frozenlake as frozenlake
 from stepsize.task.built_in._mnist import mnist as mnist

@@ -69,7 +69,7 @@ def rate_sweep(
     while 0 < low < math.inf and high < math.inf and high / low > CLOSE:
         sweep.append(descend(math.sqrt(low * high)))
         low, high = measured_threshold(sweep)
-    return shown, tuple(sorted(sweep, key=lambda each: each.rate))
+    return shown, tuple(sorted(sweep, key=lambda descent: descent.rate))
 
 
 def measured_threshold(sweep: Sequence[Trajectory]) -> tuple[float, float]:
@@ -87,9 +87,9 @@ def measured_threshold(sweep: Sequence[Trajectory]) -> tuple[float, float]:
         >>> measured_threshold([trajectory(rate, [10.0]) for rate in (0.1, 0.19, 0.21, 0.3)])
         (0.19, 0.21)
     """
-    in_order = sorted(sweep, key=lambda each: each.rate)
-    rates = [0.0, *(each.rate for each in in_order), np.inf]
-    diverges = [not each.losses[-1] <= each.losses[0] for each in in_order]
+    in_order = sorted(sweep, key=lambda descent: descent.rate)
+    rates = [0.0, *(descent.rate for descent in in_order), np.inf]
+    diverges = [not descent.losses[-1] <= descent.losses[0] for descent in in_order]
     first = diverges.index(True) if True in diverges else len(diverges)
     return rates[first], rates[first + 1]
 

@@ -1,4 +1,4 @@
-"""What theory says of gradient descent on a quadratic bowl; numbers only."""
+"""The theory of gradient descent on a quadratic bowl; numbers only."""
 
 from collections.abc import Iterable, Sequence
 
@@ -87,10 +87,10 @@ def numbers(name: str, values: Sequence[float]) -> list[float]:
 
 
 def checked_eigenvalues(values: Sequence[float]) -> list[float]:
-    given = numbers("eigenvalues", values)
-    if len(given) not in (1, 2):
+    found = numbers("eigenvalues", values)
+    if len(found) not in (1, 2):
         raise ValueError(_check.message("eigenvalues", values, "one or two numbers > 0"))
-    return [_check.number(f"eigenvalues[{index}]", value, above=0) for index, value in enumerate(given)]
+    return [_check.number(f"eigenvalues[{index}]", value, above=0) for index, value in enumerate(found)]
 
 
 def checked_momentum(value: float) -> float:

@@ -39,8 +39,10 @@ def bowl_views(run: RunRecord, sheet: Sheet) -> Sheet:
     """
     own = (f"figure/{name}" for name in ("distance", "x1", "x2"))
     sheet = sheet.without(*own)
-    about, said = run.facts.get("about_task") or {}, run.facts.get("said") or {}
-    if "eigenvalues" not in about or any(said.get(name) is not None for name in AXES if AXES[name].applies != "rate"):
+    about, settings = run.facts.get("about_task") or {}, run.facts.get("said") or {}
+    if "eigenvalues" not in about or any(
+        settings.get(name) is not None for name in AXES if AXES[name].applies != "rate"
+    ):
         return sheet
     _ABOUT(f"about_task of {run.folder}", about)
     if not 1 <= len(about["eigenvalues"]) <= 2:
@@ -60,7 +62,7 @@ def _on(mark: Mark, view: View) -> Mark:
 
 
 def _room(view: View, bound: float) -> float:
-    highest = max((y for each in view.series for y in each.y if math.isfinite(y)), default=bound)
+    highest = max((y for line in view.series for y in line.y if math.isfinite(y)), default=bound)
     return 1.05 * max(highest, 1.2 * bound)
 
 

@@ -49,10 +49,10 @@ def trajectories(paths: Sequence[Trajectory], sweep: Sequence[Trajectory] = ()) 
     columns = math.ceil(math.sqrt(len(paths)))
     rows = math.ceil(len(paths) / columns)
     views = []
-    for number, each in enumerate(paths):
-        ends = "" if each.losses[-1] <= each.losses[0] else ", diverges"
-        view = path_view(each.points, each.eigenvalues, each.rotation, colour_of(number))
-        views.append(replace(view, name=f"path/{number}", title=f"rate {each.rate:.3g}{ends}"))
+    for number, descent in enumerate(paths):
+        ends = "" if descent.losses[-1] <= descent.losses[0] else ", diverges"
+        view = path_view(descent.points, descent.eigenvalues, descent.rotation, colour_of(number))
+        views.append(replace(view, name=f"path/{number}", title=f"rate {descent.rate:.3g}{ends}"))
     places = [(*divmod(number, columns), 1, 1) for number in range(len(paths))]
     widths = [1.0] * columns
     if sweep:
@@ -74,19 +74,19 @@ def _headline(path: Trajectory) -> str:
 
 def _rates(sweep: Sequence[Trajectory], shown: Sequence[Trajectory]) -> View:
     """The measured ratio of the last loss to the first against the rate, theory as a line, and both thresholds."""
-    in_order = sorted(sweep, key=lambda each: each.rate)
+    in_order = sorted(sweep, key=lambda descent: descent.rate)
     like = in_order[0]
-    grid = np.union1d(np.geomspace(like.rate, in_order[-1].rate, 400), [each.rate for each in in_order])
+    grid = np.union1d(np.geomspace(like.rate, in_order[-1].rate, 400), [descent.rate for descent in in_order])
     drawn = [series(grid, expected_ratios(grid, like), "theory", "grey")]
     drawn += _measured(in_order, "blue", 3.5, "measured")
-    for number, each in enumerate(shown):
-        drawn += _measured([each], colour_of(number), 8, f"rate {each.rate:.3g}")
+    for number, path in enumerate(shown):
+        drawn += _measured([path], colour_of(number), 8, f"rate {path.rate:.3g}")
     low, high = measured_threshold(sweep)
     bands: tuple[Band, ...] = ()
     if low > 0 and high < np.inf:
         name = f"measured: converges up to {low:.4g}, diverges at {high:.4g}"
         bands = (Band("x", low, high, name, "ink", 0.5),)
-    ratios = np.array([each.losses[-1] / each.losses[0] for each in in_order])
+    ratios = np.array([descent.losses[-1] / descent.losses[0] for descent in in_order])
     lowest = max(LOWEST, float(np.nanmin(np.where(ratios > 0, ratios, np.nan))))
     upwards = Scale("last loss / first loss", log=True, low=0.3 * lowest, high=3 * HIGHEST)
     marks = (bound_mark(like.eigenvalues, like.momentum), Mark("y", 1, "", "ink", "dotted", 0.7))
@@ -109,7 +109,7 @@ def _measured(descents: Sequence[Trajectory], colour: str, size: float, name: st
     if below.any():
         under = np.full(below.sum(), LOWEST)
         found.append(series(at[below], under, "", colour, width=0, marker="v", size=large))
-    return [each for each in found if each.x]
+    return [line for line in found if line.x]
 
 
 def learning(curves: LearningCurves) -> Sheet:

@@ -35,6 +35,6 @@ def loss_and_accuracy(network: nn.Module, batches: Iterable[tuple[Tensor, Tensor
 def chunked(
     picked: Tensor, size: int, make: Callable[[Tensor], tuple[Tensor, Tensor]]
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """What ``make`` gives for each chunk of the indices, in order, all of them."""
+    """The results of ``make`` for each chunk of the indices, in order, all of them."""
     for chunk in torch.split(picked, size):
         yield make(chunk)

@@ -35,7 +35,7 @@ class FrozenLake:
     probability of success misses the best policy's, 0.740.
 
     Args:
-        name: what it is called.
+        name: display name.
         steps: episodes of a whole run, >= 1.
         schedule: of alpha, over the episodes, unless a trial says otherwise; squeezed into shorter runs.
         epsilon: the probability of a random action, a schedule of values 0 to 1 over the episodes.
@@ -65,7 +65,7 @@ class FrozenLake:
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """What trials of it may set."""
+        """The settings of its trials."""
         return ("lr", "schedule")
 
     def pause(self, steps: int, _: int | None = None) -> int:

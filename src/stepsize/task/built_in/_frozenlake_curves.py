@@ -18,7 +18,7 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class LearningCurves:
-    """What many agents learned, by the name of their alpha.
+    """The learning curves of many agents, by the name of their alpha.
 
     Attributes:
         alphas: the text of each schedule of alpha, by name.
@@ -112,7 +112,7 @@ def prepared(
         episodes: as for ``learning_curves``.
 
     Raises:
-        TypeError, ValueError: an argument is not what is said there.
+        TypeError, ValueError: an argument is invalid.
     """
     episodes = _check.whole("episodes", episodes, least=1)
     chosen = tuple(_check.whole("seeds", seed, least=0) for seed in seeds)

@@ -17,7 +17,7 @@ Outcomes = list[list[list[tuple[int, float, float]]]]
 
 @dataclass(frozen=True)
 class World:
-    """What can happen on the lake: S states, A actions, K outcomes of each.
+    """The lake's transitions: S states, A actions, K outcomes of each.
 
     Attributes:
         start: the state an episode begins in.
@@ -71,7 +71,7 @@ def _columns(table: Any) -> Array:
 
 
 def action_values(values: Array, discount: float = DISCOUNT) -> Array:
-    """What each action is worth when the states after it are worth so much.
+    """The value of each action, from the values of the states after it.
 
     Formula:
         q(s, a) = sum over k of p_k (r + discount (1 - terminal) v(s'))

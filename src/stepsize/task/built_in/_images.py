@@ -128,9 +128,9 @@ def _decoded(source: Source, folder: Path | None) -> tuple[int, Mapping[str, Ima
             return found
     splits, classes = {}, 0
     for name, split in rows.items():
-        labels, said = _data.labels_of(split, source)
+        labels, digest = _data.labels_of(split, source)
         splits[name] = Images(_decode(split, name, source), labels)
-        classes = max(classes, said or _data.largest(labels) + 1)
+        classes = max(classes, digest or _data.largest(labels) + 1)
     if sum(map(len, splits.values())) >= WORTH_KEEPING:
         _keep(kept, classes, splits)
     return classes, splits
@@ -166,7 +166,7 @@ def _decode(rows: Any, split: str, source: Source) -> Tensor:
 
 
 def _kept_file(source: Source, files: list[Path]) -> Path:
-    """Where the decoded images of these very files are kept."""
+    """The place of these files' decoded images."""
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     digest = hashlib.sha256(json.dumps([_VERSION, stats]).encode()).hexdigest()[:16]
     folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "stepsize"

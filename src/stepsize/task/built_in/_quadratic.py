@@ -29,7 +29,7 @@ from stepsize.task.built_in._bowl_views import bowl_views
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Where gradient descent went on a bowl, at one rate.
+    """The path of gradient descent on a bowl, at one rate.
 
     Attributes:
         rate: the learning rate.
@@ -60,7 +60,7 @@ class Trajectory:
         """
         directions = axes_of_bowl(len(self.eigenvalues), self.rotation)
         pull = 1 + self.momentum - self.rate * np.array(self.eigenvalues)
-        once = np.array([[[each, -self.momentum], [1.0, 0.0]] for each in pull])
+        once = np.array([[[strength, -self.momentum], [1.0, 0.0]] for strength in pull])
         powers = np.array([np.linalg.matrix_power(once, step) for step in range(len(self.points))])
         points: Array = powers[:, :, 0].sum(-1) * (self.points[0] @ directions) @ directions.T
         return points
@@ -196,7 +196,9 @@ def _score(model: nn.Module) -> float:
 
 def _metrics(model: nn.Module) -> dict[str, float]:
     point: Tensor = model.point  # type: ignore[assignment]
-    return {"distance": float(point.norm())} | {f"x{number}": float(each) for number, each in enumerate(point, 1)}
+    return {"distance": float(point.norm())} | {
+        f"x{number}": float(coordinate) for number, coordinate in enumerate(point, 1)
+    }
 
 
 quadratic = bowl()

@@ -88,8 +88,8 @@ def _test_texts(source: Source, folder: Path | None, longest: int) -> Texts:
 def _read(splits: Any, split: str, source: Source, classes: int = 0) -> tuple[list[list[str]], Tensor, int]:
     rows = _data.split_named(splits, split, source)
     name = _data.column(rows, "text", source)
-    labels, said = _data.labels_of(rows, source)
-    classes = classes or said or _data.largest(labels) + 1
+    labels, digest = _data.labels_of(rows, source)
+    classes = classes or digest or _data.largest(labels) + 1
     _data.check_labels(labels, classes, split, source)
     texts = rows[name][:]
     if None in texts:

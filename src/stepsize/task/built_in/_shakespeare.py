@@ -84,8 +84,8 @@ def optimizer(parameters: Iterable[Tensor], lr: float) -> Optimizer:
     """AdamW with betas 0.9 and 0.99; weight decay 0.1 on matrices, none on the norms' factors."""
     every = list(parameters)
     groups = [
-        {"params": [each for each in every if each.ndim >= 2], "weight_decay": 0.1},
-        {"params": [each for each in every if each.ndim < 2], "weight_decay": 0.0},
+        {"params": [parameter for parameter in every if parameter.ndim >= 2], "weight_decay": 0.1},
+        {"params": [parameter for parameter in every if parameter.ndim < 2], "weight_decay": 0.0},
     ]
     return AdamW(groups, lr=lr, betas=(0.9, 0.99))
 

@@ -70,7 +70,7 @@ def numbered(texts: Sequence[Sequence[str]], labels: Tensor, vocabulary: Mapping
         vocabulary: number by word.
         longest: words of a text that are read.
     """
-    each = [[vocabulary.get(word, UNKNOWN) for word in text[:longest]] or [UNKNOWN] for text in texts]
-    lengths = torch.tensor([len(text) for text in each], dtype=torch.int64)
-    numbers = torch.tensor([number for text in each for number in text], dtype=torch.int64)
+    rows = [[vocabulary.get(word, UNKNOWN) for word in text[:longest]] or [UNKNOWN] for text in texts]
+    lengths = torch.tensor([len(text) for text in rows], dtype=torch.int64)
+    numbers = torch.tensor([number for text in rows for number in text], dtype=torch.int64)
     return Texts(numbers, lengths.cumsum(0) - lengths, lengths, labels)
