@@ -217,7 +217,8 @@ class Job:
     def _asked(self, low: float, high: float, budget: str | None) -> dict[str, Any]:
         """What both searches are told."""
         where = {"budget": budget, "low": low, "high": high, "engine": self._engine_here()}
-        return {**where, "seed": self.trial.seed, "steps": self.trial.steps, **self._axes()}
+        axes = {axis: value for axis, value in self._axes().items() if axis != "guard"}  # which is for the run itself
+        return {**where, "seed": self.trial.seed, "steps": self.trial.steps, **axes}
 
     def _engine_here(self) -> Engine:
         """The engine of the search; one that chooses keeps its choice in the run folder."""
