@@ -3,16 +3,16 @@
     regret = (L(s) - L*) / (L_init - L*), clipped to [0, 1]; diverged = 1          (see finders/README.md)
 
 Every pair of task and seed of both sets of the yardstick is trained in full at the rate that ``find`` gave it in
-``logs/finders``, then at 3 and 10 times that rate, each without a guard and with ``guard()``. Cost is the search and the
-run, in whole runs; a guard adds no steps, so what it adds is its time, measured step by step on a few models: the
-checks, and the good states at the least distance that they are kept at.
+``logs/finders``, then at 3 and 10 times that rate, each without a guard and with ``guard()``. A guard adds no steps, so
+that what it costs is its time, measured step by step on a few models: the checks, and the good states at the least
+distance that they are kept at.
 
 The guard's numbers (returns, factor, share lost, patience) were chosen by what the tuning set shows; the report set is
 looked at to report.
 
 Prediction, written before the first run of this script: at the rates of ``find`` one pair in 153 is ruined without a
-guard (bag-rotten, seed 0, at 3.14) and none with it; the worst regret stays above 25 %, since prototypes-wine-raw, seed
-1, and convolutions-rotten have rates that are too low, which no guard can see; p90 within a point of plain; no more than
+guard (bag-rotten, seed 0, at 3.14) and none with it; the worst regret stays above 25 %, since prototypes-wine-raw,
+seed 1, and convolutions-rotten have rates that are too low, which no guard can see; p90 within a point of plain; no more than
 one run in twenty goes back. At 3 times the rate the guard halves the ruined pairs, at 10 times it saves four in five.
 Checks take 1 % of a step or less, good states 1 % too.
 """
@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from torch import nn
 
-sys.path[:0] = [str(Path(__file__).parent / "finders")]
+sys.path.insert(0, str(Path(__file__).parent / "finders"))
 from _common import LOGS, conclude, interval, progress
 from _data import DEFAULT, PLACE
 from oracle import ENTRIES, Oracle
@@ -80,17 +80,17 @@ def table(rows: list[Row]) -> list[str]:
         regrets = np.array([row["regrets"][kind] for row in rows])
         ruined = sum(row["regrets"][kind] >= 0.9 for row in rows)
         median, p90 = np.quantile(regrets, [0.5, 0.9])
-        lines.append(
-            f"    guard {kind:3s} median {100 * median:5.1f} %   p90 {100 * p90:5.1f} %   worst {100 * regrets.max():5.1f} %"
-            f"   mean {100 * regrets.mean():5.1f} %   regret of 90 % or more: {ruined} of {len(rows)}"
-        )
+        figures = {"median": median, "p90": p90, "worst": regrets.max(), "mean": regrets.mean()}
+        told = "   ".join(f"{name} {100 * figure:5.1f} %" for name, figure in figures.items())
+        lines.append(f"    guard {kind:3s} {told}   regret of 90 % or more: {ruined} of {len(rows)}")
     back = [row for row in rows if row["returns"]]
     helped = sum(row["regrets"]["on"] < row["regrets"]["off"] - 0.01 for row in back)
     harmed = sum(row["regrets"]["on"] > row["regrets"]["off"] + 0.01 for row in back)
     same = all(row["regrets"]["on"] == row["regrets"]["off"] for row in rows if not row["returns"])
+    times, ended = sum(row["returns"] for row in back), sum(row["ended"] for row in rows)
     lines.append(
-        f"    went back in {len(back)} runs, {sum(row['returns'] for row in back)} times: better by a point in {helped}, worse in "
-        f"{harmed}; given up {sum(row['ended'] for row in rows)}; the others have the same score: {'yes' if same else 'NO'}"
+        f"    went back in {len(back)} runs, {times} times: better by a point in {helped}, worse in {harmed}, given up "
+        f"{ended}; all others have the same score: {'yes' if same else 'NO'}"
     )
     worst = sorted(rows, key=lambda row: -max(row["regrets"]["on"], row["regrets"]["off"] * bool(row["returns"])))[:8]
     for row in worst:
@@ -139,7 +139,10 @@ def seconds(model: nn.Module, inputs: torch.Tensor, steps: int, guard: str | Non
 
 def costs(quick: bool) -> tuple[list[str], Row]:
     """What a guard adds to a step: with good states as often as they may be kept, every 25 updates, and never."""
-    lines, data = ["what guard() adds to a step with AdamW, in percent; good states every 25 updates, the least distance"], {}
+    lines, data = (
+        ["what guard() adds to a step with AdamW, in percent; good states every 25 updates, the least distance"],
+        {},
+    )
     for name, (model, inputs) in models().items():
         alone = seconds(model, inputs, 5, None)
         steps = 25 if quick else 25 * max(2, round(2.0 / alone / 25))
@@ -181,7 +184,8 @@ def main() -> None:
             for number, each in enumerate(found, 1):
                 rows.append(measured(each, factor, options.guard, oracle))
                 last = rows[-1]
-                progress(f"{name} x{factor} {number}/{len(found)} {last['task']} {last['seed']} {last['regrets']} {last['at']}")
+                said = f"{last['task']} {last['seed']} {last['regrets']} {last['at']}"
+                progress(f"{name} x{factor} {number}/{len(found)} {said}")
             if rows:
                 lines += [f"set {name}, {len(rows)} pairs, {factor} times the rate that find gave", *table(rows)]
                 data[f"{name} {factor}"] = rows

@@ -42,9 +42,9 @@ class Control(Governed):
         value = clip(base * schedule(position) * feedback * manual, floor, cap)
 
     The base is the group's own value when Control takes it over; feedback, manual changes, floor and cap are for the
-    learning rate; feedback is the factor of all that look at the loss, the guard too. The value is derived anew each time, never read back: a group added later, a checkpoint loaded before
-    or after the optimizer's, a step run twice cannot make it wrong. ``absolute(schedule)`` gives the rate itself,
-    whatever the base. A base of 0 stays 0.
+    learning rate, and feedback is the factor of all that look at the loss, a guard too. The value is derived anew each
+    time, never read back: a group added later, a checkpoint loaded before or after the optimizer's, a step run twice
+    cannot make it wrong. ``absolute(schedule)`` gives the rate itself, whatever the base. A base of 0 stays 0.
 
     Args:
         optimizer: any torch optimizer, a list of them or a mapping by name, which are stepped together and clipped by

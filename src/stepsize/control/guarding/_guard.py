@@ -13,7 +13,7 @@ EVERY, PATIENCE = 0.02, 0.03  # shares of the run
 
 @dataclass(frozen=True, kw_only=True)
 class guard:
-    """Goes back to the last good state where a run diverges, lowers the rate, and goes on with the data that comes next.
+    """Goes back to the last good state where a run diverges, lowers the rate, and goes on with the next data.
 
     A run has diverged when a loss, or the weights, are not finite; or when the median loss of a check has been above
 
@@ -21,8 +21,9 @@ class guard:
 
     for ``patience``, with the lowest median so far, the first loss, and as noise 5 times the spread of the losses
     within a check, but at least a 20th of the first loss. Weights, buffers, the optimizer, the scaler and Control's
-    feedback are then what they were at the last good state, bit for bit; the rate is multiplied by ``factor``. The clock
-    goes on, so that the schedule ends where it ends; random numbers and data do too, so that bad batches are skipped.
+    feedback are then what they were at the last good state, bit for bit; the rate is multiplied by ``factor``. The
+    clock goes on, so that the schedule ends where it ends; random numbers and data do too, so that bad batches are
+    skipped.
 
     The loss of every update is kept on its device and read back, with the norm of the weights, every ``check`` updates
     and at the run's end. An update that a scaler or ``nonfinite="skip"`` leaves out is no divergence, but 25 in a row
@@ -92,8 +93,8 @@ class guard:
         Raises:
             ValueError: a length is relative, and the total is not known.
         """
-        shares = {"patience": PATIENCE, "every": EVERY}
-        return replace(self, **{name: self._over(name, share, total, per_epoch) for name, share in shares.items()})
+        patience = self._over("patience", PATIENCE, total, per_epoch)
+        return replace(self, patience=patience, every=self._over("every", EVERY, total, per_epoch))
 
     def _over(self, name: str, share: float, total: float | None, per_epoch: float | None) -> Length:
         length = getattr(self, name)
@@ -103,7 +104,7 @@ class guard:
             return float(length)
         if total is None and length.endswith("%"):
             raise ValueError(f"{name}={length} of guard needs the run's length; give total=")
-        far = total if length.endswith("%") else max(total or FAR, FAR)
+        far = total if total is not None and length.endswith("%") else max(total or FAR, FAR)
         return constant(length).over(far, per_epoch).length
 
     def __str__(self) -> str:
@@ -127,5 +128,7 @@ def as_guard(value: Any) -> guard:
     if isinstance(value, str):
         return parse_call(value, {"guard": guard})  # type: ignore[no-any-return]
     if not isinstance(value, guard):
-        raise TypeError(_check.message("guard", value, "a guard or its text", "write for example guard=guard(returns=3)"))
+        raise TypeError(
+            _check.message("guard", value, "a guard or its text", "write for example guard=guard(returns=3)")
+        )
     return value

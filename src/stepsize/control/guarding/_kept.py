@@ -1,7 +1,8 @@
 """The last good state: in memory, to be put back in place, and as plain data for a checkpoint."""
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from stepsize import _check
 from stepsize.control.feedback import Steering
 from stepsize.control.guarding._level import Level
 from stepsize.state import Captured, capture
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -54,23 +56,24 @@ class Keeper:
     def take(self, step: int, position: float, level: Level, steering: Steering | None) -> Kept:
         """The state now."""
         feedback = None if steering is None else copy.deepcopy(steering.state_dict())
-        return Kept(self._captured(), step, position, level, feedback)
+        with self._without_gradients():
+            return Kept(self._captured(), step, position, level, feedback)
 
     def _captured(self) -> Captured:
         things = [each for each in (self.model, *self.optimizers, self.scaler) if each is not None]
         return capture(*things, randomness=False)
 
     def put_back(self, kept: Kept, steering: Steering | None) -> None:
-        """Make it the state now; random numbers, data and the clock go on."""
+        """Make it the state now, without gradients; random numbers, data and the clock go on."""
         kept.captured.restore()
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
         if steering is not None and kept.feedback is not None:
             steering.load_state_dict(copy.deepcopy(kept.feedback))
 
     def written(self, kept: Kept) -> dict[str, Any]:
         """A state as plain data and tensors; what is now is as before."""
-        now = self._captured()
-        kept.captured.restore()
-        try:
+        with self._back_at(kept.captured):
             return {
                 "step": kept.step,
                 "position": kept.position,
@@ -81,8 +84,6 @@ class Keeper:
                 "optimizers": [copy.deepcopy(optimizer.state_dict()) for optimizer in self.optimizers],
                 "scaler": None if self.scaler is None else copy.deepcopy(self.scaler.state_dict()),
             }
-        finally:
-            now.restore()
 
     def read(self, state: Mapping[str, Any]) -> Kept:
         """The inverse of ``written``; what is now is as before.
@@ -99,12 +100,10 @@ class Keeper:
         if len(state["optimizers"]) != len(self.optimizers):
             rule = f"{len(self.optimizers)}, as here"
             raise ValueError(_check.message("optimizers of guard of state", len(state["optimizers"]), rule))
-        now = self._captured()
-        try:
+        with self._back_at(None):
             with torch.no_grad():
                 for parameter, saved in zip(parameters, state["parameters"], strict=True):
                     parameter.copy_(saved)
-                    parameter.grad = None
             if self.model is not None:
                 self.model.load_state_dict(copy.deepcopy(state["model"]), strict=False)
             for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
@@ -112,10 +111,32 @@ class Keeper:
             if self.scaler is not None and state["scaler"]:
                 self.scaler.load_state_dict(copy.deepcopy(state["scaler"]))
             captured = self._captured()
-        finally:
-            now.restore()
         level = Level.of(state["level"])
         return Kept(captured, int(state["step"]), float(state["position"]), level, copy.deepcopy(state["feedback"]))
+
+    @contextmanager
+    def _without_gradients(self) -> Iterator[None]:
+        """Gradients are no part of a state: they are there again after the block."""
+        gradients = [(parameter, parameter.grad) for parameter in self.parameters()]
+        for parameter, _ in gradients:
+            parameter.grad = None
+        try:
+            yield
+        finally:
+            for parameter, gradient in gradients:
+                parameter.grad = gradient
+
+    @contextmanager
+    def _back_at(self, captured: Captured | None) -> Iterator[None]:
+        """A state for a block, or whatever the block makes of it; after it what was before."""
+        with self._without_gradients():
+            now = self._captured()
+            try:
+                if captured is not None:
+                    captured.restore()
+                yield
+            finally:
+                now.restore()
 
     def _beside(self) -> dict[str, Any]:
         """What the model has in its state dict that is no parameter of the optimizers."""

@@ -104,7 +104,8 @@ class Level:
         if found.middle >= first or not first > best:
             return f"the loss rose to {found.middle:.4g} from {best:.4g}"
         share = (found.middle - best) / (first - best)
-        return f"the loss rose to {found.middle:.4g}, and lost {share:.0%} of what it had gained, {first:.4g} to {best:.4g}"
+        gained = f"{share:.0%} of what it had gained, {first:.4g} to {best:.4g}"
+        return f"the loss rose to {found.middle:.4g}, and lost {gained}"
 
     def state(self) -> dict[str, Any]:
         """Small plain data."""

@@ -18,6 +18,7 @@ from stepsize.state import processes, reduced
 APART = 25  # updates between two good states, at least: then one costs little beside them
 SKIPPED = 25  # updates in a row that were left out since gradients were not finite, which is a divergence
 
+
 class DivergedError(ArithmeticError):
     """A run has diverged more often than its guard may go back. The last good state was put back."""
 
@@ -111,9 +112,7 @@ class Guarding:
         self._good = self.keeper.take(driver.steps, driver.position, self._level, steering)
         self._apart = 0
 
-    def _agreed(
-        self, odd: bool, found: Window | None, first: float | None
-    ) -> tuple[bool, Window | None, float | None]:
+    def _agreed(self, odd: bool, found: Window | None, first: float | None) -> tuple[bool, Window | None, float | None]:
         """What all processes have seen together: anything odd, and the means of their figures."""
         if processes() == 1:
             return odd, found, first
@@ -148,8 +147,8 @@ class Guarding:
         times = f"after {self.returns} return{'s' if self.returns != 1 else ''}"
         driver.say("guard", reason=f"{went}, and gave up {times}")
         raise DivergedError(
-            f"{went}, and the guard gives up {times}, at step {driver.steps}; begin with a rate below "
-            f"{driver.rates_now()[0] if driver.rates_now() else 0:.3g}, look at the data, or allow guard(returns=...) more"
+            f"{went}, and the guard gives up {times}, at step {driver.steps}; begin with a lower rate, look at the data, "
+            "or allow more by guard(returns=...)"
         )
 
     def state(self) -> dict[str, Any]:
