@@ -1,15 +1,23 @@
 """A guard: what a return puts back and lowers, when there is one, and that nothing else changes."""
 
+import contextlib
 import itertools
+import json
 import math
+import os
 import re
+import socket
 import statistics
+import subprocess
+import sys
 import warnings
 
 import pytest
 import torch
+from children import child
 
 from stepsize import Control, DivergedError, Plan, Task, Trial, guard, plateau, train
+from stepsize.cli import run as command
 from stepsize.control import Scheduler
 from stepsize.engine import serial
 from stepsize.task import task_named
@@ -507,3 +515,85 @@ def test_a_medians_distance_is_the_spread():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert window_of([1.0]).spread == 0
+
+
+# several processes
+
+WORKER = """
+import json
+import torch, torch.distributed as dist
+from stepsize import Control, guard
+dist.init_process_group("gloo")
+rank = dist.get_rank()
+weight = torch.ones(1, requires_grad=True)
+control = Control(torch.optim.SGD([weight], lr=0.1), guard=guard(check=3), remind=False, total=40)
+seen = []
+for step in range(40):
+    weight.grad = torch.full((1,), 0.1 * (step + 1))  # averaged over processes, as DDP does
+    control.step(float("nan") if (step, rank) in ((7, 1), (25, 0)) else 1 / (step + 1) + rank)
+    seen.append([weight.item(), control.rates["group0"]])
+print(json.dumps([seen, [list(event) for event in control.log]]))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_of_which_one_sees_a_loss_that_is_no_number_go_back_together():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2"}
+    with contextlib.ExitStack() as ranks:
+        processes = [
+            ranks.enter_context(
+                child(
+                    [sys.executable, "-c", WORKER],
+                    env={**environment, "RANK": str(rank), "OMP_NUM_THREADS": "1"},
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+            )
+            for rank in range(2)
+        ]
+        (seen, log), (others, other_log) = (
+            json.loads(process.communicate(timeout=120)[0].splitlines()[-1]) for process in processes
+        )
+    assert seen == others
+    assert [event[0] for event in log] == [event[0] for event in other_log] == [9, 27]
+    assert seen[8] == [1.0, 0.05]
+    assert seen[26] == [1.0, 0.025]
+
+
+# the command line
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["train", "digits", "--lr", "0.1", "--guard", "maybe"], "guard must be on, off, or a guard's text"),
+        (["train", "digits", "--lr", "0.1", "--guard", "guard(returns=-1)"], "returns of guard"),
+        (["train", "frozenlake", "--lr", "0.1", "--guard"], "takes no guard"),
+        (["find", "digits", "--guard"], "--guard is for training"),
+    ],
+)
+def test_bad_words_are_one_line_and_exit_code_2(words, problem, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert command(words) == 2
+    said = capsys.readouterr().err.strip()
+    assert problem in said
+    assert len(said.splitlines()) == 1
+    assert not any(tmp_path.iterdir())
+
+
+def test_train_with_guard_alone_on_the_command_line_and_tune_by_itself(tmp_path):
+    place = str(tmp_path / "a")
+    assert command(["train", "digits", "--lr", "300", "--steps", "60", "--out", place, "--no-report", "--guard"]) == 0
+    events = [json.loads(line) for line in (tmp_path / "a" / "events.jsonl").read_text().splitlines()]
+    assert {event["what"] for event in events} == {"guard"}
+    for number, words in enumerate(([], ["--guard", "off"])):
+        place = tmp_path / f"tuned{number}"
+        assert command(["tune", "digits", "--steps", "40", "--out", str(place), "--no-report", *words]) == 0
+        run = json.loads((place / "run.json").read_text())
+        assert run["said"]["guard"] == ("off" if words else "guard()")
+        assert ("guard: guard()" in run["plan"]) is not bool(words)
+    scores = [json.loads((tmp_path / f"tuned{n}" / "run.json").read_text())["metrics"]["loss"] for n in range(2)]
+    assert scores[0] == scores[1]

@@ -70,8 +70,8 @@ def train(
         save_every: seconds after which ``last.pt`` is written also between validations, > 0.
         progress: called with (steps done, steps, a note for people) where something else than a step takes time.
         **axes: what else is set, as the settings of a ``Trial``: ``schedule``, ``clip``, ``batch_size``,
-            ``optimizer``, ``warmup``, ``momentum``, ``weight_decay``, ``guard`` (True, or a guard or its text), and axes
-            of the task's own.
+            ``optimizer``, ``warmup``, ``momentum``, ``weight_decay``, ``guard`` (True, a guard, its text), and axes of
+            the task's own.
 
     Raises:
         TypeError, ValueError: an argument is invalid, the folder's checkpoint cannot be used, or another process

@@ -146,10 +146,8 @@ class Guarding:
         self.is_over = True
         times = f"after {self.returns} return{'s' if self.returns != 1 else ''}"
         driver.say("guard", reason=f"{went}, and gave up {times}")
-        raise DivergedError(
-            f"{went}, and the guard gives up {times}, at step {driver.steps}; begin with a lower rate, look at the data, "
-            "or allow more by guard(returns=...)"
-        )
+        remedy = "begin with a lower rate, look at the data, or allow more by guard(returns=...)"
+        raise DivergedError(f"{went}, and the guard gives up {times}, at step {driver.steps}; {remedy}")
 
     def state(self) -> dict[str, Any]:
         """Plain data and tensors, with the last good state."""
