@@ -116,19 +116,24 @@ class guard:
 Guard = guard  # its name where a parameter is called guard
 
 
-def as_guard(value: Any) -> guard:
+def as_guard(text: Any) -> guard:
     """A guard, from itself or its text.
 
     Args:
-        value: such as ``guard(returns=2)``, or the same as a text.
+        text: such as ``guard(returns=2)``, or the same as a text.
 
     Raises:
         TypeError, ValueError: it is neither.
+
+    Example:
+        >>> from stepsize.control import as_guard
+        >>> as_guard("guard( returns = 2 )")
+        guard(returns=2, factor=0.5, lost=0.75, patience=None, check=10, every=None)
     """
-    if isinstance(value, str):
-        return parse_call(value, {"guard": guard})  # type: ignore[no-any-return]
-    if not isinstance(value, guard):
+    if isinstance(text, str):
+        return parse_call(text, {"guard": guard})  # type: ignore[no-any-return]
+    if not isinstance(text, guard):
         raise TypeError(
-            _check.message("guard", value, "a guard or its text", "write for example guard=guard(returns=3)")
+            _check.message("guard", text, "a guard or its text", "write for example guard=guard(returns=3)")
         )
-    return value
+    return text
