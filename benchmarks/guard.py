@@ -177,6 +177,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--factor", nargs="*", type=int, default=list(FACTORS))
     parser.add_argument("--guard", default="guard()", help="such as 'guard(factor=0.3)'; writes no log")
     parser.add_argument("--rows", type=Path, help="file in which rows are kept; what stands there is not trained again")
+    parser.add_argument("--kept", action="store_true", help="report what --rows has whole, and train nothing")
     parser.add_argument("--no-costs", action="store_true")
     return parser.parse_args()
 
@@ -191,8 +192,10 @@ def main() -> None:
         found = [row for row in found if row["task"] in QUICK and row["seed"] == 0] if options.quick else found
         for factor in options.factor:
             rows = []
-            for number, each in enumerate(found, 1):
-                key = f"{name} {factor} {each['task']} {each['seed']}"
+            keys = [f"{name} {factor} {each['task']} {each['seed']}" for each in found]
+            if options.kept and not all(key in kept for key in keys):
+                continue
+            for number, (key, each) in enumerate(zip(keys, found, strict=True), 1):
                 rows.append(kept[key] if key in kept else measured(each, factor, options.guard, oracle))
                 last = rows[-1]
                 if options.rows is not None and key not in kept:
@@ -206,8 +209,7 @@ def main() -> None:
     if not options.no_costs:
         told, data["seconds"] = costs(options.quick)
         lines += told
-    partial = options.no_costs or options.guard != "guard()" or options.set != list(SETS)
-    conclude("guard", lines, data, options.quick or partial or options.factor != list(FACTORS))
+    conclude("guard", lines, data, options.quick or options.no_costs or options.guard != "guard()")
 
 
 if __name__ == "__main__":

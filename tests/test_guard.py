@@ -584,6 +584,7 @@ def test_bad_words_are_one_line_and_exit_code_2(words, problem, capsys, tmp_path
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_train_with_guard_alone_on_the_command_line_and_tune_by_itself(tmp_path):
     place = str(tmp_path / "a")
     assert command(["train", "digits", "--lr", "300", "--steps", "60", "--out", place, "--no-report", "--guard"]) == 0
