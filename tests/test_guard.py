@@ -19,11 +19,12 @@ from children import child
 from stepsize import Control, DivergedError, Plan, Task, Trial, guard, plateau, train
 from stepsize.cli import run as command
 from stepsize.control import Scheduler
+from stepsize.diagnosis import Seen, diagnose
 from stepsize.engine import serial
 from stepsize.task import task_named
 
 
-class Seen:
+class Told:
     """Keeps what it is told."""
 
     def __init__(self):
@@ -130,8 +131,8 @@ def test_bad_arguments_are_named(words, problem):
 @pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW, torch.optim.Adagrad, torch.optim.NAdam])
 def test_a_return_puts_back_every_bit_lowers_the_rate_and_skips_the_bad_batch(kind):
     model, optimizer = made(kind=kind)
-    seen = Seen()
-    control = guarded(model, optimizer, guard=guard(check=5, factor=0.5), watch=seen)
+    told = Told()
+    control = guarded(model, optimizer, guard=guard(check=5, factor=0.5), watch=told)
     kept = {}
 
     def before(number):
@@ -139,7 +140,7 @@ def test_a_return_puts_back_every_bit_lowers_the_rate_and_skips_the_bad_batch(ki
 
     plan = control.preview().rates["group0"]
     trained(control, model, batches(45, broken={41}), before)  # the check after step 45 sees it
-    (event,) = [record for record in seen.records if record.text.get("what") == "guard"]
+    (event,) = [record for record in told.records if record.text.get("what") == "guard"]
     assert (event.kind, event.step, event.values["value"]) == ("event", 45, 0.5)
     said = re.fullmatch(r"the loss was nan; went back to step (25|30|35|40)", event.text["reason"])
     assert same(bits(model, optimizer), kept[int(said[1])])
@@ -515,6 +516,14 @@ def test_a_medians_distance_is_the_spread():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert window_of([1.0]).spread == 0
+
+
+def test_a_run_that_recovered_is_no_error_of_the_diagnosis():
+    lines = [{"step": step, "loss": None if step == 30 else 2 / (1 + step), "rate": 0.1} for step in range(100)]
+    returned = {"step": 31, "what": "guard", "group": "*", "value": 0.5, "reason": "the loss was nan"}
+    for events, severity in (([], "error"), ([returned], "warning")):
+        (found,) = [each for each in diagnose(Seen.of_lines(lines, events=events)) if each.name == "not-finite"]
+        assert found.severity == severity
 
 
 # several processes
