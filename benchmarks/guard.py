@@ -63,11 +63,10 @@ def trained(name: str, seed: int, rate: float, guard: str) -> Row:
 
 
 def measured(found: Row, factor: int, guard: str, oracle: Oracle) -> Row:
-    """A pair at a multiple of its rate, without and with a guard; without one at the rate itself, as it was logged."""
+    """A pair at a multiple of its rate, without and with a guard."""
     name, seed = found["task"], found["seed"]
     rate = found["rate"] if factor == 1 else float(f"{factor * found['rate']:.3g}")
-    plain = found if factor == 1 else trained(name, seed, rate, "off")
-    guarded = trained(name, seed, rate, guard)
+    plain, guarded = trained(name, seed, rate, "off"), trained(name, seed, rate, guard)
     regrets = {kind: oracle.regret(name, seed, row["score"]) for kind, row in (("off", plain), ("on", guarded))}
     kept = {key: guarded[key] for key in ("returns", "at", "ended")}
     said = {"task": name, "seed": seed, "factor": factor, "rate": rate, "distance": found["distance"]}
@@ -209,7 +208,7 @@ def main() -> None:
     if not options.no_costs:
         told, data["seconds"] = costs(options.quick)
         lines += told
-    conclude("guard", lines, data, options.quick or options.no_costs or options.guard != "guard()")
+    conclude("guard", lines, data, options.quick or options.guard != "guard()")
 
 
 if __name__ == "__main__":
