@@ -29,6 +29,7 @@ VALUES = {
     "schedule": "cosine()",
     "warmup": 5.0,
     "clip": 0.5,
+    "guard": "guard(check=3)",
     "optimizer": "adamw",
     "weight_decay": 0.3,
     "momentum": 0.5,
@@ -108,7 +109,7 @@ def line(**more):
 def test_what_a_search_of_plans_chose_is_trained(over, axis, in_a_folder, capsys):
     assert run(["tune", "linear-regression", "--over", over, "--steps", "40", "--out", "a"]) == 0
     facts = facts_of("a")
-    settings = {"lr": facts["rate"], axis: facts["said"][axis]}
+    settings = {"lr": facts["rate"], axis: facts["said"][axis], "guard": "guard()"}
     assert facts["trial"] == Trial("linear-regression", settings, 0, 40).key
 
 
@@ -118,7 +119,7 @@ def test_every_axis_can_be_trained():
     trained = train(task, steps=10, **VALUES)
     assert trained.trial.settings == VALUES
     assert train(task, Trial.of(task, VALUES, steps=10)).losses == trained.losses
-    for axis in AXES.keys() - {"lr"}:  # and each changes what is trained
+    for axis in AXES.keys() - {"lr", "guard"}:  # and each changes what is trained, but a guard of a run that needs none
         assert train(task, lr=0.1, steps=10, **{axis: VALUES[axis]}).losses != train(task, lr=0.1, steps=10).losses
 
 
@@ -375,7 +376,7 @@ def test_own_axes_on_the_command_line(in_a_folder, capsys):
     assert run(["tune", "net.py", "--over", "width", "--set", "noise=0.1", "--budget", "200", "--out", "c"]) == 0
     facts = facts_of("c")
     assert facts["said"]["set"].keys() == {"width", "noise"}
-    settings = {"lr": facts["rate"], **facts["said"]["set"]}
+    settings = {"lr": facts["rate"], "guard": "guard()", **facts["said"]["set"]}
     assert facts["trial"] == Trial.of(task, settings, 0, 20).key
     assert run(["tune", "net.py", "--over", "relu=true|false,width=3", "--budget", "200", "--out", "d"]) == 0
     assert facts_of("d")["said"]["set"]["width"] == 3

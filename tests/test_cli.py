@@ -83,7 +83,7 @@ def test_tune_races_plans_trains_with_the_best_and_goes_on_with_it(capsys, tmp_p
     assert facts["rate"] == best["rate"] == json.loads(out)["rate"]
     assert json.loads((tmp_path / "run" / "finding.json").read_text())["rate"] == best["rate"]
     assert "before" in err
-    trial = Trial("digits", {"lr": best["rate"], "optimizer": best["optimizer"]}, 0, 60)
+    trial = Trial("digits", {"lr": best["rate"], "optimizer": best["optimizer"], "guard": "guard()"}, 0, 60)
     assert facts["trial"] == trial.key
 
 

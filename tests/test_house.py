@@ -307,6 +307,7 @@ INTERFACES = {"Batchable", "Paced", "Probed", "Resumable", "ShortRun", "Startabl
 WARNINGS = {
     "CheckpointError",
     "DiffersError",
+    "DivergedError",
     "LockedError",
     "RecordWarning",
     "ScheduleTextError",

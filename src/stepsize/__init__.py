@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from stepsize.control import Control as Control
+    from stepsize.control import DivergedError as DivergedError
     from stepsize.control import Observer as Observer
     from stepsize.control import Plan as Plan
     from stepsize.control import Record as Record
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from stepsize.control import Steer as Steer
     from stepsize.control import from_torch as from_torch
     from stepsize.control import greedy as greedy
+    from stepsize.control import guard as guard
     from stepsize.control import noisy_plateau as noisy_plateau
     from stepsize.control import plateau as plateau
     from stepsize.control import position_of as position_of
@@ -114,7 +116,8 @@ if TYPE_CHECKING:
 
 _ROOMS = {
     "control": (
-        "Control Observer Plan Record Scheduler Signal Steer from_torch greedy noisy_plateau plateau position_of"
+        "Control DivergedError Observer Plan Record Scheduler Signal Steer from_torch greedy guard noisy_plateau "
+        "plateau position_of"
     ),
     "diagnosis": "Symptom diagnose",
     "engine": "Auto Batched Processes Ray serial",
@@ -150,6 +153,7 @@ __all__ = [
     "Batched",
     "Control",
     "Diagnose",
+    "DivergedError",
     "Finding",
     "JsonLines",
     "Live",
@@ -200,6 +204,7 @@ __all__ = [
     "from_torch",
     "greedy",
     "groups",
+    "guard",
     "inverse_sqrt",
     "layerwise",
     "lightning_callback",

@@ -79,7 +79,7 @@ def tune(
         ),
     ] = None,
 ) -> int:
-    """Find a rate, train with it under control, and show the evidence."""
+    """Find a rate, train with it under control and a guard, and show the evidence."""
     load_torch()
     from stepsize.cli._answer import answer, finish
     from stepsize.cli._begin import job
@@ -92,6 +92,7 @@ def tune(
         raise ValueError("--settle and --over do not go together; settle the rate of the plan that won: --settle alone")
     budget_of(budget, work.trial.steps)  # refused before there is a folder
     plans = None if over is None else plans_of(over, work.task)
+    work.guard()
     with work.opened(words["out"]):
         if plans is not None:
             found = work.find_plan(plans, low, high, budget or "4x")
@@ -127,6 +128,8 @@ def find_command(
     work = job("find", words)
     check_range(low, high)
     budget_of(budget, work.trial.steps)  # refused before there is a folder
+    if "guard" in work.trial.settings:
+        raise ValueError("--guard is for training: rates are compared without one; leave it out, or use stepsize tune")
     with work.opened(words["out"]):
         finding = work.find(low, high, budget, settle)
         if finding.rate is not None:

@@ -53,6 +53,7 @@ from stepsize.task import (
     own_settings,
     sources_of,
     steps_done,
+    table_of,
     together,
     train,
 )
@@ -84,6 +85,12 @@ class Job:
     def choose(self, **settings: Any) -> None:
         """Set more of what will be trained."""
         self.trial = Trial.of(self.task, {**self.trial.settings, **settings}, self.trial.seed, self.trial.steps)
+
+    def guard(self) -> None:
+        """Train with a guard, as it is, where nothing else is said and the task takes one."""
+        said = "guard" in self.trial.settings or not isinstance(self.task, Task) or self.task.recipe.guard is not None
+        if not said and not self.words.get("shard", False) and "guard" in table_of(self.task):
+            self.choose(guard=True)
 
     @contextmanager
     def opened(self, out: Path | None) -> Iterator[None]:
@@ -217,7 +224,8 @@ class Job:
     def _asked(self, low: float, high: float, budget: str | None) -> dict[str, Any]:
         """Arguments of both searches."""
         where = {"budget": budget, "low": low, "high": high, "engine": self._engine_here()}
-        return {**where, "seed": self.trial.seed, "steps": self.trial.steps, **self._axes()}
+        axes = {axis: value for axis, value in self._axes().items() if axis != "guard"}  # which is for the run itself
+        return {**where, "seed": self.trial.seed, "steps": self.trial.steps, **axes}
 
     def _engine_here(self) -> Engine:
         """The engine of the search; one that chooses keeps its choice in the run folder."""

@@ -9,7 +9,7 @@ from stepsize.cli._app import app
 from stepsize.cli._interrupts import interruptible, terminable
 from stepsize.cli._problems import DONE, FAILED, INTERRUPTED, StoppedError, is_unread, problem
 from stepsize.cli._screen import Mild, answering, quiet_threads
-from stepsize.cli._start import begun_here
+from stepsize.cli._start import begun_here, spelt_out
 from stepsize.task import leads, together
 
 
@@ -46,7 +46,7 @@ def run(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     try:
         Mild.lost = None
-        code = app(args=list(arguments), standalone_mode=False, prog_name="stepsize")
+        code = app(args=spelt_out(arguments), standalone_mode=False, prog_name="stepsize")
         sys.stdout.flush()
     except StoppedError as stopped:
         return _say(str(stopped), INTERRUPTED)

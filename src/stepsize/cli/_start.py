@@ -26,6 +26,23 @@ def begun_here(arguments: Sequence[str] = ()) -> Iterator[None]:
         _line.reset(words)
 
 
+def spelt_out(arguments: Sequence[str]) -> list[str]:
+    """The words after ``stepsize`` with ``on`` behind a ``--guard`` that stands alone.
+
+    Example:
+        >>> from stepsize.cli._start import spelt_out
+        >>> spelt_out(["tune", "digits", "--guard", "--seed", "1"])
+        ['tune', 'digits', '--guard', 'on', '--seed', '1']
+    """
+    found: list[str] = []
+    for place, word in enumerate(arguments):
+        found.append(word)
+        following = arguments[place + 1] if place + 1 < len(arguments) else "--"
+        if word == "--guard" and following.startswith("-"):
+            found.append("on")
+    return found
+
+
 def line_said() -> str | None:
     """The command line that repeats what is done; None outside of a command, or where it is too long to be kept."""
     line = _line.get()

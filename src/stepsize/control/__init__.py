@@ -37,6 +37,10 @@ if TYPE_CHECKING:  # each is loaded when it is used: whoever sends a command nee
     from stepsize.control.feedback import greedy as greedy
     from stepsize.control.feedback import noisy_plateau as noisy_plateau
     from stepsize.control.feedback import plateau as plateau
+    from stepsize.control.guarding import DivergedError as DivergedError
+    from stepsize.control.guarding import Guard as Guard
+    from stepsize.control.guarding import as_guard as as_guard
+    from stepsize.control.guarding import guard as guard
     from stepsize.control.signals import DEFAULT as DEFAULT
     from stepsize.control.signals import SIGNALS as SIGNALS
     from stepsize.control.signals import Signal as Signal
@@ -68,6 +72,7 @@ __getattr__, __dir__ = lazily(
         "_resume": "Choice DiffersError",
         "_scheduler": "Scheduler",
         "feedback": "Decision Feedback Observation greedy noisy_plateau plateau",
+        "guarding": "DivergedError Guard as_guard guard",
         "signals": "DEFAULT SIGNALS Signal Update due signals_of",
         "steering": "Answer Command Commands Steer",
     },
@@ -85,9 +90,11 @@ __all__ = [
     "CourseLike",
     "Decision",
     "DiffersError",
+    "DivergedError",
     "Driver",
     "Event",
     "Feedback",
+    "Guard",
     "Observation",
     "Observer",
     "Plan",
@@ -100,11 +107,13 @@ __all__ = [
     "Steer",
     "Step",
     "Update",
+    "as_guard",
     "bus_of",
     "check_free",
     "due",
     "from_torch",
     "greedy",
+    "guard",
     "hook_steps",
     "inner_optimizers",
     "loaded_bases",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from stepsize import _check
@@ -26,6 +26,7 @@ from stepsize.control._records import Step, read
 from stepsize.control._update import Closure, Updater
 from stepsize.control._window import Window
 from stepsize.control.feedback import Feedback
+from stepsize.control.guarding import Guard, Guarding, Keeper
 from stepsize.control.steering import Commands
 from stepsize.optim import Clipper
 from stepsize.schedule import Schedule
@@ -41,9 +42,9 @@ class Control(Governed):
         value = clip(base * schedule(position) * feedback * manual, floor, cap)
 
     The base is the group's own value when Control takes it over; feedback, manual changes, floor and cap are for the
-    learning rate. The value is derived anew each time, never read back: a group added later, a checkpoint loaded before
-    or after the optimizer's, a step run twice cannot make it wrong. ``absolute(schedule)`` gives the rate itself,
-    whatever the base. A base of 0 stays 0.
+    learning rate, and feedback is the factor of all that look at the loss, a guard too. The value is derived anew each
+    time, never read back: a group added later, a checkpoint loaded before or after the optimizer's, a step run twice
+    cannot make it wrong. ``absolute(schedule)`` gives the rate itself, whatever the base. A base of 0 stays 0.
 
     Args:
         optimizer: any torch optimizer, a list of them or a mapping by name, which are stepped together and clipped by
@@ -57,6 +58,10 @@ class Control(Governed):
             as ``value_clipping(0.5)`` or ``adaptive_clipping(0.01)`` of ``stepsize.optim``; none when left out.
         feedback: what looks at the loss, such as ``plateau(patience=5)`` or its text. With several processes all ranks
             take one decision, exchanged in ``step``, so that every rank must call it.
+        guard: what goes back to the last good state where the run diverges, with a lower rate, such as
+            ``guard(returns=3)`` or its text; none when left out. It reads the losses back every few updates.
+        model: the module whose buffers, such as BatchNorm's statistics, a guard puts back beside the optimizers'
+            parameters.
         floor: the smallest learning rate: a number, a schedule that gives it, or one by group.
         cap: the largest learning rate, likewise.
         total: the run's length on its clock, > 0; needed by schedules with an open or relative length.
@@ -109,6 +114,8 @@ class Control(Governed):
         weight_decay: CourseLike | None = None,
         clip: float | Schedule | Clipper | str | None = None,
         feedback: Feedback | str | None = None,
+        guard: Guard | str | None = None,
+        model: nn.Module | None = None,
         floor: BoundLike | None = None,
         cap: BoundLike | None = None,
         total: float | None = None,
@@ -139,6 +146,7 @@ class Control(Governed):
             "weight_decay": weight_decay,
             "clip": clip,
             "feedback": feedback,
+            "guard": guard,
             "floor": floor,
             "cap": cap,
             **others,
@@ -160,9 +168,24 @@ class Control(Governed):
         self._waited = 0.0  # what calls that a wrapper left out have said of the clock
         self._window = Window()
         self._repeats = Repeats(self._bus)
+        self._model = model
+        self._guard = self._guarding()
         self._parts = Parts(self._updater.parameters, scaler, self._bus)
         self._parts.ready(self._driver.steps)
         self._unsettled: tuple[Tensor, float] | None = None  # an update of which only the device knows whether it was
+
+    def _guarding(self) -> Guarding | None:
+        """What the plan's guard does; its updates are never the plain ones."""
+        plan, updater, model = self._driver.plan.guard, self._updater, self._model
+        if not isinstance(model, nn.Module | None):
+            raise TypeError(_check.message("model", model, "a torch.nn.Module", "several: give one nn.ModuleList"))
+        if plan is None and model is not None:
+            raise ValueError("model is what a guard puts back, and there is none; give guard=, or leave model out")
+        updater.is_plain = updater.can_be_plain and plan is None
+        if plan is None:
+            return None
+        keeper = Keeper(updater.optimizers, updater.parameters, model, updater.scaler)
+        return Guarding(plan, self._driver, keeper)
 
     @property
     def position(self) -> float:
@@ -212,6 +235,7 @@ class Control(Governed):
                 present position; the optimizer needs a closure or cannot take one; again is no function, or returns no
                 loss.
             FloatingPointError: the gradients are not finite, and ``nonfinite="raise"`` was asked for.
+            DivergedError: the run has diverged more often than its guard may go back.
         """
         closure: Closure | None = None
         if loss is not None:
@@ -307,6 +331,11 @@ class Control(Governed):
         looks = steering is not None and steering.feedback.of == "loss"
         if looks and loss is None and closure is None:
             raise ValueError("feedback looks at the loss of every step; call control.step(loss)")
+        guard = self._guard
+        if guard is not None:
+            if loss is None and closure is None:
+                raise ValueError("guard looks at the loss of every step; call control.step(loss)")
+            guard.begin(steering)
         wanted = self._repeats.wanted(driver.steps) if losses and closure is None else NOTHING
         again = Again(losses, updater.parameters(), updater.scaler, self._repeats, wanted) if wanted else None
         known = {"driven": driver.driven, "skipped": driver.skipped, "total": driver.total}
@@ -332,6 +361,8 @@ class Control(Governed):
             self._governor.steer(looked, True, position, updater.device)
         if look is not None:
             look.tell()
+        if guard is not None and not updated.waits:
+            guard.end(loss, updated, steering)
         if not updated.waits:
             self._parts.ready(driver.steps)
         return Step(position, updated.norm, threshold, updated.done, updated.factor, loss, names, values)
@@ -370,8 +401,20 @@ class Control(Governed):
             TypeError, ValueError: it is no such state, or it differs and no choice was made. Nothing is changed then.
         """
         super().load_state_dict(state, base=base, plan=plan, extend=extend)
+        self._guard = self._guarding()
+        if self._guard is not None:
+            self._guard.load(state.get("guard") if plan != "new" else None)
         self._window = Window()
         self._parts.ready(self._driver.steps)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The whole state as small plain data, for ``torch.save`` and ``torch.load(weights_only=True)``.
+
+        With a guard the last good state is in it too: the parameters and the optimizer's state, as they were.
+        Gradients that are being accumulated are not in it: save after an update, or call ``flush`` first.
+        """
+        state = super().state_dict()
+        return state if self._guard is None else {**state, "guard": self._guard.state()}
 
     def _settle(self) -> None:
         """Ask the device whether the last update was one, if nobody else knows, before the clock is read again."""

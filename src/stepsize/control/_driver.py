@@ -74,7 +74,7 @@ class Driver:
         self.total: float | None = None
         self.reminds = False  # whether to warn of training past the total
         self.end = math.inf  # from where on a step is past the total, and this has not been said
-        self.feedback = 1.0
+        self.feedback = self.guarded = 1.0  # the factors of those that look at the loss: feedback's, and the guard's
         self.settling = False  # a state has just been loaded: what the optimizer's own brings is no foreign write
         self._initial = initial
         self._loaded = False
@@ -159,7 +159,7 @@ class Driver:
                     f"{names[members[first]]} and {names[members[later]]} share one tensor as {hyperparameter}, and "
                     "their schedules differ; give each group a tensor of its own"
                 )
-        return Line(hyperparameter, members, shares, schedules, bounds, new, values, self.feedback if driven else 1.0)
+        return Line(hyperparameter, members, shares, schedules, bounds, new, values, self.seen if driven else 1.0)
 
     @property
     def rates(self) -> dict[str, float]:
@@ -250,9 +250,26 @@ class Driver:
     def refresh(self) -> None:
         """Multiply anew and write, after something other than the position has changed."""
         for line in self.lines.values():
-            line.feedback = self.feedback if line.name == "lr" else 1.0
+            line.feedback = self.seen if line.name == "lr" else 1.0
             line.refresh()
         self.write()
+
+    @property
+    def seen(self) -> float:
+        """What the loss has made of the rate: feedback's factor times the guard's."""
+        return self.feedback * self.guarded
+
+    def put_back(self, guarded: float, feedback: float) -> None:
+        """Groups were put back to what they were: write what is planned now, with these factors.
+
+        Args:
+            guarded: the guard's.
+            feedback: feedback's.
+        """
+        self.adopt()
+        self.guarded, self.feedback = guarded, feedback
+        self.refresh()
+        self.settling = self._loaded = False
 
     def shares(self, hyperparameter: str, group: str) -> list[tuple[int, Share]]:
         """What the groups that a pattern fits have of their own."""

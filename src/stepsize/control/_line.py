@@ -2,7 +2,8 @@
 
     value = clip(base * schedule(position) * feedback * manual, floor, cap)
 
-Everything that is not the position changes seldom, and is multiplied once when it does.
+with ``feedback`` the product of all that look at the loss: feedback and the guard. Everything that is not the position
+changes seldom, and is multiplied once when it does.
 """
 
 from dataclasses import dataclass

@@ -11,18 +11,20 @@ from typing import Any
 from stepsize import _check
 from stepsize.control._course import BoundLike, Course, CourseLike, as_course, each_changed, schedules_of, to_lines
 from stepsize.control.feedback import Feedback, as_feedback
+from stepsize.control.guarding import Guard, as_guard
 from stepsize.optim import CLIPPERS, Clipper, as_clip
 from stepsize.schedule import Schedule, constant
 
 NAMED = ("lr", "momentum", "weight_decay")
 BOUNDS = ("floor", "cap")
-FIELDS = {*NAMED, *BOUNDS, "clip", "feedback"}
+LOOKING = ("feedback", "guard")  # at the loss
+FIELDS = {*NAMED, *BOUNDS, "clip", *LOOKING}
 _LINE = re.compile(r"""(?P<indent>\s*)(?P<name>"(?:[^"\\]|\\.)*"|[^:"]+):(?:\s+(?P<value>.*?))?\s*""")
 
 
 @dataclass(frozen=True, init=False)
 class Plan:
-    """What Control applies to an optimizer: schedules by hyperparameter, clipping, feedback and bounds.
+    """What Control applies to an optimizer: schedules by hyperparameter, clipping, feedback, a guard and bounds.
 
     Its text is a small YAML mapping, and ``Plan.parse`` reads it back.
 
@@ -38,6 +40,7 @@ class Plan:
         feedback: what looks at the loss, such as ``plateau()`` or its text; none when left out.
         floor: the smallest learning rate: a number, a schedule that gives it, or as for lr; none when left out.
         cap: the largest learning rate, likewise.
+        guard: what goes back from a divergence, such as ``guard(returns=3)`` or its text; none when left out.
         others: any other number in the optimizer's groups, such as ``beta2`` or ``eps``, as for lr.
 
     Raises:
@@ -62,6 +65,7 @@ class Plan:
     feedback: Feedback | None = None
     floor: Course | None = None
     cap: Course | None = None
+    guard: Guard | None = None
     others: tuple[tuple[str, Course], ...] = ()
 
     def __init__(
@@ -74,10 +78,11 @@ class Plan:
         feedback: Feedback | str | None = None,
         floor: BoundLike | None = None,
         cap: BoundLike | None = None,
+        guard: Guard | str | None = None,
         **others: CourseLike,
     ) -> None:
         named = {"momentum": momentum, "weight_decay": weight_decay, "floor": floor, "cap": cap}
-        parts: dict[str, Any] = {**named, "clip": clip, "feedback": feedback, **others}
+        parts: dict[str, Any] = {**named, "clip": clip, "feedback": feedback, "guard": guard, **others}
         if isinstance(lr, Plan):
             lr, parts = lr._completed(parts)
         values = {
@@ -85,6 +90,7 @@ class Plan:
             **{n: None if parts[n] is None else as_course(n, parts[n], numbers=n in BOUNDS) for n in named},
             "clip": as_clip(parts["clip"]),
             "feedback": None if parts["feedback"] is None else as_feedback(parts["feedback"]),
+            "guard": None if parts["guard"] is None else as_guard(parts["guard"]),
             "others": tuple((n, as_course(n, part)) for n, part in parts.items() if n not in FIELDS),
         }
         for name, value in values.items():
@@ -138,6 +144,8 @@ class Plan:
             lines.append(f"clip: {self.clip}")
         if self.feedback is not None:
             lines.append(f"feedback: {self.feedback}")
+        if self.guard is not None:
+            lines.append(f"guard: {self.guard}")
         bounds = [line for name, bound in self.bounds.items() for line in to_lines(name, bound, numbers=True)]
         return "\n".join(lines + bounds)
 
@@ -157,7 +165,7 @@ class Plan:
             threshold = change("clip", threshold)
             clip = clip.with_threshold(threshold) if isinstance(clip, Clipper) else threshold
         others = {name: written(name, course) for name, course in self.others}
-        return {**parts, "clip": clip, "feedback": self.feedback, **others}
+        return {**parts, "clip": clip, "feedback": self.feedback, "guard": self.guard, **others}
 
     def changed(self, change: Callable[[str, Schedule], Schedule]) -> "Plan":
         """The plan with every schedule changed.
@@ -198,8 +206,9 @@ class Plan:
                 raise ValueError(f"{problem}; give total=, the number of steps to be trained")
             return schedule
 
-        feedback = None if self.feedback is None else self.feedback.over(total, per_epoch)
-        return Plan(**{**self.parts(laid), "feedback": feedback})
+        looking = {name: getattr(self, name) for name in LOOKING}
+        over = {name: None if each is None else each.over(total, per_epoch) for name, each in looking.items()}
+        return Plan(**{**self.parts(laid), **over})
 
     def replaced(self, **parts: Any) -> "Plan":
         """This plan with other parts.
@@ -271,7 +280,7 @@ def _value(name: str, value: Any, functions: Mapping[str, Callable[[float], floa
         return {key: None if item == "none" else _value(name, item, functions) for key, item in value.items()}
     if isinstance(value, list):
         return [_value(name, item, functions) for item in value]
-    if name == "feedback":
+    if name in LOOKING:
         return value
     if name in ("clip", *BOUNDS):
         try:
@@ -285,5 +294,5 @@ def _value(name: str, value: Any, functions: Mapping[str, Callable[[float], floa
     except ValueError as error:
         if name in (*NAMED, "clip", *BOUNDS) or not value.replace(".", "").isdigit():
             raise
-        known = (*NAMED, "clip", "feedback", *BOUNDS)
+        known = (*NAMED, "clip", *LOOKING, *BOUNDS)
         raise ValueError(f"a plan has no {name!r} that takes {value}; {_check.closest(name, known)}") from error

@@ -139,6 +139,8 @@ def load(state: Any, driver: Driver, given: Given, steering: Steering | None, ch
     if steering_on is not None:
         steering_on.load_state_dict(state["feedback"])
     driver.feedback = 1.0 if steering is None else steering.factor
+    guarded = state.get("guard") if plan.guard is not None and choice.plan != "new" else None
+    driver.guarded = 1.0 if guarded is None else float(guarded["factor"])
     driver.log.load(state["log"])
     driver.settling = True
     driver.refresh()

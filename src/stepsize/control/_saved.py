@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from stepsize import _check, _schema
+from stepsize.control.guarding import STATE as GUARDED
 from stepsize.control.steering import STATE as STEERED
 
 VERSION = 2
@@ -42,7 +43,7 @@ STATE = _schema.record(
         ),
         "log": _schema.every(_event),
     },
-    {"skipped": _schema.whole(), "commands": _schema.maybe(STEERED)},
+    {"skipped": _schema.whole(), "commands": _schema.maybe(STEERED), "guard": _schema.maybe(GUARDED)},
 )
 
 

@@ -106,6 +106,9 @@ class Scheduler(Governed, LRScheduler):
             raise ValueError(_check.message("last_epoch", last_epoch, "-1, where a run begins", remedy))
         more: Any = others
         plan = Plan(lr, momentum=momentum, weight_decay=weight_decay, feedback=feedback, floor=floor, cap=cap, **more)
+        if plan.guard is not None:
+            rule = "left out: a scheduler does no updates that it could go back from"
+            raise ValueError(_check.message("guard", str(plan.guard), rule, "use it with Control"))
         self._arguments: dict[str, Any] = {
             "plan": plan,
             "total": total,

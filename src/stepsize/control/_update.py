@@ -49,7 +49,8 @@ class Updater:
         self.nonfinite = nonfinite
         self.needs_closure = any(needs_closure(optimizer) for optimizer in self.optimizers)
         self.beside = Beside(self.optimizers)
-        self.is_plain = scaler is None and nonfinite is None and not self.needs_closure and not self.beside.wraps
+        self.can_be_plain = scaler is None and nonfinite is None and not self.needs_closure and not self.beside.wraps
+        self.is_plain = self.can_be_plain
         if self.needs_closure and (len(self.optimizers) > 1 or scaler is not None):
             name = next(type(optimizer).__name__ for optimizer in self.optimizers if needs_closure(optimizer))
             rule = "alone and without a scaler, since it steps with a closure"

@@ -50,6 +50,8 @@ def check_run(name: str, run: Any) -> Batchable:
     plan = run.control.plan
     if plan.feedback is not None and plan.feedback.of == "loss":
         raise DeclinedError(name, f"its feedback {plan.feedback} looks at the loss of every step")
+    if plan.guard is not None:
+        raise DeclinedError(name, f"its guard {plan.guard} looks at the loss of every step, and may go back")
     if isinstance(plan.clip, Clipper):
         raise DeclinedError(name, f"{plan.clip} is not clipping by the global norm")
     if set(plan.courses) != {"lr"}:

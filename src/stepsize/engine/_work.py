@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from stepsize import _check, _schema
-from stepsize.task import Probed, Startable, Training, Trial, read_state, save_state
+from stepsize.task import Probed, Startable, Training, Trial, has_ended, read_state, save_state
 
 CHUNK = 25  # steps between two looks at whether the loss is still finite
 
@@ -111,7 +111,7 @@ def done(task: Startable, work: Trial | Leg, engine: str) -> Result:
     began = time.perf_counter()
     run = task.start(leg.trial)
     losses, before = resumed(run, leg)
-    while len(losses) < leg.until and (not losses or math.isfinite(losses[-1])):
+    while len(losses) < leg.until and not has_ended(run, losses):
         losses += run.advance(min(CHUNK, leg.until - len(losses)))
     return concluded(run, leg, losses, before + time.perf_counter() - began, engine)
 
@@ -136,7 +136,7 @@ def concluded(run: Training, leg: Leg, losses: list[float], seconds: float, engi
         engine: the name for the result.
     """
     began = time.perf_counter()
-    alive = not losses or math.isfinite(losses[-1])
+    alive = not has_ended(run, losses)
     probed = run.probe(leg.probe) if leg.probe and alive and isinstance(run, Probed) else ()
     score = (sum(probed) / len(probed) if probed else run.score()) if alive else math.inf
     score = score if math.isfinite(score) else math.inf

@@ -183,6 +183,11 @@ def checked(
         if axis not in (*AXES, *takes) or axis == "lr":
             raise _no_argument(axis, takes)
     settings = {axis: value for axis, value in axes.items() if value is not None}
+    if settings.get("guard", "off") not in ("off", False):
+        rule = "left out: rates are compared without one, which would hide that they are too high"
+        raise ValueError(_check.message("guard", settings["guard"], rule, "give it to train, or to stepsize tune"))
+    if "guard" in takes and isinstance(task, Task) and task.recipe.guard is not None:
+        settings["guard"] = "off"
     return dict(Trial.of(task, settings, seed, total).settings), total
 
 

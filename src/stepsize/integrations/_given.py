@@ -7,6 +7,7 @@ from stepsize import _check
 from stepsize.control import Choice, DiffersError, Plan, Scheduler
 from stepsize.schedule import Schedule
 
+GUARD = "use it with Control, in a loop of yours"
 DRIVEN = ("lr", "momentum", "weight_decay", "feedback", "floor", "cap")
 
 
@@ -19,7 +20,7 @@ def check(plan: Mapping[str, Any], clipping: str, **lengths: float | None) -> di
         lengths: numbers of updates by name, > 0 or None.
     """
     for name in plan:
-        if name not in (*DRIVEN, "clip"):
+        if name not in (*DRIVEN, "clip", "guard"):
             raise TypeError(f"there is no argument {name!r}; {_check.closest(name, DRIVEN)}")
     numbers = {name: None if n is None else _check.number(name, n, above=0) for name, n in lengths.items()}
     return parts_of(Plan(**plan), clipping) | numbers
@@ -29,6 +30,8 @@ def parts_of(plan: Plan, clipping: str) -> dict[str, Any]:
     """A plan as arguments of ``Scheduler``, which does not clip."""
     if plan.clip is not None:
         raise ValueError(_check.message("clip", plan.clip, "left out: clipping is the trainer's", clipping))
+    if plan.guard is not None:
+        raise ValueError(_check.message("guard", str(plan.guard), "left out: the loop is the trainer's", GUARD))
     return {name: getattr(plan, name) for name in DRIVEN} | dict(plan.others)
 
 

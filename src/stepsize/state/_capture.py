@@ -67,7 +67,7 @@ def can_capture(thing: Any) -> bool:
     return known or is_loader(thing) or has_state(thing) or generator_undo(thing) is not None
 
 
-def capture(*things: Any) -> Captured:
+def capture(*things: Any, randomness: bool = True) -> Captured:
     """Capture models, optimizers, generators and the global random state, to be restored exactly.
 
     Tensors are put back in place, bit for bit; dictionaries, lists and groups stay the same objects, and what was added
@@ -82,14 +82,15 @@ def capture(*things: Any) -> Captured:
       workers that persist are let go when they were started since.
     - Of anything else: what ``load_state_dict`` puts back of its ``state_dict``.
 
-    The global generators (Python, numpy, torch, CUDA) are always included. Functions and hooks stay as they are. What
+    The global generators (Python, numpy, torch, CUDA) are included. Functions and hooks stay as they are. What
     cannot be put back, such as an open iterator or a stream, is in ``unrestored``.
 
     Args:
         things: modules, optimizers, generators, gradient scalers, data loaders, or objects with a state dict.
+        randomness: whether the global generators are put back too.
 
     Raises:
-        TypeError: a thing is none of these.
+        TypeError: a thing is none of these, or randomness is not True or False.
         ValueError: a parameter is lazy and not initialised yet.
 
     Example:
@@ -102,11 +103,13 @@ def capture(*things: Any) -> Captured:
         >>> torch.equal(before, layer.weight)
         True
     """
-    random_state, graph = RandomState.now(), Graph()
+    if not isinstance(randomness, bool):
+        raise TypeError(_check.message("randomness", randomness, "True or False"))
+    last, graph = [RandomState.now().restore] if randomness else [], Graph()
     with torch.no_grad():
         for thing in things:
             _add(graph, thing)
-    return Captured([*graph.undos(), random_state.restore], graph.unrestored)
+    return Captured([*graph.undos(), *last], graph.unrestored)
 
 
 def _add(graph: Graph, thing: Any) -> None:

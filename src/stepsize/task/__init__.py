@@ -36,6 +36,7 @@ if TYPE_CHECKING:  # what needs torch, which names, words and axes do not
     from stepsize.task._faces import Paced as Paced
     from stepsize.task._faces import Probed as Probed
     from stepsize.task._faces import device_of as device_of
+    from stepsize.task._faces import has_ended as has_ended
     from stepsize.task._faces import prepare as prepare
     from stepsize.task._files import read_state as read_state
     from stepsize.task._files import save_state as save_state
@@ -69,7 +70,7 @@ __getattr__, __dir__ = lazily(
         "_checkpoint": "CheckpointError steps_done",
         "_contract": "Resumable Startable Training Trial key_of seed_of",
         "_distributed": "led locked_by_first",
-        "_faces": "Batchable Paced Probed device_of prepare",
+        "_faces": "Batchable Paced Probed device_of has_ended prepare",
         "_files": "read_state save_state",
         "_given": "loss_of measured model_of",
         "_own": "own_settings",
@@ -114,6 +115,7 @@ __all__ = [
     "check_takes",
     "device_of",
     "full_name",
+    "has_ended",
     "key_of",
     "known_tasks",
     "leads",

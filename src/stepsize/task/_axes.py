@@ -15,7 +15,9 @@ from stepsize import _check
 from stepsize.schedule import Schedule
 from stepsize.task._effects import another, warmed_up, with_value
 from stepsize.task._forms import (
+    OFF,
     clip_of,
+    guard_of,
     length_of,
     number_of,
     one_of,
@@ -190,6 +192,14 @@ AXES: Mapping[str, Axis] = {
         values="0.1,1",
         applies="step",
         plan=partial(_set, "clip"),
+    ),
+    "guard": Axis(
+        guard_of,
+        about="Go back where the run diverges, with a lower rate: on, off, or such as 'guard(returns=3)'.",
+        values="off,on",
+        applies="step",
+        is_text=True,
+        plan=lambda parts, text: _set("guard", parts, None if text == OFF else text),
     ),
     "optimizer": Axis(
         optimizer_of,

@@ -199,6 +199,7 @@ def read(path: Path) -> dict[str, Any]:
         raise CheckpointError(str(error)) from None
     try:
         CHECKPOINT("the checkpoint", content)
+        _check_finite(content["losses"], content["run"])
         last = len(content["losses"])
         _schema.every(_schema.record({"step": _schema.whole(0, last)}))("history of the checkpoint", content["history"])
     except ValueError as error:
@@ -207,11 +208,19 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def _losses(name: str, value: Any) -> None:
-    """A training that diverged is not saved: its last loss would not be finite."""
+    """A row of numbers."""
     fits = isinstance(value, torch.Tensor) and value.dtype == torch.float64 and value.dim() == 1
-    if not fits or not value.is_cpu or value.layout != torch.strided or not value.isfinite().all():
+    if not fits or not value.is_cpu or value.layout != torch.strided:
         shown = f"{value.dtype} of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else value
-        raise ValueError(_check.message(name, shown, "a row of finite float64 numbers"))
+        raise ValueError(_check.message(name, shown, "a row of float64 numbers"))
+
+
+def _check_finite(losses: torch.Tensor, run: Mapping[str, Any]) -> None:
+    """A training that diverged is not saved, but one with a guard may go on."""
+    control = run.get("control")
+    guarded = isinstance(control, Mapping) and control.get("guard") is not None
+    if not guarded and not losses.isfinite().all():
+        raise ValueError(_check.message("losses of the checkpoint", losses.tolist(), "finite"))
 
 
 CHECKPOINT = _schema.record(

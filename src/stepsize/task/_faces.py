@@ -3,7 +3,8 @@
 A task of one's own has of these what it wants; what it leaves out is what the functions below answer then.
 """
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
@@ -162,6 +163,33 @@ class Batchable(Training, Protocol):
 
     def catch_up(self, leader: Any, done: int, clock: bool) -> None:
         """Be where steps done elsewhere have led: its batches where a leader's are, its clock too if asked."""
+
+
+@runtime_checkable
+class Guarded(Protocol):
+    """A training that goes on after a divergence: whoever advances it asks when it has ended."""
+
+    is_guarded: bool
+    """Whether it has a guard, so that a loss that is not finite is no end."""
+    ended: str
+    """Why its guard gave it up; empty while it has not."""
+
+
+def has_ended(training: Any, losses: Sequence[float]) -> bool:
+    """Whether a training has diverged for good: at its last loss, or where its guard gave it up.
+
+    Args:
+        training: any.
+        losses: of its steps so far.
+
+    Example:
+        >>> from stepsize.task import has_ended
+        >>> has_ended(None, [1.0, float("nan")])
+        True
+    """
+    if isinstance(training, Guarded) and training.is_guarded:
+        return bool(training.ended)
+    return bool(losses) and not math.isfinite(losses[-1])
 
 
 def device_of(task: Any) -> str:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from stepsize import _check
+from stepsize.control import as_guard, guard
 from stepsize.schedule import Schedule, warmup
 
 LARGEST = 1e30  # the largest rate that float32 weights can use
@@ -59,6 +60,24 @@ def length_of(name: str, value: Any) -> float | str:
 def clip_of(name: str, value: Any) -> float | str:
     """A norm, or the text of a schedule that gives it."""
     return str(Schedule.parse(value)) if isinstance(value, str) else _check.number(name, value, above=0)
+
+
+OFF = "off"  # of a guard
+
+
+def guard_of(name: str, value: Any) -> str:
+    """The text of a guard: one as it is for on, none for off."""
+    if value is True or value == "on":
+        return str(guard())
+    if value is False or value == OFF:
+        return OFF
+    try:
+        return str(as_guard(value))
+    except (TypeError, ValueError) as error:
+        why = _check.in_one_line(error)
+        rule = "on, off, or a guard's text such as guard(returns=3)"
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{_check.message(name, value, rule)}: {why}") from None
 
 
 def optimizer_of(_: str, value: Any) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from stepsize import _check
-from stepsize.control import Bus, Commands, Control, Observer, bus_of
+from stepsize.control import Bus, Commands, Control, DivergedError, Observer, bus_of
 from stepsize.optim import needs_closure
 from stepsize.state import RandomState, evaluating, own_randomness
 from stepsize.task._axes import check_takes
@@ -84,11 +84,15 @@ class SupervisedRun:
         self._joint = Joint(task, self.model)
         self._done = 0
         self._needs_closure = any(map(needs_closure, self.optimizers.values()))
+        self.is_guarded, self.ended = plan.guard is not None, ""
+        if self.is_guarded and ranks().shard:
+            raise ValueError("guard does not go with weights that are sharded over processes; leave guard or shard out")
         self.control = Control(
             self.optimizers if len(self.optimizers) > 1 else self.optimizer,
             plan=plan,
             total=trial.steps,
             per_epoch=per_epoch,
+            model=self.model if self.is_guarded else None,
             watch=self.bus,
             remind=False,
         )
@@ -159,10 +163,12 @@ class SupervisedRun:
             total = self.total
             for index in range(steps):
                 losses.append(self._step(check=index == 0))
-                if self.control.asked() or self.total != total:  # a command wants something of the caller
+                if self.ended or self.control.asked() or self.total != total:  # a command wants something of the caller
                     break
         self._random = ended[0]
         numbers: list[float] = torch.stack(losses).tolist() if losses else []
+        if self.is_guarded:  # which goes back from losses that are not finite
+            return numbers
         broken = next((index for index, loss in enumerate(numbers, 1) if not math.isfinite(loss)), len(numbers))
         return numbers[:broken]
 
@@ -175,7 +181,7 @@ class SupervisedRun:
             total = self._backward(batches, kept)
             if check and not self._done:
                 check_gradients(self.task, self.model.parameters())
-            self.control.step(total, again=None if kept is None else self._again(kept))
+            self._controlled(total, None if kept is None else self._again(kept))
         self._done += 1
         return total
 
@@ -188,8 +194,15 @@ class SupervisedRun:
             losses.append(self._backward(batches))
             return losses[-1]
 
-        self.control.step(closure)
+        self._controlled(closure)
         return losses[0]
+
+    def _controlled(self, loss: Any, again: list[Callable[[], Tensor]] | None = None) -> None:
+        """An update under control; where its guard gives up, the run has ended."""
+        try:
+            self.control.step(loss, again=again)
+        except DivergedError as error:
+            self.ended = str(error)
 
     def _prepared(self, check: bool) -> Any:
         """This process's part of the next batch, on its device."""

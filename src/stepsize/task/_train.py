@@ -18,7 +18,7 @@ from stepsize.task._axes import AXES, table_of
 from stepsize.task._checkpoint import Checkpoints, Progress
 from stepsize.task._contract import Startable, Steered, Training, Trial, seed_of
 from stepsize.task._distributed import locked_by_first, most
-from stepsize.task._faces import Paced
+from stepsize.task._faces import Guarded, Paced, has_ended
 from stepsize.task._pause import pause_of
 from stepsize.task._ranks import leads
 from stepsize.task._seldom import has_feedback, is_open, settled
@@ -70,7 +70,8 @@ def train(
         save_every: seconds after which ``last.pt`` is written also between validations, > 0.
         progress: called with (steps done, steps, a note for people) where something else than a step takes time.
         **axes: what else is set, as the settings of a ``Trial``: ``schedule``, ``clip``, ``batch_size``,
-            ``optimizer``, ``warmup``, ``momentum``, ``weight_decay``, and axes of the task's own.
+            ``optimizer``, ``warmup``, ``momentum``, ``weight_decay``, ``guard`` (True, a guard, its text), and axes of
+            the task's own.
 
     Raises:
         TypeError, ValueError: an argument is invalid, the folder's checkpoint cannot be used, or another process
@@ -284,7 +285,7 @@ class _Loop:
 
     @property
     def diverged(self) -> bool:
-        return bool(self.progress.losses) and not math.isfinite(self.progress.losses[-1])
+        return has_ended(self.run, self.progress.losses)
 
     def save_when_due(self) -> None:
         """Before the validation that belongs to a step, so that going on begins with it."""
@@ -329,6 +330,7 @@ class _Loop:
             state=self.run.state(),
             test=self.run.test() if self.done == self.total and not self.diverged else {},
             remark=self.remark,
+            ended=self.run.ended if isinstance(self.run, Guarded) else "",
         )
 
 

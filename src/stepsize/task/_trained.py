@@ -22,6 +22,7 @@ class Trained:
         state: the run's state at the end.
         test: figures on data that nothing was chosen by, at the end, where the task has such.
         remark: one line where the run was validated less often than was meant; empty otherwise.
+        ended: why a guard gave the run up; empty otherwise.
     """
 
     trial: Trial
@@ -34,6 +35,7 @@ class Trained:
     state: dict[str, Any] = field(repr=False, default_factory=dict)
     test: dict[str, float] = field(default_factory=dict)
     remark: str = ""
+    ended: str = ""
 
     @property
     def diverged(self) -> bool:
@@ -43,7 +45,9 @@ class Trained:
     @property
     def complaint(self) -> str:
         """A fault in its figures and where to look, in one line; empty when there is none."""
-        if self.losses and not math.isfinite(self.losses[0]):
+        if self.ended:
+            return f"diverged: {self.ended}"
+        if self.diverged and self.losses and not math.isfinite(self.losses[0]):
             place = "at the first step, before anything was changed"
             return f"the training loss is {self.losses[0]} {place}: look at the data and the model, not at the rate"
         if self.diverged and self.losses and not math.isfinite(self.losses[-1]):

@@ -20,6 +20,10 @@ def nonfinite(seen: Seen) -> Symptom | None:
     layers = sorted(name.partition("/")[2] for name, at in relevant.items() if at == step and "/" in name)
     where = f" in {layers[0]}" if layers else ""
     evidence = {f"first_step_of_{name.replace('/', '_')}": float(at) for name, at in list(relevant.items())[:4]}
+    back = [event for event in seen.events if event.get("what") == "guard" and event.get("value") is not None]
+    if back and seen["loss"] and np.isfinite(seen["loss"].values[-1]):
+        remedy = f"the guard went back {len(back)} times and the run recovered; begin with the rate that it came to"
+        return Symptom("not-finite", "warning", int(step), evidence, remedy)
     if step == seen["loss"].steps[0] if seen["loss"] else False:
         remedy = (
             f"it was not finite{where} before anything was changed: look at the data and the model, not at the rate"
