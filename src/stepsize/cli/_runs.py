@@ -88,7 +88,7 @@ def figures_of(metrics: dict[str, float | None]) -> str:
         metrics: by name; the training loss is ``loss``.
     """
     others = {name: value for name, value in metrics.items() if name != "loss"} or metrics
-    shown = [f"{_short(name)} {value:.3g}" for name, value in others.items() if value is not None]
+    shown = [f"{_short(name)} {'not finite' if value is None else f'{value:.3g}'}" for name, value in others.items()]
     return "  ".join(shown[:FIGURES])
 
 

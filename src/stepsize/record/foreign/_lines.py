@@ -1,5 +1,6 @@
 """From a foreign log's rows to lines as ours are: one for each step, validations apart."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +9,7 @@ from stepsize.record.foreign._columns import TRAINING, Columns, Name
 from stepsize.record.foreign._log import Log, Row, say
 
 Series = dict[int, float | int | None]
+RETURNS = 3  # of numbers after what is none, from where on that is taken to be a gap
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def lines_of(log: Log, columns: Columns) -> Lines:
     known = list(dict.fromkeys(name for row in log.rows for name in row))
     columns.check(known)
     step = _counter(log, columns, known)
-    series = _series(_numbered(log, step), leave_out=step)
+    series = {name: _measured(points) for name, points in _series(_numbered(log, step), leave_out=step).items()}
     seconds = columns.seconds(series)
     clock = _clock(series[seconds]) if seconds is not None else {}
     named = columns.named({name: len(points) for name, points in series.items() if not clock or name != seconds})
@@ -99,6 +101,15 @@ def _series(rows: Iterable[tuple[int, Row]], leave_out: str | None) -> dict[str,
                 points.popitem()
             points[step] = value
     return series
+
+
+def _measured(points: Series) -> Series:
+    """A column without what fills the steps at which it was not measured: most of it, with numbers again and again."""
+    missing = [value is None for value in points.values()]
+    returns = sum(before and not now for before, now in itertools.pairwise(missing))
+    if returns < RETURNS or 2 * sum(missing) < len(missing):
+        return points
+    return {step: value for step, value in points.items() if value is not None}
 
 
 def _clock(points: Series) -> Series:
