@@ -1,14 +1,15 @@
 """Whose base? What a group's value means when it is taken over: a base, or what a schedule last made of one.
 
 A value that a schedule wrote is never taken for a base. The base behind it is known from the driver that wrote it, if
-that was in this process, or from two marks in the optimizer's state dict: the base, and the value written last.
+that was in this process, or from two marks in the optimizer's state dict or its copy: the base, and the value written
+last.
 """
 
 import inspect
 import math
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +97,8 @@ def hold(driver: Any, groups: Sequence[Mapping[str, Any]], lines: Mapping[str, L
     for optimizer in driver.optimizers.values():
         for leaf in inner_optimizers(optimizer):
             _HELD[leaf] = Hold(weakref.ref(driver), groups, lines)
+            with suppress(AttributeError):  # it has no room for it
+                leaf.__getstate__ = _Copied(leaf)
 
 
 def let_go(optimizers: Iterable[Any]) -> None:
@@ -103,6 +106,39 @@ def let_go(optimizers: Iterable[Any]) -> None:
     for optimizer in optimizers:
         for leaf in inner_optimizers(optimizer):
             _HELD.pop(leaf, None)
+            vars(leaf).pop("__getstate__", None)
+
+
+class _Copied:
+    """What an optimizer is copied and pickled by: its own state, and in its groups the marks of a state dict.
+
+    Args:
+        optimizer: whose; its class's ``__getstate__`` is called.
+    """
+
+    def __init__(self, optimizer: Any) -> None:
+        self._optimizer = weakref.ref(optimizer)
+
+    def __call__(self) -> Any:
+        optimizer: Any = self._optimizer()
+        state = type(optimizer).__getstate__(optimizer)
+        if not isinstance(state, Mapping):
+            return state
+        state = {name: value for name, value in state.items() if name != "__getstate__"}
+        held, groups = _HELD.get(optimizer), state.get("param_groups")
+        if held is None or not isinstance(groups, list):
+            return state
+        marked = {id(group): dict(group) for group in groups}
+        for line in held.lines.values():
+            for index, place in enumerate(line.members):
+                if id(held.groups[place]) in marked:
+                    _mark(marked[id(held.groups[place])], line, index)
+        return {**state, "param_groups": list(marked.values())}
+
+
+def _mark(group: MutableMapping[str, Any], line: Line, index: int) -> None:
+    group[BASE + line.name] = line.shares[index].taken
+    group[WRITTEN + line.name] = line.values[index]
 
 
 def mark(saved: Mapping[str, Any], places: range, lines: Iterable[Line]) -> None:
@@ -110,9 +146,7 @@ def mark(saved: Mapping[str, Any], places: range, lines: Iterable[Line]) -> None
     for place, group in zip(places, saved.get("param_groups", ()), strict=False):
         for line in lines:
             if place in line.members:
-                index = line.members.index(place)
-                group[BASE + line.name] = line.shares[index].taken
-                group[WRITTEN + line.name] = line.values[index]
+                _mark(group, line, line.members.index(place))
 
 
 def clear_marks(groups: Iterable[MutableMapping[str, Any]]) -> bool:
