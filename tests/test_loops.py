@@ -9,7 +9,7 @@ from test_control import Seen, batch, loss_of, net, weights
 from torch import nn
 
 from stepsize import Control, cosine, linear, warmup
-from stepsize.optim import split_matrices
+from stepsize.optim import split_matrices, value_clipping
 
 SCHEDULE = warmup("10%") >> cosine()
 

@@ -5,8 +5,10 @@ that was in this process, or from two marks in the optimizer's state dict or its
 last.
 """
 
+import copy
 import inspect
 import math
+import sys
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
@@ -22,6 +24,8 @@ from stepsize.optim import read_value, write_value
 from stepsize.schedule import Schedule
 
 BASE, WRITTEN = "stepsize_base_", "stepsize_written_"
+COPIED = f"{WRITTEN}into_a_copy"  # which was not built by a script that may say another base
+COPIER = "__reduce_ex__"
 
 
 @dataclass
@@ -90,6 +94,8 @@ def set_aside(optimizers: Iterable[Any]) -> Iterator[None]:
         for leaf in leaves:
             _HELD.pop(leaf, None)
         _HELD.update(held)
+        for leaf in held:
+            _mark_copies(leaf)
 
 
 def hold(driver: Any, groups: Sequence[Mapping[str, Any]], lines: Mapping[str, Line]) -> None:
@@ -97,8 +103,7 @@ def hold(driver: Any, groups: Sequence[Mapping[str, Any]], lines: Mapping[str, L
     for optimizer in driver.optimizers.values():
         for leaf in inner_optimizers(optimizer):
             _HELD[leaf] = Hold(weakref.ref(driver), groups, lines)
-            with suppress(AttributeError):  # it has no room for it
-                leaf.__getstate__ = _Copied(leaf)
+            _mark_copies(leaf)
 
 
 def let_go(optimizers: Iterable[Any]) -> None:
@@ -106,34 +111,44 @@ def let_go(optimizers: Iterable[Any]) -> None:
     for optimizer in optimizers:
         for leaf in inner_optimizers(optimizer):
             _HELD.pop(leaf, None)
-            vars(leaf).pop("__getstate__", None)
+            with suppress(AttributeError):
+                delattr(leaf, COPIER)
 
 
 class _Copied:
-    """What an optimizer is copied and pickled by: its own state, and in its groups the marks of a state dict.
+    """How a driven optimizer is deep-copied and pickled: with the marks of a state dict in the groups of the copy.
+
+    Set at the object itself, where ``copy.deepcopy`` and ``pickle`` look first.
 
     Args:
-        optimizer: whose; its class's ``__getstate__`` is called.
+        optimizer: whose; its class's ``__reduce_ex__`` is called.
     """
 
     def __init__(self, optimizer: Any) -> None:
         self._optimizer = weakref.ref(optimizer)
 
-    def __call__(self) -> Any:
+    def __call__(self, protocol: Any) -> Any:
         optimizer: Any = self._optimizer()
-        state = type(optimizer).__getstate__(optimizer)
-        if not isinstance(state, Mapping):
-            return state
-        state = {name: value for name, value in state.items() if name != "__getstate__"}
-        held, groups = _HELD.get(optimizer), state.get("param_groups")
-        if held is None or not isinstance(groups, list):
-            return state
-        marked = {id(group): dict(group) for group in groups}
-        for line in held.lines.values():
+        kind: Any = type(optimizer)
+        reduced = kind.__reduce_ex__(optimizer, protocol)
+        held, state = _HELD.get(optimizer), reduced[2] if isinstance(reduced, tuple) and len(reduced) > 2 else None
+        if not isinstance(state, dict) or not isinstance(state.get("param_groups"), list):
+            return reduced
+        state = {name: value for name, value in state.items() if name != COPIER}
+        if sys._getframe(1).f_code is copy.copy.__code__:  # a shallow copy shares its groups
+            return (*reduced[:2], state, *reduced[3:])
+        marked = {id(group): dict(group) for group in state["param_groups"]}
+        for line in () if held is None else held.lines.values():
             for index, place in enumerate(line.members):
-                if id(held.groups[place]) in marked:
-                    _mark(marked[id(held.groups[place])], line, index)
-        return {**state, "param_groups": list(marked.values())}
+                if (group := marked.get(id(held.groups[place]))) is not None:  # type: ignore[union-attr]
+                    _mark(group, line, index)
+                    group[COPIED] = True
+        return (*reduced[:2], {**state, "param_groups": list(marked.values())}, *reduced[3:])
+
+
+def _mark_copies(leaf: Any) -> None:
+    with suppress(AttributeError):  # it has no room for it
+        setattr(leaf, COPIER, _Copied(leaf))
 
 
 def _mark(group: MutableMapping[str, Any], line: Line, index: int) -> None:
@@ -231,6 +246,8 @@ def check_stated(optimizer: Any, hyperparameter: str, bases: Sequence[float]) ->
         hyperparameter: which.
         bases: what the marks of all its groups say.
     """
+    if any(COPIED in group for group in optimizer.param_groups):
+        return
     stated, usual = (
         _number(of, hyperparameter) for of in (getattr(optimizer, "defaults", {}), _usual(type(optimizer)))
     )
