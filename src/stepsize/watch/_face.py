@@ -91,7 +91,7 @@ def _progress(standing: Standing, width: int, plain: bool) -> Line:
     room = min(40, width - NAMES - len(text) - 2)
     line: Line = [(_name("step"), "dim"), (text, "")]
     if standing.total and room >= 8:
-        filled = round(room * min(1.0, standing.position / standing.total))
+        filled = round(room * min(1.0, _share(standing, standing.total)))
         full, rest = "#-" if plain else "━─"
         line += [("  ", ""), (full * filled, "good"), (rest * (room - filled), "dim")]
     return line
@@ -101,8 +101,7 @@ def _how_far(standing: Standing) -> str:
     total, left = standing.total, standing.seconds_left
     if not total:
         return f"{standing.done:,}"
-    share = standing.position / total
-    counts_steps = standing.position <= standing.done
+    share, counts_steps = _share(standing, total), _counts_steps(standing)
     far = f"{standing.done:,}{'' if counts_steps else f', {standing.position:,.0f}'} of {total:,.0f}"
     to_go = (
         f", {duration(left)} to go"
@@ -110,6 +109,15 @@ def _how_far(standing: Standing) -> str:
         else ""
     )
     return f"{far}, {min(share, 1):.0%}{to_go}".replace("%", " %")
+
+
+def _counts_steps(standing: Standing) -> bool:
+    """Whether the clock counts updates, and not samples or epochs; the position is that before the last line's step."""
+    return 0 <= standing.done - standing.position <= max(1.0, standing.done / 2)
+
+
+def _share(standing: Standing, total: float) -> float:
+    return (standing.done if _counts_steps(standing) else standing.position) / total
 
 
 def _curve(name: str, standing: Standing, width: int, rows: int, blocks: str) -> list[Line]:
