@@ -469,6 +469,7 @@ FREE = {
     *(("due", name) for name in ("wanted", "step", "every")),
     *(("standing_of", name) for name in ("run", "name", "pace")),
     ("event_text", "event"),
+    *(("course_of", name) for name in ("lines", "name", "place")),
     ("at_work", "folder"),
     ("duration", "seconds"),
     *(("Painter", name) for name in ("console", "what")),

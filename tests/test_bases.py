@@ -1,7 +1,9 @@
 """Whose base: what a schedule wrote is never taken for one; and groups are known whatever becomes of the others."""
 
+import copy
 import gc
 import io
+import pickle
 
 import pytest
 import torch
@@ -175,6 +177,58 @@ def test_a_live_optimizers_groups_hold_nothing_of_ours():
 
 
 @STOPPED
+@pytest.mark.parametrize("way", [copy.deepcopy, lambda optimizer: pickle.loads(pickle.dumps(optimizer))])
+@pytest.mark.parametrize("dropped", [False, True])
+def test_a_copy_of_a_driven_optimizer_has_its_base_and_not_its_momentary_rate(way, dropped):
+    optimizer = torch.optim.AdamW([torch.ones(2, requires_grad=True)], lr=0.1, weight_decay=0.2)
+    optimizer.param_groups[0]["lr"] = 0.4  # what the control takes over, and not what the optimizer was built with
+    control = Control(optimizer, lr=cosine(), weight_decay=linear(), total=10, remind=False)
+    for _ in range(9):
+        control.step()
+    if dropped:
+        del control
+        gc.collect()
+    copied = way(optimizer)
+    again = Control(copied, lr=cosine(), weight_decay=linear(), total=10)
+    assert again.rates == {"group0": pytest.approx(0.4)}
+    assert copied.param_groups[0]["weight_decay"] == pytest.approx(0.2)
+    assert not [key for group in (*copied.param_groups, *optimizer.param_groups) for key in group if "stepsize" in key]
+    copied.param_groups[0]["lr"] = 0.3  # set by hand in a copy, it is the base
+    later = way(copied)
+    later.param_groups[0]["lr"] = 0.3
+    assert Control(later, lr=cosine(), total=10).rates == {"group0": pytest.approx(0.3)}
+
+
+def test_a_copy_made_after_control_ended_is_an_optimizer_like_any():
+    optimizer = torch.optim.SGD([torch.ones(2, requires_grad=True)], lr=0.1)
+    control = Control(optimizer, lr=cosine(), total=10)
+    control.step()
+    shared = copy.copy(optimizer)
+    assert shared.param_groups is optimizer.param_groups
+    control.detach()
+    assert copy.deepcopy(optimizer).param_groups[0].keys() == optimizer.param_groups[0].keys()
+    assert "__reduce_ex__" not in vars(optimizer)
+
+
+@pytest.mark.parametrize("kind", [Control, Scheduler])
+def test_what_was_detached_drives_nothing_any_more(kind):
+    weight = torch.ones(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    first = kind(optimizer, lr=linear(), total=10) if kind is Control else kind(optimizer, linear(), 10)
+    first.detach()
+    weight.grad = torch.ones(1)
+    with pytest.raises(RuntimeError, match="was detached and drives nothing any more"):
+        first.step()
+    with pytest.raises(RuntimeError, match="was detached"):
+        first.scale(0.5)
+    assert weight.item() == 1.0 if kind is Control else True
+    assert optimizer.param_groups[0]["lr"] == 0.1
+    second = Control(optimizer, lr=linear(), total=10)
+    second.step()
+    first.detach()  # a second time it must not put bases back under the next one
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(0.09)
+
+
 def test_the_advice_about_another_schedulers_initial_lr_works():
     old = build()
     torch.optim.lr_scheduler.ExponentialLR(old, 0.5)

@@ -249,3 +249,25 @@ def test_a_real_run_is_listed(capsys):
     assert said(capsys, "train", "linear-regression", "--lr", "0.05", "--steps", "5")[0] == 0
     line = said(capsys, "runs")[1].splitlines()[1]
     assert line.split()[:4] == ["linear-regression-0001", "finished", "0.05", "5"] or "finished" in line
+
+
+def test_at_eighty_columns_a_figure_is_whole_or_left_out(capsys, tmp_path):
+    written(tmp_path / "runs" / "digits-mlp-0001")
+    code, out, _ = said(capsys, "runs")
+    assert code == 0
+    line = out.splitlines()[1]
+    assert len(line) <= 80
+    assert "…" not in line
+    assert "digits-mlp-0001" in line
+    assert "val loss 0.235" in line
+
+
+def test_a_run_that_was_killed_has_done_what_its_lines_say(capsys, tmp_path):
+    folder = tmp_path / "runs" / "killed"
+    written(folder, status="running", done=0, metrics=None)
+    (folder / "metrics.jsonl").write_text("".join(f'{{"step": {step}, "loss": 1.0}}\n' for step in range(59)) + '{"st')
+    code, out, _ = said(capsys, "runs")
+    assert code == 0
+    assert "59/500" in out
+    code, out, _ = said(capsys, "watch", "runs/killed", "--once")
+    assert "59 of 500, 12 %" in out

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from stepsize import Control, JsonLines, Live, Record, Run, RunFolder
 from stepsize.cli import run as command
+from stepsize.cli._screen import Bar
 from stepsize.record import Course, Standing, standing_of
 from stepsize.state import at_work
 from stepsize.watch import Painter
@@ -243,3 +244,30 @@ def test_a_pipe_gets_a_line_at_each_tenth_and_no_line_twice():
     assert lines[-1] == "finished"
     assert len(lines) == len(set(lines)) == 1 + 11 + 1 + 1
     assert lines.count("step 50: scale 0.5") == 1
+
+
+@pytest.mark.parametrize(
+    ("done", "position", "total", "text"),
+    [
+        (50, 49.0, 100.0, "50 of 100, 50 %"),  # a line's position is that before its step
+        (100, 90.0, 100.0, "100 of 100, 100 %"),  # lines are written each ten steps
+        (50, 1568.0, 6400.0, "50, 1,568 of 6,400, 24 %"),  # a clock of samples
+        (50, 2.0, 10.0, "50, 2 of 10, 20 %"),  # of epochs
+    ],
+)
+def test_the_share_is_that_of_the_number_beside_it(done, position, total, text):
+    line = line_of(Standing("a", "", "running", done, position, total))
+    assert line == f"step {text}"
+
+
+def test_progress_says_loss_and_rate_while_the_run_is_validated(capsys):
+    noted = []
+    bar = Bar(Console(stderr=True), 100, lambda *each: noted.append(each))
+    bar(0, 100, "validating")
+    bar.on(Record(9, 9.0, values={"loss": 0.5, "rate": 0.01}))
+    bar(10, 100, "validating")
+    assert noted == [
+        (0, 100, "validating"),
+        (10, 100, "loss 0.5  rate 0.01"),
+        (10, 100, "loss 0.5  rate 0.01  validating"),
+    ]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import warnings
 
 import numpy as np
@@ -232,11 +233,35 @@ def test_what_is_not_finite_is_there_as_none_and_what_is_absent_is_not(tmp_path)
 def test_of_a_run_that_went_on_in_the_same_file_the_later_steps_count(tmp_path):
     rows = [{"step": step, "loss": 1.0} for step in range(10)] + [{"step": step, "loss": 2.0} for step in (4, 6)]
     as_lines(tmp_path / "log.jsonl", rows)
-    assert [(entry["step"], entry["loss"]) for entry in Run.open(tmp_path).steps] == [
+    with pytest.warns(RecordWarning, match="goes back in its steps, and 4 that were written before do not come again"):
+        found = Run.open(tmp_path)
+    assert [(entry["step"], entry["loss"]) for entry in found.steps] == [
         *((step, 1.0) for step in range(4)),
         (4, 2.0),
         (6, 2.0),
     ]
+
+
+@pytest.mark.parametrize("order", ["newest first", "shuffled", "second half first"])
+def test_one_run_in_another_order_is_put_in_order(tmp_path, order):
+    steps = list(range(101))
+    written = {
+        "newest first": steps[::-1],
+        "shuffled": random.Random(0).sample(steps, len(steps)),
+        "second half first": steps[50:] + steps[:50],
+    }[order]
+    as_table(tmp_path / "log.csv", [{"step": step, "loss": 100.0 - step} for step in written])
+    assert [(entry["step"], entry["loss"]) for entry in Run.open(tmp_path).steps] == [
+        (step, 100.0 - step) for step in steps
+    ]
+
+
+def test_of_a_run_that_went_on_between_its_old_steps_the_later_count(tmp_path):
+    rows = [{"step": step, "loss": 1.0} for step in range(0, 100, 10)]
+    as_lines(tmp_path / "log.jsonl", rows + [{"step": step, "loss": 2.0} for step in range(55, 155, 10)])
+    with pytest.warns(RecordWarning, match="and 4 that were written before do not come again"):
+        found = Run.open(tmp_path)
+    assert [entry["step"] for entry in found.steps] == [*range(0, 60, 10), *range(55, 155, 10)]
 
 
 def test_a_log_is_followed_while_it_grows(tmp_path):

@@ -9,7 +9,7 @@ from test_control import Seen, batch, loss_of, net, weights
 from torch import nn
 
 from stepsize import Control, cosine, linear, warmup
-from stepsize.optim import split_matrices
+from stepsize.optim import split_matrices, value_clipping
 
 SCHEDULE = warmup("10%") >> cosine()
 
@@ -153,14 +153,14 @@ def test_bfloat16_autocast_equals_the_hand_written_loop():
 
 
 @pytest.mark.parametrize("line_search", [None, "strong_wolfe"])
-def test_lbfgs_with_a_closure_equals_the_hand_written_loop_clipped_inside(line_search):
+def test_lbfgs_with_a_closure_equals_the_hand_written_loop(line_search):
     def begin():
         model = net()
         return model, torch.optim.LBFGS(model.parameters(), lr=0.5, max_iter=5, line_search_fn=line_search)
 
     ours, optimizer = begin()
     seen = Seen(every=1)
-    control = Control(optimizer, lr=linear(), total=8, clip=0.3, watch=seen)
+    control = Control(optimizer, lr=linear(), total=8, watch=seen)
     losses = []
     for step in range(6):
 
@@ -179,7 +179,6 @@ def test_lbfgs_with_a_closure_equals_the_hand_written_loop_clipped_inside(line_s
             twin.zero_grad()
             loss = loss_of(theirs, step)
             loss.backward()
-            nn.utils.clip_grad_norm_(theirs.parameters(), 0.3)
             return loss
 
         set_rate(twin, 0.5 * (1 - step / 8))
@@ -187,6 +186,14 @@ def test_lbfgs_with_a_closure_equals_the_hand_written_loop_clipped_inside(line_s
     assert torch.equal(weights(ours), weights(theirs))
     assert [record["loss"] for record in seen.records] == losses
     assert all(record["gradient_norm"] > 0 for record in seen.records)
+
+
+def test_clipping_is_refused_for_lbfgs_whose_curvature_it_would_spoil():
+    optimizer = torch.optim.LBFGS([torch.ones(1, requires_grad=True)], lr=0.1)
+    for clip in (1.0, value_clipping(0.5)):
+        with pytest.raises(ValueError, match="clip must be left out with LBFGS"):
+            Control(optimizer, clip=clip)
+    assert Control(optimizer).rates == {"group0": 0.1}  # what was refused has not taken it over
 
 
 def test_unfreezing_in_stages_equals_the_hand_written_loop():

@@ -12,6 +12,7 @@ from children import ran
 
 from stepsize import Control, JsonLines, TensorBoard, train
 from stepsize.pages import picture
+from stepsize.record import read_lines
 from stepsize.state import write_atomic
 from stepsize.task import task_named
 from stepsize.watch import RunFolder, environment, to_json
@@ -166,3 +167,42 @@ def test_a_line_has_the_order_of_its_signals_whatever_other_observers_want(tmp_p
         control.step(loss)
         lines.append((tmp_path / name).read_text())
     assert lines[0] == lines[1]
+
+
+def stepped(control, weight):
+    weight.grad = torch.ones(1)
+    return control.step(1.0)
+
+
+def test_two_observers_of_one_process_do_not_write_one_file(tmp_path):
+    weights = [torch.ones(1, requires_grad=True) for _ in range(4)]
+    sgd = [torch.optim.SGD([weight], lr=0.1) for weight in weights]
+    path = tmp_path / "metrics.jsonl"
+    first, second = JsonLines(path), JsonLines(path)  # neither writes yet
+    one, two = (Control(optimizer, watch=lines) for optimizer, lines in zip(sgd, (first, second), strict=False))
+    stepped(one, weights[0])
+    with pytest.raises(ValueError, match="is written by another JsonLines, whose control has not ended"):
+        stepped(two, weights[1])
+    assert weights[1].item() == 1.0
+    (tmp_path / "link.jsonl").symlink_to(path)
+    for other in ({"path": tmp_path / "link.jsonl"}, {"path": tmp_path / "b.jsonl", "events": path}):
+        with pytest.raises(ValueError, match="resume_at="):
+            JsonLines(**other)
+    shared = Control(sgd[2], watch=first)  # one observer of two controls
+    stepped(shared, weights[2])
+    shared.detach()
+    stepped(one, weights[0])
+    with pytest.raises(ValueError, match="written by another"):
+        JsonLines(path)
+    again = Control(sgd[3], watch=JsonLines(path, resume_at=1))  # an explicit choice
+    stepped(again, weights[3])
+    one.detach()
+    again.detach()
+    assert read_lines(path).entries[-1]["step"] == 0
+    stepped(Control(torch.optim.SGD([weights[0]], lr=0.1), watch=JsonLines(path)), weights[0])
+
+
+def test_a_device_may_be_shared():
+    first, second = (JsonLines(os.devnull) for _ in range(2))
+    first.begin({})
+    second.begin({})

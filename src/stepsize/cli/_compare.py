@@ -1,5 +1,6 @@
 """The command that puts runs beside each other, and what ``plot`` draws of several."""
 
+import math
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -130,6 +131,6 @@ def _shown(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.4g}" if math.isfinite(value) else "not finite"
     text = _check.printable(" ".join(str(value).split()))
     return text if len(text) <= 3 * WIDE else text[: 3 * WIDE - 1] + "…"

@@ -11,9 +11,10 @@ from stepsize import _check
 from stepsize.cli._options import AsJson
 from stepsize.cli._screen import Screen
 from stepsize.cli._start import from_start
-from stepsize.record import RUN, RunFolder
+from stepsize.record import METRICS, RUN, RUNNING, VALIDATION, RunFolder, read_lines
 
 DEFAULT = Path("runs")
+GAP, BEGUN = 2, 11  # columns between two others, and of a date
 FIGURES = 2  # shown of each run; all are in its JSON
 KEPT = ("command", "task", "status", "rate", "plan", "seed", "done", "steps", "metrics", "seconds", "started")
 
@@ -53,8 +54,21 @@ def read_runs(place: Path) -> tuple[list[dict[str, Any]], list[str]]:
                 damaged.append(str(error))
             else:
                 name = "" if path == place else path.name
-                found.append({"folder": name, **{key: facts.get(key) for key in KEPT}})
+                kept = {key: facts.get(key) for key in KEPT}
+                if kept["status"] == RUNNING:  # or killed, and its lines say how far it came
+                    kept["done"] = max(kept["done"] or 0, _written(path))
+                found.append({"folder": name, **kept})
     return sorted(found, key=lambda run: (run["started"] or "", run["folder"]), reverse=True), damaged
+
+
+def _written(place: Path) -> int:
+    """How many steps the files of a run tell of."""
+    try:
+        last = [line["step"] + 1 for line in read_lines(place / METRICS).entries[-1:]]
+        last += [line["step"] for line in read_lines(place / VALIDATION).entries[-1:]]
+    except (OSError, ValueError):
+        return 0
+    return max(last, default=0)
 
 
 def runs_table(found: list[dict[str, Any]], width: int) -> Table:
@@ -64,32 +78,44 @@ def runs_table(found: list[dict[str, Any]], width: int) -> Table:
         found: from ``read_runs``.
         width: of the screen, in columns.
     """
-    table = Table(box=None, width=min(width, 120), pad_edge=False)
+    width, status_width = min(width, 120), 11 if width < 100 else 24
+    rows = [_row(each) for each in found]
+    widest = [max(len(row[place]) for row in rows) for place in range(4)]
+    room = width - status_width - max(widest[2], 4) - max(widest[3], 5) - BEGUN - 5 * GAP
+    room = max(room - widest[0], 6 * room // 10)
+    table = Table(box=None, width=width, pad_edge=False)
     table.add_column("run", overflow="ellipsis", no_wrap=True, ratio=4)
-    table.add_column("status", overflow="ellipsis", no_wrap=True, width=11 if width < 100 else 24)
+    table.add_column("status", overflow="ellipsis", no_wrap=True, width=status_width)
     table.add_column("rate", justify="right", no_wrap=True)
     table.add_column("steps", justify="right", no_wrap=True)
-    table.add_column("figures", overflow="ellipsis", no_wrap=True, ratio=6)
+    figures = [_check.printable(figures_of(each["metrics"] or {}, room)) for each in found]
+    table.add_column("figures", overflow="ellipsis", no_wrap=True, width=min(room, max(7, *map(len, figures))))
     table.add_column("begun", no_wrap=True)
-    for run in found:
-        rate = "" if run["rate"] is None else f"{run['rate']:.3g}"
-        done, steps = run["done"], run["steps"]
-        count = "" if steps is None else f"{done}/{steps}" if done not in (None, steps) else str(steps)
-        texts = run["folder"] or ".", run["status"] or "", figures_of(run["metrics"] or {})
-        name, status, figures = map(_check.printable, texts)
-        table.add_row(name, status, rate, count, figures, _when(run["started"]))
+    for row, shown, run in zip(rows, figures, found, strict=True):
+        table.add_row(*row, shown, _when(run["started"]))
     return table
 
 
-def figures_of(metrics: dict[str, float | None]) -> str:
+def _row(each: dict[str, Any]) -> tuple[str, str, str, str]:
+    """Its name, status, rate and steps."""
+    rate = "" if each["rate"] is None else f"{each['rate']:.3g}"
+    done, steps = each["done"], each["steps"]
+    count = "" if steps is None else f"{done}/{steps}" if done not in (None, steps) else str(steps)
+    return _check.printable(each["folder"] or "."), _check.printable(each["status"] or ""), rate, count
+
+
+def figures_of(metrics: dict[str, float | None], room: int) -> str:
     """The figures of a run that are worth most: those on data that it was not trained on, or else its training loss.
 
     Args:
         metrics: by name; the training loss is ``loss``.
+        room: columns that they may take: of more than one those that fit whole.
     """
     others = {name: value for name, value in metrics.items() if name != "loss"} or metrics
-    shown = [f"{_short(name)} {value:.3g}" for name, value in others.items() if value is not None]
-    return "  ".join(shown[:FIGURES])
+    shown = [f"{_short(name)} {'not finite' if value is None else f'{value:.3g}'}" for name, value in others.items()]
+    return next(
+        (text for few in range(FIGURES, 1, -1) if len(text := "  ".join(shown[:few])) <= room), "".join(shown[:1])
+    )
 
 
 def _short(name: str) -> str:

@@ -213,10 +213,11 @@ class Bar:
     def __init__(self, console: Console, total: int, show: Callable[[int, int, str], None]) -> None:
         self._console, self._total, self._show = console, total, show
         self._every = max(1, total // 100)
+        self._step = ""  # loss and rate of the last step that was seen
 
     def __call__(self, done: int, total: int, note: str) -> None:
-        """Show how far it is."""
-        self._show(done, total, note)
+        """Show how far it is; while something else than a step is done, what the last step was too."""
+        self._show(done, total, f"{self._step}  {note}" if self._step else note)
 
     def wants(self, step: int) -> Collection[str]:
         """Loss and rate, a hundred times a run."""
@@ -229,7 +230,8 @@ class Bar:
         """Show a step's loss and rate, and what has changed the rate; validations have their place at the end."""
         if record.kind == "step":
             values = record.values
-            self(record.step + 1, self._total, f"loss {values.get('loss', 0):.4g}  rate {values['rate']:.3g}")
+            self._step = f"loss {values.get('loss', 0):.4g}  rate {values['rate']:.3g}"
+            self._show(record.step + 1, self._total, self._step)
         elif record.kind == "event":
             from stepsize.watch import event_line  # needs torch, which trains here
 

@@ -158,7 +158,7 @@ def _since_begun(facts: Mapping[str, Any], here: float, written: float | None) -
 
 def _plain(standing: Standing) -> dict[str, Any]:
     """The same as plain data, without the curves."""
-    last = {name: float(course.values[-1]) for name, course in standing.seen.items()}
+    last = {name: course.last for name, course in standing.seen.items()}
     named = (
         "name",
         "task",

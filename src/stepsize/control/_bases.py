@@ -1,14 +1,17 @@
 """Whose base? What a group's value means when it is taken over: a base, or what a schedule last made of one.
 
 A value that a schedule wrote is never taken for a base. The base behind it is known from the driver that wrote it, if
-that was in this process, or from two marks in the optimizer's state dict: the base, and the value written last.
+that was in this process, or from two marks in the optimizer's state dict or its copy: the base, and the value written
+last.
 """
 
+import copy
 import inspect
 import math
+import sys
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +24,8 @@ from stepsize.optim import read_value, write_value
 from stepsize.schedule import Schedule
 
 BASE, WRITTEN = "stepsize_base_", "stepsize_written_"
+COPIED = f"{WRITTEN}into_a_copy"  # which was not built by a script that may say another base
+COPIER = "__reduce_ex__"
 
 
 @dataclass
@@ -89,6 +94,8 @@ def set_aside(optimizers: Iterable[Any]) -> Iterator[None]:
         for leaf in leaves:
             _HELD.pop(leaf, None)
         _HELD.update(held)
+        for leaf in held:
+            _mark_copies(leaf)
 
 
 def hold(driver: Any, groups: Sequence[Mapping[str, Any]], lines: Mapping[str, Line]) -> None:
@@ -96,6 +103,7 @@ def hold(driver: Any, groups: Sequence[Mapping[str, Any]], lines: Mapping[str, L
     for optimizer in driver.optimizers.values():
         for leaf in inner_optimizers(optimizer):
             _HELD[leaf] = Hold(weakref.ref(driver), groups, lines)
+            _mark_copies(leaf)
 
 
 def let_go(optimizers: Iterable[Any]) -> None:
@@ -103,6 +111,49 @@ def let_go(optimizers: Iterable[Any]) -> None:
     for optimizer in optimizers:
         for leaf in inner_optimizers(optimizer):
             _HELD.pop(leaf, None)
+            with suppress(AttributeError):
+                delattr(leaf, COPIER)
+
+
+class _Copied:
+    """How a driven optimizer is deep-copied and pickled: with the marks of a state dict in the groups of the copy.
+
+    Set at the object itself, where ``copy.deepcopy`` and ``pickle`` look first.
+
+    Args:
+        optimizer: whose; its class's ``__reduce_ex__`` is called.
+    """
+
+    def __init__(self, optimizer: Any) -> None:
+        self._optimizer = weakref.ref(optimizer)
+
+    def __call__(self, protocol: Any) -> Any:
+        optimizer: Any = self._optimizer()
+        kind: Any = type(optimizer)
+        reduced = kind.__reduce_ex__(optimizer, protocol)
+        held, state = _HELD.get(optimizer), reduced[2] if isinstance(reduced, tuple) and len(reduced) > 2 else None
+        if not isinstance(state, dict) or not isinstance(state.get("param_groups"), list):
+            return reduced
+        state = {name: value for name, value in state.items() if name != COPIER}
+        if sys._getframe(1).f_code is copy.copy.__code__:  # a shallow copy shares its groups
+            return (*reduced[:2], state, *reduced[3:])
+        marked = {id(group): dict(group) for group in state["param_groups"]}
+        for line in () if held is None else held.lines.values():
+            for index, place in enumerate(line.members):
+                if (group := marked.get(id(held.groups[place]))) is not None:  # type: ignore[union-attr]
+                    _mark(group, line, index)
+                    group[COPIED] = True
+        return (*reduced[:2], {**state, "param_groups": list(marked.values())}, *reduced[3:])
+
+
+def _mark_copies(leaf: Any) -> None:
+    with suppress(AttributeError):  # it has no room for it
+        setattr(leaf, COPIER, _Copied(leaf))
+
+
+def _mark(group: MutableMapping[str, Any], line: Line, index: int) -> None:
+    group[BASE + line.name] = line.shares[index].taken
+    group[WRITTEN + line.name] = line.values[index]
 
 
 def mark(saved: Mapping[str, Any], places: range, lines: Iterable[Line]) -> None:
@@ -110,9 +161,7 @@ def mark(saved: Mapping[str, Any], places: range, lines: Iterable[Line]) -> None
     for place, group in zip(places, saved.get("param_groups", ()), strict=False):
         for line in lines:
             if place in line.members:
-                index = line.members.index(place)
-                group[BASE + line.name] = line.shares[index].taken
-                group[WRITTEN + line.name] = line.values[index]
+                _mark(group, line, line.members.index(place))
 
 
 def clear_marks(groups: Iterable[MutableMapping[str, Any]]) -> bool:
@@ -197,6 +246,8 @@ def check_stated(optimizer: Any, hyperparameter: str, bases: Sequence[float]) ->
         hyperparameter: which.
         bases: what the marks of all its groups say.
     """
+    if any(COPIED in group for group in optimizer.param_groups):
+        return
     stated, usual = (
         _number(of, hyperparameter) for of in (getattr(optimizer, "defaults", {}), _usual(type(optimizer)))
     )

@@ -234,10 +234,13 @@ class Control(Governed):
             TypeError, ValueError: loss is not one number; advance is not a finite number > 0; ``to`` is not above the
                 present position; the optimizer needs a closure or cannot take one; again is no function, or returns no
                 loss.
+            RuntimeError: the control was detached.
             FloatingPointError: the gradients are not finite, and ``nonfinite="raise"`` was asked for.
             DivergedError: the run has diverged more often than its guard may go back.
         """
         closure: Closure | None = None
+        if self._driver.detached:
+            self._driver.refuse_detached()
         if loss is not None:
             if callable(loss):
                 closure, loss = loss, None
@@ -293,6 +296,7 @@ class Control(Governed):
         return self._flushed() if self._window.calls else None
 
     def _flushed(self) -> Step:
+        self._driver.refuse_detached()
         window, self._window = self._window, Window()
         if self._obey is not None and not self._obey.is_idle():
             self._obeyed()

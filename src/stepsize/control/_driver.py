@@ -201,6 +201,8 @@ class Driver:
 
     def check(self) -> None:
         """Before an update: take over new groups, and deal with what something else has written."""
+        if self.detached:
+            return
         changed = self.roster.is_changed(self._knows_all)
         if not changed:
             for line in self._lines:
@@ -218,12 +220,14 @@ class Driver:
 
     def write(self) -> None:
         """Derive everything at the present position and write it."""
+        self.refuse_detached()
         position = self.position
         for line in self._lines:
             line.write(position)
 
     def advance(self, amount: float) -> None:
         """After an update: move the clock and write the values of the next one."""
+        self.refuse_detached()
         if self.position >= self.end:
             self._say_past()
         self.position = position = self.position + amount
@@ -298,12 +302,22 @@ class Driver:
         self.log.add(Event(self.steps, self.position, what, value, group, reason, *change))
 
     def detach(self) -> None:
-        """Put the bases back and drive no longer."""
+        """Put the bases back and drive no longer; a second time changes nothing, since another may drive by then."""
+        if self.detached:
+            return
         self.check()
         for line in self.lines.values():
             line.cells.write([share.base for share in line.shares])
         self.detached = True
         _bases.let_go(self.optimizers.values())
+
+    def refuse_detached(self) -> None:
+        """Raise RuntimeError where it drives no longer."""
+        if self.detached:
+            raise RuntimeError(
+                "this control (or scheduler) was detached and drives nothing any more; build a new one over the "
+                "optimizer, and load this one's state_dict() into it to go on where it was"
+            )
 
     def _resolve(self, line: Line) -> None:
         """Answer foreign writes to one hyperparameter as ``foreign`` says."""

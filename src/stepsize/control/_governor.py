@@ -47,6 +47,7 @@ class Governor:
         per_epoch = None if per_epoch is None else _check.number("per_epoch", per_epoch, above=0)
         if not isinstance(remind, bool):
             raise TypeError(_check.message("remind", remind, "True or False"))
+        _check_clip(plan, optimizers)
         self.given = Given(plan, total, per_epoch)
         self.log = Log(Bus() if bus is None else bus)
         begin = 0.0 if position is None else _check.number("position", position, least=0)
@@ -154,6 +155,18 @@ class Governor:
             self.commands.close()
         self.driver.detach()
         self._end_marks()
+
+
+def _check_clip(plan: Plan, optimizers: Mapping[str, Any]) -> None:
+    """Raise where clipping would make the gradients of one step those of no function.
+
+    LBFGS takes curvature from differences of gradients within a step, and each would be clipped by another factor.
+    """
+    leaves = [leaf for optimizer in optimizers.values() for leaf in inner_optimizers(optimizer)]
+    if plan.clip is not None and any(isinstance(leaf, torch.optim.LBFGS) for leaf in leaves):
+        rule = "left out with LBFGS, which measures curvature by differences of gradients"
+        remedy = 'bound its steps by a smaller lr or line_search_fn="strong_wolfe"'
+        raise ValueError(_check.message("clip", plan.clip, rule, remedy))
 
 
 @dataclass

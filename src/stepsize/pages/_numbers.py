@@ -24,7 +24,7 @@ def text_of(value: Any, digits: int = 4) -> str:
         return f"{value:,}"
     number = _float(value)
     if math.isnan(number):
-        return "no number"
+        return "not finite"
     if math.isinf(number):
         return "∞" if number > 0 else f"{MINUS}∞"
     if number == 0 or SMALL <= abs(number) < LARGE:

@@ -9,7 +9,7 @@ from stepsize.pages._commands import next_of_run, repeats
 from stepsize.pages._found_parts import between, found_parts
 from stepsize.pages._numbers import text_of
 from stepsize.pages._parts import Command, Facts, Page, Picture, Section, Table, Words, picture, section, table
-from stepsize.record import PLANS, Run, read_object
+from stepsize.record import PLANS, Course, Run, course_of, read_object
 from stepsize.views import TaskViews, drawable, run_sheet
 
 MOST_EVENTS = 500  # rows of a table
@@ -104,8 +104,12 @@ def judged(facts: Mapping[str, Any], found: Mapping[str, Any] | None) -> tuple[s
         return "doubt" if doubted else "good", " ".join(
             f"{task} trained {f'for {text_of(done)} steps ' * bool(done)}{at}".split()
         ) + f"{but}."
+    broken = [words_of(name) for name, value in (facts.get("metrics") or {}).items() if value is None]
+    if broken:
+        but = f", and ended with a {broken[0]} that is not finite"
     start = f"{at[:1].upper()}{at[1:]}, {task}" if at else task
-    return "doubt" if doubted else "good", f"{start} reached {reached}{f' in {text_of(done)} steps' * bool(done)}{but}."
+    state = "bad" if broken else "doubt" if doubted else "good"
+    return state, f"{start} reached {reached}{f' in {text_of(done)} steps' * bool(done)}{but}."
 
 
 def _reached(facts: Mapping[str, Any]) -> str:
@@ -134,7 +138,7 @@ def _figures(facts: Mapping[str, Any], found: Mapping[str, Any] | None, seen: Ru
         pairs.append(("good between", between(found)))
     for name, value in (facts.get("metrics") or {}).items():
         label = {"loss": "training loss", "accuracy": "validation accuracy"}.get(name, words_of(name))
-        pairs.append((label, figure(name, value)))
+        pairs.append((label, "not finite" if value is None else figure(name, value)))
     if not facts.get("metrics"):
         pairs += _last(seen)
     if "done" in facts:
@@ -153,9 +157,13 @@ def _last(seen: Run) -> list[tuple[str, str]]:
         ("last training loss", "loss", seen.steps),
         ("last validation loss", "validation_loss", seen.observed),
     ):
-        values = [line[name] for line in lines if isinstance(line.get(name), int | float)]
-        pairs += [(label, text_of(float(values[-1])))] if values else []
+        course = course_of(lines, name)
+        pairs += [] if course is None else [(label, _ended(course))]
     return pairs
+
+
+def _ended(course: Course) -> str:
+    return text_of(course.last) if course.broken is None else f"not finite from step {text_of(course.broken)} on"
 
 
 def duration(seconds: Any) -> str:

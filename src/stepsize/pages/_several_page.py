@@ -1,6 +1,7 @@
 """The page of several runs: which ended best, in what they differ, their curves side by side."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from stepsize.pages._numbers import text_of
 from stepsize.pages._parts import Command, Facts, Page, Words, picture, section, table
 from stepsize.pages._run_page import figure, sections_of, shortened, words_of
 from stepsize.record import Comparison
-from stepsize.views import Scale, View, colour_of, course_lines, is_noisy, series
+from stepsize.views import Mark, Scale, View, colour_of, course_lines, is_noisy, series
 
 COLOURS = 8  # after which they begin again, dashed
 LOWER = ("validation loss", "loss of the best rate", "training loss")  # figures by which runs are put in order
@@ -80,27 +81,47 @@ def _judged(compared: Comparison, shown: list[str]) -> tuple[str, str]:
     if measure is None:
         return "open", f"{len(shown)} runs, which have no final figure in common. {apart}"
     values = np.asarray(compared.figures[measure], float)
-    best, worst = int(np.argmin(values)), int(np.argmax(values))
+    finite = np.flatnonzero(np.isfinite(values))
+    if not len(finite):
+        return "bad", f"No {measure} of {len(shown)} runs was finite at the end. {apart}"
+    best, worst = int(finite[np.argmin(values[finite])]), int(finite[np.argmax(values[finite])])
     span = f"the highest is {text_of(float(values[worst]))}, of {shown[worst]}"
     lowest = f"{shown[best]} ended at the lowest {measure} of {len(shown)} runs, {text_of(float(values[best]))}"
-    return "good", f"{lowest}; {span}. {apart}"
+    if len(finite) == len(values):
+        return "good", f"{lowest}; {span}. {apart}"
+    broken = [shown[place] for place in range(len(values)) if place not in finite]
+    named = ", ".join(broken[:3]) + ", …" * (len(broken) > 3)
+    ended = f"{f'that of {named} was' if len(broken) == 1 else f'those of {named} were'} not finite at the end"
+    return "doubt", f"{'; '.join([lowest, *[span] * (len(finite) > 1), ended])}. {apart}"
 
 
 def _figures(compared: Comparison) -> list[tuple[str, str]]:
     pairs = [("runs", text_of(len(compared.names))), ("settings that differ", text_of(len(compared.differing)))]
     measure = _measure(compared)
     if measure is not None:
-        values = [float(value) for value in compared.figures[measure] if isinstance(value, int | float)]
-        pairs += [(f"lowest {measure}", text_of(min(values))), (f"median {measure}", text_of(float(np.median(values))))]
-    accuracy = [value for value in compared.figures.get("accuracy", ()) if isinstance(value, float)]
+        values = _finite(compared.figures[measure])
+        if values:
+            pairs.append((f"lowest {measure}", text_of(min(values))))
+            pairs.append((f"median {measure}", text_of(float(np.median(values)))))
+        broken = len(compared.figures[measure]) - len(values)
+        if broken:
+            pairs.append((f"{measure} not finite", f"{text_of(broken)} of {text_of(len(compared.names))} runs"))
+    accuracy = _finite(compared.figures.get("accuracy", ()))
     return [*pairs, ("highest accuracy", figure("accuracy", max(accuracy)))] if accuracy else pairs
+
+
+def _finite(values: Sequence[Any]) -> list[float]:
+    return [float(value) for value in values if isinstance(value, int | float) and math.isfinite(value)]
 
 
 def _next(compared: Comparison, names: list[str], commands: Mapping[str, str]) -> list[Command]:
     measure = _measure(compared)
     if measure is None:
         return []
-    best = names[int(np.argmin(np.asarray(compared.figures[measure], float)))]
+    values = np.asarray(compared.figures[measure], float)
+    if not np.isfinite(values).any():
+        return []
+    best = names[int(np.nanargmin(np.where(np.isfinite(values), values, np.nan)))]
     return [Command(commands[best], f"Repeat the one that ended best, {shortened(best)}.")] if best in commands else []
 
 
@@ -119,7 +140,17 @@ def _curves(compared: Comparison, measure: str, shown: list[str]) -> View | None
     positive = "loss" in measure and all(y > 0 for line in lines for y in line.y)
     about = f"{word[:1].upper()}{word[1:]} of each run{', a moving mean where it is noisy' * averaged}."
     upwards = Scale(f"{word}{unit}", log=positive)
-    return View(measure, f"{word[:1].upper()}{word[1:]}", Scale(ALONG[compared.by]), upwards, tuple(lines), about=about)
+    across, title, marks = Scale(ALONG[compared.by]), f"{word[:1].upper()}{word[1:]}", _broken(compared, measure, shown)
+    return View(measure, title, across, upwards, tuple(lines), (), marks, about=about)
+
+
+def _broken(compared: Comparison, measure: str, shown: list[str]) -> tuple[Mark, ...]:
+    """Where a measure of a run became not finite and stayed so."""
+    places = [(compared.names.index(name), at) for name, at in compared.broken(measure).items()]
+    return tuple(
+        Mark("x", at, f"{shown[number]}: not finite from here on", colour_of(number), "dotted", 1.4)
+        for number, at in places
+    )
 
 
 def _scores(compared: Comparison, shown: list[str]) -> View | None:

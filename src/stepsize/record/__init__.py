@@ -3,8 +3,9 @@
 from stepsize._json import to_json as to_json
 from stepsize.record._comparison import Comparison as Comparison
 from stepsize.record._comparison import compare as compare
+from stepsize.record._course import Course as Course
+from stepsize.record._course import course_of as course_of
 from stepsize.record._entry import BY as BY
-from stepsize.record._entry import Course as Course
 from stepsize.record._entry import Entry as Entry
 from stepsize.record._entry import entry_of as entry_of
 from stepsize.record._folder import RunFolder as RunFolder
@@ -55,6 +56,7 @@ __all__ = [
     "RunFolder",
     "Standing",
     "compare",
+    "course_of",
     "entry_of",
     "environment",
     "event_text",

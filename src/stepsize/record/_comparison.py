@@ -1,5 +1,6 @@
 """Runs beside each other: in what they differ, their courses on one axis, their final figures; as plain data."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from stepsize import _check
-from stepsize.record._entry import BY, Array, Course, Entry, entry_of
+from stepsize.record._course import Array, Course
+from stepsize.record._entry import BY, Entry, entry_of
 from stepsize.record._run import Run
 
+FIGURES = {"loss": "training loss", "validation_loss": "validation loss"}  # of courses, by other names
 FIRST = ("loss", "validation_loss", "rate", "accuracy")  # in this order, and then the others
 
 
@@ -23,7 +26,8 @@ class Comparison:
         by: ``"step"``, ``"time"`` in seconds, or ``"share"`` of the run.
         differing: the settings that are not the same in all, each with a value for every entry; None where it has none.
         common: the settings that are.
-        figures: the final figures, each with a value for every entry; None where it has none.
+        figures: the final figures, each with a value for every entry; None where it has none, NaN where it became not
+            finite and stayed so.
         notes: what has to be said beside.
     """
 
@@ -60,6 +64,17 @@ class Comparison:
         placed = {name: (_places(entry, course, self.by), course.values) for name, (entry, course) in found.items()}
         return {name: (places, values) for name, (places, values) in placed.items() if places is not None}
 
+    def broken(self, measure: str) -> dict[str, float]:
+        """Of each entry in which a measure became not finite and stayed so, the place on the axis where it did.
+
+        By time that is where the last finite value was.
+
+        Args:
+            measure: one of ``measures``, or any other.
+        """
+        places = {entry.name: _broken(entry, measure, self.by) for entry in self.entries if measure in entry.broken}
+        return {name: place for name, place in places.items() if place is not None}
+
     def plain(self) -> dict[str, Any]:
         """All of it as mappings, lists, texts and numbers for JSON."""
         courses = {
@@ -72,13 +87,14 @@ class Comparison:
             "by": self.by,
             "differing": {name: list(values) for name, values in self.differing.items()},
             "common": dict(self.common),
-            "figures": {name: list(values) for name, values in self.figures.items()},
+            "figures": {name: [_plain(value) for value in values] for name, values in self.figures.items()},
             "courses": courses,
             "scores": {
                 entry.name: {"rates": entry.scores[0].tolist(), "values": entry.scores[1].tolist()}
                 for entry in self.entries
                 if entry.scores is not None
             },
+            "not_finite_from": {entry.name: dict(entry.broken) for entry in self.entries if entry.broken},
             "notes": list(self.notes),
         }
 
@@ -140,13 +156,26 @@ def _distinct(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _notes(entries: Sequence[Entry], by: str) -> list[str]:
+    broken = [f"{entry.name}: {_words(entry)}" for entry in entries if _words(entry)]
     if by != "time":
-        return []
+        return broken
     silent = [entry.name for entry in entries if entry.courses and not _has_time(entry)]
     return [
+        *broken,
         *(note for entry in entries for note in entry.notes),
         *(f"{name} does not say how long its steps took, and is left out" for name in silent),
     ]
+
+
+def _words(entry: Entry) -> str:
+    """Which of its figures are not finite any more, and from where on."""
+    named = {FIGURES.get(name, name): step for name, step in entry.broken.items()}
+    ends = [(name, step) for name, step in named.items() if name in entry.figures]
+    return ", ".join(f"the {name.replace('_', ' ')} is not finite from step {step:g} on" for name, step in ends)
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _has_time(entry: Entry) -> bool:
@@ -156,6 +185,15 @@ def _has_time(entry: Entry) -> bool:
 def _places(entry: Entry, course: Course, by: str) -> Array | None:
     if by == "time":
         return course.seconds
-    if by == "share":
-        return course.steps / max(entry.total or 1.0, 1.0, float(np.max(course.steps)))
-    return course.steps
+    return course.steps / _whole(entry, float(np.max(course.steps))) if by == "share" else course.steps
+
+
+def _whole(entry: Entry, reached: float) -> float:
+    return max(entry.total or 1.0, 1.0, reached)
+
+
+def _broken(entry: Entry, measure: str, by: str) -> float | None:
+    step, course = entry.broken[measure], entry.courses.get(measure)
+    if by == "time":
+        return None if course is None or course.seconds is None else float(course.seconds[-1])
+    return step / _whole(entry, step) if by == "share" else step

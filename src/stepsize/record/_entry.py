@@ -1,35 +1,20 @@
 """One of several things that are compared: its settings, its curves, its final figures, its scores by rate."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stepsize.record._course import Array, Course, course_of, is_number
 from stepsize.record._run import Run
 
-Array = NDArray[np.float64]
 LATE = 0.05  # of a run's steps, over which its last training losses are averaged
 BOOKKEEPING = ("step", "position", "seconds", "epoch")
 OWN = ("task", "seed", "threads", "plan", "rate", "steps")
 NO_SETTING = ("task", "seed", "steps", "threads", "shard")  # of a command line; said elsewhere, or without effect
 BY = ("step", "time", "share")
-
-
-@dataclass(frozen=True)
-class Course:
-    """A value over a run.
-
-    Attributes:
-        steps: rising, [n].
-        values: [n], finite.
-        seconds: since the run's beginning, [n]; None where that is not known.
-    """
-
-    steps: Array
-    values: Array
-    seconds: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -40,10 +25,12 @@ class Entry:
         name: display name.
         settings: plain, by name.
         courses: by name: ``loss``, ``rate``, ``gradient_norm``, ``validation_loss`` and other validation figures.
-        figures: final ones by name: numbers, or texts such as a status.
+        figures: final ones by name: numbers, NaN where a course became not finite and stayed so; or texts such as a
+            status.
         total: the length of the whole run in steps; None where there is none.
         scores: rates and the losses of short or whole runs at them, as two arrays; None where there are none.
         notes: what has to be said of it.
+        broken: the step from which on a value was not finite any more, by the name of its course.
     """
 
     name: str
@@ -53,6 +40,7 @@ class Entry:
     total: float | None = None
     scores: tuple[Array, Array] | None = None
     notes: Sequence[str] = ()
+    broken: Mapping[str, float] = field(default_factory=dict)
 
 
 def entry_of(run: Run, name: str) -> Entry:
@@ -76,14 +64,17 @@ def entry_of(run: Run, name: str) -> Entry:
     seen = {}
     if run.observed is not run.steps:
         seen = {key: course for key in _names(run.observed) if (course := _course(run.observed, key, facts))}
-    courses = {**trained, **seen}
-    last = max((float(course.steps[-1]) for course in courses.values()), default=None)
+    everything = {**trained, **seen}
+    courses = {key: course for key, course in everything.items() if len(course.values)}
+    broken = {key: course.broken for key, course in everything.items() if course.broken is not None}
+    last = max((float(line["step"]) for lines in (run.steps, run.observed) for line in lines[-1:]), default=None)
     total = facts.get("steps", None if last is None else last + 1)
-    figures = {**_ends(courses, last), **_figures(facts, run.finding)}
+    figures = {**_ends(everything, last), **_figures(facts, run.finding)}
     timed = any(course.seconds is not None for course in courses.values())
     evenly = timed and not any("seconds" in line for line in run.steps)
     note = f"{name} has the time of the whole run only: its steps are taken to have lasted equally long"
-    return Entry(name, _settings(run), courses, figures, total, _scores(run.finding), (note,) if evenly else ())
+    notes = (note,) if evenly else ()
+    return Entry(name, _settings(run), courses, figures, total, _scores(run.finding), notes, broken)
 
 
 def _names(lines: Sequence[Mapping[str, Any]], *, loose: bool = False) -> list[str]:
@@ -96,17 +87,16 @@ def _names(lines: Sequence[Mapping[str, Any]], *, loose: bool = False) -> list[s
 
 
 def _course(lines: Sequence[Mapping[str, Any]], name: str, facts: Mapping[str, Any]) -> Course | None:
-    points = [line for line in lines if isinstance(line.get(name), int | float)]
-    if not points:
-        return None
-    steps, values = (np.array([float(line[key]) for line in points]) for key in ("step", name))
-    clock = [line.get("seconds") for line in points]
+    course = course_of(lines, name)
+    if course is None or not len(course.values):
+        return course
+    clock = [line.get("seconds") for line in lines if is_number(line.get(name))]
     seconds = None
     if None not in clock:
         seconds = np.array(clock, float)
     elif facts.get("seconds") and facts.get("done"):
-        seconds = steps / facts["done"] * facts["seconds"]
-    return Course(steps, values, seconds)
+        seconds = course.steps / facts["done"] * facts["seconds"]
+    return replace(course, seconds=seconds)
 
 
 def _ends(courses: Mapping[str, Course], last: float | None) -> dict[str, float | str]:
@@ -114,17 +104,23 @@ def _ends(courses: Mapping[str, Course], last: float | None) -> dict[str, float 
     figures: dict[str, float | str] = {}
     loss, seen = courses.get("loss"), courses.get("validation_loss")
     if loss is not None:
-        figures["training loss"] = _before(loss, loss.steps[-1] + 1, LATE * (last or 0))
+        figures["training loss"] = _late(loss, LATE * (last or 0))
     if seen is not None:
-        best = int(np.argmin(seen.values))
-        figures["validation loss"] = float(seen.values[-1])
-        figures["best validation loss"] = float(seen.values[best])
-        figures["at step"] = float(seen.steps[best])
-        if loss is not None and (loss.steps <= seen.steps[-1]).any():
-            figures["gap"] = float(seen.values[-1]) - _before(loss, seen.steps[-1], LATE * (last or 0))
+        figures["validation loss"] = seen.last
+        if len(seen.values):
+            best = int(np.argmin(seen.values))
+            figures["best validation loss"] = float(seen.values[best])
+            figures["at step"] = float(seen.steps[best])
+            if loss is not None and (loss.steps <= seen.steps[-1]).any():
+                before = _before(loss, seen.steps[-1], LATE * (last or 0))
+                figures["gap"] = math.nan if math.isnan(loss.last) else seen.last - before
     others = [name for name in courses if name not in ("loss", "rate", "gradient_norm", "validation_loss")]
-    figures |= {name: float(courses[name].values[-1]) for name in others}
-    return figures
+    return figures | {name: courses[name].last for name in others}
+
+
+def _late(course: Course, width: float) -> float:
+    """The mean over a stretch of steps at the end; NaN where the course did not end at a number."""
+    return math.nan if math.isnan(course.last) else _before(course, course.steps[-1] + 1, width)
 
 
 def _before(course: Course, done: float, width: float) -> float:

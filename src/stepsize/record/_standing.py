@@ -1,5 +1,6 @@
 """The present state of a run for a person who watches it, as plain data."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from stepsize.record._entry import Course
+from stepsize.record._course import Course, course_of, is_number
 from stepsize.record._layout import RUNNING
 from stepsize.record._run import Run
 from stepsize.schedule import Schedule
@@ -32,14 +33,14 @@ class Standing:
         position: the clock, up to where the run was looked at.
         total: its end; None where that is not known.
         seconds_left: to the end; None where nobody can know.
-        loss: over the clock, finite; None without one.
+        loss: over the clock; None without one. Not finite any more where it is ``broken``.
         is_finite: whether the last loss was.
         rate: the first group's, so far.
         ahead: its course to come, if the plan says so.
         rates: the last one of each group.
         seen: validation figures over the clock, by name.
-        figures: other signals' last values, by name.
-        ratios: the last update ratio of each parameter, the largest first.
+        figures: other signals' last values, by name; NaN is one that was not finite.
+        ratios: the last update ratio of each parameter, those that are not finite and then the largest first.
         events: a line for each, in order.
         note: what has to be said of it, such as that it was killed.
 
@@ -98,9 +99,12 @@ def standing_of(run: Run, name: str, pace: float | None = None) -> Standing:
     done = max([last.get("step", -1) + 1, facts.get("done", 0), *(line["step"] for line in observed)])
     position = max([_at(last) if last else 0.0, *(_at(line) for line in observed)])
     total = facts.get("total") or facts.get("steps")
-    rate = _course(steps, "rate")
+    rate, loss = _course(steps, "rate"), _course(steps, "loss")
+    rate = rate if rate is not None and len(rate.values) else None
     left = None if total is None else max(0.0, total - position)
-    numbers = {key: value for key, value in last.items() if isinstance(value, int | float)}
+    numbers = {
+        key: value if is_number(value) else math.nan for key, value in last.items() if not isinstance(value, str)
+    }
     ratios = [(key.removeprefix(RATIO), value) for key, value in numbers.items() if key.startswith(RATIO)]
     return Standing(
         name,
@@ -109,15 +113,15 @@ def standing_of(run: Run, name: str, pace: float | None = None) -> Standing:
         int(done),
         position,
         None if total is None else float(total),
-        left / pace if left is not None and pace else numbers.get("seconds_left"),
-        _course(steps, "loss"),
-        "loss" not in last or last["loss"] is not None,
+        left / pace if left is not None and pace else last.get("seconds_left"),
+        loss,
+        loss is None or loss.broken is None,
         rate,
         None if rate is None or total is None else _ahead(str(facts.get("plan", "")), rate, float(total)),
         {key.partition("/")[2]: value for key, value in numbers.items() if key.partition("/")[0] == "rate"},
         {key: course for key in _names(observed) if (course := _course(observed, key)) is not None},
         {key: value for key, value in numbers.items() if "/" not in key and key not in OWN},
-        tuple(sorted(ratios, key=lambda ratio: -ratio[1])),
+        tuple(sorted(ratios, key=lambda ratio: (is_number(ratio[1]), -ratio[1]))),
         tuple(f"step {line['step']}: {_BY.sub('', event_text(line))}" for line in run.events),
     )
 
@@ -153,10 +157,7 @@ def _names(lines: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _course(lines: Sequence[Mapping[str, Any]], name: str) -> Course | None:
-    points = [(_at(line), float(line[name])) for line in lines if isinstance(line.get(name), int | float)]
-    if not points:
-        return None
-    return Course(*np.array(points).T)
+    return course_of(lines, name, _at)
 
 
 def _ahead(plan: str, rate: Course, total: float) -> Course | None:

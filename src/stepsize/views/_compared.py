@@ -146,8 +146,16 @@ def _course(comparison: Comparison, measure: str) -> View | None:
     title = TITLES.get(measure, words[:1].upper() + words[1:])[:WIDEST]
     is_log = ("loss" in measure or "norm" in measure) and all(min(line.y) > 0 for line in lines)
     about = f"{title} of each run by {ACROSS[comparison.by]}."
-    return View(
-        measure, title, Scale(ACROSS[comparison.by]), Scale(words[:WIDEST], log=is_log), tuple(lines), about=about
+    across, upwards = Scale(ACROSS[comparison.by]), Scale(words[:WIDEST], log=is_log)
+    return View(measure, title, across, upwards, tuple(lines), (), _broken(comparison, measure), about=about)
+
+
+def _broken(comparison: Comparison, measure: str) -> tuple[Mark, ...]:
+    """Where a measure of a run became not finite and stayed so."""
+    labels, names = labels_of(comparison), comparison.names
+    return tuple(
+        Mark("x", at, f"{labels[name]}: not finite from here on"[:WIDEST], colour_of(names.index(name)), "dotted", 1.4)
+        for name, at in comparison.broken(measure).items()
     )
 
 
@@ -190,7 +198,8 @@ def _width(values: Any) -> int:
 def _with_gap(comparison: Comparison, number: int, label: str) -> str:
     last = comparison.figures.get("gap", ())
     there = last[number] if number < len(last) else None
-    return f"{label}: gap {there:.3g} at the end" if isinstance(there, int | float) else label
+    known = isinstance(there, int | float) and np.isfinite(there)
+    return f"{label}: gap {there:.3g} at the end" if known else label
 
 
 def _pair(comparison: Comparison, name: str) -> tuple[Any, Any, Any] | None:

@@ -1,5 +1,6 @@
 """The part of a run's record that can be drawn; a warning says what is left out."""
 
+import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -82,8 +83,11 @@ def _say(problem: str) -> None:
 
 def _figures(entries: Iterable[Mapping[str, Any]], path: Path) -> list[dict[str, Any]]:
     """Lines with numbers that can be drawn."""
-    drawn = [{name: _drawable(value) for name, value in entry.items()} for entry in entries]
-    beyond = sum(_count(entry.values()) for entry in entries) - sum(_count(entry.values()) for entry in drawn)
+    drawn = [
+        {name: _drawable(value) for name, value in entry.items() if not _is_beyond(value)}  # it is not None, not finite
+        for entry in entries
+    ]
+    beyond = sum(_is_beyond(value) for entry in entries for value in entry.values())
     if beyond:
         are = "value is" if beyond == 1 else "values are"
         _say(f"{path}: {beyond} {are} beyond {LARGEST:g} and left out")
@@ -92,8 +96,9 @@ def _figures(entries: Iterable[Mapping[str, Any]], path: Path) -> list[dict[str,
     return drawn
 
 
-def _count(values: Iterable[Any]) -> int:
-    return sum(value is not None for value in values)
+def _is_beyond(value: float | None) -> bool:
+    """Whether a number is finite, and too large for every picture."""
+    return value is not None and LARGEST < abs(value) < math.inf
 
 
 def _drawable(value: float | None) -> float | None:

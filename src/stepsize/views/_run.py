@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from stepsize.record import Run
+from stepsize.record import Run, course_of
 from stepsize.views._planned import planned
 from stepsize.views._registry import view
 from stepsize.views._thin import is_noisy, moving_mean
@@ -104,7 +104,8 @@ def loss(run: Run) -> View | None:
     positive = bool((losses > 0).all() and (seen > 0).all())
     about = "Training loss at each recorded step" + ", and validation loss." if len(seen_at) else "Training loss."
     marks = [replace(mark, name="") for mark in events(run)]
-    return View("loss", "Loss", STEP, Scale("loss", log=positive), tuple(lines), (), tuple(marks), about=about)
+    bands = broken((run.steps, "loss"), (run.observed, "validation_loss"))
+    return View("loss", "Loss", STEP, Scale("loss", log=positive), tuple(lines), bands, tuple(marks), about=about)
 
 
 @view(Run, place=40)
@@ -135,12 +136,14 @@ def figure(lines: Lines, name: str) -> View:
     words = shortened(name.replace("_", " ").strip(), 40)
     at, values = points(lines, name)
     values = scale * values
-    last = f"{values[-1]:.2f}{unit}" if unit else f"{values[-1]:.4g}"
+    bands = broken((lines, name))
+    last = "not finite" if bands else f"{values[-1]:.2f}{unit}" if unit else f"{values[-1]:.4g}"
     upwards = Scale(f"validation {words}{' (%)' if unit else ''}", high=101 if unit else None)
     shown = series(at, values, words, "orange", marker="o", size=3)
     title = words[:1].upper() + words[1:]
     note, about = Note(float(at[-1]), float(values[-1]), last), f"{title} at each validation; {last} at the last."
-    return View(f"figure/{name}", title, STEP, upwards, (shown,), notes=(note,), legend="none", about=about)
+    notes, legend = ((), "best") if bands else ((note,), "none")
+    return View(f"figure/{name}", title, STEP, upwards, (shown,), bands, notes=notes, legend=legend, about=about)
 
 
 def detail(lines: Lines, signal: str, names: Sequence[str]) -> View:
@@ -154,14 +157,26 @@ def detail(lines: Lines, signal: str, names: Sequence[str]) -> View:
     words = shortened(signal.replace("_", " ").strip(), 40)
     title = words[:1].upper() + words[1:] + (" by member" if len(names) > 1 else "")
     about = f"{title} at each recorded step."
-    legend = "best" if len(names) > 1 else "none"
-    return View(f"detail/{signal}", title, STEP, Scale(words, log=positive), tuple(drawn), legend=legend, about=about)
+    bands = broken(*((lines, name) for name in names))
+    legend = "best" if len(names) > 1 or bands else "none"
+    upwards = Scale(words, log=positive)
+    return View(f"detail/{signal}", title, STEP, upwards, tuple(drawn), bands, legend=legend, about=about)
 
 
 def points(lines: Lines, name: str) -> tuple[Any, Any]:
     """Steps and values of a name, where there is one."""
     seen = [(line["step"], line[name]) for line in lines if isinstance(line.get(name), int | float)]
     return np.array([step for step, _ in seen], float), np.array([value for _, value in seen], float)
+
+
+def broken(*of: tuple[Lines, str]) -> tuple[Band, ...]:
+    """The steps from which on values were not finite, up to the last line: an axis that ended there would hide it."""
+    courses = [(lines, course) for lines, name in of if (course := course_of(lines, name)) is not None]
+    begun = [(course.broken, lines[-1]["step"]) for lines, course in courses if course.broken is not None]
+    if not begun:
+        return ()
+    low = min(at for at, _ in begun)
+    return (Band("x", low, max(low + 1, *(end for _, end in begun)), f"not finite from step {low:g} on", "red", 0.1),)
 
 
 def named(lines: Lines) -> list[str]:

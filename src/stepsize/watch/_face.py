@@ -1,5 +1,6 @@
 """A run at a glance: where it stands, as lines of text for a terminal of any width."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -43,7 +44,7 @@ def face_of(standing: Standing, width: int, rows: int = ROWS, plain: bool = Fals
     wide = width >= 2 * 70
     inner = (width - 2) // 2 if wide else width
     blocks = PLAIN if plain else BLOCKS
-    loss = _curve("loss", standing.loss, inner, rows, blocks, None if standing.is_finite else "not finite")
+    loss = _curve("loss", standing, inner, rows, blocks)
     rate = _rate(standing, inner, rows, blocks, plain)
     lines += _beside(loss, rate, inner) if wide else [*loss, *rate]
     lines += [_seen(name, course, width, blocks) for name, course in standing.seen.items()]
@@ -68,9 +69,9 @@ def line_of(standing: Standing) -> str:
     """
     parts = [f"step {_how_far(standing)}"]
     if standing.loss is not None:
-        parts.append(f"loss {_number(standing.loss.values[-1])}" if standing.is_finite else "loss not finite")
+        parts.append(f"loss {_number(standing.loss.last)}")
     parts += [f"rate{' ' + name if name else ''} {_number(value)}" for name, value in _rates(standing.rates).items()]
-    parts += [f"{name} {_number(course.values[-1])}" for name, course in standing.seen.items()]
+    parts += [f"{name} {_number(course.last)}" for name, course in standing.seen.items()]
     parts += [f"{name} {_number(standing.figures[name])}" for name in SHOWN if name in standing.figures]
     return "  ".join(parts)
 
@@ -91,7 +92,7 @@ def _progress(standing: Standing, width: int, plain: bool) -> Line:
     room = min(40, width - NAMES - len(text) - 2)
     line: Line = [(_name("step"), "dim"), (text, "")]
     if standing.total and room >= 8:
-        filled = round(room * min(1.0, standing.position / standing.total))
+        filled = round(room * min(1.0, _share(standing, standing.total)))
         full, rest = "#-" if plain else "━─"
         line += [("  ", ""), (full * filled, "good"), (rest * (room - filled), "dim")]
     return line
@@ -101,8 +102,7 @@ def _how_far(standing: Standing) -> str:
     total, left = standing.total, standing.seconds_left
     if not total:
         return f"{standing.done:,}"
-    share = standing.position / total
-    counts_steps = standing.position <= standing.done
+    share, counts_steps = _share(standing, total), _counts_steps(standing)
     far = f"{standing.done:,}{'' if counts_steps else f', {standing.position:,.0f}'} of {total:,.0f}"
     to_go = (
         f", {duration(left)} to go"
@@ -112,14 +112,26 @@ def _how_far(standing: Standing) -> str:
     return f"{far}, {min(share, 1):.0%}{to_go}".replace("%", " %")
 
 
-def _curve(
-    name: str, course: Course | None, width: int, rows: int, blocks: str, instead: str | None = None
-) -> list[Line]:
+def _counts_steps(standing: Standing) -> bool:
+    """Whether the clock counts updates, and not samples or epochs; the position is that before the last line's step."""
+    return 0 <= standing.done - standing.position <= max(1.0, standing.done / 2)
+
+
+def _share(standing: Standing, total: float) -> float:
+    return (standing.done if _counts_steps(standing) else standing.position) / total
+
+
+def _curve(name: str, standing: Standing, width: int, rows: int, blocks: str) -> list[Line]:
+    """The loss so far; up to where the run is, where it is not finite any more."""
+    course = standing.loss
     if course is None:
         return []
-    values = columns_of(course, _room(width, rows), float(course.steps[0]), float(course.steps[-1]))
+    if not len(course.values):
+        return [[(_name(name), "dim"), (_number(course.last), "bold")]]
+    end = float(course.steps[-1]) if course.broken is None else max(float(course.steps[-1]), standing.position)
+    values = columns_of(course, _room(width, rows), float(course.steps[0]), end)
     drawn = bars(values, rows, blocks)
-    return _labelled(name, instead or _number(course.values[-1]), drawn, np.nanmax(values), np.nanmin(values))
+    return _labelled(name, _number(course.last), drawn, np.nanmax(values), np.nanmin(values))
 
 
 def _rate(standing: Standing, width: int, rows: int, blocks: str, plain: bool) -> list[Line]:
@@ -156,14 +168,16 @@ def _labelled(name: str, value: str, drawn: list[str], high: float, low: float, 
 
 
 def _seen(name: str, course: Course, width: int, blocks: str) -> Line:
-    is_loss = name.endswith("loss")
+    shown, is_loss = name.replace("validation_", "val ").replace("_", " "), name.endswith("loss")
+    line: Line = [(_name("validated"), "dim"), (f"{shown} ", "dim")]
+    if not len(course.values):
+        return [*line, (_number(course.last), "bold")]
     best = int(np.argmin(course.values) if is_loss else np.argmax(course.values))
-    text = f"{_number(course.values[-1])}"
-    if best != len(course.values) - 1:
+    text = _number(course.last)
+    if best != len(course.values) - 1 or course.broken is not None:
         text += f", {'lowest' if is_loss else 'highest'} {_number(course.values[best])} at {course.steps[best]:g}"
-    shown = name.replace("validation_", "val ").replace("_", " ")
     room = min(30, width - NAMES - len(shown) - len(text) - 3)
-    line: Line = [(_name("validated"), "dim"), (f"{shown} ", "dim"), (text, "bold")]
+    line.append((text, "bold"))
     if room >= 8 and len(course.values) > 1:
         columns = columns_of(course, room, float(course.steps[0]), float(course.steps[-1]))
         line.append((f"  {bars(columns, 1, blocks)[0]}", ""))
@@ -233,7 +247,7 @@ def _room(width: int, rows: int) -> int:
 
 
 def _number(value: float) -> str:
-    return f"{value:.4g}"
+    return f"{value:.4g}" if math.isfinite(value) else "not finite"
 
 
 def duration(seconds: float) -> str:

@@ -12,6 +12,8 @@ from stepsize.control import DEFAULT, Record, Signal, due, signals_of
 from stepsize.record import Lines, RecordWarning, event_text, read_lines, to_json
 from stepsize.state import AppendedFile, write_atomic
 
+_WRITERS: "weakref.WeakValueDictionary[str, JsonLines]" = weakref.WeakValueDictionary()  # of controls, by real path
+
 
 class JsonLines:
     """An observer that appends one JSON object a line to a file, written through at once.
@@ -34,7 +36,9 @@ class JsonLines:
             loss, rates and gradient norm when left out. ``update_ratio`` copies weights.
 
     Raises:
-        TypeError, ValueError: an argument is invalid; later, an observed value is called ``step`` or ``position``.
+        TypeError, ValueError: an argument is invalid; another control of this process writes one of the files, which
+            one observer may do for several controls, or ``resume_at`` takes over; later, an observed value is called
+            ``step`` or ``position``.
         OSError: the file cannot be written; every line in it is then still whole.
 
     Example:
@@ -67,7 +71,10 @@ class JsonLines:
         self._files = {"step": self._path, "observed": self._observed, "event": self._events}
         self._open: dict[str, AppendedFile] = {}
         self._kept: dict[str, bytes] = {}
+        self._resumes = resume_at is not None
+        self._controls = 0  # that have begun and not ended
         if resume_at is None:
+            self._check_free()
             self._file(self._path)
             self._file(self._observed)
             return
@@ -94,7 +101,31 @@ class JsonLines:
         return due(self.signals, step, self.every) if step % self.every == 0 else ()
 
     def begin(self, facts: Mapping[str, Any]) -> None:
-        """The files have lines only."""
+        """Nobody else in this process may write the files from now on; ValueError if somebody does."""
+        if self._resumes:
+            self._resumes = False  # and takes them over
+        else:
+            self._check_free()
+        self._controls += 1
+        _WRITERS.update(dict.fromkeys(self._places(), self))
+
+    def _places(self) -> set[str]:
+        """The files by their real paths; a terminal or another device is no file."""
+        names = {self._path, self._observed, self._events}
+        return {os.path.realpath(name) for name in names if Path(name).is_file() or not os.path.lexists(name)}
+
+    def _check_free(self) -> None:
+        """Raise where another observer is writing: the lines of two runs in one file are those of none."""
+        for place in sorted(self._places()):
+            if _WRITERS.get(place, self) is not self:
+                raise ValueError(
+                    f"path {place} is written by another JsonLines, whose control has not ended; choose another file, "
+                    "detach() that control, hand one JsonLines to both, or go on with its run by resume_at="
+                )
+
+    def _release(self) -> None:
+        for place in [place for place, writer in _WRITERS.items() if writer is self]:
+            del _WRITERS[place]
 
     def on(self, record: Record) -> None:
         """Append a line; ValueError if an observed value is called as a step's own are."""
@@ -107,6 +138,9 @@ class JsonLines:
 
     def end(self, status: str) -> None:
         """Several controls may share the files; they are closed when the observer is dropped."""
+        self._controls -= 1
+        if self._controls <= 0:
+            self._release()
 
     def sync(self) -> None:
         """Wait until every line would survive a power cut; a checkpoint that is written next is not ahead of them."""
@@ -115,6 +149,7 @@ class JsonLines:
 
     def close(self) -> None:
         """Close the files; done by itself when the observer is dropped or the program ends."""
+        self._release()
         for file in self._open.values():
             file.close()
 

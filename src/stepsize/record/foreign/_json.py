@@ -1,5 +1,6 @@
 """JSON lines with any names, a JSON list of objects, and what ``JsonLines`` has written without a run's folder."""
 
+import heapq
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,16 @@ def _read(path: Path) -> Log:
     beside = [VALIDATION, EVENTS] if path.name == METRICS else []
     entries = _entries(path)
     for other in (path.with_name(name) for name in beside):
-        entries += _entries(other) if other.is_file() else []
+        entries = [*heapq.merge(entries, _entries(other) if other.is_file() else [], key=_step)]
     events = [entry for entry in entries if isinstance(entry.get("what"), str) and type(entry.get("step")) is int]
     rows = [row_of(entry) for entry in entries if "what" not in entry]
     return Log(path, rows, events=events)
+
+
+def _step(entry: dict[str, Any]) -> float:
+    """Where a line belongs among those of another file."""
+    step = entry.get("step")
+    return step if type(step) is int else -1
 
 
 def _entries(path: Path) -> list[dict[str, Any]]:

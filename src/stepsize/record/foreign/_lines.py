@@ -1,5 +1,6 @@
 """From a foreign log's rows to lines as ours are: one for each step, validations apart."""
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,6 +9,8 @@ from stepsize.record.foreign._columns import TRAINING, Columns, Name
 from stepsize.record.foreign._log import Log, Row, say
 
 Series = dict[int, float | int | None]
+SHUFFLED = 3  # steps on the average between two that go back: of fewer no run has been resumed
+RETURNS = 3  # of numbers after what is none, from where on that is taken to be a gap
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,10 @@ def lines_of(log: Log, columns: Columns) -> Lines:
     known = list(dict.fromkeys(name for row in log.rows for name in row))
     columns.check(known)
     step = _counter(log, columns, known)
-    series = _series(_numbered(log, step), leave_out=step)
+    found, lost = _series(_numbered(log, step), leave_out=step)
+    if lost:
+        say(f"{log.path} goes back in its steps, and {lost} that were written before do not come again: left out")
+    series = {name: _measured(points) for name, points in found.items()}
     seconds = columns.seconds(series)
     clock = _clock(series[seconds]) if seconds is not None else {}
     named = columns.named({name: len(points) for name, points in series.items() if not clock or name != seconds})
@@ -87,18 +93,53 @@ def _whole(value: float | int | None) -> int | None:
     return int(value) if value is not None and 0 <= value < 2**53 and value == int(value) else None
 
 
-def _series(rows: Iterable[tuple[int, Row]], leave_out: str | None) -> dict[str, Series]:
-    """Each column by step. One that goes back in steps begins again there, as a resumed run's does."""
-    series: dict[str, Series] = {}
+def _series(rows: Iterable[tuple[int, Row]], leave_out: str | None) -> tuple[dict[str, Series], int]:
+    """Each column by step, in order, and how many values of one were left out and never came again."""
+    columns: dict[str, list[tuple[int, float | int | None]]] = {}
     for step, row in rows:
         for name, value in row.items():
-            if name == leave_out:
-                continue
-            points = series.setdefault(name, {})
-            while points and next(reversed(points)) >= step:
-                points.popitem()
-            points[step] = value
-    return series
+            if name != leave_out:
+                columns.setdefault(name, []).append((step, value))
+    series, lost = {}, 0
+    for name, points in columns.items():
+        series[name] = dict(sorted(points)) if _is_one_run([step for step, _ in points]) else _resumed(points)
+        lost = max(lost, len({step for step, _ in points}) - len(series[name]))
+    return series, lost
+
+
+def _is_one_run(steps: Sequence[int]) -> bool:
+    """Whether steps that go back are those of one run in another order: no step twice, and no part written anew.
+
+    What is written newest first, by hand, or in parts is such a run. A resumed one goes back into what it has written,
+    seldom, and then on for a while.
+    """
+    if len({*steps}) < len(steps):
+        return False
+    backs = [place for place, (before, now) in enumerate(itertools.pairwise(steps), 1) if now < before]
+    if not backs or len(steps) < SHUFFLED * (len(backs) + 1):
+        return True
+    edges = [0, *backs, len(steps)]
+    parts = sorted((steps[first], steps[end - 1]) for first, end in itertools.pairwise(edges))
+    return all(last < first for (_, last), (first, _) in itertools.pairwise(parts))
+
+
+def _resumed(points: Iterable[tuple[int, float | int | None]]) -> Series:
+    """A column in which a step comes twice begins again at the later one, as a resumed run's does."""
+    kept: Series = {}
+    for step, value in points:
+        while kept and next(reversed(kept)) >= step:
+            kept.popitem()
+        kept[step] = value
+    return kept
+
+
+def _measured(points: Series) -> Series:
+    """A column without what fills the steps at which it was not measured: most of it, with numbers again and again."""
+    missing = [value is None for value in points.values()]
+    returns = sum(before and not now for before, now in itertools.pairwise(missing))
+    if returns < RETURNS or 2 * sum(missing) < len(missing):
+        return points
+    return {step: value for step, value in points.items() if value is not None}
 
 
 def _clock(points: Series) -> Series:
