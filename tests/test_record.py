@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from children import child, once
 
-from stepsize import JsonLines, Record, RunFolder
+from stepsize import JsonLines, Record, RunFolder, train
 from stepsize.pages import picture
 from stepsize.record import FORMAT, METRICS, RecordWarning, Run
 from stepsize.record._tail import Tail
+from stepsize.task import task_named
 
 OF_OLD = Path(__file__).parent / "runs"  # written by stepsize 0.1 as it was at each format of run.json
 
@@ -111,7 +112,7 @@ def test_lines_that_were_taken_back_are_gone_whether_the_file_is_cut_or_written_
 
 WRITER = """
 import sys, time
-from stepsize import JsonLines, Record, RunFolder
+from stepsize import JsonLines, Record, RunFolder, train
 folder = RunFolder(sys.argv[1])
 folder.write(task="x", status="running")
 lines = JsonLines(folder.path / "metrics.jsonl")
@@ -149,3 +150,9 @@ def test_what_is_no_path_is_refused_by_name(path):
 def test_a_path_that_is_not_there_is_said_to_be_missing(tmp_path):
     with pytest.raises(ValueError, match="it is not there"):
         Run.open(tmp_path / "nothing")
+
+
+def test_the_commands_of_a_run_that_is_steered_are_no_log(tmp_path):
+    train(task_named("linear-regression"), lr=0.1, steps=3, folder=tmp_path)
+    with pytest.raises(ValueError, match="must be a run folder or a log"):
+        Run.open(tmp_path)

@@ -79,7 +79,7 @@ def runs_table(found: list[dict[str, Any]], width: int) -> Table:
         width: of the screen, in columns.
     """
     width, status_width = min(width, 120), 11 if width < 100 else 24
-    rows = [_row(each) for each in found]
+    rows = [_row(run) for run in found]
     widest = [max(len(row[place]) for row in rows) for place in range(4)]
     room = width - status_width - max(widest[2], 4) - max(widest[3], 5) - BEGUN - 5 * GAP
     room = max(room - widest[0], 6 * room // 10)
@@ -88,7 +88,7 @@ def runs_table(found: list[dict[str, Any]], width: int) -> Table:
     table.add_column("status", overflow="ellipsis", no_wrap=True, width=status_width)
     table.add_column("rate", justify="right", no_wrap=True)
     table.add_column("steps", justify="right", no_wrap=True)
-    figures = [_check.printable(figures_of(each["metrics"] or {}, room)) for each in found]
+    figures = [_check.printable(figures_of(run["metrics"] or {}, room)) for run in found]
     table.add_column("figures", overflow="ellipsis", no_wrap=True, width=min(room, max(7, *map(len, figures))))
     table.add_column("begun", no_wrap=True)
     for row, shown, run in zip(rows, figures, found, strict=True):
@@ -96,12 +96,12 @@ def runs_table(found: list[dict[str, Any]], width: int) -> Table:
     return table
 
 
-def _row(each: dict[str, Any]) -> tuple[str, str, str, str]:
+def _row(run: dict[str, Any]) -> tuple[str, str, str, str]:
     """Its name, status, rate and steps."""
-    rate = "" if each["rate"] is None else f"{each['rate']:.3g}"
-    done, steps = each["done"], each["steps"]
+    rate = "" if run["rate"] is None else f"{run['rate']:.3g}"
+    done, steps = run["done"], run["steps"]
     count = "" if steps is None else f"{done}/{steps}" if done not in (None, steps) else str(steps)
-    return _check.printable(each["folder"] or "."), _check.printable(each["status"] or ""), rate, count
+    return _check.printable(run["folder"] or "."), _check.printable(run["status"] or ""), rate, count
 
 
 def figures_of(metrics: dict[str, float | None], room: int) -> str:

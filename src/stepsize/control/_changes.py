@@ -29,7 +29,7 @@ def ramp(driver: Driver, factor: float, over: float, group: str, of: str) -> Non
     at = driver.position
     rise = linear(over, start=first, end=1.0)
     gradual = constant(at, value=first) >> rise if at > 0 else rise
-    driver.plan = driver.plan.changed(lambda name, each: each * gradual if name == of else each)
+    driver.plan = driver.plan.changed(lambda name, course: course * gradual if name == of else course)
     driver.adopt()
 
 

@@ -207,7 +207,7 @@ class Plan:
             return schedule
 
         looking = {name: getattr(self, name) for name in LOOKING}
-        over = {name: None if each is None else each.over(total, per_epoch) for name, each in looking.items()}
+        over = {name: None if part is None else part.over(total, per_epoch) for name, part in looking.items()}
         return Plan(**{**self.parts(laid), **over})
 
     def replaced(self, **parts: Any) -> "Plan":

@@ -171,5 +171,5 @@ def _sizes(task: Task, factors: Any, own: int) -> list[int]:
         raise TypeError(_check.message("factors", factors, "one or more numbers"))
     numbers = [_check.number("each of factors", factor, above=0) for factor in factors]
     most = math.inf if task.examples is None else task.examples()
-    sizes = {own, *(max(1, round(own * each)) for each in numbers)}
+    sizes = {own, *(max(1, round(own * number)) for number in numbers)}
     return sorted(size for size in sizes if size <= most)

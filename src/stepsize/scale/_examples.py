@@ -71,8 +71,8 @@ def example_noise(
     import torch
 
     _checked(model, loss, inputs, targets)
-    weights = {name: each.detach() for name, each in model.named_parameters() if each.requires_grad}
-    held = {name: each.detach() for name, each in model.named_buffers()}
+    weights = {name: parameter.detach() for name, parameter in model.named_parameters() if parameter.requires_grad}
+    held = {name: buffer.detach() for name, buffer in model.named_buffers()}
     training = {module: module.training for module in model.modules()}
 
     def of_one(given: Any, example: Any, target: Any) -> Any:

@@ -46,7 +46,7 @@ def axis_role(axis: str) -> str:
     if not isinstance(axis, str):
         raise TypeError(_check.message("axis", axis, "a column's name"))
     word = _word(axis)
-    rest = next((word.removeprefix(each) for each in BEFORE if word.startswith(each)), "")
+    rest = next((word.removeprefix(prefix) for prefix in BEFORE if word.startswith(prefix)), "")
     known = {word, rest} if len(rest) > 1 else {word}
     return next((role for role, names in ROLES.items() if known & names), "")
 

@@ -190,7 +190,7 @@ class _Work:
         here = self.runs.at(point)
         if begun := [rate for rate in here if {*_about(rate)} <= {*here}]:  # in an earlier call
             return begun[0]
-        known = [each for each in self.points if any(map(math.isfinite, self.runs.at(each).values()))]
+        known = [point for point in self.points if any(map(math.isfinite, self.runs.at(point).values()))]
         if known:
             return fit_law(self.runs.columns(known), list(point.place)).predict(point.place).lr
         self.tell("a first rate")
@@ -274,7 +274,7 @@ def _idle(runs: KeptRuns, points: Sequence[Runnable]) -> list[str]:
             (one, other, rate)
             for number, one in enumerate(points)
             for other in points[number + 1 :]
-            if all((one.place[each] == other.place[each]) == (each != axis) for each in one.place)
+            if all((one.place[name] == other.place[name]) == (name != axis) for name in one.place)
             for rate in runs.at(one).keys() & runs.at(other).keys()
             if math.isfinite(runs.at(one)[rate])
         ]

@@ -71,7 +71,7 @@ def fit_law(
     places = np.stack([each / units[name] if name in units else np.log(each) for name, each in read.items()], axis=1)
     if not np.isfinite(losses).any():
         raise ValueError(f"every run broke: none of the {len(losses)} has a finite {loss}; lower the rates")
-    mean, deviation = (np.asarray(each) for each in prior_of(rate, over))
+    mean, deviation = (np.asarray(moment) for moment in prior_of(rate, over))
     batch = np.asarray(saturating(rate, ["" if name in units else name for name in over]))
     points = points_of(places, logs, losses, repeats)
     apart = joined(places, logs, heights_of(losses), repeats)

@@ -86,7 +86,7 @@ class Model:
         """Means and standard deviations of the slopes at the middle of the runs, [axes] each."""
         found = [self._slopes(candidate) for candidate in self.candidates]
         weights = np.asarray([candidate.weight for candidate in self.candidates])[:, None]
-        means, variances = (np.asarray(each) for each in zip(*found, strict=True))
+        means, variances = (np.asarray(column) for column in zip(*found, strict=True))
         mean = (weights * means).sum(0)
         return mean, np.sqrt((weights * (variances + (means - mean) ** 2)).sum(0))
 
@@ -110,11 +110,11 @@ class Model:
             return 1.0
         across, ratio = SATURATION_SPREAD**2 * self._saturated(self.away), 0.0
         straight = [candidate for candidate in self.candidates if candidate.bend == min(BENDS)]
-        for each in straight:
-            mean = SATURATION - float(across @ self._off(each))
-            variance = max(SATURATION_SPREAD**2 - float(across @ each.inverse @ across), 1e-12)
+        for line in straight:
+            mean = SATURATION - float(across @ self._off(line))
+            variance = max(SATURATION_SPREAD**2 - float(across @ line.inverse @ across), 1e-12)
             off = (mean**2 / variance - (SATURATION / SATURATION_SPREAD) ** 2) / 2
-            share = each.weight / sum(other.weight for other in straight)
+            share = line.weight / sum(other.weight for other in straight)
             ratio += share * SATURATION_SPREAD / math.sqrt(variance) * math.exp(-off)
         return min(1.0, 2 * ratio / (1 + ratio))  # density at 0 after the runs, over that before
 

@@ -108,7 +108,7 @@ def _typical_curvature(points: Sequence[Point]) -> float:
         sides = [point.logs < point.best, point.logs > point.best]
         rises = [_curvature(point, side) for side in sides if side.any()]
         found += [min(rises)] if rises else []
-    positive = [each for each in found if each > 0]
+    positive = [value for value in found if value > 0]
     return float(np.median(positive)) if positive else math.inf
 
 

@@ -163,7 +163,7 @@ def _points(planner: Planner, over: Mapping[str, Sequence[Any] | None], beside: 
     for axis, given in over.items():
         whole = axis != "epochs" and planner.target.place[axis] == int(planner.target.place[axis])
         ladder = [planner.target.place[axis] / 2 ** (beside + step) for step in range(count)]
-        found = [max(1.0, round(each)) if whole else each for each in ladder] if given is None else given
+        found = [max(1.0, round(rung)) if whole else rung for rung in ladder] if given is None else given
         values[axis] = list(dict.fromkeys(found))
     for place in itertools.product(*values.values()):
         yield planner.runnable(dict(zip(values, place, strict=True)), "over")

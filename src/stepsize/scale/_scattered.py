@@ -86,7 +86,7 @@ class Scattered:
             Point(tuple(place), np.asarray([log]), np.asarray([rise]), math.inf)
             for place, log, rise in zip(self.places.tolist(), logs[ended], rises[ended], strict=True)
         ]
-        steep, bend = (float(each) for each in self._fit.values[-2:])
+        steep, bend = (float(value) for value in self._fit.values[-2:])
         self.shape = Shape(steep, bend, self._fit.noise)
 
     def _best(self, noises: Array) -> _Fit:
@@ -234,7 +234,7 @@ def _products(axes: int, degree: int) -> list[tuple[int, ...]]:
 def _terms(away: Array, degree: int) -> Array:
     """All products of up to so many axes, [places, terms]."""
     axes = away.shape[1]
-    places = [place for each in range(degree + 1) for place in _products(axes, each)]
+    places = [place for power in range(degree + 1) for place in _products(axes, power)]
     return np.stack([np.prod(away[:, list(place)], axis=1) for place in places], axis=1)
 
 

@@ -209,12 +209,14 @@ class Recheck:
         """Forks at factors by exponent, as far as there is room; whether there was any."""
         results, done = self.rung.results, len(self.rung.results)
         room = math.floor((self.allowed - self.spent) / (self.length + self._forward * self._probe) + 1e-9)
-        wanted = [each for each in exponents if each not in results and LOWEST <= each <= HIGHEST][: max(0, room)]
-        asks = {each: Ask(self.rate * 10.0**each, self.length, self._probe) for each in wanted}
+        wanted = [exponent for exponent in exponents if exponent not in results and LOWEST <= exponent <= HIGHEST][
+            : max(0, room)
+        ]
+        asks = {exponent: Ask(self.rate * 10.0**exponent, self.length, self._probe) for exponent in wanted}
         if asks:
             yield list(asks.values())
             told = dict(self._told)
-            results |= {each: told[ask] for each, ask in asks.items()}
+            results |= {exponent: told[ask] for exponent, ask in asks.items()}
         return len(results) > done
 
     def _concluded(self, judgement: Judgement) -> Finding:

@@ -44,7 +44,7 @@ def optimizers_in(thing: Any) -> list[Any]:
         >>> inner = torch.optim.SGD([torch.ones(1, requires_grad=True)], lr=0.1)
         >>> outer = torch.optim.SGD(inner.param_groups, lr=0.1)
         >>> outer.wrapped = [inner]
-        >>> [each is inner for each in optimizers_in(outer)]
+        >>> [leaf is inner for leaf in optimizers_in(outer)]
         [False, True]
     """
     todo, seen, found = [thing], dict[int, Any](), list[Any]()

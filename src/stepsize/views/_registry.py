@@ -50,7 +50,7 @@ def views_of(value: Any) -> tuple[View, ...]:
     Example:
         >>> from stepsize import cosine
         >>> from stepsize.views import views_of
-        >>> [each.name for each in views_of(cosine(100))]
+        >>> [view.name for view in views_of(cosine(100))]
         ['schedules']
     """
     found: list[View] = []

@@ -36,9 +36,9 @@ class JsonLines:
             loss, rates and gradient norm when left out. ``update_ratio`` copies weights.
 
     Raises:
-        TypeError, ValueError: an argument is invalid; another control of this process writes one of the files, which
-            one observer may do for several controls, or ``resume_at`` takes over; later, an observed value is called
-            ``step`` or ``position``.
+        TypeError, ValueError: an argument is invalid; later, an observed value is called ``step`` or ``position``, or
+            another observer has begun to write one of the files, as when a cell of a notebook is run again: the newer
+            one has it. One observer may write for several controls.
         OSError: the file cannot be written; every line in it is then still whole.
 
     Example:
@@ -71,10 +71,9 @@ class JsonLines:
         self._files = {"step": self._path, "observed": self._observed, "event": self._events}
         self._open: dict[str, AppendedFile] = {}
         self._kept: dict[str, bytes] = {}
-        self._resumes = resume_at is not None
         self._controls = 0  # that have begun and not ended
+        self._written: set[str] = set()  # the files by their real paths, once a control has begun
         if resume_at is None:
-            self._check_free()
             self._file(self._path)
             self._file(self._observed)
             return
@@ -101,26 +100,23 @@ class JsonLines:
         return due(self.signals, step, self.every) if step % self.every == 0 else ()
 
     def begin(self, facts: Mapping[str, Any]) -> None:
-        """Nobody else in this process may write the files from now on; ValueError if somebody does."""
-        if self._resumes:
-            self._resumes = False  # and takes them over
-        else:
-            self._check_free()
+        """Nobody else in this process may write the files from now on."""
         self._controls += 1
-        _WRITERS.update(dict.fromkeys(self._places(), self))
+        self._written = self._places()
+        _WRITERS.update(dict.fromkeys(self._written, self))
 
     def _places(self) -> set[str]:
         """The files by their real paths; a terminal or another device is no file."""
         names = {self._path, self._observed, self._events}
         return {os.path.realpath(name) for name in names if Path(name).is_file() or not os.path.lexists(name)}
 
-    def _check_free(self) -> None:
-        """Raise where another observer is writing: the lines of two runs in one file are those of none."""
-        for place in sorted(self._places()):
+    def _check_own(self) -> None:
+        """Raise where another observer has begun to write: the lines of two runs in one file are those of none."""
+        for place in self._written:
             if _WRITERS.get(place, self) is not self:
                 raise ValueError(
-                    f"path {place} is written by another JsonLines, whose control has not ended; choose another file, "
-                    "detach() that control, hand one JsonLines to both, or go on with its run by resume_at="
+                    f"path {place} is written by another JsonLines now; choose another file for one of them, "
+                    "or hand one JsonLines to both"
                 )
 
     def _release(self) -> None:
@@ -134,6 +130,7 @@ class JsonLines:
                 if name in record.values:
                     rule = f"an observed value must have another name than {name!r}"
                     raise ValueError(f"{rule}, which is the record's own; rename it")
+        self._check_own()
         self._append(self._files[record.kind], record.line())
 
     def end(self, status: str) -> None:

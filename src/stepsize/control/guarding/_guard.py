@@ -108,7 +108,7 @@ class guard:
         return constant(length).over(far, per_epoch).length
 
     def __str__(self) -> str:
-        shown = [(each.name, getattr(self, each.name), each.default) for each in fields(self)]
+        shown = [(part.name, getattr(self, part.name), part.default) for part in fields(self)]
         parts = [f"{name}={value}" for name, value, default in shown if value != default]
         return f"guard({', '.join(parts)})"
 

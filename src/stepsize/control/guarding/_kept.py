@@ -60,7 +60,7 @@ class Keeper:
             return Kept(self._captured(), step, position, level, feedback)
 
     def _captured(self) -> Captured:
-        things = [each for each in (self.model, *self.optimizers, self.scaler) if each is not None]
+        things = [thing for thing in (self.model, *self.optimizers, self.scaler) if thing is not None]
         return capture(*things, randomness=False)
 
     def put_back(self, kept: Kept, steering: Steering | None) -> None:
@@ -92,8 +92,10 @@ class Keeper:
             ValueError: the state is of another model or optimizer.
         """
         parameters = self.parameters()
-        shapes = [tuple(each.shape) for each in parameters]
-        saved_shapes = [tuple(each.shape) if isinstance(each, Tensor) else None for each in state["parameters"]]
+        shapes = [tuple(parameter.shape) for parameter in parameters]
+        saved_shapes = [
+            tuple(parameter.shape) if isinstance(parameter, Tensor) else None for parameter in state["parameters"]
+        ]
         if saved_shapes != shapes:
             rule = "tensors of the shapes of the parameters here"
             raise ValueError(_check.message("parameters of guard of state", saved_shapes, rule))

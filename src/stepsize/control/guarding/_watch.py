@@ -75,7 +75,7 @@ class Guarding:
     def _look(self, norm: Tensor | None, steering: Steering | None, last: bool) -> None:
         """A check: of all processes together, what one of them sees."""
         losses, self._losses, self._updates = numbers(self._losses), [], 0
-        weights = float(total_norm([each.detach() for each in self.keeper.parameters()]))
+        weights = float(total_norm([parameter.detach() for parameter in self.keeper.parameters()]))
         broken = [loss for loss in losses if not math.isfinite(loss)]
         lost_norm = self._skipped == 0 and norm is not None and not math.isfinite(float(norm))
         odd = bool(broken or lost_norm) or not math.isfinite(weights)
@@ -117,11 +117,11 @@ class Guarding:
         if processes() == 1:
             return odd, found, first
         mine = [0.0, 0.0, 0.0, 0.0] if found is None or first is None else [*found, first, 1.0]
-        device = next((each.device for each in self.keeper.parameters()), None)
+        device = next((parameter.device for parameter in self.keeper.parameters()), None)
         count_odd, *sums, count = reduced([float(odd), *mine], "sum", device)
         if not count:
             return count_odd > 0, None, first
-        middle, spread, begun = (each / count for each in sums)
+        middle, spread, begun = (value / count for value in sums)
         return count_odd > 0, Window(middle, spread), begun
 
     def _return(self, reason: str, steering: Steering | None) -> None:

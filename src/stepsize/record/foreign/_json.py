@@ -11,12 +11,14 @@ from stepsize.record.foreign._log import Log, Reader, row_of, say
 from stepsize.state import read_regular
 
 SUFFIXES = (".jsonl", ".ndjson", ".json")
+STEERING = ("commands.jsonl", "answers.jsonl")  # of a run that can be steered, as control.steering names them; no log
 
 
 def _within(folder: Path) -> list[Path]:
     if (folder / METRICS).exists():
         return [folder / METRICS]
-    return [file for suffix in SUFFIXES[:2] for file in sorted(folder.glob(f"*{suffix}"))]
+    files = [file for suffix in SUFFIXES[:2] for file in sorted(folder.glob(f"*{suffix}"))]
+    return [file for file in files if file.name not in STEERING]
 
 
 def _read(path: Path) -> Log:
