@@ -125,9 +125,9 @@ def _checked(model: Any, loss: Any, inputs: Any, targets: Any) -> None:
         raise TypeError(_check.message("model", model, "a torch.nn.Module"))
     if not callable(loss):
         raise TypeError(_check.message("loss", loss, "a function of outputs and targets"))
-    for name, each in (("inputs", inputs), ("targets", targets)):
-        if not isinstance(each, Tensor) or each.ndim < 1:
-            raise TypeError(_check.message(name, each, "a tensor with an example in each row"))
+    for name, value in (("inputs", inputs), ("targets", targets)):
+        if not isinstance(value, Tensor) or value.ndim < 1:
+            raise TypeError(_check.message(name, value, "a tensor with an example in each row"))
     if len(inputs) < 3 or len(targets) != len(inputs):
         rows = f"{len(inputs)} and {len(targets)} rows"
         raise ValueError(f"inputs and targets must have as many rows, three or more, got {rows}")
