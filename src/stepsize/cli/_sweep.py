@@ -1,6 +1,5 @@
 """The command that trains at many rates."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from stepsize.cli._swept import report_sweep
 from stepsize.cli._words import Words, axes_of_words, split
 from stepsize.engine import Auto
 from stepsize.record import RunFolder
+from stepsize.search import Progress
 from stepsize.sweeps import (
     WAITING,
     Halving,
@@ -26,7 +26,6 @@ from stepsize.sweeps import (
 )
 
 EXPORTS = (".csv", ".parquet")
-Progress = Callable[[int, int, str], None]
 
 
 def swept(words: Words, lr: str, seeds: str, stop_at: str | None, out: Path | None, export: Path | None) -> int:

@@ -26,8 +26,8 @@ class CheckpointError(ValueError):
 
 
 @dataclass
-class Progress:
-    """The progress of a training.
+class Reached:
+    """How far a training has come.
 
     Attributes:
         losses: training loss of each step done.
@@ -75,38 +75,38 @@ class Checkpoints:
         if path.exists() and read(path)["trial"]["key"] != self.trial.key:
             raise CheckpointError(f"{path} is of another run, which this one would write over; give another folder")
 
-    def save(self, run: Training, progress: Progress) -> None:
+    def save(self, run: Training, reached: Reached) -> None:
         """Write the last one, over the one before."""
-        content = self._content(run, progress)
+        content = self._content(run, reached)
         for observer in self.watch if leads() else ():
             sync: Callable[[], None] | None = getattr(observer, "sync", None)
             if sync is not None:
                 sync()
         save_state(self.folder / LAST, content)
 
-    def save_if_best(self, run: Training, progress: Progress) -> None:
+    def save_if_best(self, run: Training, reached: Reached) -> None:
         """Write the best one, if the last figures are."""
-        figures = progress.history[-1]
+        figures = reached.history[-1]
         value = figures.get(BY)
-        if value is None or math.isnan(value) or (progress.best is not None and not value < progress.best):
+        if value is None or math.isnan(value) or (reached.best is not None and not value < reached.best):
             return
-        progress.best = value
-        save_state(self.folder / BEST, self._content(run, progress))
+        reached.best = value
+        save_state(self.folder / BEST, self._content(run, reached))
 
-    def _content(self, run: Training, progress: Progress) -> dict[str, Any]:
+    def _content(self, run: Training, reached: Reached) -> dict[str, Any]:
         return {
             "trial": {"key": self.trial.key, "text": describe(self.trial)},
             "run": run.state(),
-            "losses": torch.tensor(progress.losses, dtype=torch.float64),
-            "history": progress.history,
-            "best": progress.best,
-            "seconds": progress.seconds,
-            "validation": progress.validation,
-            "pause": progress.pause,
+            "losses": torch.tensor(reached.losses, dtype=torch.float64),
+            "history": reached.history,
+            "best": reached.best,
+            "seconds": reached.seconds,
+            "validation": reached.validation,
+            "pause": reached.pause,
             "made_of": self.made_of,
         }
 
-    def load(self, run: Training) -> Progress:
+    def load(self, run: Training) -> Reached:
         """Put a fresh run of the same trial where the last checkpoint was, and say how far that is.
 
         Raises:
@@ -120,7 +120,7 @@ class Checkpoints:
         known = None if best is None or math.isnan(best) else best
         history = [dict(figures) for figures in saved["history"]]
         known_of = {name: saved[name] for name in ("seconds", "validation", "pause") if name in saved}
-        return Progress(saved["losses"].tolist(), history, known, **known_of)
+        return Reached(saved["losses"].tolist(), history, known, **known_of)
 
 
 def put_back(

@@ -15,7 +15,7 @@ from stepsize import _check
 from stepsize.control import Bus, Commands, Observer, Record
 from stepsize.diagnosis import diagnose
 from stepsize.task._axes import AXES, table_of
-from stepsize.task._checkpoint import Checkpoints, Progress
+from stepsize.task._checkpoint import Checkpoints, Reached
 from stepsize.task._contract import Startable, Steered, Training, Trial, seed_of
 from stepsize.task._distributed import locked_by_first, most
 from stepsize.task._faces import Guarded, Paced, has_ended
@@ -180,11 +180,11 @@ class _Loop:
         self.may_be_seldom = often.is_open and not has_feedback(run)
         self.checkpoints, self.save_every = checkpoints, save_every
         self.steered = run if isinstance(run, Steered) else None
-        self.progress = Progress()
+        self.reached = Reached()
         if checkpoints is not None and resume:
-            self.progress = checkpoints.load(run)
+            self.reached = checkpoints.load(run)
         self.saved = time.perf_counter()
-        self.began = self.saved - self.progress.seconds
+        self.began = self.saved - self.reached.seconds
         self.unsaved = 0.0
         self.stepped, self.stepping = 0, 0.0  # steps in this session, and the seconds that they took
 
@@ -198,7 +198,7 @@ class _Loop:
             while self.done < self.total and not stop and not self.diverged:
                 started, done = time.perf_counter(), self.done
                 until = min(done + chunk, self.total, (done // self.pause + 1) * self.pause)
-                self.progress.losses += self.run.advance(until - done)
+                self.reached.losses += self.run.advance(until - done)
                 self.stepped, self.stepping = self.stepped + self.done - done, self.stepping + _since(started)
                 self.settle()
                 commanded = self.obey()
@@ -226,7 +226,7 @@ class _Loop:
             return False
         if self.steered.asked("validate") and not self.at_a_stop and not self.diverged:
             self.measure()
-            self.checkpoints.save_if_best(self.run, self.progress)
+            self.checkpoints.save_if_best(self.run, self.reached)
         if self.steered.asked("checkpoint"):
             self.unsaved = math.inf
         if self.steered.asked("diagnose") and leads():
@@ -250,19 +250,19 @@ class _Loop:
 
     @property
     def done(self) -> int:
-        return len(self.progress.losses)
+        return len(self.reached.losses)
 
     @property
     def pause(self) -> int:
         """Steps from one validation to the next."""
-        return self.progress.pause if self.may_be_seldom and self.progress.pause else self.often.pause
+        return self.reached.pause if self.may_be_seldom and self.reached.pause else self.often.pause
 
     def settle(self) -> None:
         """When the first is due after steps, settle how often there is one; it is kept, so resuming changes nothing."""
-        if self.may_be_seldom and self.progress.pause is None and self.at_a_stop and self.stepped:
+        if self.may_be_seldom and self.reached.pause is None and self.at_a_stop and self.stepped:
             pace = self.stepping / self.stepped
             pause, meant = self.often.pause, self.trial.steps
-            self.progress.pause = settled(pause, meant, self.progress.validation, pace * pause)
+            self.reached.pause = settled(pause, meant, self.reached.validation, pace * pause)
 
     @property
     def remark(self) -> str:
@@ -285,7 +285,7 @@ class _Loop:
 
     @property
     def diverged(self) -> bool:
-        return has_ended(self.run, self.progress.losses)
+        return has_ended(self.run, self.reached.losses)
 
     def save_when_due(self) -> None:
         """Before the validation that belongs to a step, so that going on begins with it."""
@@ -295,26 +295,26 @@ class _Loop:
             self.saved, self.unsaved = time.perf_counter(), 0.0
 
     def save(self, checkpoints: Checkpoints) -> None:
-        self.progress.seconds = time.perf_counter() - self.began
-        checkpoints.save(self.run, self.progress)
+        self.reached.seconds = time.perf_counter() - self.began
+        checkpoints.save(self.run, self.reached)
 
     def look(self) -> None:
         """Validate where it is time to."""
         if self.at_a_stop and not self.diverged:
             self.measure()
             if self.checkpoints is not None:
-                self.checkpoints.save_if_best(self.run, self.progress)
+                self.checkpoints.save_if_best(self.run, self.reached)
 
     def measure(self) -> None:
         self.tell("validating")
         began = time.perf_counter()
         values = self.run.metrics()
-        self.progress.validation = self.progress.validation or _since(began)
+        self.reached.validation = self.reached.validation or _since(began)
         self.run.observe(**values)
-        self.progress.history.append({"step": self.done, **values})
+        self.reached.history.append({"step": self.done, **values})
 
     def result(self) -> Trained:
-        history = self.progress.history
+        history = self.reached.history
         if not history or history[-1]["step"] != self.done:
             self.measure()
         metrics = {name: value for name, value in history[-1].items() if name != "step"}
@@ -324,7 +324,7 @@ class _Loop:
             steps=self.done,
             score=math.inf if self.diverged else self.run.score(),
             metrics=metrics,
-            losses=tuple(self.progress.losses),
+            losses=tuple(self.reached.losses),
             history=tuple(history),
             seconds=time.perf_counter() - self.began,
             state=self.run.state(),

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from stepsize import _check
+from stepsize.search import Progress
 from stepsize.task._contract import Trial
 from stepsize.task.built_in._bowl_sweep import HIGHEST, measured_threshold, rate_sweep
 from stepsize.task.built_in._course_sheets import NEAR, learning, trajectories
-from stepsize.task.built_in._frozenlake_curves import Progress, learning_curves, prepared
+from stepsize.task.built_in._frozenlake_curves import learning_curves, prepared
 from stepsize.task.built_in._frozenlake_world import world
 from stepsize.task.built_in._quadratic import bowl, stable_below
 from stepsize.views import Sheet

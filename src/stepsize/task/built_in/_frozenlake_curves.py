@@ -1,7 +1,7 @@
 """Many Q-learners at once: every agent takes its own run's draws, and ends with that run's table, bit for bit."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from stepsize import _check
 from stepsize.schedule import Schedule
+from stepsize.search import Progress
 from stepsize.task.built_in._frozenlake import course, frozenlake, generator
 from stepsize.task.built_in._frozenlake_world import DISCOUNT, Array, greedy, optimum, success, world
 
 BLOCK = 25  # episodes that an agent draws for at a time
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
