@@ -44,6 +44,7 @@ bench: $(READY)  ## full-count measurements; logs go to benchmarks/logs
 	$(BIN)/python benchmarks/kills.py
 	$(BIN)/python benchmarks/steer_storm.py
 	$(BIN)/python benchmarks/steering.py
+	$(BIN)/python benchmarks/guard.py
 	$(BIN)/python benchmarks/tasks.py
 	$(BIN)/python benchmarks/sweep.py
 	$(BIN)/python benchmarks/sweep_kills.py

@@ -151,6 +151,7 @@ def _as_python(words, folder, environment, texts):
     for descriptor, path in enumerate(texts, 1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # where the server was begun while workers were
     if threads := environment.get("OMP_NUM_THREADS"):
         sys.modules["torch"].set_num_threads(int(threads))
     first, *rest = words

@@ -41,6 +41,7 @@ OF_SAID = {
     **{name: {"text", *NUMBERS} for name in ("clip", "warmup")},
     "momentum": NUMBERS,
     "weight_decay": NUMBERS,
+    "guard": {"text", "truth"},
     **{name: {"truth"} for name in ("amp", "deterministic", "shard")},
     "set": {"mapping"},
 }
@@ -71,6 +72,7 @@ BEYOND_SAID = {
     "warmup": [-1],
     "momentum": [-0.1],
     "weight_decay": [-1],
+    "guard": ["nothing()", "guard(returns=-1)"],
     "task": ["a\0b", "", "nothing", "nowhere.py:task", ":", "a:", ":b", "x.py:"],
     "data": ["\0"],
     "device": ["nonsense", ""],

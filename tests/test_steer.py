@@ -136,7 +136,10 @@ LINES = {
     "half a line": (b'{"id": "aaaaaaaaaaaaaaaa", "verb": "sc\n', "one JSON object a line"),
     "no object": (b"[1]\n", "must be a JSON object"),
     "not UTF-8": (b"\xff\xfe\n", "one JSON object a line"),
-    "no number": (b'{"id": "aaaaaaaaaaaaaaaa", "verb": "scale", "value": NaN, "sent": 1}\n', "NaN is no number"),
+    "no number": (
+        b'{"id": "aaaaaaaaaaaaaaaa", "verb": "scale", "value": NaN, "sent": 1}\n',
+        "NaN is not a JSON number",
+    ),
     "too long": (b" " * 3_000 + b"{}\n", "at most 2,000 bytes"),
     "deep": (b"[" * 1_900 + b"\n", "one JSON object a line"),
     "another name": (b'{"id": "aaaaaaaaaaaaaaaa", "verb": "scale", "sent": 1, "run": "rm"}\n', "has no 'run'"),

@@ -483,7 +483,7 @@ def test_the_frame_holds_all_that_was_gained_wherever_zero_is(shift):
         ({"clip": 0}, "clip must be a finite number > 0"),
         ({"warmup": "5 steps"}, "length of warmup must be a length"),
         ({"stop": 0.5}, "stop must be a Halving"),
-        ({"engine": "serial"}, "engine must be a function"),
+        ({"engine": "serial"}, "engine must be an engine"),
         ({"folder": 3}, "folder must be a folder's path"),
     ],
 )
@@ -503,12 +503,12 @@ def test_an_axis_the_task_lacks():
 @pytest.mark.parametrize(
     ("wrong", "error"),
     [
-        (lambda path: path.write_bytes(b"no database at all " * 100), "no file of a sweep"),
+        (lambda path: path.write_bytes(b"no database at all " * 100), "not a sweep's file"),
         (lambda path: _execute(path, "PRAGMA user_version = 99"), "written by a newer stepsize"),
         (lambda path: (path.unlink(), _execute(path, "CREATE TABLE mine (a)")), "database of something else"),
         (
             lambda path: path.write_bytes(path.read_bytes()[:4096] + b"\xff" * 8192),
-            "damaged|malformed|no file of",
+            "damaged|malformed|not a sweep",
         ),
     ],
     ids=["garbage", "newer", "other", "damaged"],

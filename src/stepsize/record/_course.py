@@ -73,10 +73,5 @@ def is_number(value: Any) -> bool:
 
     Args:
         value: any.
-
-    Example:
-        >>> from stepsize.record import is_number
-        >>> is_number(1), is_number(None), is_number(float("nan"))
-        (True, False, False)
     """
     return isinstance(value, int | float) and abs(value) < math.inf

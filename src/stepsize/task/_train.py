@@ -106,11 +106,11 @@ def train(
     if folder is None:
         return _announced(bus, lambda: _Loop(task.start(trial, watch=bus), trial, often, None, resume, save_every, bus))
     checkpoints = Checkpoints(folder, trial, bus, accept_changes)
-    if not resume:
-        checkpoints.check_free()
     commands = Commands(folder, verbs=LOOP)
 
     def begun() -> _Loop:
+        if not resume:
+            checkpoints.check_free()
         run = task.start(trial, watch=bus)
         checkpoints.made_of = {**sources_of(task), **optimizer_of_run(run)}
         if isinstance(run, Steered):
