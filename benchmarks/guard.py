@@ -22,7 +22,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ import torch
 from torch import nn
 
 sys.path.insert(0, str(Path(__file__).parent / "finders"))
-from _common import LOGS, conclude, interval, progress
+from _common import LOGS, conclude, progress
 from _data import DEFAULT, PLACE
 from oracle import ENTRIES, Oracle
 
@@ -116,49 +116,41 @@ def models() -> dict[str, tuple[nn.Module, torch.Tensor]]:
     }
 
 
-def seconds(model: nn.Module, inputs: torch.Tensor, steps: int, guard: str | None) -> float:
-    """Of a step with AdamW, of the processor's time, so that others on the machine do not count."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-    more: dict[str, Any] = {} if guard is None else {"guard": guard, "model": model}
-    control = Control(optimizer, lr="cosine()", total=10**6, remind=False, **more)
-
-    def step() -> None:
-        loss = model(inputs).square().mean()
-        loss.backward()
-        control.step(loss)
-
-    for _ in range(3):
-        step()
-    began = time.process_time()
-    for _ in range(steps):
-        step()
-    taken = (time.process_time() - began) / steps
-    control.detach()
-    return taken
-
-
 def costs(quick: bool) -> tuple[list[str], Row]:
-    """What a guard adds to a step: with good states as often as they may be kept, every 25 updates, and never."""
-    lines, data = (
-        ["what guard() adds to a step with AdamW, in percent; good states every 25 updates, the least distance"],
-        {},
-    )
+    """What a guard adds to a step with AdamW: its checks, and good states; each by itself, of the processor's time."""
+    lines, data = ["what guard() costs, in percent of a step with AdamW; the update's own bookkeeping is not in it"], {}
     for name, (model, inputs) in models().items():
-        alone = seconds(model, inputs, 5, None)
-        steps = 25 if quick else 25 * max(2, round(0.4 / alone / 25))
-        plain, checks, every = [], [], []
-        for _ in range(2 if quick else 7):
-            plain.append(seconds(model, inputs, steps, None))
-            checks.append(seconds(model, inputs, steps, "guard(every=1000000)"))
-            every.append(seconds(model, inputs, steps, "guard(every=25)"))
-        shares = [interval([100 * (a / b - 1) for a, b in zip(kind, plain, strict=True)]) for kind in (checks, every)]
-        data[name] = {"plain": plain, "checks": checks, "every": every}
-        told = ", ".join(
-            f"{what} {middle:+.2f} ({low:+.2f} to {high:+.2f})"
-            for what, (middle, low, high) in zip(("checks alone", "checks and good states"), shares, strict=True)
-        )
-        lines.append(f"    {name}: {1e3 * float(np.median(plain)):.2f} ms; {told}")
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+        control = Control(optimizer, lr="cosine()", total=10**6, remind=False, guard="guard(every=1e6)", model=model)
+        guarding: Any = control._guard
+
+        def step(model: nn.Module = model, inputs: torch.Tensor = inputs, control: Control = control) -> None:
+            loss = model(inputs).square().mean()
+            loss.backward()
+            control.step(loss)
+
+        def keep(guarding: Any = guarding) -> None:
+            guarding._keep(None)
+
+        def check(guarding: Any = guarding) -> None:
+            guarding._losses = [torch.tensor(1.0)] * guarding.plan.check
+            guarding._look(None, None, False)
+
+        steps = [milliseconds(step) for _ in range(5 if quick else 15)][2:]
+        states, checks = ([milliseconds(call) for _ in range(5 if quick else 30)] for call in (keep, check))
+        own, state, look = (float(np.median(values)) for values in (steps, states, checks))
+        data[name] = {"step": steps, "state": states, "check": checks}
+        shares = f"checks {100 * look / guarding.plan.check / own:.2f}, a state every 25 {100 * state / 25 / own:.2f}"
+        every = f"every 50 {100 * state / 50 / own:.2f}, every 200 {100 * state / 200 / own:.2f}"
+        lines.append(f"    {name}: {own:.2f} ms; {shares}, {every}")
     return lines, data
+
+
+def milliseconds(call: Callable[[], None]) -> float:
+    """Of the processor's time, so that others on the machine do not count."""
+    began = time.process_time()
+    call()
+    return 1e3 * (time.process_time() - began)
 
 
 def known(path: Path | None) -> dict[str, Row]:
@@ -178,12 +170,16 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rows", type=Path, help="file in which rows are kept; what stands there is not trained again")
     parser.add_argument("--kept", action="store_true", help="report what --rows has whole, and train nothing")
     parser.add_argument("--no-costs", action="store_true")
+    parser.add_argument("--costs", action="store_true", help="nothing else, and write no log")
     return parser.parse_args()
 
 
 def main() -> None:
     options = arguments()
     os.environ[PLACE] = str(options.data)
+    if options.costs:
+        print("\n".join(costs(options.quick)[0]))
+        return
     oracle, lines, data = Oracle(), [], {}
     kept = known(options.rows)
     for name in options.set:
