@@ -8,6 +8,7 @@ from stepsize.diagnosis._symptom import Symptom
 
 DECADES = 2.0
 FEWEST = 3
+FLOOR = 0.1  # of the highest rate, below which an update of 0 may be one of rounding
 
 
 def layer_far_off(seen: Seen) -> Symptom | None:
@@ -26,8 +27,9 @@ def layer_far_off(seen: Seen) -> Symptom | None:
             levels[name] = np.log10(level)
     if len(levels) < FEWEST:
         return None
-    middle = float(np.median(list(levels.values())))
-    name = max(levels, key=lambda each: abs(levels[each] - middle))
+    middles = {name: float(np.median([levels[other] for other in levels if other != name])) for name in levels}
+    name = max(levels, key=lambda each: abs(levels[each] - middles[each]))
+    middle = middles[name]
     off = float(levels[name] - middle)
     if abs(off) < DECADES:
         return None
@@ -38,7 +40,7 @@ def layer_far_off(seen: Seen) -> Symptom | None:
 
 
 def frozen(seen: Seen) -> Symptom | None:
-    """Whether parameters never moved, or the gradients' norm was 0 for the last fifth of the run.
+    """Whether parameters never moved, came to a stop, or the gradients' norm was 0 for the last fifth of the run.
 
     Args:
         seen: the run, with ``update_ratio/NAME`` or ``gradient_norm``.
@@ -51,6 +53,12 @@ def frozen(seen: Seen) -> Symptom | None:
         names = ", ".join(still[:3]) + (", ..." if len(still) > 3 else "")
         remedy = f"{names} never moved: give them a gradient, or leave them out of the optimizer"
         return Symptom("frozen-parameters", "warning", None, evidence, remedy)
+    stopped = _stopped(seen)
+    if stopped:
+        names = ", ".join(list(stopped)[:3]) + (", ..." if len(stopped) > 3 else "")
+        evidence = {"parameters_that_stopped": float(len(stopped)), "parameters": float(len(ratios))}
+        remedy = f"{names} stopped moving: units are dead; lower the rate, or begin with smaller weights"
+        return Symptom("dead-gradients", "error", int(min(stopped.values())), evidence, remedy)
     steps, norms = seen["gradient_norm"].finite
     last = norms[-max(5, len(norms) // 5) :]
     if len(norms) < 10 or last.any() or not seen["rate"]:
@@ -59,3 +67,20 @@ def frozen(seen: Seen) -> Symptom | None:
     evidence = {"gradient_norm_before": float(norms[0]), "gradient_norm_at_end": 0.0}
     remedy = "no gradient arrives: activations are dead or saturated; lower the rate, or begin with smaller weights"
     return Symptom("dead-gradients", "error", gone, evidence, remedy)
+
+
+def _stopped(seen: Seen) -> dict[str, float]:
+    """The parameters that moved at first and came to a stop for a fifth of the run, by the step at which they did.
+
+    It must come at a tenth of the highest rate or more: below, updates vanish in rounding.
+    """
+    found: dict[str, float] = {}
+    rates = seen["rate"].finite
+    for name, series in seen.family("update_ratio").items():
+        steps, values = series.finite
+        still = since(values == 0)
+        if len(values) >= 10 and rates and max(2, len(values) // 5) <= still < len(values):
+            at = float(steps[len(steps) - still])
+            if np.interp(at, rates.steps, rates.values) > FLOOR * rates.values.max():
+                found[name] = at
+    return found

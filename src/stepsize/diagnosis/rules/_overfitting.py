@@ -27,8 +27,9 @@ def overfitting(seen: Seen) -> Symptom | None:
     best = int(np.argmin(values))
     gained, lost = float(values[0] - values[best]), float(np.mean(values[-2:]) - values[best])
     fits = float(np.median(training[-len(training) // 5 :]) - np.median(training[: len(training) // 2])) < 0
+    gained = max(gained, 0.1 * abs(float(values[best])))  # where it never fell
     late = steps[best] > LATEST * steps[-1] or len(values) - best < 4
-    if gained <= 0 or late or not fits or lost < LOST * gained or lost < 4 * noise(values):
+    if gained == 0 or late or not fits or lost < LOST * gained or lost < 4 * noise(values):
         return None
     evidence = {"best": float(values[best]), "at_end": float(values[-1]), "lost_share_of_gain": lost / gained}
     remedy = f"stop at step {steps[best]:.0f}, or add weight decay, dropout or data; the rate is not at fault"
