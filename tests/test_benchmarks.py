@@ -48,6 +48,7 @@ PLACED = sorted(
         ("questions/adapters", "within a point"),
         ("papers", "Ruder"),
         ("finders/measure", "2 pairs of task and seed"),
+        ("diagnosis/planted", "anything on healthy twins: 0.0 %"),
         ("scale/own_tasks", "all of width"),
         ("scale/warmup", "warm-up over 25%"),
         ("scale/per_layer", "digits, hidden by width"),

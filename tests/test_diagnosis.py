@@ -167,6 +167,33 @@ def test_gradients_that_vanish_are_dead():
     assert symptoms(seen(falling(), cosine(), norm=norm))["dead-gradients"].step == 100
 
 
+def test_layers_that_come_to_a_stop_are_dead_but_not_where_updates_end_in_rounding():
+    def layers(stopped_at):
+        ratios = {"update_ratio/head.weight": cosine(), "update_ratio/body.weight": cosine() * (stopped_at > STEPS)}
+        return symptoms(Seen({**seen(falling(), cosine()).columns, **{k: Series(STEPS, v) for k, v in ratios.items()}}))
+
+    dead = layers(100)["dead-gradients"]
+    assert dead.step == 100
+    assert "body.weight" in dead.remedy
+    assert layers(340) == {}  # below a tenth of the peak
+    assert layers(399) == {}
+
+
+def test_one_of_three_layers_a_hundred_times_slower_than_both_others_is_far_off():
+    levels = {"a.weight": 1e-3, "b.weight": 4e-3, "c.weight": 1.5e-5}  # their median is a's, and c only 67 times below
+    ratios = {f"update_ratio/{name}": Series(STEPS, constant(level)) for name, level in levels.items()}
+    found = symptoms(Seen({**seen(falling(), cosine()).columns, **ratios}))
+    assert "c.weight" in found["layer-far-off"].remedy
+    assert found["layer-far-off"].evidence["median_of_the_others"] == pytest.approx(2e-3)
+
+
+def test_a_validation_loss_that_never_fell_is_of_overfitting_where_it_rises_by_much():
+    steps = np.arange(0, 400, 20.0)
+    for rise, expected in ((1.0, {"overfitting"}), (0.02, set())):
+        rising = Series(steps, 2.3 + rise * np.log1p(steps / 20) / np.log(20))
+        assert symptoms(seen(falling(), cosine(), observed={"validation_loss": rising})).keys() == expected
+
+
 def test_a_validation_loss_that_turned_says_when():
     steps = np.arange(0, 400, 20.0)
     values = 0.5 + (steps / 400 - 0.3) ** 2 * 4

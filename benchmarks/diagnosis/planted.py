@@ -6,9 +6,11 @@ Every rule but those of a rate that is too high or too low (``measure.py`` has t
 of scikit-learn, four seeds; 400 steps, a line for every other one, as the commands write. A fault is planted in two
 ways, one for even seeds and one for odd. Each planted run has a healthy twin: the same seed, and the fault mended; a
 twin that several share counts once. All are trained by ``Control``, written by ``JsonLines`` into a run's folder with
-the signals that the rule needs, and read back by ``diagnose``. Two faults do not take hold everywhere, and are left out where they do not: ``warmup-missing`` is
-planted at the rate at which the warm-up matters most, of those at which both runs end well and only the one without
-it lies above its start in the first tenth; ``diverging`` where the mean of the last fifth is 1.5 times the start.
+the signals that the rule needs, and read back by ``diagnose``.
+
+Two faults do not take hold everywhere, and are left out where they do not: ``warmup-missing`` is planted at the rate at
+which the warm-up matters most, of those at which both runs end well and only the one without it lies above its start in
+the first tenth; ``diverging`` where the mean of the last fifth is 1.5 times the start.
 
 Precision counts as wrong that a rule speaks of another fault's run. Some of that is true of the run all the same: what
 FOLLOWS lists counts as right in the column beside.
