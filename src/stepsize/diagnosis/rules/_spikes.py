@@ -12,7 +12,7 @@ GAINED = 2.0  # times what the loss had gained by then, that a spike loses again
 
 
 def spikes(seen: Seen) -> Symptom | None:
-    """Whether the loss leaps, five times and more, by all of what it had gained and by far more than its noise.
+    """Whether the loss leaps, three times and more, by all of what it had gained and by far more than its noise.
 
     Chowdhery et al. 2022 (PaLM), section 5.1, skip the batches around such steps.
 
