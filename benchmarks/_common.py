@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,16 @@ torch.set_num_threads(1)  # small networks; and figures then do not depend on th
 LOGS = Path(__file__).parent / "logs"
 
 
-def arguments(description: str) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=description)
+def arguments(description: str | None, data: bool = False) -> argparse.Namespace:
+    """The options of a benchmark; with ``data`` also the folder of the data sets, which goes into STEPSIZE_DATA."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few repetitions, as CI runs it; writes no log")
-    return parser.parse_args()
+    if data:
+        parser.add_argument("--data", help="the folder of the data sets; STEPSIZE_DATA or the hub when left out")
+    found = parser.parse_args()
+    if data and found.data:
+        os.environ["STEPSIZE_DATA"] = found.data
+    return found
 
 
 def conclude(name: str, lines: list[str], data: dict[str, Any], quick: bool) -> None:

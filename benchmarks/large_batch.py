@@ -15,13 +15,11 @@ by whole percents, and a searched rate wins most of that back; LARS and LAMB are
 so small a network.
 """
 
-import argparse
 import math
-import os
 from collections.abc import Callable
 
 import torch
-from _common import accuracy, conclude, progress, train_epochs
+from _common import accuracy, arguments, conclude, progress, train_epochs
 from torch import Tensor, nn
 
 from stepsize.optim import LAMB, LARS, no_decay
@@ -77,12 +75,7 @@ def best_rate(make: Make, rates: list[float], batch: int, train: Split, validati
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few repetitions, as CI runs it; writes no log")
-    parser.add_argument("--data", help="the folder of the data sets; STEPSIZE_DATA or the hub when left out")
-    given = parser.parse_args()
-    if given.data:
-        os.environ["STEPSIZE_DATA"] = given.data
+    given = arguments(__doc__, data=True)
     data, final = image_data(MNIST), final_images(MNIST)
     train, validation, test = (
         (data.inputs(images.pixels), images.labels) for images in (data.train, data.validation, final)

@@ -193,6 +193,10 @@ def test_two_observers_of_one_process_do_not_write_one_file(tmp_path):
 
 
 def test_a_device_may_be_shared():
-    first, second = (JsonLines(os.devnull) for _ in range(2))
-    first.begin({})
-    second.begin({})
+    weights = [torch.ones(1, requires_grad=True) for _ in range(2)]
+    first, second = (
+        Control(torch.optim.SGD([weight], lr=0.1), watch=JsonLines(os.devnull), remind=False) for weight in weights
+    )
+    for control, weight in [(first, weights[0]), (second, weights[1]), (first, weights[0])]:
+        stepped(control, weight)
+    assert [control.position for control in (first, second)] == [2, 1]  # neither has pushed the other out

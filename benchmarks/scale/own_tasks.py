@@ -21,9 +21,7 @@ run, whose rates lay on no common grid, had 0.37, 0.87, 1.17 and 0.45 on the bat
 and 0.5 on width, keep's 0.7, 0.2 and 0.7.
 """
 
-import argparse
 import math
-import os
 import sys
 from functools import cache, partial
 from pathlib import Path
@@ -34,7 +32,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from _common import conclude, progress
+from _common import arguments, conclude, progress
 
 from stepsize import Task
 from stepsize.engine import serial
@@ -180,12 +178,7 @@ def summary(figures: dict[str, list[dict[str, float]]]) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few repetitions, as CI runs it; writes no log")
-    parser.add_argument("--data", help="the folder of the data sets; STEPSIZE_DATA or the hub when left out")
-    given = parser.parse_args()
-    if given.data:
-        os.environ["STEPSIZE_DATA"] = given.data
+    given = arguments(__doc__, data=True)
     names, seeds = (["digits"], 1) if given.quick else (["digits", "mnist", TEXT], 3)
     figures: dict[str, list[dict[str, float]]] = {}
     lines = ["|log2(rate / best)|, mean of seeds; how many intervals hold the best rate; price in runs at the target"]

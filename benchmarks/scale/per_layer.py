@@ -19,9 +19,7 @@ Predicted before the first run: one rate moves by -1.5 doublings on Shakespeare 
 best loss 1 % below one rate's on Shakespeare, and no difference on digits, whose inputs are few and dense.
 """
 
-import argparse
 import math
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,7 +32,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim import AdamW
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from _common import conclude, progress
+from _common import arguments, conclude, progress
 from own_tasks import TEXT, examples, text_task, vertex
 
 from stepsize import Control
@@ -108,12 +106,7 @@ def measured(name: str, recipe: str, seed: int, small: list[float]) -> dict[str,
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few repetitions, as CI runs it; writes no log")
-    parser.add_argument("--data", help="the folder of the data sets; STEPSIZE_DATA or the hub when left out")
-    given = parser.parse_args()
-    if given.data:
-        os.environ["STEPSIZE_DATA"] = given.data
+    given = arguments(__doc__, data=True)
     figures: dict[str, list[dict[str, Any]]] = {}
     head = "doublings by which the best rate moves; % more loss of the rate kept; loss at the best rate"
     lines = [f"width {SMALL} to {LARGE}, mean of seeds: {head}"]

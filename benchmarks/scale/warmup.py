@@ -17,8 +17,6 @@ that 0.16 at once breaks two of three seeds: it broke none. For 0.02, between th
 batch, at once two of three seeds break, after a warm-up none.
 """
 
-import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -27,7 +25,7 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from _common import accuracy, conclude, progress, train_epochs
+from _common import accuracy, arguments, conclude, progress, train_epochs
 
 from stepsize.scale import linear_rule
 from stepsize.task.built_in._data import MNIST
@@ -70,12 +68,7 @@ def trained(train: Split, validation: Split, epochs: int, batch: int, rate: floa
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="few repetitions, as CI runs it; writes no log")
-    parser.add_argument("--data", help="the folder of the data sets; STEPSIZE_DATA or the hub when left out")
-    given = parser.parse_args()
-    if given.data:
-        os.environ["STEPSIZE_DATA"] = given.data
+    given = arguments(__doc__, data=True)
     lines, figures = ["validation accuracy of three seeds"], {}
     sources = {"digits": digits} if given.quick else {"digits": digits, "mnist": mnist}
     for name, data in sources.items():

@@ -1,5 +1,8 @@
 """The race for a rate as ask and tell: which short runs come next, and what they come to. Numbers in, numbers out."""
 
+from stepsize.search._asking import FORWARD as FORWARD
+from stepsize.search._asking import Ask as Ask
+from stepsize.search._asking import Progress as Progress
 from stepsize.search._broken import is_broken as is_broken
 from stepsize.search._budget import Budget as Budget
 from stepsize.search._budget import budget_of as budget_of
@@ -9,9 +12,6 @@ from stepsize.search._finding import ShortRun as ShortRun
 from stepsize.search._finding import Stage as Stage
 from stepsize.search._finding import Tried as Tried
 from stepsize.search._judgement import Judgement as Judgement
-from stepsize.search._race import FORWARD as FORWARD
-from stepsize.search._race import Ask as Ask
-from stepsize.search._race import Progress as Progress
 from stepsize.search._race import Race as Race
 from stepsize.search._recheck import Recheck as Recheck
 from stepsize.search._recheck import check_share as check_share

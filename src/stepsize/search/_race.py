@@ -6,14 +6,13 @@ It knows neither the task nor the training: it names the runs that come next, an
 import math
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from stepsize import _check
 from stepsize.search._answer import Scope, answer
+from stepsize.search._asking import FORWARD, Ask, Asking, Open, Progress
 from stepsize.search._budget import Budget, budget_of
 from stepsize.search._doubt import THREE, doubts, longer, remedy
-from stepsize.search._finding import Finding, ShortRun, Stage, check_run
+from stepsize.search._finding import Finding, ShortRun, Stage
 from stepsize.search._purse import SHORTEST, Purse
 from stepsize.search._rung import Rung
 
@@ -24,30 +23,9 @@ RUNGS = ((0.02, 1.0), (0.04, 0.5), (0.25, 0.35))
 AMPLE = 1.5  # whole runs in a budget, from which on the last rung has three rates instead of two,
 SHORTER = 0.66  # and this part of its length
 FIRST = (-3, -2, -1, 0)  # decades tried at once, before walking on
-FORWARD = 1 / 3  # what a loss without its gradient costs, in steps
 NOISE = 0.03  # share of the best progress that the probe's standard error may be; more batches make it so
 SETTLING = 6.0  # whole runs that may be taken beyond these to settle an answer that is not to be trusted
 WALK = 0.1  # share of the best progress by which a rate at the last rung's border must lead for another run
-
-Progress = Callable[[int, int, str], None]
-
-
-@dataclass(frozen=True)
-class Ask:
-    """A short run that a race wants.
-
-    Attributes:
-        rate: to be trained at.
-        steps: of the run, with the whole schedule squeezed into them; 0 where only the score before training is wanted.
-        probe: how many batches to score it on, the same for all runs.
-    """
-
-    rate: float
-    steps: int
-    probe: int
-
-
-Asking = Generator[list[Ask], None, Any]
 
 
 class Race:
@@ -110,23 +88,16 @@ class Race:
             raise TypeError(_check.message("settle", settle, "True or False"))
         self._purse = Purse(allowed, self.total, forward, most, clock)
         self._settle, self.remark, self._clock, self._progress = settle, remark, clock, progress
-        self._open: list[Ask] = []
         self._stages: list[Stage] = []
         self._initial: tuple[float, ...] = ()
-        self._finding: Finding | None = None
-        self._course = self._run()
+        self._asked = Open(self._run(), "run")
 
     def ask(self) -> tuple[Ask, ...]:
         """The next short runs, which may be done in any order; none when the race is over.
 
         Those that were asked for and not told of yet are asked for again.
         """
-        if not self._open and self._finding is None:
-            try:
-                self._open = list(next(self._course))
-            except StopIteration as over:
-                self._finding = over.value
-        return tuple(self._open)
+        return self._asked.ask()
 
     def tell(self, ask: Ask, run: ShortRun) -> None:
         """How a run went that was asked for.
@@ -139,12 +110,7 @@ class Race:
             TypeError: ask or run is none.
             ValueError: it was not asked for, has been told already, or run is of another rate or length.
         """
-        if not isinstance(ask, Ask):
-            raise TypeError(_check.message("ask", ask, "one of those that ask() gave"))
-        if ask not in self._open:
-            raise ValueError(f"no run at the rate {ask.rate:g} of {ask.steps} steps is asked for; tell what ask() gave")
-        check_run(ask.rate, ask.steps, run)
-        self._open.remove(ask)
+        self._asked.close(ask, run)
         self._purse.pay(ask, run)
         if not ask.steps:
             self._initial = tuple(run.probed) or (run.score,)
@@ -177,9 +143,7 @@ class Race:
         Raises:
             RuntimeError: runs are still asked for.
         """
-        if self._finding is None:
-            raise RuntimeError("the race is not over; go on until ask() gives no more runs")
-        return self._finding
+        return self._asked.finding
 
     def _run(self) -> Generator[list[Ask], None, Finding]:
         """Race until there is an answer, or plainly none."""

@@ -6,9 +6,9 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from stepsize import _check
-from stepsize.search._finding import Cost, Finding, ShortRun, Stage, check_run
+from stepsize.search._asking import FORWARD, Ask, Open, Progress
+from stepsize.search._finding import Cost, Finding, ShortRun, Stage
 from stepsize.search._judgement import ON_REACH, Judgement, judged
-from stepsize.search._race import FORWARD, Ask, Progress
 from stepsize.search._rung import Rung
 
 # Why these, and what they were chosen by: docs/decisions/0031-verify.md
@@ -119,20 +119,13 @@ class Recheck:
         self.remark, self._begun, self._suspected = "", begun, suspected
         self._clock, self._progress, self._began = clock, progress, clock()
         self._told: list[tuple[Ask, ShortRun]] = []
-        self._open: list[Ask] = []
         self._forwards = 0
-        self._finding: Finding | None = None
         self.rung = Rung(self.length, STEP, (math.nan,), believed=True)
-        self._course = self._run()
+        self._asked = Open(self._run(), "fork")
 
     def ask(self) -> tuple[Ask, ...]:
         """The next forks, by their rates, which may be done in any order; none when it is over."""
-        if not self._open and self._finding is None:
-            try:
-                self._open = list(next(self._course))
-            except StopIteration as over:
-                self._finding = over.value
-        return tuple(self._open)
+        return self._asked.ask()
 
     def tell(self, ask: Ask, run: ShortRun) -> None:
         """How a fork went that was asked for.
@@ -145,14 +138,7 @@ class Recheck:
             TypeError: ask or run is none.
             ValueError: it was not asked for, has been told already, or run is of another rate or length.
         """
-        if not isinstance(ask, Ask):
-            raise TypeError(_check.message("ask", ask, "one of those that ask() gave"))
-        if ask not in self._open:
-            raise ValueError(
-                f"no fork at the rate {ask.rate:g} of {ask.steps} steps is asked for; tell what ask() gave"
-            )
-        check_run(ask.rate, ask.steps, run)
-        self._open.remove(ask)
+        self._asked.close(ask, run)
         self._forwards += len(run.probed)
         if not ask.steps:
             self.rung.initial = tuple(run.probed) or (run.score,)
@@ -169,9 +155,7 @@ class Recheck:
         Raises:
             RuntimeError: forks are still asked for.
         """
-        if self._finding is None:
-            raise RuntimeError("the race is not over; go on until ask() gives no more forks")
-        return self._finding
+        return self._asked.finding
 
     @property
     def spent(self) -> float:

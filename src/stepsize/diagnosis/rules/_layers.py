@@ -28,7 +28,7 @@ def layer_far_off(seen: Seen) -> Symptom | None:
     if len(levels) < FEWEST:
         return None
     middles = {name: float(np.median([levels[other] for other in levels if other != name])) for name in levels}
-    name = max(levels, key=lambda each: abs(levels[each] - middles[each]))
+    name = max(levels, key=lambda layer: abs(levels[layer] - middles[layer]))
     middle = middles[name]
     off = float(levels[name] - middle)
     if abs(off) < DECADES:
