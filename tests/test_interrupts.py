@@ -15,6 +15,7 @@ from children import child, forked, once
 
 from stepsize.cli import _interrupts, _job, _main, run
 from stepsize.cli._interrupts import interruptible, uninterrupted
+from stepsize.engine import _processes
 from stepsize.task import steps_done
 
 STOP = signal.SIGINT
@@ -257,3 +258,22 @@ def test_in_the_background_of_a_shell_it_is_ignored(tmp_path):
             time.sleep(0.2)
     assert process.returncode == 0
     assert status() == "finished"
+
+
+def test_ctrl_c_waits_until_a_worker_is_begun_whichever_thread_receives_it():
+    began, over = threading.Event(), threading.Event()
+    other = threading.Thread(target=lambda: (began.set(), over.wait(30)))  # as a progress bar has one
+    other.start()
+    began.wait(30)
+    came = False
+    try:
+        with _processes._interrupts_held_back():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+            came = True
+        pytest.fail("it was lost")
+    except KeyboardInterrupt:
+        assert came
+    finally:
+        over.set()
+        other.join()

@@ -133,7 +133,7 @@ class _Pool:
     def hand_out(self, trials: Iterator[Trial | Leg]) -> None:
         """Give every free worker a trial, start workers that are missing, let go those that nothing is left for."""
         while len(self.workers) < self.count and (work := self.next_of(trials)) is not None:
-            self.workers.append(self.hired(work))
+            self.hire(work)
         for worker in [free for free in self.workers if free.work is None]:
             work = self.next_of(trials)
             if work is None:
@@ -147,16 +147,15 @@ class _Pool:
     def next_of(self, trials: Iterator[Trial | Leg]) -> Trial | Leg | None:
         return self.again.popleft() if self.again else next(trials, None)
 
-    def hired(self, work: Trial | Leg) -> _Worker:
+    def hire(self, work: Trial | Leg) -> None:
         context = multiprocessing.get_context("spawn")
         near, far = context.Pipe()
         process = context.Process(target=_serve, args=(far, self.parcel, self.threads), daemon=True)
-        with _interrupts_held_back():
+        with _interrupts_held_back():  # until it is among those that are ended with this process
             process.start()
-        far.close()
-        worker = _Worker(process, near, work)
-        self.tell(worker)
-        return worker
+            far.close()
+            self.workers.append(_Worker(process, near, work))
+        self.tell(self.workers[-1])
 
     def tell(self, worker: _Worker) -> None:
         try:
@@ -251,11 +250,20 @@ def _interrupts_held_back() -> Iterator[None]:
         yield
         return
     resource_tracker.ensure_running()  # begun with the first process otherwise, it would let Ctrl-C through again
+    came = threading.Event()
+    handler, is_main = signal.getsignal(signal.SIGINT), threading.current_thread() is threading.main_thread()
+    held = is_main and callable(handler)
+    if held:  # a mask is of one thread: what another one receives, such as that of a progress bar, comes here, too
+        signal.signal(signal.SIGINT, lambda *_: came.set())
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if held:
+            signal.signal(signal.SIGINT, handler)
+        if came.is_set():
+            signal.raise_signal(signal.SIGINT)
 
 
 def _serve(pipe: Connection, parcel: Parcel, threads: int) -> None:
