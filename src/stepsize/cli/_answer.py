@@ -24,6 +24,9 @@ def finish(work: Job, trained: Trained, finding: Finding | None = None) -> int:
         work.screen.say(trained.complaint)
     if trained.remark:
         work.screen.say(f"note     {trained.remark}")
+    if work.words.get("verify"):
+        found = trained.verified or {"words": "nothing: no rule found the rate suspicious"}
+        work.screen.say(f"verified {found['words']}" + ("; applied" if found.get("applied") else ""))
     work.screen.say(f"trained  {trained.steps} steps in {trained.seconds:.1f} s   {figures}")
     _say_threads(work)
     work.screen.say(f"run      {work.folder.path}")
@@ -73,6 +76,7 @@ def answer(
     if trained is not None:
         steps, seconds = steps + trained.steps, seconds + trained.seconds
         fields["metrics"] = {"loss": trained.score, **trained.metrics, **trained.test}
+        fields |= {"verified": trained.verified} if work.words.get("verify") else {}
     fields["cost"] = {"steps": int(steps), "runs": steps / work.trial.steps, "seconds": round(seconds, 3)}
     shown = {"picture": None if image is None else str(image), "report": None if page is None else str(page)}
     work.screen.answer(**fields, run=str(work.folder.path), **shown)

@@ -31,7 +31,21 @@ from stepsize.cli._scale_command import scale_command
 from stepsize.cli._screen import Screen
 from stepsize.cli._steer import WithNumbers, replay, steer
 from stepsize.cli._watch import watch
-from stepsize.cli._words import ENGINE, JSON, LENGTH, PAGE, PLACE, RUN, SETTINGS, SHARD, SWEPT, TASK, Words, options
+from stepsize.cli._words import (
+    ENGINE,
+    JSON,
+    LENGTH,
+    PAGE,
+    PLACE,
+    RUN,
+    SETTINGS,
+    SHARD,
+    SWEPT,
+    TASK,
+    VERIFY,
+    Words,
+    options,
+)
 from stepsize.task import CATALOGUE
 
 app = typer.Typer(
@@ -63,7 +77,7 @@ def stepsize(
     epilog="Examples: stepsize tune digits | stepsize tune digits --seed 1 --schedule 'warmup(10%) >> linear()'"
     " | stepsize tune digits --over optimizer,schedule --budget 6x"
 )
-@options(TASK, SETTINGS, RUN, PLACE, SHARD, ENGINE, PAGE, JSON)
+@options(TASK, SETTINGS, RUN, VERIFY, PLACE, SHARD, ENGINE, PAGE, JSON)
 def tune(
     words: Words,
     low: Low = 1e-6,
@@ -141,10 +155,10 @@ def find_command(
 
 @app.command(
     epilog="Examples: stepsize train digits --lr 0.1 | stepsize train digits --lr 0.1 --schedule 'linear()' --clip 1"
-    " | stepsize train train.py:task --lr 3e-3 --epochs 5 | stepsize train --resume runs/digits-0001"
+    " | stepsize train train.py:task --lr 3e-3 --epochs 5 --verify | stepsize train --resume runs/digits-0001"
     " | torchrun --nproc-per-node=2 -m stepsize train digits --lr 0.1"
 )
-@options({}, SETTINGS, RUN, PLACE, SHARD, PAGE, JSON)
+@options({}, SETTINGS, RUN, VERIFY, PLACE, SHARD, PAGE, JSON)
 def train(
     words: Words,
     context: typer.Context,

@@ -21,6 +21,7 @@ from stepsize.task import (
     Task,
     Trial,
     check_size,
+    check_verifiable,
     full_name,
     prepare,
     ranks,
@@ -53,9 +54,19 @@ def job(command: str, words: Mapping[str, Any]) -> Job:
             for doubt in new.doubts:
                 screen.say(f"doubt    {doubt}")
     trial = Trial.of(task, settings, seed_of(task, words["seed"]), steps)
-    chosen = {"task": found, "threads": words["threads"], **chosen}
+    chosen = {"task": found, "threads": words["threads"], **chosen, **_verifying(words, steps)}
     reports = not words.get("no_report", False)
     return Job(command, task, screen, trial, chosen, engine_said(words) or serial, reports=reports)
+
+
+def _verifying(words: Mapping[str, Any], steps: int) -> dict[str, Any]:
+    """The words about verifying the rate on the way, if there are any."""
+    wanted = {name: True for name in ("verify", "apply") if words.get(name)}
+    if "verify" in wanted:
+        check_verifiable(steps)
+    elif wanted:
+        raise ValueError("--apply goes on at the rate that --verify says; add --verify, or leave it out")
+    return wanted
 
 
 def scaled(lr: float, task: Startable, size: int | None, rule: ScaleRate) -> Rescaled:

@@ -22,7 +22,7 @@ from stepsize.cli._screen import Screen
 from stepsize.cli._start import from_start, line_said
 from stepsize.control import DEFAULT, Plan, Record
 from stepsize.engine import Auto, Engine, Result, serial
-from stepsize.finder import Finding, PlanFinding, find, find_plan
+from stepsize.finder import Finding, PlanFinding, find, find_plan, verify
 from stepsize.pages import picture, report
 from stepsize.record import (
     EVENTS,
@@ -295,6 +295,8 @@ class Job:
                     folder=root,
                     resume=os.path.lexists(root / LAST),
                     accept_changes=self.accept_changes,
+                    verify=verify if self.words.get("verify") else None,
+                    apply=self.words.get("apply", False),
                     progress=bar,
                 )
             with uninterrupted():
@@ -367,6 +369,7 @@ class Job:
             trial=trained.trial.key,
             metrics={"loss": trained.score, **trained.metrics, **trained.test},
             seconds=round(trained.seconds, 3),
+            **({"verified": trained.verified} if trained.verified else {}),
         )
 
 

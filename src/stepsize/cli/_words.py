@@ -14,6 +14,7 @@ from stepsize.cli._options import (
     Accumulate,
     Address,
     Amp,
+    Apply,
     AsJson,
     Data,
     Deterministic,
@@ -27,6 +28,7 @@ from stepsize.cli._options import (
     Steps,
     TaskName,
     Threads,
+    Verify,
     Workers,
 )
 from stepsize.task import AXES, Axis, check_takes, table_of
@@ -65,6 +67,7 @@ PLACE: Options = {
     "deterministic": (Deterministic, False),
     "threads": (Threads, 1),
 }
+VERIFY: Options = {"verify": (Verify, False), "apply": (Apply, False)}
 SHARD: Options = {"shard": (Shard, False)}
 ENGINE: Options = {"engine": (EngineName, None), "workers": (Workers, None), "address": (Address, None)}
 PAGE: Options = {"no_report": (NoReport, False)}

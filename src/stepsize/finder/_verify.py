@@ -1,6 +1,8 @@
 """``verify``: would another rate do better from here on? Short forks of the run itself, from a checkpoint."""
 
 import math
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ from stepsize.finder._verification import Verification
 from stepsize.search import Ask, Progress, Recheck, Tried, check_share
 from stepsize.state import capture
 from stepsize.task import Branches, Probed, Startable, Trial, seed_of
+
+TOLD_AFTER = 0.2  # seconds, about, from one report of how far a fork is to the next
 
 
 def verify(
@@ -91,7 +95,7 @@ def verify(
         )
         while asks := race.ask():
             for ask in asks:
-                race.tell(ask, _forked(branches, ask, ask.rate / race.rate))
+                race.tell(ask, _forked(branches, ask, ask.rate / race.rate, _told(progress, race)))
         return Verification.of(race, branches.done, branches.finished)
 
 
@@ -109,12 +113,28 @@ def _trial_of(task: Startable, trial: Trial | None, said: dict[str, Any]) -> Tri
     return Trial.of(task, said, seed_of(task, seed), steps)
 
 
-def _forked(branches: Branches, ask: Ask, factor: float) -> Tried:
+def _told(progress: Progress | None, race: Recheck) -> Callable[[int, float], None]:
+    """Tell how far a fork is, which may take long; what is raised at that ends it."""
+
+    def tell(steps: int, rate: float) -> None:
+        if progress is not None:
+            progress(round(race.spent) + steps, max(1, round(race.allowed)), f"rate {rate:.3g}, step {steps}")
+
+    return tell
+
+
+def _forked(branches: Branches, ask: Ask, factor: float, tell: Callable[[int, float], None]) -> Tried:
     """How a fork went."""
-    run = branches.start(factor, ask.steps or None)
-    losses = run.advance(ask.steps) if ask.steps else []
-    if len(losses) < ask.steps or (losses and not math.isfinite(losses[-1])):
-        return Tried(ask.rate, ask.steps, math.inf, tuple(losses))
+    run, chunk = branches.start(factor, ask.steps or None), 1
+    losses: list[float] = []
+    while len(losses) < ask.steps:
+        began, wanted = time.perf_counter(), min(chunk, ask.steps - len(losses))
+        new = run.advance(wanted)
+        losses += new
+        if len(new) < wanted or not math.isfinite(losses[-1]):
+            return Tried(ask.rate, ask.steps, math.inf, tuple(losses))
+        tell(len(losses), ask.rate)
+        chunk = 2 * chunk if time.perf_counter() - began < TOLD_AFTER else max(1, chunk // 2)
     probed = run.probe(ask.probe) if isinstance(run, Probed) else ()
     score = sum(probed) / len(probed) if probed else run.score()
     return Tried(ask.rate, ask.steps, score if math.isfinite(score) else math.inf, tuple(losses), tuple(probed))

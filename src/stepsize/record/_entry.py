@@ -13,7 +13,7 @@ from stepsize.record._run import Run
 LATE = 0.05  # of a run's steps, over which its last training losses are averaged
 BOOKKEEPING = ("step", "position", "seconds", "epoch")
 OWN = ("task", "seed", "threads", "plan", "rate", "steps")
-NO_SETTING = ("task", "seed", "steps", "threads", "shard")  # of a command line; said elsewhere, or without effect
+NO_SETTING = ("task", "seed", "steps", "threads", "shard", "verify")  # said elsewhere, or without effect
 BY = ("step", "time", "share")
 
 

@@ -62,6 +62,7 @@ FACTS: Mapping[str, Rule] = {
     "trial": TEXT,
     "metrics": mapping_to(_or_null(NUMBER)),
     "seconds": FROM_ZERO,
+    "verified": MAPPING,  # what forks said of the rate on the way
     "signature": _or_null(TEXT),
 }
 # what a run cannot be resumed without; of stepsize 0.1 all but what it is made of
@@ -83,6 +84,8 @@ SAID: Mapping[str, Rule] = {
     "deterministic": TRUTH,
     "shard": TRUTH,
     "processes": from_to(1),
+    "verify": TRUTH,
+    "apply": TRUTH,
 }
 NEEDED_WORDS = ("task", "threads", "seed", "steps")
 

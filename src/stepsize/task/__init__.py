@@ -58,6 +58,7 @@ if TYPE_CHECKING:  # what needs torch, which names, words and axes do not
     from stepsize.task._sources import named_sources as named_sources
     from stepsize.task._sources import sources_of as sources_of
     from stepsize.task._supervised import Task as Task
+    from stepsize.task._suspicion import check_verifiable as check_verifiable
     from stepsize.task._train import train as train
     from stepsize.task._trained import Trained as Trained
     from stepsize.task._trained import TrainingInterrupted as TrainingInterrupted
@@ -80,6 +81,7 @@ __getattr__, __dir__ = lazily(
         "_settings": "squeezed",
         "_sources": "TaskChangedWarning changes named_sources sources_of",
         "_supervised": "Task",
+        "_suspicion": "check_verifiable",
         "_train": "train",
         "_trained": "Trained TrainingInterrupted",
     },
@@ -113,6 +115,7 @@ __all__ = [
     "changes",
     "check_size",
     "check_takes",
+    "check_verifiable",
     "device_of",
     "full_name",
     "has_ended",

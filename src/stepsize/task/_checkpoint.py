@@ -36,6 +36,7 @@ class Reached:
         seconds: of training.
         validation: seconds that the first validation took; 0 where there was none.
         pause: steps from one validation to the next, once that is settled.
+        verified: what forks have said of the rate; None where none have.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -44,6 +45,7 @@ class Reached:
     seconds: float = 0.0
     validation: float = 0.0
     pause: int | None = None
+    verified: dict[str, Any] | None = None
 
 
 class Checkpoints:
@@ -103,6 +105,7 @@ class Checkpoints:
             "seconds": reached.seconds,
             "validation": reached.validation,
             "pause": reached.pause,
+            "verified": reached.verified,
             "made_of": self.made_of,
         }
 
@@ -119,7 +122,7 @@ class Checkpoints:
         best = saved["best"]
         known = None if best is None or math.isnan(best) else best
         history = [dict(figures) for figures in saved["history"]]
-        known_of = {name: saved[name] for name in ("seconds", "validation", "pause") if name in saved}
+        known_of = {name: saved[name] for name in ("seconds", "validation", "pause", "verified") if name in saved}
         return Reached(saved["losses"].tolist(), history, known, **known_of)
 
 
@@ -235,6 +238,7 @@ CHECKPOINT = _schema.record(
         "seconds": _schema.finite(least=0),
         "validation": _schema.finite(least=0),
         "pause": _schema.maybe(_schema.whole(1)),
+        "verified": _schema.maybe(_schema.of_type(Mapping, "a mapping")),
         "made_of": _schema.table(_schema.text),
     },
 )

@@ -23,6 +23,8 @@ class Trained:
         test: figures on data that nothing was chosen by, at the end, where the task has such.
         remark: one line where the run was validated less often than was meant; empty otherwise.
         ended: why a guard gave the run up; empty otherwise.
+        verified: what forks said of the rate on the way: ``words``, whether that was ``applied``, and all that
+            ``Verification.plain`` has; None where nothing was suspicious, or nobody asked.
     """
 
     trial: Trial
@@ -36,6 +38,7 @@ class Trained:
     test: dict[str, float] = field(default_factory=dict)
     remark: str = ""
     ended: str = ""
+    verified: dict[str, Any] | None = None
 
     @property
     def diverged(self) -> bool:
