@@ -14,7 +14,7 @@ from stepsize.search import Ask, Progress, Recheck, Tried, check_share
 from stepsize.state import capture
 from stepsize.task import Branches, Probed, Startable, Trial, seed_of
 
-TOLD_AFTER = 0.2  # seconds, about, from one report of how far a fork is to the next
+SELDOM = 0.2  # seconds, about, from one report of how far a fork is to the next
 
 
 def verify(
@@ -125,16 +125,19 @@ def _told(progress: Progress | None, race: Recheck) -> Callable[[int, float], No
 
 def _forked(branches: Branches, ask: Ask, factor: float, tell: Callable[[int, float], None]) -> Tried:
     """How a fork went."""
-    run, chunk = branches.start(factor, ask.steps or None), 1
+    run, chunk, began = branches.start(factor, ask.steps or None), 1, time.perf_counter()
     losses: list[float] = []
     while len(losses) < ask.steps:
-        began, wanted = time.perf_counter(), min(chunk, ask.steps - len(losses))
+        wanted = min(chunk, ask.steps - len(losses))
         new = run.advance(wanted)
         losses += new
         if len(new) < wanted or not math.isfinite(losses[-1]):
             return Tried(ask.rate, ask.steps, math.inf, tuple(losses))
-        tell(len(losses), ask.rate)
-        chunk = 2 * chunk if time.perf_counter() - began < TOLD_AFTER else max(1, chunk // 2)
+        took = time.perf_counter() - began
+        chunk = chunk if took > SELDOM else 2 * chunk
+        if took > SELDOM:
+            tell(len(losses), ask.rate)
+            began = time.perf_counter()
     probed = run.probe(ask.probe) if isinstance(run, Probed) else ()
     score = sum(probed) / len(probed) if probed else run.score()
     return Tried(ask.rate, ask.steps, score if math.isfinite(score) else math.inf, tuple(losses), tuple(probed))
