@@ -24,9 +24,10 @@ def finish(work: Job, trained: Trained, finding: Finding | None = None) -> int:
         work.screen.say(trained.complaint)
     if trained.remark:
         work.screen.say(f"note     {trained.remark}")
-    if work.words.get("verify"):
-        found = trained.verified or {"words": "nothing: no rule found the rate suspicious"}
-        work.screen.say(f"verified {found['words']}" + ("; applied" if found.get("applied") else ""))
+    if trained.verified:
+        work.screen.say(f"verified {trained.verified['words']}" + ("; applied" * bool(trained.verified.get("applied"))))
+    elif work.words.get("verify") and work.command == "train":
+        work.screen.say("verified nothing: the record of its first quarter is not suspicious")
     work.screen.say(f"trained  {trained.steps} steps in {trained.seconds:.1f} s   {figures}")
     _say_threads(work)
     work.screen.say(f"run      {work.folder.path}")

@@ -93,7 +93,7 @@ def tune(
         ),
     ] = None,
 ) -> int:
-    """Find a rate, train with it under control and a guard, and show the evidence."""
+    """Find a rate, train with it under control and a guard, verify it on the way, and show the evidence."""
     load_torch()
     from stepsize.cli._answer import answer, finish
     from stepsize.cli._begin import job
@@ -107,6 +107,7 @@ def tune(
     budget_of(budget, work.trial.steps)  # refused before there is a folder
     plans = None if over is None else plans_of(over, work.task)
     work.guard()
+    work.verify()
     with work.opened(words["out"]):
         if plans is not None:
             found = work.find_plan(plans, low, high, budget or "4x")

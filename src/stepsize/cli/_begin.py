@@ -60,11 +60,11 @@ def job(command: str, words: Mapping[str, Any]) -> Job:
 
 
 def _verifying(words: Mapping[str, Any], steps: int) -> dict[str, Any]:
-    """The words about verifying the rate on the way, if there are any."""
-    wanted = {name: True for name in ("verify", "apply") if words.get(name)}
-    if "verify" in wanted:
+    """The words about verifying the rate on the way, where any were said."""
+    wanted = {name: words[name] for name in ("verify", "apply") if words.get(name) is not None}
+    if wanted.get("verify"):
         check_verifiable(steps)
-    elif wanted:
+    elif wanted.get("apply"):
         raise ValueError("--apply goes on at the rate that --verify says; add --verify, or leave it out")
     return wanted
 

@@ -48,6 +48,7 @@ from stepsize.task import (
     Trained,
     TrainingInterrupted,
     Trial,
+    check_verifiable,
     leads,
     locked_by_first,
     own_settings,
@@ -91,6 +92,13 @@ class Job:
         said = "guard" in self.trial.settings or not isinstance(self.task, Task) or self.task.recipe.guard is not None
         if not said and not self.words.get("shard", False) and "guard" in table_of(self.task):
             self.choose(guard=True)
+
+    def verify(self) -> None:
+        """Verify the rate on the way and go on at what forks prefer, where nothing else is said and that can be."""
+        said = "verify" in self.words or not isinstance(self.task, Task)
+        with suppress(ValueError):  # too short a run, or one of several processes
+            check_verifiable(self.trial.steps)
+            self.words = {"apply": True, **self.words, "verify": True} if not said else self.words
 
     @contextmanager
     def opened(self, out: Path | None) -> Iterator[None]:

@@ -77,17 +77,17 @@ Device = Annotated[str, typer.Option(rich_help_panel=WHERE, help="Where to train
 Amp = Annotated[bool, typer.Option("--amp", rich_help_panel=HOW, help="Compute the loss in bfloat16 (autocast).")]
 Accumulate = Annotated[int, typer.Option(min=1, rich_help_panel=HOW, help="Batches to one update.")]
 Verify = Annotated[
-    bool,
+    bool | None,
     typer.Option(
-        "--verify",
+        "--verify/--no-verify",
         rich_help_panel=HOW,
-        help="Where a rule finds the rate suspicious on the way, try others by short forks, once, for a tenth of the"
+        help="At a quarter of the run, if its record is suspicious, try other rates by short forks, for a tenth of the"
         " run at most.",
     ),
 ]
 Apply = Annotated[
-    bool,
-    typer.Option("--apply", rich_help_panel=HOW, help="With --verify: go on at the rate that forks prefer."),
+    bool | None,
+    typer.Option("--apply/--no-apply", rich_help_panel=HOW, help="With --verify: go on at the rate that forks prefer."),
 ]
 Deterministic = Annotated[
     bool,

@@ -67,7 +67,7 @@ PLACE: Options = {
     "deterministic": (Deterministic, False),
     "threads": (Threads, 1),
 }
-VERIFY: Options = {"verify": (Verify, False), "apply": (Apply, False)}
+VERIFY: Options = {"verify": (Verify, None), "apply": (Apply, None)}
 SHARD: Options = {"shard": (Shard, False)}
 ENGINE: Options = {"engine": (EngineName, None), "workers": (Workers, None), "address": (Address, None)}
 PAGE: Options = {"no_report": (NoReport, False)}

@@ -1,4 +1,4 @@
-"""Trying a run's rate on its way, where a rule finds it suspicious: once, by short forks from a checkpoint."""
+"""Trying a run's rate on its way, where its record is suspicious: once, by short forks from a checkpoint."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ import torch
 
 from stepsize import _check
 from stepsize.control import Bus, Control, Record
-from stepsize.diagnosis import Seen, Series, Symptom, diagnose
+from stepsize.diagnosis import Seen, Series, Symptom, diagnose, is_suspicious
 from stepsize.record import Run
 from stepsize.search import Recheck
 from stepsize.task._checkpoint import Checkpoints, Reached
@@ -20,14 +20,8 @@ from stepsize.task._contract import Startable, Training, Trial
 from stepsize.task._faces import Controlled
 from stepsize.task._ranks import ranks
 
-LOOKS = (
-    0.25,
-    0.35,
-    0.45,
-    0.55,
-)  # of the run; forks were measured at the first, and after 0.6 say little of a whole run
-LOW = "rate-too-low"
-SUSPICIOUS = ("rate-too-high", LOW, "diverging", "spikes", "warmup-missing", "never-learnt")  # what a rate may explain
+LOOK = 0.25  # of the run: where forks were measured; later ones changed good rates (docs/decisions/0031-verify.md)
+LOW, HIGH = "rate-too-low", "rate-too-high"
 
 
 class Verified(Protocol):
@@ -52,7 +46,7 @@ class StoppedVerifying(Exception):  # noqa: N818 - no error: Ctrl-C while forks 
 
 
 class Suspicion:
-    """Looks at a run at a few of its steps, and has its rate verified at the first one that is suspicious.
+    """Looks at a run at a quarter of its steps, and has its rate verified if it is suspicious.
 
     Args:
         verify: the function ``stepsize.verify``, or another one that is called as it is.
@@ -70,16 +64,16 @@ class Suspicion:
 
     def next(self, done: int, total: int) -> int:
         """The next step at which it looks, or the run's last."""
-        return min((step for step in _steps(total) if step > done), default=total)
+        return step if (step := _step(total)) > done else total
 
     def is_due(self, reached: Reached, total: int) -> bool:
         """Whether it looks at a run that has come so far."""
-        return reached.verified is None and len(reached.losses) in _steps(total)
+        return reached.verified is None and len(reached.losses) == _step(total)
 
     def look(
         self, run: Training, checkpoints: Checkpoints, reached: Reached, bus: Bus, progress: Callable[..., None]
     ) -> None:
-        """Verify the rate from the checkpoint at which the run stands, if a rule is suspicious; tell what comes of it.
+        """Verify the rate from the checkpoint at which the run stands, if that is suspicious; tell what comes of it.
 
         Args:
             run: that trains.
@@ -88,10 +82,10 @@ class Suspicion:
             bus: is told.
             progress: called with (steps done, steps expected, a note for people); what it raises stops the forks.
         """
-        step, symptoms = len(reached.losses), diagnose(_seen(checkpoints.folder, reached.losses))
-        passive = [symptom for symptom in symptoms if symptom.name in SUSPICIOUS and symptom.severity != "info"]
-        if not passive:
+        step, seen = len(reached.losses), _seen(checkpoints.folder, reached.losses)
+        if not is_suspicious(seen):
             return
+        passive = [symptom for symptom in diagnose(seen) if symptom.name in (LOW, HIGH)]
         low = any(symptom.name == LOW for symptom in passive)
         more = {"accept_changes": checkpoints.accept_changes, "progress": progress}
         try:
@@ -116,8 +110,8 @@ def _tell(run: Training, bus: Bus, step: int, values: dict[str, float], text: di
     bus.send(Record(step, control_of(run).position, "event", values, text))
 
 
-def _steps(total: int) -> list[int]:
-    return [math.ceil(share * total) for share in LOOKS]
+def _step(total: int) -> int:
+    return math.ceil(LOOK * total)
 
 
 def check_verifiable(steps: int) -> None:
@@ -129,7 +123,7 @@ def check_verifiable(steps: int) -> None:
     if ranks().size > 1:
         raise ValueError("verify trains forks in one process, and several train this run; leave it out")
     try:
-        Recheck(1.0, steps, steps - math.ceil(LOOKS[0] * steps))
+        Recheck(1.0, steps, steps - _step(steps))
     except ValueError as error:
         raise ValueError(f"verify: {error}") from None
 

@@ -64,10 +64,10 @@ def train(
         accept_changes: whether to go on with such a task as it is now, its optimizer's settings included, which is
             said in a ``TaskChangedWarning``. Another class of optimizer is refused all the same.
         save_every: seconds after which ``last.pt`` is written also between validations, > 0.
-        verify: the function ``stepsize.verify``: at 25, 35, 45 and 55 % of the run the rules of ``diagnose`` are asked,
-            and where one finds the rate suspicious, short forks from there try others, once, for a tenth of a run at
-            most. What they say is an event and stands in ``verified``; the run goes on as it would have. It needs
-            a folder; what ``JsonLines`` writes there is what the rules see, or the losses alone.
+        verify: the function ``stepsize.verify``: at a quarter of the run, if its record is suspicious, short forks from
+            there try other rates, for a tenth of a run at most. What they say is an event and stands in ``verified``;
+            the run goes on as it would have. It needs a folder; the record is what ``JsonLines`` writes there, or
+            the losses alone.
         apply: whether to go on at the rate that forks prefer, as ``Control.scale`` does.
         progress: called with (steps done, steps, a note for people) where something else than a step takes time.
         **axes: what else is set, as the settings of a ``Trial``: ``schedule``, ``clip``, ``batch_size``,

@@ -36,7 +36,7 @@ def rate_too_low(seen: Seen) -> Symptom | None:
     losses = seen["loss"].values
     if seen.is_early or len(losses) < 20 or not np.isfinite(losses).all():
         return None
-    curvature = _curvature(seen)
+    curvature = curvature_of(seen)
     if len(curvature[0]) < FEWEST:
         return None if seen["curvature"] else _by_loss(seen)
     middle, most = float(np.median(curvature[0])), float(np.quantile(curvature[1], 0.9))
@@ -69,7 +69,7 @@ def _symptom(seen: Seen, factor: float, spread: float, evidence: dict[str, float
     return Symptom("rate-too-low", "warning", None, {**evidence, **reach}, remedy, factor)
 
 
-def _curvature(seen: Seen) -> tuple[Array, Array]:
+def curvature_of(seen: Seen) -> tuple[Array, Array]:
     """Its size as it were at the highest rate, and as it was, at steps whose rate was not far below."""
     curvature, rates = seen["curvature"].finite, seen["rate"].finite
     sizes = np.abs(curvature.values)
