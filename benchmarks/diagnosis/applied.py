@@ -12,7 +12,7 @@ regret, its rate is too low), is seen and ends below 25 %; convolutions-rotten i
 runs in ten are suspicious, forks raise the rate of seven in ten, and the median regret falls to a third. At three times
 the rate a guard has done what can be done, and nothing changes.
 
-The first run looked at 25, 35, 45 and 55 % of a run, and only where a rule accused the rate: of 153 runs at the rates of
+The first run looked at 25, 35, 45 and 55 % of a run, and only where a rule accused the rate: of 153 runs at rates of
 ``find`` it changed four, one from 98 % to 2 % regret, one from 0 to 70 % and one from 34 to 44 %, both at later looks.
 Then every run of both sets was forked at a quarter, whatever its record: where the median curvature is below 0.1, forks
 changed one run in 153 at the rates of ``find``, for the better. So that became the one look; its bound was chosen with

@@ -118,8 +118,9 @@ def check_verifiable(steps: int) -> None:
     """Raise ValueError unless runs of this length, in one process, can be verified on their way.
 
     Args:
-        steps: of the run.
+        steps: of the run, >= 1.
     """
+    steps = _check.whole("steps", steps, least=1)
     if ranks().size > 1:
         raise ValueError("verify trains forks in one process, and several train this run; leave it out")
     try:
