@@ -58,6 +58,8 @@ def command_line(verb: str, settings: Mapping[str, Any], **more: Any) -> str:
 
 
 def _option(name: str, value: Any) -> str:
+    if value is False and name in ("verify", "apply"):  # which some commands do unless told otherwise
+        return f"--no-{name}"
     if value is None or value is False:
         return ""
     option = f"--{name.replace('_', '-')}"
@@ -104,9 +106,20 @@ def next_of_run(facts: Mapping[str, Any], folder: str, found: Mapping[str, Any] 
     if verb == "find":
         commands.append(Command(command_line("train", settings, lr=rate), "Train with the rate that was found."))
     elif status == "finished":
+        commands += _begun_anew(facts, settings)
         other = command_line("train", {**settings, "seed": int(facts.get("seed", 0)) + 1}, lr=rate)
         commands.append(Command(other, "Train once more with another seed, to see how much of the result is chance."))
     return [*commands, *_of_program(rate, facts)]
+
+
+def _begun_anew(facts: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Command]:
+    """The command at the rate that forks say a run begun anew should have, where that is another one."""
+    verified = facts.get("verified") or {}
+    rate, factor = verified.get("rate"), verified.get("factor", 1)
+    if not isinstance(rate, int | float) or factor == 1:
+        return []
+    line = command_line("train", {**settings, "verify": None, "apply": None}, lr=rate)
+    return [Command(line, f"Begin anew at {rate:.3g}, {factor:.3g} times the rate: forks from its first quarter say so.")]
 
 
 def _of_program(rate: Any, facts: Mapping[str, Any]) -> list[Command]:
