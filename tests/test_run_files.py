@@ -28,7 +28,7 @@ NUMBERS = {"number", "whole"}
 OF = {
     **{name: {"text"} for name in ("command", "line", "task", "plan", "started", "status", "trial")},
     **{name: {"whole"} for name in ("format", "seed", "steps", "done", "threads", "total")},
-    **{name: {"mapping"} for name in ("said", "made_of", "about_task", "versions", "metrics")},
+    **{name: {"mapping"} for name in ("said", "made_of", "about_task", "versions", "metrics", "verified")},
     "rate": {*NUMBERS, "null"},
     "git": {"mapping", "null"},
     "resumed_at": {"whole", "null"},
@@ -42,7 +42,7 @@ OF_SAID = {
     "momentum": NUMBERS,
     "weight_decay": NUMBERS,
     "guard": {"text", "truth"},
-    **{name: {"truth"} for name in ("amp", "deterministic", "shard")},
+    **{name: {"truth"} for name in ("amp", "deterministic", "shard", "verify", "apply")},
     "set": {"mapping"},
 }
 BEYOND = {

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from stepsize._schema import is_finite
 from stepsize.pages._parts import Command
 
 DEFAULTS = {"amp": False, "accumulate": 1, "deterministic": False, "device": "cpu", "shard": False, "threads": 1}
@@ -115,11 +116,13 @@ def next_of_run(facts: Mapping[str, Any], folder: str, found: Mapping[str, Any] 
 def _begun_anew(facts: Mapping[str, Any], settings: Mapping[str, Any]) -> list[Command]:
     """The command at the rate that forks say a run begun anew should have, where that is another one."""
     verified = facts.get("verified") or {}
-    rate, factor = verified.get("rate"), verified.get("factor", 1)
-    if not isinstance(rate, int | float) or factor == 1:
+    rate, factor = verified.get("rate"), verified.get("factor")
+    if not is_finite(rate) or not is_finite(factor) or factor == 1:
         return []
     line = command_line("train", {**settings, "verify": None, "apply": None}, lr=rate)
-    return [Command(line, f"Begin anew at {rate:.3g}, {factor:.3g} times the rate: forks from its first quarter say so.")]
+    return [
+        Command(line, f"Begin anew at {rate:.3g}, {factor:.3g} times the rate: forks from its first quarter say so.")
+    ]
 
 
 def _of_program(rate: Any, facts: Mapping[str, Any]) -> list[Command]:
