@@ -97,7 +97,9 @@ class Suspicion:
             reached.verified = {"words": words}
             _tell(run, bus, step, {}, {"what": "verify", "group": "*", "reason": words})
             return
-        applied = self._apply and found.onward != 1
+        against = HIGH if found.onward > 1 else LOW  # of two that disagree none is followed
+        accused = any(symptom.name == against and symptom.severity != "info" for symptom in passive)
+        applied = self._apply and found.onward != 1 and not accused
         reached.verified = {"words": str(found), "applied": applied, **found.plain()}
         _tell(run, bus, step, {"value": found.onward}, {"what": "verify", "group": "*", "reason": str(found)})
         for symptom in found.findings(passive):
