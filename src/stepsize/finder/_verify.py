@@ -83,13 +83,12 @@ def verify(
         if live is not None:
             stack.callback(capture(live).restore)
         branches = Branches.of(folder, task, trial, accept_changes)
-        begin = task.start(trial)
         race = Recheck(
             float(trial.settings["lr"]),
             branches.total,
             branches.left,
             share,
-            begun=begin.probe if isinstance(begin, Probed) else None,
+            begun=lambda count: _begun(task, trial, count),
             suspected=suspected,
             progress=progress,
         )
@@ -97,6 +96,12 @@ def verify(
             for ask in asks:
                 race.tell(ask, _forked(branches, ask, ask.rate / race.rate, _told(progress, race)))
         return Verification.of(race, branches.done, branches.finished)
+
+
+def _begun(task: Startable, trial: Trial, count: int) -> tuple[float, ...]:
+    """The loss before any training on so many batches of the score; none of a task that cannot be probed."""
+    run = task.start(trial)
+    return run.probe(count) if isinstance(run, Probed) else ()
 
 
 def _trial_of(task: Startable, trial: Trial | None, said: dict[str, Any]) -> Trial:
