@@ -60,6 +60,7 @@ CASES = {
     "sent": [*optional(NUMBERS), None, -1],
     "find": [None, 3, "yes", {"budgt": 60}, {"budget": "a"}],
     "put": [None, 1, "yes"],
+    "driven": [None, 3, "control"],
     "own": [3, "loss", ["loss"]],
     "kind": [None, 3, "Run"],
     "place": optional(NUMBERS),

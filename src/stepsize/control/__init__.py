@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # each is loaded when it is used: whoever sends a command nee
     from stepsize.control._hooks import inner_optimizers as inner_optimizers
     from stepsize.control._hooks import unhook as unhook
     from stepsize.control._hooks import was_update as was_update
+    from stepsize.control._levels import levels as levels
     from stepsize.control._log import Event as Event
     from stepsize.control._observer import Observer as Observer
     from stepsize.control._observer import Record as Record
@@ -63,6 +64,7 @@ __getattr__, __dir__ = lazily(
         "_from_torch": "from_torch",
         "_governor": "ShortRunWarning",
         "_hooks": "hook_steps inner_optimizers unhook was_update",
+        "_levels": "levels",
         "_log": "Event",
         "_observer": "Observer Record",
         "_plan": "Plan",
@@ -116,6 +118,7 @@ __all__ = [
     "guard",
     "hook_steps",
     "inner_optimizers",
+    "levels",
     "loaded_bases",
     "noisy_plateau",
     "plateau",

@@ -1,7 +1,6 @@
 """Lightning: the search for a rate in a module's own training steps."""
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -9,9 +8,8 @@ from torch import Tensor
 from stepsize import _check, _extras
 from stepsize.control import CourseLike, Plan
 from stepsize.integrations._kept import Kept
-from stepsize.integrations._lightning_loop import Loop
-from stepsize.integrations._searched import checked, factors, largest_rate, scaled, searched
-from stepsize.schedule import constant
+from stepsize.integrations._search_lightning import find_now
+from stepsize.integrations._searched import checked, largest_rate, scaled
 from stepsize.search import Finding, Progress
 
 ATTRIBUTES = ("lr", "learning_rate")
@@ -167,53 +165,3 @@ def put_attribute(module: Any, name: str, rate: float, largest: float) -> None:
 
     value = lightning_getattr(module, name)
     lightning_setattr(module, name, rate if not isinstance(value, int | float) else scaled(value, rate, largest))
-
-
-def find_now(trainer: Any, plan: Mapping[str, Any], total: float | None, options: Mapping[str, Any]) -> Finding:
-    """Search in a trainer that is about to train on its first batch; it is put back to here.
-
-    Args:
-        trainer: in ``on_train_batch_start``.
-        plan: schedules by hyperparameter, ``lr`` None for those of the module's schedulers.
-        total: updates of the whole run; None for the trainer's estimate.
-        options: of the search.
-    """
-    optimizers = trainer.optimizers
-    if not any(optimizer.param_groups for optimizer in optimizers):
-        raise ValueError("the module has no optimizer, so there is no rate; return one from configure_optimizers")
-    total = trainer.estimated_stepping_batches if total is None else total
-    if not 0 < total < math.inf:
-        raise ValueError("the length of the run is not known; give total=, or Trainer(max_steps=... or max_epochs=...)")
-    kept, loop = Kept(trainer), Loop(trainer, callable(options.get("probe")))
-    if plan["lr"] is None:
-        plan = {**plan, "lr": _schedules(trainer, len(loop.windows))}
-    try:
-        trainer.callbacks, trainer.loggers, trainer.strategy.lr_scheduler_configs = [loop.listener], [], []
-        loop.started = Kept(trainer)
-        return searched(
-            {f"optimizer{place}": optimizer for place, optimizer in enumerate(optimizers)},
-            trainer.lightning_module,
-            loop.windows,
-            train=loop.train,
-            loss=loop.loss,
-            plan=plan,
-            total=round(total),
-            also=[*loop.loaders, getattr(trainer.precision_plugin, "scaler", None)],
-            begin=loop.begin,
-            options=options,
-        )
-    finally:
-        kept.restore()
-
-
-def _schedules(trainer: Any, per_epoch: int) -> Any:
-    """The module's schedulers as factors, for each group of each optimizer."""
-    lines: list[Any] = []
-    for optimizer in trainer.optimizers:
-        of = [config for config in trainer.lr_scheduler_configs if config.scheduler.optimizer is optimizer]
-        made: Any = [constant()] * len(optimizer.param_groups)
-        if of:
-            every = of[0].frequency * (per_epoch if of[0].interval == "epoch" else 1)
-            made = factors(of[0].scheduler, every)
-        lines += made if isinstance(made, list) else [made] * len(optimizer.param_groups)
-    return lines

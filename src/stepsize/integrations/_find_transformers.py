@@ -1,18 +1,14 @@
 """Transformers: the search for a rate in a Trainer's own steps."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
-from functools import partial
+from collections.abc import Callable
 from typing import Any
-
-from torch import Tensor
 
 from stepsize import _check, _extras
 from stepsize.control import CourseLike, Plan
 from stepsize.integrations._kept import Kept
-from stepsize.integrations._searched import Windows, checked, factors, largest_rate, scaled, searched, write_rates
+from stepsize.integrations._search_transformers import find_now, inner_of
+from stepsize.integrations._searched import checked, largest_rate, scaled, write_rates
 from stepsize.search import Finding, Progress
-from stepsize.state import known_length
 
 
 class _OverError(Exception):
@@ -117,85 +113,3 @@ def _searched(package: Any, trainer: Any, find: Callable[[], Finding]) -> tuple[
     finally:
         kept.restore()
     return found[0]
-
-
-def inner_of(trainer: Any) -> Any:
-    """The optimizer inside what Accelerate has prepared."""
-    return getattr(trainer.optimizer, "optimizer", trainer.optimizer)
-
-
-def find_now(trainer: Any, plan: Mapping[str, Any], options: Mapping[str, Any]) -> Finding:
-    """Search in a trainer that has prepared itself and taken no step; it is put back to here.
-
-    Args:
-        trainer: in ``on_train_begin``.
-        plan: schedules by hyperparameter, ``lr`` None for the trainer's own.
-        options: of the search.
-    """
-    accelerator, args, model = trainer.accelerator, trainer.args, trainer.model_wrapped
-    if getattr(trainer, "is_deepspeed_enabled", False) or getattr(trainer, "is_fsdp_enabled", False):
-        problem = "trainer shards its model by DeepSpeed or FSDP, and a search cannot put that back"
-        raise ValueError(f"{problem}; find the rate without")
-    kept, loader = Kept(trainer), trainer.callback_handler.train_dataloader
-    if plan["lr"] is None:
-        plan = {**plan, "lr": factors(trainer.lr_scheduler)}
-    batches = partial(_windows, trainer, loader, args.gradient_accumulation_steps)
-    try:
-        return searched(
-            {"": inner_of(trainer)},
-            trainer.model,
-            Windows(_count(loader, args.gradient_accumulation_steps), batches),
-            train=partial(_train, trainer, model),
-            loss=lambda _, window: _loss(trainer, model, window),
-            plan=plan,
-            total=trainer.state.max_steps,
-            also=[loader, accelerator.scaler],
-            begin=kept.restore_trainer,
-            options=options,
-        )
-    finally:
-        kept.restore()
-
-
-def _count(loader: Any, size: int) -> int | None:
-    length = known_length(loader)
-    return None if length is None else -(-length // size)
-
-
-def _windows(trainer: Any, loader: Any, size: int) -> Iterator[Any]:
-    """The batches of each update and what the trainer counts in them, in the order of its first epoch."""
-    if hasattr(loader, "set_epoch"):
-        loader.set_epoch(0)
-    batches = iter(loader)
-    while (window := trainer.get_batch_samples(batches, size, trainer.args.device))[0]:
-        yield window
-
-
-def _train(trainer: Any, model: Any, window: Any) -> Any:
-    """One update of the trainer."""
-    batches, items = window
-    accelerator, losses = trainer.accelerator, []
-    trainer.current_gradient_accumulation_steps = len(batches)
-    for place, batch in enumerate(batches, 1):
-        wait: Callable[[], Any] = nullcontext if place == len(batches) else partial(accelerator.no_sync, model=model)
-        with wait():
-            losses.append(trainer.training_step(model, batch, items))
-    if trainer.args.max_grad_norm:
-        accelerator.clip_grad_norm_(model.parameters(), trainer.args.max_grad_norm)
-    trainer.optimizer.step()
-    model.zero_grad()
-    return sum(losses)
-
-
-def _loss(trainer: Any, model: Any, window: Any) -> Any:
-    """The mean loss of the batches of an update, as they are, each as if it were alone."""
-    losses = []
-    for batch in window[0]:
-        inputs = trainer._prepare_inputs(batch)
-        _, items = trainer.get_batch_samples(iter([inputs]), 1, trainer.args.device)
-        with trainer.compute_loss_context_manager():
-            loss = trainer.compute_loss(model, inputs, num_items_in_batch=items)
-        if not isinstance(loss, Tensor):
-            raise TypeError(_check.message("the loss that the trainer's model returns", loss, "a tensor"))
-        losses.append(loss.mean())
-    return sum(losses) / len(losses)

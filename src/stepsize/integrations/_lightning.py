@@ -12,6 +12,7 @@ from stepsize.integrations._given import by_optimizer, check, check_resume, part
 from stepsize.integrations._lightning_hooks import Given, Hooks
 from stepsize.integrations._searched import check_options
 from stepsize.integrations._steered import check_steer
+from stepsize.integrations._verified import check_verify
 
 if TYPE_CHECKING:  # LightningCLI, which reads the annotations, has it installed
     from lightning.pytorch import Callback
@@ -28,6 +29,7 @@ def lightning_callback(
     plans: Plans | None = None,
     find: bool | Mapping[str, Any] = False,
     steer: Path | str | None = None,
+    verify: bool | str = False,
     **plan: Any,
 ) -> "Callback":
     """A Lightning callback that drives the rates of the trainer's optimizers: ``Trainer(callbacks=[...])``.
@@ -53,13 +55,18 @@ def lightning_callback(
             ``Steer(folder)``: all that ``Control`` does but ``clip`` and ``extend``, and ``checkpoint`` and ``stop``,
             which write ``steered-step=N.ckpt`` beside the trainer's checkpoints. Several optimizers have a folder each
             in it: ``optimizer0`` and so on.
+        verify: whether to try at a quarter of the run, by short forks of it, if another rate would do better for the
+            rest; ``"apply"`` goes on at that rate. Forks train by Lightning's own loop on the next epoch's data and
+            cost a tenth of the run at most; then all is put back to the bit, in mid-epoch too. The finding, whose rate
+            is the run's own where that should be kept, is logged as ``verified_rate``, and in ``callback.verified``.
         plan: the plan of all optimizers, as of ``Scheduler``: ``lr``, ``momentum``, ``weight_decay``, ``feedback``,
             ``floor``, ``cap``. Clipping is the trainer's own ``gradient_clip_val``.
 
     Raises:
         TypeError, ValueError: an argument is invalid; when training starts: the module has schedulers of its own, or
-            other optimizers than the plans are for, the length is not known, or the checkpoint differs; later: what
-            feedback looks at is not logged.
+            other optimizers than the plans are for, the length is not known, or the checkpoint differs, the run is too
+            short for ``verify``, or its forks could not be put back exactly, since it has several optimizers, devices
+            or a stream; later: what feedback looks at is not logged.
         RuntimeError: when training starts: no usable rate was found.
         ImportError: Lightning is not installed.
 
@@ -82,11 +89,14 @@ def lightning_callback(
     """
     options = check_options(find)
     choices, folder = check_resume(resume, found=options is not None), check_steer(steer)
+    verify = check_verify(verify)
     lengths = {"total": _lengths("total", total), "per_epoch": _lengths("per_epoch", per_epoch)}
     if plans is None:
-        return _make(Given({None: check(plan, CLIPPING)}, lengths), choices, options, folder)
+        return _make(Given({None: check(plan, CLIPPING)}, lengths), choices, options, folder, verify)
     if options is not None:
         raise ValueError(_check.message("find", find, "left out beside plans: one schedule is searched with"))
+    if verify:
+        raise ValueError(_check.message("verify", verify, "left out beside plans: it looks at one optimizer"))
     if plan:
         names = ", ".join(plan)
         raise ValueError(f"plans has the plan of each optimizer, and {names} came beside it; put it into each plan")
@@ -96,7 +106,7 @@ def lightning_callback(
         place: parts_of(_plan(part), CLIPPING) for place, part in listed.items() if part is not None
     }
     count = None if isinstance(plans, Mapping) else len(listed)
-    return _make(Given(parts, lengths, count), choices, None, folder)
+    return _make(Given(parts, lengths, count), choices, None, folder, verify)
 
 
 def _plan(value: Any) -> Plan:
@@ -118,8 +128,10 @@ def _lengths(name: str, value: Any) -> dict[int | None, float]:
     return {place: _check.number(name, number, above=0) for place, number in values.items() if number is not None}
 
 
-def _make(given: Given, resume: dict[str, str], find: dict[str, Any] | None, steer: Path | None) -> "Callback":
-    callback: Callback = _callback_type()(given, resume, find, steer)
+def _make(
+    given: Given, resume: dict[str, str], find: dict[str, Any] | None, steer: Path | None, verify: bool | str
+) -> "Callback":
+    callback: Callback = _callback_type()(given, resume, find, steer, verify)
     return callback
 
 
@@ -129,6 +141,7 @@ def _callback_type() -> Any:
     base = _extras.load("lightning.pytorch", "lightning", "lightning_callback(...)").Callback
 
     def reduce(callback: Hooks) -> tuple[Any, ...]:
-        return _make, (callback.given, callback.resume, callback.find, callback.steer)  # for processes that are spawned
+        every = callback.given, callback.resume, callback.find, callback.steer, callback.verify
+        return _make, every  # for processes that are spawned
 
     return type("RateCallback", (Hooks, base), {"__reduce__": reduce})

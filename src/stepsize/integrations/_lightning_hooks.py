@@ -5,15 +5,21 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from stepsize.control import Commands, Scheduler, loaded_bases
-from stepsize.integrations._find_lightning import attribute_of, find_now, put_attribute
+from stepsize.integrations._find_lightning import attribute_of, put_attribute
 from stepsize.integrations._given import go_on
+from stepsize.integrations._search_lightning import check_forks, find_now, fork_now
 from stepsize.integrations._searched import found_or_raise, largest_rate, write_rates
 from stepsize.integrations._steered import LOOP, is_over, steered
+from stepsize.integrations._verified import Verifier
 from stepsize.search import Finding
+from stepsize.state import on_loan
+
+LOG = "lightning.pytorch"
 
 
 @dataclass(frozen=True)
@@ -51,8 +57,17 @@ class Hooks:
 
     state_key = "stepsize"
 
-    def __init__(self, given: Given, resume: dict[str, str], find: dict[str, Any] | None, steer: Path | None) -> None:
-        self.given, self.resume, self.find, self.steer = given, resume, find, steer
+    def __init__(
+        self,
+        given: Given,
+        resume: dict[str, str],
+        find: dict[str, Any] | None,
+        steer: Path | None,
+        verify: bool | str,
+    ) -> None:
+        self.given, self.resume, self.find, self.steer, self.verify = given, resume, find, steer, verify
+        self.verified: Finding | None = None
+        self._verifier = Verifier(verify, LOG) if verify else None
         self.commands: list[Commands] = []  # of each optimizer that is driven, where they are steered
         self.finding: Finding | None = None
         self._searches = False  # at the first batch of this run
@@ -81,6 +96,11 @@ class Hooks:
         self._drive(trainer)
         self._go_on(trainer.global_step)
         self._searches = self.find is not None and not trainer.global_step
+        if self._verifier is not None:
+            self.verified = None
+            totals = [one.total for one in self.schedulers if one is not None]
+            if self._verifier.begin((totals or [trainer.estimated_stepping_batches])[0], trainer.global_step):
+                check_forks(trainer)
 
     def _drive(self, trainer: Any) -> None:
         """Drive the trainer's optimizers from the rates they have."""
@@ -94,7 +114,8 @@ class Hooks:
                 one = len(trainer.optimizers) == 1
                 self.commands.append(steered(own, self.steer if one else self.steer / f"optimizer{place}", LOOP))
             if own is not None:
-                self._handles.append(optimizer.register_step_post_hook(lambda *_, scheduler=own: scheduler.step()))
+                step = partial(_step, own)
+                self._handles.append(optimizer.register_step_post_hook(step))
 
     def _let_go(self) -> None:
         for handle in self._handles:
@@ -104,9 +125,14 @@ class Hooks:
         self._handles, self.schedulers, self.commands = [], [], []
 
     def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
-        """Find the rate before the first batch, where that is wanted, and begin the schedule from it."""
-        if not self._searches:
-            return
+        """Find the rate before the first batch, or try others on the way, where that is wanted."""
+        if self._searches:
+            self._find(trainer, pl_module)
+        if self._verifier is not None and self._verifier.is_due(trainer.global_step):
+            self._try(trainer, self._verifier)
+
+    def _find(self, trainer: Any, pl_module: Any) -> None:
+        """Find the rate, and begin the schedule from it."""
         self._searches = False
         lengths = {name: by.get(None) for name, by in self.given.lengths.items()}  # the search's clock is batches
         plan = {**self.given.plans[None], "per_epoch": lengths["per_epoch"]}
@@ -118,9 +144,19 @@ class Hooks:
         if attribute is not None:
             put_attribute(pl_module, attribute, rate, largest)
         self._drive(trainer)
-        logging.getLogger("lightning.pytorch").info("%s", self.finding)
+        logging.getLogger(LOG).info("%s", self.finding)
         for logger in trainer.loggers:
             logger.log_metrics({"found_rate": rate}, step=0)
+
+    def _try(self, trainer: Any, verifier: Verifier) -> None:
+        """Try other rates by forks of the run."""
+        scheduler = self.schedulers[0]
+        if scheduler is None:
+            return
+        self.verified = verifier.look(scheduler, trainer.optimizers[0], partial(fork_now, trainer))
+        if self.verified is not None:
+            for logger in trainer.loggers:
+                logger.log_metrics({"verified_rate": self.verified.rate}, step=trainer.global_step)
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Hand on to the trainer what commands want of it."""
@@ -202,3 +238,9 @@ class Hooks:
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Keep the states until there are optimizers."""
         self._saved = list(state_dict["schedulers"])
+
+
+def _step(scheduler: Scheduler, optimizer: Any, *_: Any) -> None:
+    """Step a scheduler after its optimizer, unless that step will be rolled back."""
+    if not on_loan(optimizer):
+        scheduler.step()

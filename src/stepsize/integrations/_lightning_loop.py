@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from stepsize import _extras
+from stepsize.integrations._apart import Apart
 from stepsize.integrations._kept import Kept
 from stepsize.integrations._searched import Windows
 
@@ -20,20 +21,26 @@ from stepsize.integrations._searched import Windows
 class Loop:
     """Lightning's own loop over batches, handed the batches of a search.
 
+    Args:
+        trainer: at its first batch, or at one that begins an update.
+        probed: whether something else than the loss of its batches is the score.
+        apart: the loaders beside the trainer's own, for a trainer in mid-epoch.
+
     Attributes:
         loaders: that give them, apart from the iterators the trainer has open.
         windows: of an epoch.
         listener: a callback that notes the losses.
     """
 
-    def __init__(self, trainer: Any, probed: bool) -> None:
+    def __init__(self, trainer: Any, probed: bool, apart: Apart | None = None) -> None:
         package = _extras.load("lightning.pytorch", "lightning", "find_in_module(...)")
         self.trainer, self.loop = trainer, trainer.fit_loop.epoch_loop
         self.module = trainer.lightning_module
         self.automatic = self.module.automatic_optimization
         self._size = trainer.accumulate_grad_batches if self.automatic else 1
         self._combined = copy.copy(trainer.fit_loop._combined_loader)
-        self.loaders = [_apart(part) for part in self._combined.flattened]
+        self._apart, self._epoch = apart, trainer.current_epoch + 1
+        self.loaders = [_apart(part) for part in self._combined.flattened] if apart is None else apart.loaders
         self._combined.flattened = self.loaders
         most = trainer.num_training_batches
         self.windows = Windows(math.ceil(most / self._size) if most < math.inf else None, partial(self._windows, most))
@@ -55,6 +62,8 @@ class Loop:
 
     def _windows(self, most: float) -> Iterator[Any]:
         """The batches of each update, and whether they end the epoch."""
+        if self._apart is not None:
+            self._apart.begin(self._epoch)
         batches = iter(self._combined)
         batches = batches if most == math.inf else itertools.islice(batches, int(most))
         window = list(itertools.islice(batches, self._size))

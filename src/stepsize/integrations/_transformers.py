@@ -9,11 +9,14 @@ from typing import Any
 from stepsize import _check, _extras
 from stepsize.control import Commands, Scheduler
 from stepsize.control.feedback import Feedback
-from stepsize.integrations._find_transformers import find_now, inner_of
 from stepsize.integrations._given import check, check_resume, go_on
+from stepsize.integrations._search_transformers import check_forks, find_now, fork_now, inner_of
 from stepsize.integrations._searched import check_options, found_or_raise, largest_rate, scaled, write_rates
 from stepsize.integrations._steered import LOOP, check_steer, is_over, steered
+from stepsize.integrations._verified import Verifier, check_verify
 from stepsize.search import Finding
+
+LOG = "transformers.trainer"
 
 
 def drive_trainer(
@@ -22,6 +25,7 @@ def drive_trainer(
     resume: Mapping[str, str] | None = None,
     find: bool | Mapping[str, Any] = False,
     steer: Path | str | None = None,
+    verify: bool | str = False,
     **plan: Any,
 ) -> None:
     """Let a plan drive the rates of a Transformers ``Trainer``, in place of ``lr_scheduler_type`` and its warm-up.
@@ -41,12 +45,18 @@ def drive_trainer(
         steer: the folder from which the run can be steered while it trains, by ``stepsize steer FOLDER scale 0.5`` or
             ``Steer(folder)``: all that ``Control`` does but ``clip`` and ``extend``, and ``checkpoint``, ``stop`` (with
             a checkpoint) and, where there is an evaluation set, ``validate``.
+        verify: whether to try at a quarter of the run, by short forks of it, if another rate would do better for the
+            rest; ``"apply"`` goes on at that rate. Forks train by the trainer's own steps on the next epoch's data and
+            cost a tenth of the run at most; then all is put back to the bit, in mid-epoch too. The finding, whose rate
+            is the run's own where that should be kept, is logged as ``verified_rate``, and in ``trainer.verified``.
         plan: as of ``Scheduler``: ``lr``, ``momentum``, ``weight_decay``, ``feedback``, ``floor``, ``cap``. Clipping is
             the trainer's own ``max_grad_norm``.
 
     Raises:
         TypeError, ValueError: an argument is invalid, the trainer has a scheduler already, or it never
             evaluates what feedback looks at.
+            When training starts: the run is too short for ``verify``, or its forks could not be put back exactly,
+            since it trains in several processes or on a stream.
         RuntimeError: when training starts: no usable rate was found.
         ImportError: Transformers is not installed.
 
@@ -75,10 +85,12 @@ def drive_trainer(
         name = "a plan" if trainer.lr_scheduler is None else type(trainer.lr_scheduler).__name__
         problem = f"trainer has a scheduler already, {name}, and one rate has one driver"
         raise ValueError(f"{problem}; build it with optimizers=(optimizer, None), or none, and drive it once")
-    given, choices, options, folder = check_plan(per_epoch, resume, find, steer, **plan)
+    given, choices, options, folder, verifier = check_plan(per_epoch, resume, find, steer, verify, **plan)
     if given["feedback"] is not None:
         _check_feedback(given["feedback"], trainer.args.eval_strategy)
-    hooks = type("RateCallback", (_Hooks, package.TrainerCallback), {})(trainer, given, choices, options, folder)
+    hooks = type("RateCallback", (_Hooks, package.TrainerCallback), {})(
+        trainer, given, choices, options, folder, verifier
+    )
     trainer.create_scheduler = hooks.create_scheduler
     trainer.add_callback(hooks)
 
@@ -88,12 +100,17 @@ def check_plan(
     resume: Mapping[str, str] | None = None,
     find: bool | Mapping[str, Any] = False,
     steer: Path | str | None = None,
+    verify: bool | str = False,
     **plan: Any,
-) -> tuple[dict[str, Any], dict[str, str], dict[str, Any] | None, Path | None]:
-    """The scheduler's arguments, the choices for a checkpoint, what the search is told, if any, where commands are."""
+) -> tuple[dict[str, Any], dict[str, str], dict[str, Any] | None, Path | None, Verifier | None]:
+    """The scheduler's arguments, choices for a checkpoint, what the search is told, where commands are, who verifies.
+
+    Of the last three any may be missing.
+    """
     given = check(plan, "use TrainingArguments(max_grad_norm=...)", per_epoch=per_epoch)
     options = check_options(find)
-    return given, check_resume(resume, found=options is not None), options, check_steer(steer)
+    verifier = Verifier(verify, LOG) if check_verify(verify) else None
+    return given, check_resume(resume, found=options is not None), options, check_steer(steer), verifier
 
 
 def _check_feedback(feedback: Feedback, strategy: str) -> None:
@@ -115,8 +132,10 @@ class _Hooks:
         resume: dict[str, str],
         find: dict[str, Any] | None,
         steer: Path | None,
+        verifier: Verifier | None,
     ) -> None:
         self.trainer, self.given, self.resume, self.find, self.steer = trainer, given, resume, find, steer
+        self.verifier = verifier
         self.commands: Commands | None = None
         self.finding: Finding | None = None
         self.scheduler: Scheduler | None = None
@@ -141,6 +160,10 @@ class _Hooks:
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Find the rate, where that is wanted and nothing is trained yet, and begin the schedule from it."""
+        if self.verifier is not None:
+            self.trainer.verified = None
+            if self.verifier.begin(state.max_steps, state.global_step):
+                check_forks(self.trainer)
         if self.find is None or state.global_step:
             return
         trainer = self.trainer
@@ -154,8 +177,17 @@ class _Hooks:
         write_rates([optimizer], rate)
         trainer.lr_scheduler = self.scheduler = None
         trainer.callback_handler.lr_scheduler = self.create_scheduler(state.max_steps)
-        logging.getLogger("transformers.trainer").info("%s", found)
+        logging.getLogger(LOG).info("%s", found)
         trainer.log({"found_rate": rate})
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Try other rates, where that is wanted and it is time."""
+        verifier, scheduler, trainer = self.verifier, self.scheduler, self.trainer
+        if verifier is None or scheduler is None or not verifier.is_due(state.global_step):
+            return
+        trainer.verified = verifier.look(scheduler, inner_of(trainer), partial(fork_now, trainer))
+        if trainer.verified is not None:
+            trainer.log({"verified_rate": trainer.verified.rate})
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Hand on to the trainer what commands want of it."""
