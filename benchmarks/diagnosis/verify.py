@@ -42,7 +42,8 @@ from runs import ENTRIES, groups
 
 from stepsize.diagnosis import Seen, Series, Symptom, diagnose
 from stepsize.finder import Verification
-from stepsize.search import Recheck, Tried
+from stepsize.finder._background import seen_background
+from stepsize.search import Background, Recheck, Tried
 from stepsize.task import Trial
 
 AT = 0.25  # of the run: the checkpoint
@@ -197,11 +198,11 @@ def seen_at(run: dict[str, Any], at: int) -> Seen:
     return Seen(columns, facts={"steps": int(run["steps"]), "status": "interrupted"})
 
 
-def raced(facts: dict[str, Any], suspected: bool) -> Verification:
-    """What ``verify`` says, its forks taken from those that were collected."""
+def raced(facts: dict[str, Any], suspected: bool, background: Background) -> Recheck:
+    """The race of ``verify``, its forks taken from those that were collected."""
     steps = min(facts["forks"], key=int)
     kept = {float(exponent): each for exponent, each in facts["forks"][steps].items()}
-    race = Recheck(1.0, facts["steps"], facts["steps"] - facts["at"], suspected=suspected, most=PROBE,
+    race = Recheck(1.0, facts["steps"], facts["steps"] - facts["at"], suspected=suspected, background=background, most=PROBE,
                    begun=lambda count: facts["start"][:count])  # fmt: skip
     while asks := race.ask():
         for ask in asks:
@@ -213,7 +214,13 @@ def raced(facts: dict[str, Any], suspected: bool) -> Verification:
             held = kept.get(round(2 * math.log10(ask.rate)) / 2, {"losses": [math.inf], "probe": []})
             probed = held["probe"][: ask.probe]
             race.tell(ask, Tried(ask.rate, ask.steps, mean(probed), tuple(held["losses"]), tuple(probed)))
-    return Verification.of(race, facts["at"], False)
+    return race
+
+
+def level_of(runs: dict[float, dict[str, Any]]) -> float:
+    """The mean of the schedule over its peak."""
+    rates = next(run["rate"] for _, run in sorted(runs.items()) if len(run["rate"]) == int(run["steps"]))
+    return float(rates.mean() / rates.max())
 
 
 def verdicts(runs: Path, out: Path) -> Iterator[dict[str, Any]]:
@@ -231,11 +238,15 @@ def verdicts(runs: Path, out: Path) -> Iterator[dict[str, Any]]:
             continue  # nothing was learnt at any rate
         rate = facts["rate"]
         what, above = label(rate, scores[rate], finite, initial)
-        passive = diagnose(seen_at(stored[rate], facts["at"]))
+        seen = seen_at(stored[rate], facts["at"])
+        passive = diagnose(seen)
         suspected = any(symptom.name == "rate-too-low" for symptom in passive)
-        found = raced(facts, suspected) if "forks" in facts else None
+        background = seen_background(seen, facts["at"], level_of(stored))
+        race = raced(facts, suspected, background) if "forks" in facts else None
+        found = None if race is None else Verification.of(race, facts["at"], False)
         best = min(finite.values())
         yield {**facts, "set": ENTRIES[facts["name"]][0], "what": what, "above": above, "found": found,
+               "race": race, "background": background,
                "passive": passive, "symptoms": passive if found is None else found.findings(passive),
                "best": best, "gain": initial - best, "lost": (scores[rate] - best) / (initial - best)}  # fmt: skip
 

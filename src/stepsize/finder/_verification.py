@@ -47,6 +47,8 @@ class Verification:
         finished: whether the run has come to its end since; forks then began at its best checkpoint.
         forks: by factor.
         cost: in runs, a loss without its gradient as a third of a step.
+        chance: that the rate is off as ``factor`` says, ten times too low or three times too high, by forks and record
+            weighed; None where it should be kept, or the record does not show the curvature.
     """
 
     factor: float
@@ -64,6 +66,7 @@ class Verification:
     finished: bool
     forks: tuple[Fork, ...]
     cost: float
+    chance: float | None = None
 
     @staticmethod
     def of(race: Recheck, step: int, finished: bool) -> "Verification":
@@ -94,6 +97,7 @@ class Verification:
             finished=finished,
             forks=forks,
             cost=cost,
+            chance=None if factor == 1 else judgement.chance,
         )
 
     @property
@@ -165,7 +169,8 @@ class Verification:
     @property
     def _evidence(self) -> dict[str, float]:
         parts = {"factor_low": self.low, "factor_high": self.high, "onward": self.onward}
-        return {**parts, "worth": self.worth, "cost": self.cost}
+        likely = {} if self.chance is None else {"chance": self.chance}
+        return {**parts, "worth": self.worth, "cost": self.cost, **likely}
 
 
 def _speaks_of_whole(step: int, steps: int) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stepsize import _check
+from stepsize.finder._background import background_of
 from stepsize.finder._find import live_model
 from stepsize.finder._verification import Verification
 from stepsize.search import Ask, Progress, Recheck, Tried, check_share
@@ -42,6 +43,7 @@ def verify(
         steps: the run's length, >= 1; the task's when left out.
         share: of a run that the forks may cost at most, 0 < share <= 1.
         suspected: whether the run's record says that its rate is too low (``diagnose``): then less will confirm it.
+            Nothing comes of it where the folder has the record itself, with its curvature: that is weighed with forks.
         accept_changes: whether the task may be another than it was, as for ``train``.
         progress: called with (steps done, steps expected, a note for people).
         **axes: what else was set of the run, as for ``train``.
@@ -87,6 +89,7 @@ def verify(
             share,
             begun=begin.probe if isinstance(begin, Probed) else None,
             suspected=suspected,
+            background=background_of(Path(folder), branches.done, begin),
             progress=progress,
         )
         while asks := race.ask():

@@ -3,16 +3,20 @@
 import math
 from dataclasses import dataclass
 
+from stepsize.search._background import Background
+from stepsize.search._chance import WEIGHTS, Weights, chance, high_signs, low_signs, weighed
 from stepsize.search._rung import Rung, spread
 
 # Why these, and what they were chosen by: docs/decisions/0031-verify.md
-LOW_FROM = 1.0  # decades above the rate at which the best fork must lie for the rate to be too low,
+LOW_SAID, HIGH_SAID = 0.4, 0.65  # chances from which on it is said, where the record shows what they need
+LOW_FROM = 1.0  # else: decades above the rate at which the best fork must lie for the rate to be too low,
 SUSPECTED_FROM = 0.5  # or these, where the record says so too
 HIGH_FROM = 0.25  # decades above the rate at which it may lie at most for the rate to be too high
 GIVEN_BACK = 0.8  # share of the run's progress so far that a fork must give back in its few steps, for the same
 LOW_AT, LOW_PER = 1.0, 0.6  # decades to go up: so many, and so much for each decade from the rate to the best fork:
 # short forks end lower at higher rates than whole runs would, but do not see how far a low rate is from its end
 HIGH_BY = -1.1  # decades to go down, of a run as a whole
+LEAST_AWAY = 0.3  # decades to go at least
 LOW_REACH, HIGH_REACH, ON_REACH = 0.65, 0.7, 0.6  # decades that intervals reach to both sides
 ON_GAIN = 0.1  # share of the progress so far by which a lower rate must lead to be taken from here on
 SURE = 2.0  # standard errors by which a lower rate must lead to be taken from here on
@@ -30,6 +34,7 @@ class Judgement:
         worth: by which share of it the loss at the end of the forks is lower at the best one than at the run's rate.
         error: a standard error of it, by the batches of the score.
         verdict: in words.
+        chance: that ``away`` goes the right way far enough, where forks were weighed with the run's record; else None.
     """
 
     away: float
@@ -39,35 +44,88 @@ class Judgement:
     worth: float
     error: float
     verdict: str
+    chance: float | None = None
 
 
-def judged(rung: Rung, begun: float | None = None, suspected: bool = False) -> Judgement:
+@dataclass(frozen=True)
+class _Side:
+    """Whether a rate is off to one side, and then by how much."""
+
+    said: bool
+    away: float
+    reach: float
+    words: str
+    chance: float | None = None
+
+
+def judged(
+    rung: Rung,
+    begun: float | None = None,
+    suspected: bool = False,
+    background: Background | None = None,
+    weights: Weights = WEIGHTS,
+) -> Judgement:
     """What forks come to.
 
     Args:
         rung: the forks, by the exponent of their factor, with the run's own at 0, and the loss where they began.
         begun: the loss before any training; None where nobody knows it, and then nothing is said to be too high of a
             run as a whole.
-        suspected: whether the record says that the rate is too low.
+        suspected: whether the record says that the rate is too low; nothing comes of it where the background does.
+        background: what is known of the run beside its forks.
+        weights: of what is weighed.
     """
+    background = Background() if background is None else background
     best, own = rung.best, rung.score(0.0)
     lead = own - rung.score(best)
     error = _error(rung, best)
     if not math.isfinite(rung.score(best)):
         return Judgement(HIGH_BY, HIGH_REACH, -1.0, min(rung.results), 1.0, 0.0, "all forks diverge")
     vertex, progress = rung.vertex, math.inf if begun is None else max(0.0, begun - rung.start)
-    sure = lead > SURE * error
-    low = lead > 0 and best >= (SUSPECTED_FROM if suspected else LOW_FROM)
-    high = begun is not None and best <= HIGH_FROM and rung.gained > GIVEN_BACK * progress
-    lower = sure and best < 0 and (not math.isfinite(progress) or lead > ON_GAIN * progress)
-    away = LOW_AT + LOW_PER * vertex if low else HIGH_BY if high else 0.0
-    onward = min(max(vertex, best), max(rung.results)) if low else min(vertex, -0.1) if lower else 0.0
+    low = _low(rung, lead, suspected, background, weights)
+    high = _high(rung, begun, progress, background, weights)
+    side = low if low.said else high if high.said else None
+    raised = low.said and best >= SUSPECTED_FROM and lead > 0
+    lower = lead > SURE * error and best < 0 and (not math.isfinite(progress) or lead > ON_GAIN * progress)
+    onward = min(max(vertex, best), max(rung.results)) if raised else min(vertex, -0.1) if lower else 0.0
     scale = abs(own) if math.isfinite(own) and own else 1.0
     worth = (lead / scale if math.isfinite(lead) else 1.0) if onward else 0.0
-    reach = HIGH_REACH if away < 0 else LOW_REACH if away else ON_REACH
     return Judgement(
-        away, reach, onward, vertex, worth, error / scale if onward else 0.0, _words(best, low, high, lower)
+        away=0.0 if side is None else side.away,
+        reach=ON_REACH if side is None else side.reach,
+        onward=onward,
+        best=vertex,
+        worth=worth,
+        error=error / scale if onward else 0.0,
+        verdict=_words(best, side, lower),
+        chance=None if side is None else side.chance,
     )
+
+
+def _low(rung: Rung, lead: float, suspected: bool, background: Background, weights: Weights) -> _Side:
+    """Whether the rate is too low: by record and forks, or by where forks end lowest."""
+    at, signs = _at(rung.best), low_signs(rung, background)
+    if signs is None:
+        said = lead > 0 and rung.best >= (SUSPECTED_FROM if suspected else LOW_FROM)
+        return _Side(said, LOW_AT + LOW_PER * rung.vertex, LOW_REACH, at)
+    likely = chance(signs, weights.low)
+    away = weighed(signs, weights.up) - math.log10(background.level)
+    said = f"a chance of {likely:.2f} that it is ten times too low: {at}, and curvature is {background.curvature:.2g}"
+    return _Side(likely >= LOW_SAID, max(away, LEAST_AWAY), weights.up_reach, said, likely)
+
+
+def _high(rung: Rung, begun: float | None, progress: float, background: Background, weights: Weights) -> _Side:
+    """Whether it is too high: by record and forks, or by how much forks give back."""
+    signs = high_signs(rung, background, begun)
+    could_be = begun is not None and rung.best <= HIGH_FROM
+    share = f"{rung.gained / progress:.2g} of" if 0 < progress < math.inf else "more than"
+    back = f"a few steps of a decaying rate give back {share} what the run had gained"
+    if signs is None:
+        return _Side(could_be and rung.gained > GIVEN_BACK * progress, HIGH_BY, HIGH_REACH, back)
+    likely = chance(signs, weights.high)
+    away = weighed(signs, weights.down) - math.log10(background.level)
+    said = f"a chance of {likely:.2f} that it is three times too high: {back}, and curvature reached {background.largest:.2g}"
+    return _Side(could_be and likely >= HIGH_SAID, min(away, -LEAST_AWAY), weights.down_reach, said, likely)
 
 
 def _error(rung: Rung, best: float) -> float:
@@ -77,13 +135,13 @@ def _error(rung: Rung, best: float) -> float:
     return spread(own, other) / math.sqrt(count) if count > 1 else 0.0
 
 
-def _words(best: float, low: bool, high: bool, lower: bool) -> str:
-    at = f"forks end lowest at {10**best:.3g} times the rate"
-    if low:
-        return at
-    if high:
-        back = "a few steps of a decaying rate give back more than the run had gained"
-        return f"{back}; {at}" if lower else f"{back}, so that from here on the rest of its schedule will do"
-    if lower:
-        return at
-    return "no fork ends lower by more than noise" if best else at
+def _at(best: float) -> str:
+    return f"forks end lowest at {10**best:.3g} times the rate"
+
+
+def _words(best: float, side: _Side | None, lower: bool) -> str:
+    if side is not None and side.away > 0:
+        return side.words
+    if side is not None:
+        return f"{side.words}; {_at(best) if lower else 'from here on the rest of its schedule will do'}"
+    return _at(best) if lower or not best else "no fork ends lower by more than noise"

@@ -7,6 +7,7 @@ from typing import Any
 
 from stepsize import _check
 from stepsize.search._asking import FORWARD, Ask, Open, Progress
+from stepsize.search._background import Background
 from stepsize.search._finding import Cost, Finding, ShortRun, Stage
 from stepsize.search._judgement import ON_REACH, Judgement, judged
 from stepsize.search._rung import Rung
@@ -62,6 +63,7 @@ class Recheck:
         begun: gives the loss before any training on so many batches of the score; without it nothing is said of the
             run as a whole where its rate is too high, only from here on.
         suspected: whether the run's record says that its rate is too low.
+        background: what else is known of the run; forks are weighed with it.
         clock: () -> seconds.
         progress: called with (steps done, steps expected, a note for people).
 
@@ -90,6 +92,7 @@ class Recheck:
         most: int | None = None,
         begun: Callable[[int], Sequence[float]] | None = None,
         suspected: bool = False,
+        background: Background | None = None,
         clock: Callable[[], float] = time.perf_counter,
         progress: Progress | None = None,
     ) -> None:
@@ -101,6 +104,8 @@ class Recheck:
         self.most = None if most is None else _check.whole("most", most, least=1)
         if not isinstance(suspected, bool):
             raise TypeError(_check.message("suspected", suspected, "True or False"))
+        if not isinstance(background, Background | None):
+            raise TypeError(_check.message("background", background, "a Background"))
         for name, function in (("clock", clock), ("progress", progress), ("begun", begun)):
             if not callable(function) and (name == "clock" or function is not None):
                 raise TypeError(_check.message(name, function, "a function"))
@@ -117,6 +122,7 @@ class Recheck:
                 f"steps; a run of {needed} or more can be verified"
             )
         self.remark, self._begun, self._suspected = "", begun, suspected
+        self._background = background
         self._clock, self._progress, self._began = clock, progress, clock()
         self._told: list[tuple[Ask, ShortRun]] = []
         self._forwards = 0
@@ -187,7 +193,8 @@ class Recheck:
         while self.rung.best == min(results) and min(results) > LOWEST and (yield from self._fork(min(results) - STEP)):
             pass
         start = sum(begun) / len(begun) if begun and all(map(math.isfinite, begun)) else None
-        return self._concluded(judged(self.rung, start, self._suspected))
+        self.start = start
+        return self._concluded(judged(self.rung, start, self._suspected, self._background))
 
     def _fork(self, *exponents: float) -> Generator[list[Ask], None, bool]:
         """Forks at factors by exponent, as far as there is room; whether there was any."""

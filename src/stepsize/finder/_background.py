@@ -1,0 +1,87 @@
+"""What a run's folder and its schedule say of its rate, beside its forks."""
+
+import math
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stepsize.control import Control
+from stepsize.diagnosis import Seen, Series
+from stepsize.record import RUN, RecordWarning, Run
+from stepsize.search import Background
+from stepsize.task import Controlled
+
+USED = 0.05  # of the highest rate, below which the curvature says nothing of it
+FEWEST = 10  # losses, or norms of gradients
+PARTS = 5  # of a record, of which the first and the last are compared
+
+
+def background_of(folder: Path, done: int, begin: Any) -> Background:
+    """What is known of a run beside forks from one of its checkpoints; nothing but its schedule without a record.
+
+    Args:
+        folder: of the run.
+        done: steps at the checkpoint; what was written later does not count.
+        begin: the run at its beginning.
+    """
+    level = _level(begin.control) if isinstance(begin, Controlled) else 1.0
+    if not (folder / RUN).is_file():
+        return Background(level=level)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RecordWarning)  # what is damaged is left out, and said by whoever shows it
+        seen = Seen.of(Run.open(folder))
+    return seen_background(seen, done, level)
+
+
+def seen_background(seen: Seen, done: int, level: float = 1.0) -> Background:
+    """What a record shows up to a step.
+
+    Args:
+        seen: the record.
+        done: steps that count.
+        level: the mean of the schedule over its peak.
+    """
+    loss, norm, rate, curvature = (
+        _until(seen[name], done) for name in ("loss", "gradient_norm", "rate", "curvature")
+    )
+    as_at_peak, sizes = _curvature(curvature, rate)
+    above = growth = None
+    if len(loss.values) >= FEWEST and loss.values[0]:
+        above = float(np.median(np.array_split(loss.values, PARTS)[-1]) - loss.values[0]) / abs(float(loss.values[0]))
+    if len(norm.values) >= FEWEST:
+        first, *_, last = (float(np.median(part)) for part in np.array_split(norm.values, PARTS))
+        growth = math.log10(max(last, 1e-12) / max(first, 1e-12))
+    return Background(
+        curvature=float(np.median(as_at_peak)) if len(sizes) else None,
+        largest=float(sizes.max()) if len(sizes) else None,
+        above=above,
+        growth=growth,
+        level=level,
+    )
+
+
+def _until(series: Series, done: int) -> Series:
+    """Its finite values before a step."""
+    keep = (series.steps < done) & np.isfinite(series.values)
+    return Series(series.steps[keep], series.values[keep])
+
+
+def _curvature(curvature: Series, rate: Series) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Its size as it were at the highest rate so far, and as it was, where the rate was not far below."""
+    sizes = np.abs(curvature.values)
+    if not len(rate.values) or not rate.values.max() > 0:
+        return sizes, sizes
+    share = np.interp(curvature.steps, rate.steps, rate.values) / rate.values.max()
+    used = share > USED
+    return sizes[used] / share[used], sizes[used]
+
+
+def _level(control: Any) -> float:
+    """The mean of the schedule over its peak, of the group with the highest rate."""
+    if not isinstance(control, Control):
+        return 1.0
+    rates = max(control.preview().rates.values(), key=np.max)
+    return float(min(1.0, rates.mean() / rates.max())) if rates.max() > 0 and rates.mean() > 0 else 1.0
