@@ -42,7 +42,7 @@ from runs import ENTRIES, groups
 
 from stepsize.diagnosis import Seen, Series, Symptom, diagnose
 from stepsize.finder import Verification
-from stepsize.finder._background import seen_background
+from stepsize.finder._background import seen_until
 from stepsize.search import Background, Recheck, Tried
 from stepsize.task import Trial
 
@@ -202,8 +202,8 @@ def raced(facts: dict[str, Any], suspected: bool, background: Background) -> Rec
     """The race of ``verify``, its forks taken from those that were collected."""
     steps = min(facts["forks"], key=int)
     kept = {float(exponent): each for exponent, each in facts["forks"][steps].items()}
-    race = Recheck(1.0, facts["steps"], facts["steps"] - facts["at"], suspected=suspected, background=background, most=PROBE,
-                   begun=lambda count: facts["start"][:count])  # fmt: skip
+    race = Recheck(1.0, facts["steps"], facts["steps"] - facts["at"], suspected=suspected, background=background,
+                   most=PROBE, begun=lambda count: facts["start"][:count])  # fmt: skip
     while asks := race.ask():
         for ask in asks:
             if not ask.steps:
@@ -215,12 +215,6 @@ def raced(facts: dict[str, Any], suspected: bool, background: Background) -> Rec
             probed = held["probe"][: ask.probe]
             race.tell(ask, Tried(ask.rate, ask.steps, mean(probed), tuple(held["losses"]), tuple(probed)))
     return race
-
-
-def level_of(runs: dict[float, dict[str, Any]]) -> float:
-    """The mean of the schedule over its peak."""
-    rates = next(run["rate"] for _, run in sorted(runs.items()) if len(run["rate"]) == int(run["steps"]))
-    return float(rates.mean() / rates.max())
 
 
 def verdicts(runs: Path, out: Path) -> Iterator[dict[str, Any]]:
@@ -241,7 +235,7 @@ def verdicts(runs: Path, out: Path) -> Iterator[dict[str, Any]]:
         seen = seen_at(stored[rate], facts["at"])
         passive = diagnose(seen)
         suspected = any(symptom.name == "rate-too-low" for symptom in passive)
-        background = seen_background(seen, facts["at"], level_of(stored))
+        background = seen_until(seen, facts["at"])
         race = raced(facts, suspected, background) if "forks" in facts else None
         found = None if race is None else Verification.of(race, facts["at"], False)
         best = min(finite.values())
@@ -279,9 +273,10 @@ def of_name(here: list[dict[str, Any]], total: Counter[str], way: str, name: str
     held = sum(one.evidence["factor_low"] <= 10 ** -each["above"] <= one.evidence["factor_high"]
                for each, one in true if "factor_low" in one.evidence)  # fmt: skip
     on = Counter(each["what"] for each, _ in hits)
+    apart = len(hits) - on["between"]
     return (
         f"{name}: recall {interval(len(true), total[what])}, precision {interval(len(true), len(hits))}, right way "
-        f"{interval(right, len(hits))}, factor off {np.median(off) if off else math.nan:.2f} decades, interval holds "
+        f"{interval(right, len(hits))}, precision without those between {interval(len(true), apart)}, factor off {np.median(off) if off else math.nan:.2f} decades, interval holds "
         f"{interval(held, len(true))}; on {dict(on)}"
     )
 

@@ -1,52 +1,44 @@
-"""What a run's folder and its schedule say of its rate, beside its forks."""
+"""What a run's folder says of its rate, beside its forks."""
 
 import math
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stepsize.control import Control
 from stepsize.diagnosis import Seen, Series
 from stepsize.record import RUN, RecordWarning, Run
 from stepsize.search import Background
-from stepsize.task import Controlled
 
 USED = 0.05  # of the highest rate, below which the curvature says nothing of it
 FEWEST = 10  # losses, or norms of gradients
 PARTS = 5  # of a record, of which the first and the last are compared
 
 
-def background_of(folder: Path, done: int, begin: Any) -> Background:
-    """What is known of a run beside forks from one of its checkpoints; nothing but its schedule without a record.
+def background_of(folder: Path, done: int) -> Background:
+    """What a run's folder shows up to one of its checkpoints; nothing where there is no record.
 
     Args:
         folder: of the run.
         done: steps at the checkpoint; what was written later does not count.
-        begin: the run at its beginning.
     """
-    level = _level(begin.control) if isinstance(begin, Controlled) else 1.0
     if not (folder / RUN).is_file():
-        return Background(level=level)
+        return Background()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RecordWarning)  # what is damaged is left out, and said by whoever shows it
         seen = Seen.of(Run.open(folder))
-    return seen_background(seen, done, level)
+    return seen_until(seen, done)
 
 
-def seen_background(seen: Seen, done: int, level: float = 1.0) -> Background:
+def seen_until(seen: Seen, done: int) -> Background:
     """What a record shows up to a step.
 
     Args:
         seen: the record.
         done: steps that count.
-        level: the mean of the schedule over its peak.
     """
-    loss, norm, rate, curvature = (
-        _until(seen[name], done) for name in ("loss", "gradient_norm", "rate", "curvature")
-    )
+    loss, norm, rate, curvature = (_until(seen[name], done) for name in ("loss", "gradient_norm", "rate", "curvature"))
     as_at_peak, sizes = _curvature(curvature, rate)
     above = growth = None
     if len(loss.values) >= FEWEST and loss.values[0]:
@@ -54,13 +46,8 @@ def seen_background(seen: Seen, done: int, level: float = 1.0) -> Background:
     if len(norm.values) >= FEWEST:
         first, *_, last = (float(np.median(part)) for part in np.array_split(norm.values, PARTS))
         growth = math.log10(max(last, 1e-12) / max(first, 1e-12))
-    return Background(
-        curvature=float(np.median(as_at_peak)) if len(sizes) else None,
-        largest=float(sizes.max()) if len(sizes) else None,
-        above=above,
-        growth=growth,
-        level=level,
-    )
+    median, largest = (float(np.median(as_at_peak)), float(sizes.max())) if len(sizes) else (None, None)
+    return Background(median, largest, above, growth)
 
 
 def _until(series: Series, done: int) -> Series:
@@ -77,11 +64,3 @@ def _curvature(curvature: Series, rate: Series) -> tuple[NDArray[np.float64], ND
     share = np.interp(curvature.steps, rate.steps, rate.values) / rate.values.max()
     used = share > USED
     return sizes[used] / share[used], sizes[used]
-
-
-def _level(control: Any) -> float:
-    """The mean of the schedule over its peak, of the group with the highest rate."""
-    if not isinstance(control, Control):
-        return 1.0
-    rates = max(control.preview().rates.values(), key=np.max)
-    return float(min(1.0, rates.mean() / rates.max())) if rates.max() > 0 and rates.mean() > 0 else 1.0

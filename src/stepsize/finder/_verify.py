@@ -89,7 +89,7 @@ def verify(
             share,
             begun=begin.probe if isinstance(begin, Probed) else None,
             suspected=suspected,
-            background=background_of(Path(folder), branches.done, begin),
+            background=background_of(Path(folder), branches.done),
             progress=progress,
         )
         while asks := race.ask():

@@ -1,4 +1,4 @@
-"""What is known of a run beside its forks: by its record up to where they begin, and by its schedule."""
+"""What a run's record shows up to where its forks begin."""
 
 from dataclasses import dataclass
 
@@ -7,22 +7,20 @@ from stepsize import _check
 
 @dataclass(frozen=True)
 class Background:
-    """What a run's record shows up to where its forks begin, and how its schedule goes.
+    """What a run's record shows up to where its forks begin; None is what it does not.
 
     Attributes:
-        curvature: median of (g1 - g0) · d / abs(g0 · d) along the updates, over the rate's share of its peak; >= 0, and
-            None where it was not recorded.
-        largest: the largest of them, as it was, >= 0; None likewise.
-        above: by how much the loss lately lies above the loss at the start, as a share of that; None where nobody knows.
-        growth: how many times larger gradients are lately than at first, in decades; None likewise.
-        level: the mean of the schedule over its peak, 0 < level <= 1: a rate that falls may be higher.
+        curvature: median of abs((g1 - g0) · d / (g0 · d)) along the updates, over the rate's share of its peak, >= 0.
+        largest: the largest of them, as it was, >= 0.
+        above: by how much the loss lately lies above the loss at the start, as a share of that.
+        growth: by how much gradients are larger lately than at first, in decades.
 
     Raises:
         TypeError, ValueError: a value is invalid.
 
     Example:
         >>> from stepsize.search import Background
-        >>> Background(curvature=0.01, level=0.5).largest is None
+        >>> Background(curvature=0.01).largest is None
         True
     """
 
@@ -30,7 +28,6 @@ class Background:
     largest: float | None = None
     above: float | None = None
     growth: float | None = None
-    level: float = 1.0
 
     def __post_init__(self) -> None:
         for name in ("curvature", "largest"):
@@ -39,5 +36,3 @@ class Background:
         for name in ("above", "growth"):
             if getattr(self, name) is not None:
                 _check.number(name, getattr(self, name))
-        if not _check.number("level", self.level, above=0) <= 1:
-            raise ValueError(_check.message("level", self.level, "a share of the schedule's peak, at most 1"))

@@ -8,16 +8,16 @@ from stepsize.search._chance import WEIGHTS, Weights, chance, high_signs, low_si
 from stepsize.search._rung import Rung, spread
 
 # Why these, and what they were chosen by: docs/decisions/0031-verify.md
-LOW_SAID, HIGH_SAID = 0.4, 0.65  # chances from which on it is said, where the record shows what they need
+LOW_SAID, HIGH_SAID = 0.45, 0.6  # chances from which on it is said, where the record shows what they need
 LOW_FROM = 1.0  # else: decades above the rate at which the best fork must lie for the rate to be too low,
 SUSPECTED_FROM = 0.5  # or these, where the record says so too
 HIGH_FROM = 0.25  # decades above the rate at which it may lie at most for the rate to be too high
 GIVEN_BACK = 0.8  # share of the run's progress so far that a fork must give back in its few steps, for the same
 LOW_AT, LOW_PER = 1.0, 0.6  # decades to go up: so many, and so much for each decade from the rate to the best fork:
 # short forks end lower at higher rates than whole runs would, but do not see how far a low rate is from its end
-HIGH_BY = -1.1  # decades to go down, of a run as a whole
+HIGH_BY = -1.25  # decades to go down, of a run as a whole
 LEAST_AWAY = 0.3  # decades to go at least
-LOW_REACH, HIGH_REACH, ON_REACH = 0.65, 0.7, 0.6  # decades that intervals reach to both sides
+LOW_REACH, HIGH_REACH, ON_REACH = 0.8, 0.75, 0.6  # decades that intervals reach to both sides
 ON_GAIN = 0.1  # share of the progress so far by which a lower rate must lead to be taken from here on
 SURE = 2.0  # standard errors by which a lower rate must lead to be taken from here on
 
@@ -84,8 +84,8 @@ def judged(
     vertex, progress = rung.vertex, math.inf if begun is None else max(0.0, begun - rung.start)
     low = _low(rung, lead, suspected, background, weights)
     high = _high(rung, begun, progress, background, weights)
-    side = low if low.said else high if high.said else None
-    raised = low.said and best >= SUSPECTED_FROM and lead > 0
+    side = max((each for each in (low, high) if each.said), key=lambda each: each.chance or 0.0, default=None)
+    raised = side is low and best >= SUSPECTED_FROM and lead > 0
     lower = lead > SURE * error and best < 0 and (not math.isfinite(progress) or lead > ON_GAIN * progress)
     onward = min(max(vertex, best), max(rung.results)) if raised else min(vertex, -0.1) if lower else 0.0
     scale = abs(own) if math.isfinite(own) and own else 1.0
@@ -109,23 +109,26 @@ def _low(rung: Rung, lead: float, suspected: bool, background: Background, weigh
         said = lead > 0 and rung.best >= (SUSPECTED_FROM if suspected else LOW_FROM)
         return _Side(said, LOW_AT + LOW_PER * rung.vertex, LOW_REACH, at)
     likely = chance(signs, weights.low)
-    away = weighed(signs, weights.up) - math.log10(background.level)
-    said = f"a chance of {likely:.2f} that it is ten times too low: {at}, and curvature is {background.curvature:.2g}"
-    return _Side(likely >= LOW_SAID, max(away, LEAST_AWAY), weights.up_reach, said, likely)
+    away = max(weighed(signs, weights.up), LEAST_AWAY)
+    words = (
+        f"a chance of {likely:.2f} that it is ten times too low: {at}, and the curvature is {background.curvature:.2g}"
+    )
+    return _Side(likely >= LOW_SAID, away, weights.up_reach, words, likely)
 
 
 def _high(rung: Rung, begun: float | None, progress: float, background: Background, weights: Weights) -> _Side:
     """Whether it is too high: by record and forks, or by how much forks give back."""
     signs = high_signs(rung, background, begun)
     could_be = begun is not None and rung.best <= HIGH_FROM
-    share = f"{rung.gained / progress:.2g} of" if 0 < progress < math.inf else "more than"
-    back = f"a few steps of a decaying rate give back {share} what the run had gained"
     if signs is None:
-        return _Side(could_be and rung.gained > GIVEN_BACK * progress, HIGH_BY, HIGH_REACH, back)
+        words = "a few steps of a decaying rate give back more than the run had gained"
+        return _Side(could_be and rung.gained > GIVEN_BACK * progress, HIGH_BY, HIGH_REACH, words)
     likely = chance(signs, weights.high)
-    away = weighed(signs, weights.down) - math.log10(background.level)
-    said = f"a chance of {likely:.2f} that it is three times too high: {back}, and curvature reached {background.largest:.2g}"
-    return _Side(could_be and likely >= HIGH_SAID, min(away, -LEAST_AWAY), weights.down_reach, said, likely)
+    words = (
+        f"a chance of {likely:.2f} that it is three times too high, by a loss {signs['above']:+.0%} from the start, a "
+        f"curvature of up to {background.largest:.2g}, and how much lower forks end than at three times the rate"
+    )
+    return _Side(could_be and likely >= HIGH_SAID, weights.down, weights.down_reach, words, likely)
 
 
 def _error(rung: Rung, best: float) -> float:
