@@ -8,7 +8,8 @@ from stepsize.search._chance import WEIGHTS, Weights, chance, high_signs, low_si
 from stepsize.search._rung import Rung, spread
 
 # Why these, and what they were chosen by: docs/decisions/0031-verify.md
-LOW_SAID, HIGH_SAID = 0.45, 0.6  # chances from which on it is said, where the record shows what they need
+LOW_SAID, HIGH_SAID = 0.45, 0.6  # chances from which on it is said, where the record shows what they need,
+HIGH_WITH = 0.3  # or this, where forks give back that much too
 LOW_FROM = 1.0  # else: decades above the rate at which the best fork must lie for the rate to be too low,
 SUSPECTED_FROM = 0.5  # or these, where the record says so too
 HIGH_FROM = 0.25  # decades above the rate at which it may lie at most for the rate to be too high
@@ -120,15 +121,17 @@ def _high(rung: Rung, begun: float | None, progress: float, background: Backgrou
     """Whether it is too high: by record and forks, or by how much forks give back."""
     signs = high_signs(rung, background, begun)
     could_be = begun is not None and rung.best <= HIGH_FROM
+    gives_back = rung.gained > GIVEN_BACK * progress
     if signs is None:
         words = "a few steps of a decaying rate give back more than the run had gained"
-        return _Side(could_be and rung.gained > GIVEN_BACK * progress, HIGH_BY, HIGH_REACH, words)
+        return _Side(could_be and gives_back, HIGH_BY, HIGH_REACH, words)
     likely = chance(signs, weights.high)
     words = (
         f"a chance of {likely:.2f} that it is three times too high, by a loss {signs['above']:+.0%} from the start, a "
         f"curvature of up to {background.largest:.2g}, and how much lower forks end than at three times the rate"
     )
-    return _Side(could_be and likely >= HIGH_SAID, weights.down, weights.down_reach, words, likely)
+    said = likely >= (HIGH_WITH if gives_back else HIGH_SAID)
+    return _Side(could_be and said, weights.down, weights.down_reach, words, likely)
 
 
 def _error(rung: Rung, best: float) -> float:
