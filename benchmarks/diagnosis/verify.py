@@ -1,8 +1,9 @@
 """How often forks are right: runs of ``runs.py`` stopped at a quarter, and what ``verify`` says of their rates.
 
     python benchmarks/diagnosis/verify.py collect --runs FOLDER --out FORKS [--data FOLDER]
+    python benchmarks/diagnosis/verify.py anew --runs FOLDER --out ANEW [--data FOLDER]
     python benchmarks/diagnosis/verify.py truth --runs FOLDER --out ENDS [--data FOLDER]
-    python benchmarks/diagnosis/verify.py report --runs FOLDER --out FORKS [--ends ENDS]
+    python benchmarks/diagnosis/verify.py report --runs FOLDER --out FORKS --anew ANEW [--ends ENDS]
 
 ``collect`` trains each run to a quarter and keeps forks at more factors than ``verify`` asks for, in two lengths, a
 line of JSON each; what is in the file is not trained again. ``report`` lets the race of ``verify`` ask, and answers
@@ -49,6 +50,7 @@ from stepsize.task import Trial
 AT = 0.25  # of the run: the checkpoint
 LENGTHS = (0.015, 0.04)  # of the run: forks; the first is what verify takes
 FIRST, HIGHEST = (-1.0, -0.5, 0.0, 0.5, 1.0), 2.5  # exponents of factors
+ANEW, AT_TENTH = 0.03, -1.0  # of the run: what is begun anew, and its rate in decades from the run's
 PROBE = 8  # batches that are kept of each score
 ENDED = (-1.0, -0.25, 0.5, 1.0)  # decades from the best rate of the runs whose rest is trained in full
 LABELS = ("good", "between", "low", "high")
@@ -125,6 +127,26 @@ def collect(runs: Path, out: Path) -> None:
         print(time.strftime("%H:%M:%S"), *group, flush=True)
 
 
+def anew(runs: Path, out: Path) -> None:
+    """Short runs begun anew at a tenth of every rate, a line for each task and schedule."""
+    done = {(each["name"], each["kind"], each["seed"]) for each in lines(out)}
+    for name, schedule, seed in in_order():
+        if (name, kind_of(schedule), seed) in done:
+            continue
+        task = replace(ENTRIES[name][1].task, schedule=schedule)
+        steps = max(3, math.ceil(ANEW * task.steps))
+        facts = {"name": name, "kind": kind_of(schedule), "seed": seed, "steps": steps, "probes": {}}
+        for rate in rates_of(runs, (name, schedule, seed)):
+            run = task.start(Trial(name, {"lr": rate}, seed, task.steps))
+            run.control.extend(steps, "stretch")
+            run.control.scale(10**AT_TENTH)
+            losses = run.advance(steps)
+            whole = len(losses) == steps and math.isfinite(losses[-1])
+            facts["probes"][str(rate)] = rounded(run.probe(PROBE)) if whole else []
+        append(out, facts)
+        print(time.strftime("%H:%M:%S"), name, schedule, seed, flush=True)
+
+
 def truth(runs: Path, out: Path) -> None:
     """The rest of some runs in full at each factor."""
     done = {key_of(each) for each in lines(out)}
@@ -198,12 +220,14 @@ def seen_at(run: dict[str, Any], at: int) -> Seen:
     return Seen(columns, facts={"steps": int(run["steps"]), "status": "interrupted"})
 
 
-def raced(facts: dict[str, Any], suspected: bool, background: Background) -> Recheck:
-    """The race of ``verify``, its forks taken from those that were collected."""
+def raced(facts: dict[str, Any], suspected: bool, background: Background, fresh: dict[str, Any]) -> Recheck:
+    """The race of ``verify``, its forks and what it begins anew taken from those that were collected."""
     steps = min(facts["forks"], key=int)
+    probed_anew = fresh["probes"][str(facts["rate"])]
     kept = {float(exponent): each for exponent, each in facts["forks"][steps].items()}
     race = Recheck(1.0, facts["steps"], facts["steps"] - facts["at"], suspected=suspected, background=background,
-                   most=PROBE, begun=lambda count: facts["start"][:count])  # fmt: skip
+                   most=PROBE, begun=lambda count: facts["start"][:count],
+                   anew=lambda rate, steps, count: probed_anew[:count])  # fmt: skip
     while asks := race.ask():
         for ask in asks:
             if not ask.steps:
@@ -217,9 +241,10 @@ def raced(facts: dict[str, Any], suspected: bool, background: Background) -> Rec
     return race
 
 
-def verdicts(runs: Path, out: Path) -> Iterator[dict[str, Any]]:
+def verdicts(runs: Path, out: Path, anew: Path) -> Iterator[dict[str, Any]]:
     """Each run with its set of tasks, label, decades above the best rate, and what was said of it."""
     groups_seen: dict[Any, Any] = {}
+    fresh = {(each["name"], each["seed"], each["kind"]): each for each in lines(anew)}
     for facts in lines(out):
         group = facts["name"], facts["seed"], facts["kind"]
         if group not in groups_seen:
@@ -236,7 +261,7 @@ def verdicts(runs: Path, out: Path) -> Iterator[dict[str, Any]]:
         passive = diagnose(seen)
         suspected = any(symptom.name == "rate-too-low" for symptom in passive)
         background = seen_until(seen, facts["at"])
-        race = raced(facts, suspected, background) if "forks" in facts else None
+        race = raced(facts, suspected, background, fresh[group]) if "forks" in facts else None
         found = None if race is None else Verification.of(race, facts["at"], False)
         best = min(finite.values())
         yield {**facts, "set": ENTRIES[facts["name"]][0], "what": what, "above": above, "found": found,
@@ -334,21 +359,22 @@ def of_rest(every: list[dict[str, Any]], ended: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["collect", "truth", "report"])
+    parser.add_argument("what", choices=["collect", "anew", "truth", "report"])
     parser.add_argument("--runs", required=True, type=Path)
     parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--anew", type=Path, help="what anew has written, for report")
     parser.add_argument("--ends", type=Path)
     parser.add_argument("--data", default=os.environ.get(PLACE, DEFAULT))
     given = parser.parse_args()
     os.environ[PLACE] = given.data
     torch.set_num_threads(1)
     if given.what == "report":
-        every = list(verdicts(given.runs, given.out))
+        every = list(verdicts(given.runs, given.out, given.anew))
         report(every)
         if given.ends is not None:
             of_rest(every, given.ends)
     else:
-        {"collect": collect, "truth": truth}[given.what](given.runs, given.out)
+        {"collect": collect, "anew": anew, "truth": truth}[given.what](given.runs, given.out)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What the signs of forks and record count for: fitted on the tuning tasks, and how often that is right on tasks left out.
 
-    python benchmarks/diagnosis/weigh.py --runs FOLDER --out FORKS
+    python benchmarks/diagnosis/weigh.py --runs FOLDER --out FORKS --anew ANEW
 
 It prints the weights that ``stepsize.search`` has (from the tuning tasks alone, signs chosen there by the log loss of
 tasks left out), then the whole procedure with each task left out in turn: weights, factors and intervals are fitted on
@@ -41,20 +41,27 @@ def with_signs(rows: Rows) -> Rows:
     for row in rows:
         race, background = row["race"], row["background"]
         row["low"] = None if race is None else low_signs(race.rung, background)
-        row["high"] = None if race is None else high_signs(race.rung, background, race.start)
+        row["high"] = None if race is None else _signs_high(race, background)
     return rows
+
+
+def _signs_high(race: Any, background: Any) -> Any:
+    return high_signs(race.rung, background, race.begun, None if race.anew is None else race.anew.score)
 
 
 def fit(rows: Rows) -> Weights:
     """All weights from some runs."""
-    low, high = (_logistic(rows, what, tuple(getattr(WEIGHTS, what))) for what in ("low", "high"))
+    low, high, bare = (
+        _logistic(rows, what, tuple(getattr(WEIGHTS, name)))
+        for name, what in (("low", "low"), ("high", "high"), ("bare", "high"))
+    )
     up, up_reach = _decades(rows, "low", low, LOW_SAID, tuple(WEIGHTS.up))
     down, down_reach = _decades(rows, "high", high, HIGH_SAID, ("",))
-    return Weights(low, high, up, down[""], up_reach, down_reach)
+    return Weights(low, high, bare, up, down[""], up_reach, down_reach)
 
 
 def _logistic(rows: Rows, what: str, names: tuple[str, ...]) -> dict[str, float]:
-    used = [row for row in rows if row[what] is not None]
+    used = [row for row in rows if row[what] is not None and set(names) <= set(row[what])]
     signs = np.array([[row[what][name] for name in names] for row in used])
     true = np.array([row["what"] == what for row in used], float)
     middle, scale = signs.mean(0), signs.std(0)
@@ -73,7 +80,14 @@ def _logistic(rows: Rows, what: str, names: tuple[str, ...]) -> dict[str, float]
 
 def _decades(rows: Rows, what: str, weights: dict[str, float], said: float, names: tuple[str, ...]):
     """Decades to go, by least absolute errors on those that are off and said to be; and how far the interval reaches."""
-    used = [row for row in rows if row[what] is not None and row["what"] == what and chance(row[what], weights) >= said]
+    used = [
+        row
+        for row in rows
+        if row[what] is not None
+        and row["what"] == what
+        and set(weights) <= set(row[what])
+        and chance(row[what], weights) >= said
+    ]
     signs = np.array([[row[what][name] for name in names] for row in used])
     away = np.array([-row["above"] for row in used])
     found = np.linalg.lstsq(signs, away, rcond=None)[0]
@@ -94,7 +108,14 @@ def judge(rows: Rows, weights: Weights) -> None:
         if race is None:
             continue
         suspected = any(symptom.name == "rate-too-low" for symptom in row["passive"])
-        race.judgement = judged(race.rung, race.start, suspected, row["background"], weights)
+        race.judgement = judged(
+            race.rung,
+            race.begun,
+            suspected,
+            row["background"],
+            None if race.anew is None else race.anew.score,
+            weights,
+        )
         row["found"] = Verification.of(race, row["at"], False)
         row["symptoms"] = row["found"].findings(row["passive"])
 
@@ -119,10 +140,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", required=True, type=Path)
     parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--anew", required=True, type=Path)
     parser.add_argument("--tuning", action="store_true", help="leave the report set alone")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    rows = with_signs(list(verdicts(given.runs, given.out)))
+    rows = with_signs(list(verdicts(given.runs, given.out, given.anew)))
     tuning = [row for row in rows if row["set"] == "tuning"]
     weights = fit(tuning)
     print("# weights, from the tuning tasks")

@@ -26,6 +26,10 @@ class Fork:
     steps: int
     score: float
 
+    def plain(self) -> dict[str, float | None]:
+        """All of it as plain data; the score is None where it diverged."""
+        return {**vars(self), "score": self.score if math.isfinite(self.score) else None}
+
 
 @dataclass(frozen=True)
 class Verification:
@@ -48,7 +52,8 @@ class Verification:
         forks: by factor.
         cost: in runs, a loss without its gradient as a third of a step.
         chance: that the rate is off as ``factor`` says, ten times too low or three times too high, by forks and record
-            weighed; None where it should be kept, or the record does not show the curvature.
+            weighed; None where it should be kept, or there was nothing to weigh them with.
+        anew: a short run at a tenth of the rate, begun anew with the whole schedule squeezed into it, if there was one.
     """
 
     factor: float
@@ -67,6 +72,7 @@ class Verification:
     forks: tuple[Fork, ...]
     cost: float
     chance: float | None = None
+    anew: Fork | None = None
 
     @staticmethod
     def of(race: Recheck, step: int, finished: bool) -> "Verification":
@@ -98,6 +104,7 @@ class Verification:
             forks=forks,
             cost=cost,
             chance=None if factor == 1 else judgement.chance,
+            anew=None if race.anew is None else Fork(race.anew.rate / race.rate, race.anew.steps, race.anew.score),
         )
 
     @property
@@ -126,8 +133,8 @@ class Verification:
 
     def plain(self) -> dict[str, Any]:
         """All of it as plain data; the score of a fork that diverged is None."""
-        forks = [{**vars(fork), "score": fork.score if math.isfinite(fork.score) else None} for fork in self.forks]
-        return {**vars(self), "keep": self.keep, "forks": forks}
+        anew = None if self.anew is None else self.anew.plain()
+        return {**vars(self), "keep": self.keep, "forks": [fork.plain() for fork in self.forks], "anew": anew}
 
     def findings(self, passive: Iterable[Symptom]) -> tuple[Symptom, ...]:
         """What a record shows, as the forks have confirmed or refuted it, the worst first.

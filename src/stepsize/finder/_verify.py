@@ -32,7 +32,9 @@ def verify(
 
     Every fork begins where the checkpoint is, weights, optimizer state, data order and random numbers included, at
     the run's rate times a factor, and has what is left of the schedule squeezed into its steps. Forks see common
-    batches and are scored on common ones. Nothing in the folder is changed, and no random generator.
+    batches and are scored on common ones. Where no higher rate ends lower, a short run is begun anew at a tenth of the
+    rate: one that gets further than the run has come says that its rate is too high. What the folder's record shows
+    (curvature, gradients, loss) is weighed with both. Nothing in the folder is changed, and no random generator.
 
     Args:
         task: the run's.
@@ -88,6 +90,7 @@ def verify(
             branches.left,
             share,
             begun=begin.probe if isinstance(begin, Probed) else None,
+            anew=(lambda rate, steps, count: _begun_anew(branches, rate / trial.settings["lr"], steps, count)),
             suspected=suspected,
             background=background_of(Path(folder), branches.done),
             progress=progress,
@@ -110,6 +113,15 @@ def _trial_of(task: Startable, trial: Trial | None, said: dict[str, Any]) -> Tri
         raise TypeError(_check.message("lr", None, "the run's rate"))
     steps, seed = said.pop("steps", task.steps), said.pop("seed", None)
     return Trial.of(task, said, seed_of(task, seed), steps)
+
+
+def _begun_anew(branches: Branches, factor: float, steps: int, count: int) -> tuple[float, ...]:
+    """The loss on so many batches after a short run begun anew; none where it diverged."""
+    run = branches.anew(factor, steps)
+    losses = run.advance(steps)
+    if len(losses) < steps or not math.isfinite(losses[-1]):
+        return ()
+    return tuple(run.probe(count)) if isinstance(run, Probed) else (run.score(),)
 
 
 def _forked(branches: Branches, ask: Ask, factor: float) -> Tried:

@@ -18,6 +18,7 @@ class Weights:
     Attributes:
         low: of the chance that the rate is ten times too low.
         high: of the chance that it is three times too high.
+        bare: of the same, without a record.
         up: of the decades to go up, where it is too low.
         down: decades to go down, where it is too high; below zero.
         up_reach: decades to both sides of ``up``, for an interval.
@@ -26,6 +27,7 @@ class Weights:
 
     low: Signs
     high: Signs
+    bare: Signs
     up: Signs
     down: float
     up_reach: float
@@ -35,7 +37,8 @@ class Weights:
 # fitted on the tuning tasks by benchmarks/diagnosis/weigh.py: docs/decisions/0031-verify.md
 WEIGHTS = Weights(
     low={"": -4.06, "curvature": -2.36, "vertex": 1.15},
-    high={"": -1.51, "worse": 1.9, "above": 2.97, "largest": 1.19, "growth": -1.96},
+    high={"": 0.0, "anew": 0.0, "worse": 0.0, "above": 0.0, "largest": 0.0, "growth": 0.0},
+    bare={"": 0.0, "anew": 0.0},
     up={"": 0.43, "curvature": -0.53, "vertex": 0.24},
     down=-1.25,
     up_reach=0.8,
@@ -58,28 +61,34 @@ def low_signs(rung: Rung, background: Background) -> Signs | None:
     return {"": 1.0, "curvature": curvature, "vertex": rung.vertex}
 
 
-def high_signs(rung: Rung, background: Background, begun: float | None) -> Signs | None:
-    """What speaks for a rate that is too high.
+def high_signs(rung: Rung, background: Background, begun: float | None, anew: float | None) -> Signs | None:
+    """What speaks for a rate that is too high, above all that a short run begun anew at a tenth of it gets further.
 
-    ``worse`` is by which share of the progress so far a fork at three times the rate ends above one at the rate;
-    ``largest`` the curvature in decades, near 0 at the edge of stability; ``above`` and ``growth`` how far loss and
-    gradients lie above the start: a loss that did not fall with gradients that vanish is what high rates leave behind.
+    ``anew`` is by how much, as a share of what the one that is ahead has gained; ``worse`` by how much a fork at three
+    times the rate ends above one at the rate, as a share of what the run has gained; ``largest`` the curvature in
+    decades, near 0 at the edge of stability; ``above`` and ``growth`` how far loss and gradients lie above the start: a
+    loss that did not fall with gradients that vanish is what high rates leave behind.
 
     Args:
         rung: the forks, by the exponent of their factor.
-        background: of the run; nothing comes of it unless its record shows curvature, loss and gradients.
-        begun: the loss before any training.
+        background: of the run; without all of it there is ``anew`` alone.
+        begun: the loss before any training; nothing comes of the rest without it.
+        anew: the loss after a short run begun anew; likewise.
     """
-    largest, above, growth = background.largest, background.above, background.growth
-    if largest is None or above is None or growth is None or begun is None:
+    if begun is None or anew is None:
         return None
-    progress = max(begun - rung.start, LEAST * (abs(begun) or 1.0))
-    own, three = rung.score(0.0), rung.score(rung.near(0.5))
-    tried = rung.near(0.5) in rung.results
-    worse = min(max((three - own) / progress, -1.0), 1.0) if tried and math.isfinite(own) else 0.0
-    return {
-        "": 1.0,
-        "worse": worse,
+    least = LEAST * (abs(begun) or 1.0)
+    ahead = (rung.start - anew) / max(begun - min(rung.start, anew), least) if math.isfinite(anew) else -1.0
+    signs = {"": 1.0, "anew": min(max(ahead, -1.0), 1.0)}
+    largest, above, growth = background.largest, background.above, background.growth
+    if largest is None or above is None or growth is None:
+        return signs
+    own, three = rung.score(0.0), rung.near(0.5)
+    worse = 0.0
+    if three in rung.results and math.isfinite(own):
+        worse = (rung.score(three) - own) / max(begun - rung.start, least)
+    return signs | {
+        "worse": min(max(worse, -1.0), 1.0),
         "above": min(max(above, -1.0), 1.0),
         "largest": math.log10(min(max(largest, 1e-6), 10.0)),
         "growth": min(max(growth, -3.0), 5.0),

@@ -8,8 +8,7 @@ from stepsize.search._chance import WEIGHTS, Weights, chance, high_signs, low_si
 from stepsize.search._rung import Rung, spread
 
 # Why these, and what they were chosen by: docs/decisions/0031-verify.md
-LOW_SAID, HIGH_SAID = 0.45, 0.6  # chances from which on it is said, where the record shows what they need,
-HIGH_WITH = 0.3  # or this, where forks give back that much too
+LOW_SAID, HIGH_SAID = 0.45, 0.5  # chances from which on it is said, where there is what they are weighed from
 LOW_FROM = 1.0  # else: decades above the rate at which the best fork must lie for the rate to be too low,
 SUSPECTED_FROM = 0.5  # or these, where the record says so too
 HIGH_FROM = 0.25  # decades above the rate at which it may lie at most for the rate to be too high
@@ -64,6 +63,7 @@ def judged(
     begun: float | None = None,
     suspected: bool = False,
     background: Background | None = None,
+    anew: float | None = None,
     weights: Weights = WEIGHTS,
 ) -> Judgement:
     """What forks come to.
@@ -73,7 +73,8 @@ def judged(
         begun: the loss before any training; None where nobody knows it, and then nothing is said to be too high of a
             run as a whole.
         suspected: whether the record says that the rate is too low; nothing comes of it where the background does.
-        background: what is known of the run beside its forks.
+        background: what the run's record shows.
+        anew: the loss after a short run begun anew at a tenth of the rate; infinite where that diverged.
         weights: of what is weighed.
     """
     background = Background() if background is None else background
@@ -84,7 +85,7 @@ def judged(
         return Judgement(HIGH_BY, HIGH_REACH, -1.0, min(rung.results), 1.0, 0.0, "all forks diverge")
     vertex, progress = rung.vertex, math.inf if begun is None else max(0.0, begun - rung.start)
     low = _low(rung, lead, suspected, background, weights)
-    high = _high(rung, begun, progress, background, weights)
+    high = _high(rung, begun, anew, background, weights)
     side = max((each for each in (low, high) if each.said), key=lambda each: each.chance or 0.0, default=None)
     raised = side is low and best >= SUSPECTED_FROM and lead > 0
     lower = lead > SURE * error and best < 0 and (not math.isfinite(progress) or lead > ON_GAIN * progress)
@@ -117,21 +118,21 @@ def _low(rung: Rung, lead: float, suspected: bool, background: Background, weigh
     return _Side(likely >= LOW_SAID, away, weights.up_reach, words, likely)
 
 
-def _high(rung: Rung, begun: float | None, progress: float, background: Background, weights: Weights) -> _Side:
-    """Whether it is too high: by record and forks, or by how much forks give back."""
-    signs = high_signs(rung, background, begun)
+def _high(rung: Rung, begun: float | None, anew: float | None, background: Background, weights: Weights) -> _Side:
+    """Whether it is too high: by a run begun anew, record and forks, or by how much forks give back."""
+    signs = high_signs(rung, background, begun, anew)
     could_be = begun is not None and rung.best <= HIGH_FROM
-    gives_back = rung.gained > GIVEN_BACK * progress
     if signs is None:
+        said = begun is not None and rung.gained > GIVEN_BACK * max(0.0, begun - rung.start)
         words = "a few steps of a decaying rate give back more than the run had gained"
-        return _Side(could_be and gives_back, HIGH_BY, HIGH_REACH, words)
-    likely = chance(signs, weights.high)
+        return _Side(could_be and said, HIGH_BY, HIGH_REACH, words)
+    likely = chance(signs, weights.high if "growth" in signs else weights.bare)
+    further = "further than" if signs["anew"] > 0 else "not as far as"
     words = (
-        f"a chance of {likely:.2f} that it is three times too high, by a loss {signs['above']:+.0%} from the start, a "
-        f"curvature of up to {background.largest:.2g}, and how much lower forks end than at three times the rate"
+        f"a chance of {likely:.2f} that it is three times too high: a few steps begun anew at a tenth of it get "
+        f"{further} the run had come"
     )
-    said = likely >= (HIGH_WITH if gives_back else HIGH_SAID)
-    return _Side(could_be and said, weights.down, weights.down_reach, words, likely)
+    return _Side(could_be and likely >= HIGH_SAID, weights.down, weights.down_reach, words, likely)
 
 
 def _error(rung: Rung, best: float) -> float:
