@@ -7,8 +7,11 @@
 
 ``collect`` trains each run to a quarter and keeps forks at more factors than ``verify`` asks for, in two lengths, a
 line of JSON each; what is in the file is not trained again. ``report`` lets the race of ``verify`` ask, and answers
-from these lines. Labels are those of ``measure.py``: by regret on the grid of whole runs, begun anew. ``truth``
-trains the rest of some runs in full at each factor, from the same quarter: what really is best from here on.
+from these lines. Labels are those of ``measure.py``: by regret on the grid of whole runs, begun anew. Precision counts
+as wrong what is said of a run that is off, but by less than ten times (low) or 2.5 times (high) all good rates, or lost
+less than a tenth of the gain; without those between, they count neither way. ``anew`` trains what ``verify`` begins
+anew; ``truth`` the rest of some runs in full at each factor, from the same quarter: what really is best from here on.
+Weights come from ``weigh.py``.
 
 Expected, and written down before the first table but after a look at the forks of a third of the tasks, so no true
 prediction: too low by ten, recall 0.85 at precision 0.9; too high by three, recall 0.6 at precision 0.8, since runs at
@@ -227,7 +230,7 @@ def raced(facts: dict[str, Any], suspected: bool, background: Background, fresh:
     kept = {float(exponent): each for exponent, each in facts["forks"][steps].items()}
     race = Recheck(1.0, facts["steps"], facts["steps"] - facts["at"], suspected=suspected, background=background,
                    most=PROBE, begun=lambda count: facts["start"][:count],
-                   anew=lambda rate, steps, count: probed_anew[:count])  # fmt: skip
+                   anew=lambda _rate, _steps, count: probed_anew[:count])  # fmt: skip
     while asks := race.ask():
         for ask in asks:
             if not ask.steps:
@@ -267,7 +270,8 @@ def verdicts(runs: Path, out: Path, anew: Path) -> Iterator[dict[str, Any]]:
         yield {**facts, "set": ENTRIES[facts["name"]][0], "what": what, "above": above, "found": found,
                "race": race, "background": background,
                "passive": passive, "symptoms": passive if found is None else found.findings(passive),
-               "best": best, "gain": initial - best, "lost": (scores[rate] - best) / (initial - best)}  # fmt: skip
+               "scores": scores, "best": best, "gain": initial - best,
+               "lost": (scores[rate] - best) / (initial - best)}  # fmt: skip
 
 
 def named(symptoms: tuple[Symptom, ...], name: str) -> Symptom | None:
@@ -297,13 +301,22 @@ def of_name(here: list[dict[str, Any]], total: Counter[str], way: str, name: str
     off = [abs(math.log10(symptom.factor) + each["above"]) for each, symptom in true if symptom.factor]
     held = sum(one.evidence["factor_low"] <= 10 ** -each["above"] <= one.evidence["factor_high"]
                for each, one in true if "factor_low" in one.evidence)  # fmt: skip
+    before, after = zip(*[(min(each["lost"], 2.0), lost_at(each, one.factor)) for each, one in true], strict=True)
     on = Counter(each["what"] for each, _ in hits)
     apart = len(hits) - on["between"]
     return (
         f"{name}: recall {interval(len(true), total[what])}, precision {interval(len(true), len(hits))}, right way "
-        f"{interval(right, len(hits))}, precision without those between {interval(len(true), apart)}, factor off {np.median(off) if off else math.nan:.2f} decades, interval holds "
-        f"{interval(held, len(true))}; on {dict(on)}"
+        f"{interval(right, len(hits))}, without those between {interval(len(true), apart)}, factor off "
+        f"{np.median(off) if off else math.nan:.2f} decades, interval holds {interval(held, len(true))}, of the gain "
+        f"lost {np.median(before):.2f}, at the rate named {np.median(after):.2f}; on {dict(on)}"
     )
+
+
+def lost_at(each: dict[str, Any], factor: float | None) -> float:
+    """The share of the gain that is lost at the rate of the grid next to the one that a factor leads to."""
+    wanted = math.log10(each["rate"] * (factor or 1.0))
+    near = min(each["scores"], key=lambda rate: abs(math.log10(rate) - wanted))
+    return min((each["scores"][near] - each["best"]) / each["gain"], 2.0)
 
 
 def alarms(here: list[dict[str, Any]], total: Counter[str]) -> str:
@@ -327,7 +340,11 @@ def failures(here: list[dict[str, Any]]) -> None:
                 for one in each["found"].forks
             }  # fmt: skip
             word = f"missed {missed[0]}" if missed else f"wrongly {wrong[0]}"
-            print(f"{word}: {each['name']} {each['kind']} {each['above']:+.2f} lost {each['lost']:.3f} {gains}")
+            race = each["race"]
+            ahead = (
+                "" if race is None or race.anew is None else f", anew {(race.rung.start - race.anew.score) / scale:.3f}"
+            )
+            print(f"{word}: {each['name']} {each['kind']} {each['above']:+.2f} lost {each['lost']:.3f} {gains}{ahead}")
 
 
 def of_rest(every: list[dict[str, Any]], ended: Path) -> None:

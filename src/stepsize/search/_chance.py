@@ -36,13 +36,13 @@ class Weights:
 
 # fitted on the tuning tasks by benchmarks/diagnosis/weigh.py: docs/decisions/0031-verify.md
 WEIGHTS = Weights(
-    low={"": -4.06, "curvature": -2.36, "vertex": 1.15},
-    high={"": 0.0, "anew": 0.0, "worse": 0.0, "above": 0.0, "largest": 0.0, "growth": 0.0},
-    bare={"": 0.0, "anew": 0.0},
-    up={"": 0.43, "curvature": -0.53, "vertex": 0.24},
+    low={"": -4.2, "curvature": -2.36, "vertex": 1.23},
+    high={"": -0.13, "anew": 0.98, "above": 2.79, "largest": 0.92, "growth": -1.72},
+    bare={"": -0.22, "anew": 2.11},
+    up={"": 0.45, "curvature": -0.5, "vertex": 0.26},
     down=-1.25,
-    up_reach=0.8,
-    down_reach=0.75,
+    up_reach=0.81,
+    down_reach=0.76,
 )
 
 
@@ -64,10 +64,9 @@ def low_signs(rung: Rung, background: Background) -> Signs | None:
 def high_signs(rung: Rung, background: Background, begun: float | None, anew: float | None) -> Signs | None:
     """What speaks for a rate that is too high, above all that a short run begun anew at a tenth of it gets further.
 
-    ``anew`` is by how much, as a share of what the one that is ahead has gained; ``worse`` by how much a fork at three
-    times the rate ends above one at the rate, as a share of what the run has gained; ``largest`` the curvature in
-    decades, near 0 at the edge of stability; ``above`` and ``growth`` how far loss and gradients lie above the start: a
-    loss that did not fall with gradients that vanish is what high rates leave behind.
+    ``anew`` is by how much, as a share of what the one that is ahead has gained; ``largest`` the curvature in decades,
+    near 0 at the edge of stability; ``above`` and ``growth`` how far loss and gradients lie above the start: a loss
+    that did not fall with gradients that vanish is what high rates leave behind.
 
     Args:
         rung: the forks, by the exponent of their factor.
@@ -83,12 +82,7 @@ def high_signs(rung: Rung, background: Background, begun: float | None, anew: fl
     largest, above, growth = background.largest, background.above, background.growth
     if largest is None or above is None or growth is None:
         return signs
-    own, three = rung.score(0.0), rung.near(0.5)
-    worse = 0.0
-    if three in rung.results and math.isfinite(own):
-        worse = (rung.score(three) - own) / max(begun - rung.start, least)
     return signs | {
-        "worse": min(max(worse, -1.0), 1.0),
         "above": min(max(above, -1.0), 1.0),
         "largest": math.log10(min(max(largest, 1e-6), 10.0)),
         "growth": min(max(growth, -3.0), 5.0),

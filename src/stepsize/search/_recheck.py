@@ -204,8 +204,7 @@ class Recheck:
         best = self.rung.best
         if best <= 0 and start is not None:
             self._begin_anew()
-        down = self.anew is None or self.anew.score < self.rung.start
-        yield from self._fork(*((best - STEP, best + STEP) if down else (best + STEP, best - STEP)))
+        yield from self._fork(best - STEP, best + STEP)
         while self.rung.best == min(results) and min(results) > LOWEST and (yield from self._fork(min(results) - STEP)):
             pass
         self.begun = start
