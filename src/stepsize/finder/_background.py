@@ -13,6 +13,7 @@ from stepsize.search import Background
 
 USED = 0.05  # of the highest rate, below which the curvature says nothing of it
 FEWEST = 10  # losses, or norms of gradients
+MOST = 1e9  # beyond it all is the same
 PARTS = 5  # of a record, of which the first and the last are compared
 
 
@@ -42,12 +43,19 @@ def seen_until(seen: Seen, done: int) -> Background:
     as_at_peak, sizes = _curvature(curvature, rate)
     above = growth = None
     if len(loss.values) >= FEWEST and loss.values[0]:
-        above = float(np.median(np.array_split(loss.values, PARTS)[-1]) - loss.values[0]) / abs(float(loss.values[0]))
+        lately, first = float(np.median(np.array_split(loss.values, PARTS)[-1])), float(loss.values[0])
+        above = _bounded((lately - first) / abs(first))
     if len(norm.values) >= FEWEST:
-        first, *_, last = (float(np.median(part)) for part in np.array_split(norm.values, PARTS))
-        growth = math.log10(max(last, 1e-12) / max(first, 1e-12))
-    median, largest = (float(np.median(as_at_peak)), float(sizes.max())) if len(sizes) else (None, None)
-    return Background(median, largest, above, growth)
+        first, *_, lately = (float(np.median(part)) for part in np.array_split(norm.values, PARTS))
+        growth = math.log10(max(lately, 1e-12)) - math.log10(max(first, 1e-12))
+    if not len(sizes):
+        return Background(above=above, growth=growth)
+    return Background(_bounded(float(np.median(as_at_peak))), _bounded(float(sizes.max())), above, growth)
+
+
+def _bounded(value: float) -> float:
+    """As it is, but for sizes that say no more than that something broke."""
+    return min(max(value, -MOST), MOST)
 
 
 def _until(series: Series, done: int) -> Series:
