@@ -13,8 +13,8 @@ from stepsize import RateSearch, Symptom, Task, Trial, train, verify
 from stepsize.cli import run
 from stepsize.diagnosis import Seen, Series
 from stepsize.finder import Verification
-from stepsize.finder._background import seen_until
-from stepsize.search import Background, Recheck, Tried
+from stepsize.finder._recorded import curvature_until
+from stepsize.search import Recheck, Tried
 from stepsize.task import Branches, CheckpointError, steps_done, task_named
 
 TOTAL, EVERY, CRASH = 200, 25, 60
@@ -160,42 +160,28 @@ def race(exponents_to_scores, begun, step=300, **more):
 
 
 @pytest.mark.parametrize("eta", [0.02, 0.1])
-def test_the_record_of_a_bowl_shows_its_curvature_and_how_far_it_came(eta):
+def test_curvature_counts_as_at_the_highest_rate_before_the_checkpoint(eta):
     steps = np.arange(120.0)
-    at = (1 - 2 * eta) ** steps  # gradient descent on x squared: the curvature along its updates is 2 eta
-    columns = {"loss": at**2, "gradient_norm": 2 * at, "rate": np.full(120, eta), "curvature": np.full(120, 2 * eta)}
-    columns["loss"][100:] = columns["curvature"][100:] = 1e3
-    seen = Seen({name: Series(steps, values) for name, values in columns.items()})
-    found = seen_until(seen, 100)  # what came after the checkpoint does not count
-    assert (found.curvature, found.largest) == pytest.approx((2 * eta, 2 * eta))
-    assert found.above == pytest.approx(np.median(at[80:100] ** 2) - 1)
-    assert found.growth == pytest.approx(80 * math.log10(1 - 2 * eta))  # it falls by as much with every step
-    assert (seen_until(seen, 5).above, seen_until(seen, 5).growth) == (None, None)  # too few
-
-
-def test_curvature_counts_as_at_the_highest_rate_and_where_the_rate_is_near_it():
-    steps = np.arange(4.0)
-    rates, curvature = np.array([0.001, 0.05, 0.1, 0.1]), np.array([5.0, 0.2, 0.4, np.nan])
-    found = seen_until(Seen({"rate": Series(steps, rates), "curvature": Series(steps, curvature)}), 4)
-    assert (found.curvature, found.largest) == pytest.approx((0.4, 0.4))
-    assert seen_until(Seen({"rate": Series(steps, rates)}), 4) == Background()
-    wild = {
-        "loss": Series(np.arange(12.0), np.array([1e-200] + [1e200] * 11)),
-        "curvature": Series(steps, rates * 1e308),
-    }
-    assert seen_until(Seen(wild), 12).above == seen_until(Seen(wild), 12).largest == 1e9
+    rates = eta * np.where(steps < 10, 0.01, np.where(steps < 50, 0.5, 1.0))  # a bowl of curvature 2
+    curvature = np.where(steps < 10, 7.0, 2 * rates)  # of so low a rate it says nothing
+    rates[100:], curvature[100:] = 9 * eta, 1e3
+    curvature[20] = np.nan
+    seen = Seen({"rate": Series(steps, rates), "curvature": Series(steps, curvature)})
+    assert curvature_until(seen, 100) == pytest.approx(2 * eta)
+    assert curvature_until(seen, 10) == pytest.approx(7.0)  # until then it is the highest
+    assert curvature_until(Seen({"rate": Series(steps, rates)}), 100) is None
+    assert curvature_until(seen, 0) is None
 
 
 def test_the_less_curvature_the_likelier_a_rate_is_too_low_and_the_farther_it_has_to_go():
     found = [
-        race(lambda at: 0.9 - 0.1 * at, begun=2.0, background=Background(curvature=curvature))
-        for curvature in (0.005, 0.02, 0.08, 0.3, 30.0)
+        race(lambda at: 0.9 - 0.1 * at, begun=2.0, curvature=curvature) for curvature in (0.005, 0.02, 0.08, 0.3, 30.0)
     ]
     assert found[0].factor > found[1].factor > 10
     assert found[0].chance > found[1].chance > 0.9
     assert found[-1].factor == 1
     assert found[-1].chance is None
-    flat = [race(lambda at: 1.0, begun=2.0, background=Background(curvature=each)) for each in (0.003, 0.1)]
+    flat = [race(lambda at: 1.0, begun=2.0, curvature=each) for each in (0.003, 0.1)]
     assert flat[0].factor > 10  # the record alone can say so, where forks see nothing; from here on it is kept
     assert [each.onward for each in flat] == [1, 1]
     assert flat[1].keep

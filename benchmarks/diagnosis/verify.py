@@ -46,8 +46,8 @@ from runs import ENTRIES, groups
 
 from stepsize.diagnosis import Seen, Series, Symptom, diagnose
 from stepsize.finder import Verification
-from stepsize.finder._background import seen_until
-from stepsize.search import Background, Recheck, Tried
+from stepsize.finder._recorded import curvature_until
+from stepsize.search import Recheck, Tried
 from stepsize.task import Trial
 
 AT = 0.25  # of the run: the checkpoint
@@ -223,12 +223,12 @@ def seen_at(run: dict[str, Any], at: int) -> Seen:
     return Seen(columns, facts={"steps": int(run["steps"]), "status": "interrupted"})
 
 
-def raced(facts: dict[str, Any], suspected: bool, background: Background, fresh: dict[str, Any]) -> Recheck:
+def raced(facts: dict[str, Any], suspected: bool, curvature: float | None, fresh: dict[str, Any]) -> Recheck:
     """The race of ``verify``, its forks and what it begins anew taken from those that were collected."""
     steps = min(facts["forks"], key=int)
     probed_anew = fresh["probes"][str(facts["rate"])]
     kept = {float(exponent): each for exponent, each in facts["forks"][steps].items()}
-    race = Recheck(1.0, facts["steps"], facts["steps"] - facts["at"], suspected=suspected, background=background,
+    race = Recheck(1.0, facts["steps"], facts["steps"] - facts["at"], suspected=suspected, curvature=curvature,
                    most=PROBE, begun=lambda count: facts["start"][:count],
                    anew=lambda _rate, _steps, count: probed_anew[:count])  # fmt: skip
     while asks := race.ask():
@@ -263,12 +263,12 @@ def verdicts(runs: Path, out: Path, anew: Path) -> Iterator[dict[str, Any]]:
         seen = seen_at(stored[rate], facts["at"])
         passive = diagnose(seen)
         suspected = any(symptom.name == "rate-too-low" for symptom in passive)
-        background = seen_until(seen, facts["at"])
-        race = raced(facts, suspected, background, fresh[group]) if "forks" in facts else None
+        curvature = curvature_until(seen, facts["at"])
+        race = raced(facts, suspected, curvature, fresh[group]) if "forks" in facts else None
         found = None if race is None else Verification.of(race, facts["at"], False)
         best = min(finite.values())
         yield {**facts, "set": ENTRIES[facts["name"]][0], "what": what, "above": above, "found": found,
-               "race": race, "background": background,
+               "race": race, "curvature": curvature,
                "passive": passive, "symptoms": passive if found is None else found.findings(passive),
                "scores": scores, "best": best, "gain": initial - best,
                "lost": (scores[rate] - best) / (initial - best)}  # fmt: skip

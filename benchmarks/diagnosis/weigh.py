@@ -40,25 +40,22 @@ Rows = list[dict[str, Any]]
 def with_signs(rows: Rows) -> Rows:
     """Each run with what speaks for either side; None where the record does not show enough."""
     for row in rows:
-        race, background = row["race"], row["background"]
-        row["low"] = None if race is None else low_signs(race.rung, background)
-        row["high"] = None if race is None else _signs_high(race, background)
+        race = row["race"]
+        row["low"] = None if race is None else low_signs(race.rung, row["curvature"])
+        row["high"] = None if race is None else _signs_high(race)
     return rows
 
 
-def _signs_high(race: Any, background: Any) -> Any:
-    return high_signs(race.rung, background, race.begun, None if race.anew is None else race.anew.score)
+def _signs_high(race: Any) -> Any:
+    return high_signs(race.rung, race.begun, None if race.anew is None else race.anew.score)
 
 
 def fit(rows: Rows) -> Weights:
     """All weights from some runs."""
-    low, high, bare = (
-        _logistic(rows, what, tuple(getattr(WEIGHTS, name)))
-        for name, what in (("low", "low"), ("high", "high"), ("bare", "high"))
-    )
+    low, high = (_logistic(rows, what, tuple(getattr(WEIGHTS, what))) for what in ("low", "high"))
     up, up_reach = _decades(rows, "low", low, LOW_SAID, tuple(WEIGHTS.up))
     down, down_reach = _decades(rows, "high", high, HIGH_SAID, ("",))
-    return Weights(low, high, bare, up, down[""], up_reach, down_reach)
+    return Weights(low, high, up, down[""], up_reach, down_reach)
 
 
 def _logistic(rows: Rows, what: str, names: tuple[str, ...]) -> dict[str, float]:
@@ -113,7 +110,7 @@ def judge(rows: Rows, weights: Weights) -> None:
             race.rung,
             race.begun,
             suspected,
-            row["background"],
+            row["curvature"],
             None if race.anew is None else race.anew.score,
             weights,
         )

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from stepsize import _check
-from stepsize.finder._background import background_of
 from stepsize.finder._find import live_model
+from stepsize.finder._recorded import curvature_in
 from stepsize.finder._verification import Verification
 from stepsize.search import Ask, Progress, Recheck, Tried, check_share
 from stepsize.state import capture
@@ -33,8 +33,9 @@ def verify(
     Every fork begins where the checkpoint is, weights, optimizer state, data order and random numbers included, at
     the run's rate times a factor, and has what is left of the schedule squeezed into its steps. Forks see common
     batches and are scored on common ones. Where no higher rate ends lower, a short run is begun anew at a tenth of the
-    rate: one that gets further than the run has come says that its rate is too high. What the folder's record shows
-    (curvature, gradients, loss) is weighed with both. Nothing in the folder is changed, and no random generator.
+    rate: one that gets further than the run has come says that its rate is too high. Where the folder's record has the
+    curvature along the updates, a rate that is too low is told by that and forks together. Nothing in the folder is
+    changed, and no random generator.
 
     Args:
         task: the run's.
@@ -92,7 +93,7 @@ def verify(
             begun=begin.probe if isinstance(begin, Probed) else None,
             anew=(lambda rate, steps, count: _begun_anew(branches, rate / trial.settings["lr"], steps, count)),
             suspected=suspected,
-            background=background_of(Path(folder), branches.done),
+            curvature=curvature_in(Path(folder), branches.done),
             progress=progress,
         )
         while asks := race.ask():

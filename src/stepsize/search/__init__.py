@@ -3,7 +3,6 @@
 from stepsize.search._asking import FORWARD as FORWARD
 from stepsize.search._asking import Ask as Ask
 from stepsize.search._asking import Progress as Progress
-from stepsize.search._background import Background as Background
 from stepsize.search._broken import is_broken as is_broken
 from stepsize.search._budget import Budget as Budget
 from stepsize.search._budget import budget_of as budget_of
@@ -20,7 +19,6 @@ from stepsize.search._recheck import check_share as check_share
 __all__ = [
     "FORWARD",
     "Ask",
-    "Background",
     "Budget",
     "Cost",
     "Finding",

@@ -3,7 +3,6 @@
 import math
 from dataclasses import dataclass
 
-from stepsize.search._background import Background
 from stepsize.search._chance import WEIGHTS, Weights, chance, high_signs, low_signs, weighed
 from stepsize.search._rung import Rung, spread
 
@@ -62,7 +61,7 @@ def judged(
     rung: Rung,
     begun: float | None = None,
     suspected: bool = False,
-    background: Background | None = None,
+    curvature: float | None = None,
     anew: float | None = None,
     weights: Weights = WEIGHTS,
 ) -> Judgement:
@@ -72,20 +71,19 @@ def judged(
         rung: the forks, by the exponent of their factor, with the run's own at 0, and the loss where they began.
         begun: the loss before any training; None where nobody knows it, and then nothing is said to be too high of a
             run as a whole.
-        suspected: whether the record says that the rate is too low; nothing comes of it where the background does.
-        background: what the run's record shows.
+        suspected: whether the record says that the rate is too low; nothing comes of it where the curvature is known.
+        curvature: along the run's updates, by its record.
         anew: the loss after a short run begun anew at a tenth of the rate; infinite where that diverged.
         weights: of what is weighed.
     """
-    background = Background() if background is None else background
     best, own = rung.best, rung.score(0.0)
     lead = own - rung.score(best)
     error = _error(rung, best)
     if not math.isfinite(rung.score(best)):
         return Judgement(HIGH_BY, HIGH_REACH, -1.0, min(rung.results), 1.0, 0.0, "all forks diverge")
     vertex, progress = rung.vertex, math.inf if begun is None else max(0.0, begun - rung.start)
-    low = _low(rung, lead, suspected, background, weights)
-    high = _high(rung, begun, anew, background, weights)
+    low = _low(rung, lead, suspected, curvature, weights)
+    high = _high(rung, begun, anew, weights)
     side = max((each for each in (low, high) if each.said), key=lambda each: each.chance or 0.0, default=None)
     raised = side is low and best >= SUSPECTED_FROM and lead > 0
     lower = lead > SURE * error and best < 0 and (not math.isfinite(progress) or lead > ON_GAIN * progress)
@@ -104,33 +102,30 @@ def judged(
     )
 
 
-def _low(rung: Rung, lead: float, suspected: bool, background: Background, weights: Weights) -> _Side:
+def _low(rung: Rung, lead: float, suspected: bool, curvature: float | None, weights: Weights) -> _Side:
     """Whether the rate is too low: by record and forks, or by where forks end lowest."""
-    at, signs = _at(rung.best), low_signs(rung, background)
+    at, signs = _at(rung.best), low_signs(rung, curvature)
     if signs is None:
         said = lead > 0 and rung.best >= (SUSPECTED_FROM if suspected else LOW_FROM)
         return _Side(said, LOW_AT + LOW_PER * rung.vertex, LOW_REACH, at)
     likely = chance(signs, weights.low)
     away = max(weighed(signs, weights.up), LEAST_AWAY)
-    words = (
-        f"a chance of {likely:.2f} that it is ten times too low: {at}, and the curvature is {background.curvature:.2g}"
-    )
+    words = f"a chance of {likely:.2f} that it is ten times too low: {at}, and the curvature is {curvature:.2g}"
     return _Side(likely >= LOW_SAID, away, weights.up_reach, words, likely)
 
 
-def _high(rung: Rung, begun: float | None, anew: float | None, background: Background, weights: Weights) -> _Side:
-    """Whether it is too high: by a run begun anew, record and forks, or by how much forks give back."""
-    signs = high_signs(rung, background, begun, anew)
+def _high(rung: Rung, begun: float | None, anew: float | None, weights: Weights) -> _Side:
+    """Whether it is too high: by a run begun anew, or by how much forks give back."""
+    signs = high_signs(rung, begun, anew)
     could_be = begun is not None and rung.best <= HIGH_FROM
     if signs is None:
         said = begun is not None and rung.gained > GIVEN_BACK * max(0.0, begun - rung.start)
         words = "a few steps of a decaying rate give back more than the run had gained"
         return _Side(could_be and said, HIGH_BY, HIGH_REACH, words)
-    likely = chance(signs, weights.high if "growth" in signs else weights.bare)
-    further = "further than" if signs["anew"] > 0 else "not as far as"
+    likely = chance(signs, weights.high)
     words = (
-        f"a chance of {likely:.2f} that it is three times too high: a few steps begun anew at a tenth of it get "
-        f"{further} the run had come"
+        f"a chance of {likely:.2f} that it is three times too high: a short run begun anew at a tenth of it gets "
+        "further than this one had come"
     )
     return _Side(could_be and likely >= HIGH_SAID, weights.down, weights.down_reach, words, likely)
 

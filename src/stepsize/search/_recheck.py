@@ -7,7 +7,6 @@ from typing import Any
 
 from stepsize import _check
 from stepsize.search._asking import FORWARD, Ask, Open, Progress
-from stepsize.search._background import Background
 from stepsize.search._finding import Cost, Finding, ShortRun, Stage, Tried
 from stepsize.search._judgement import ON_REACH, Judgement, judged
 from stepsize.search._rung import Rung
@@ -68,7 +67,7 @@ class Recheck:
             after it on so many batches of the score, none where it diverged: a rate that is too high shows where that
             gets further than the run has come. Nothing is begun anew without it, or without ``begun``.
         suspected: whether the run's record says that its rate is too low.
-        background: what else is known of the run; forks are weighed with it.
+        curvature: along the updates of the run, as its record has it, >= 0; forks are weighed with it.
         clock: () -> seconds.
         progress: called with (steps done, steps expected, a note for people).
 
@@ -98,7 +97,7 @@ class Recheck:
         begun: Callable[[int], Sequence[float]] | None = None,
         anew: Callable[[float, int, int], Sequence[float]] | None = None,
         suspected: bool = False,
-        background: Background | None = None,
+        curvature: float | None = None,
         clock: Callable[[], float] = time.perf_counter,
         progress: Progress | None = None,
     ) -> None:
@@ -110,8 +109,7 @@ class Recheck:
         self.most = None if most is None else _check.whole("most", most, least=1)
         if not isinstance(suspected, bool):
             raise TypeError(_check.message("suspected", suspected, "True or False"))
-        if not isinstance(background, Background | None):
-            raise TypeError(_check.message("background", background, "a Background"))
+        self._curvature = None if curvature is None else _check.number("curvature", curvature, least=0)
         for name, function in (("clock", clock), ("progress", progress), ("begun", begun), ("anew", anew)):
             if not callable(function) and (name == "clock" or function is not None):
                 raise TypeError(_check.message(name, function, "a function"))
@@ -128,7 +126,7 @@ class Recheck:
                 f"steps; a run of {needed} or more can be verified"
             )
         self.remark, self._begun, self._suspected = "", begun, suspected
-        self._background, self._anew = background, anew
+        self._anew = anew
         self.anew: Tried | None = None
         self._clock, self._progress, self._began = clock, progress, clock()
         self._told: list[tuple[Ask, ShortRun]] = []
@@ -209,7 +207,7 @@ class Recheck:
             pass
         self.begun = start
         anew = None if self.anew is None else self.anew.score
-        return self._concluded(judged(self.rung, start, self._suspected, self._background, anew))
+        return self._concluded(judged(self.rung, start, self._suspected, self._curvature, anew))
 
     def _begin_anew(self) -> None:
         """A short run begun anew at a tenth of the rate, as long as there is room for, if that is as long as a fork."""
