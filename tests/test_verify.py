@@ -204,6 +204,7 @@ def test_a_short_run_begun_anew_that_gets_further_says_that_the_rate_is_too_high
     assert high.factor < 0.2
     assert high.chance > 0.5
     assert (high.anew.steps, high.anew.score) == (asked[0][1], 0.3)
+    assert f"{high.anew.steps} steps begun anew" in str(high)
     assert good.keep
     assert max(high.cost, good.cost) <= 0.1
     assert high.cost == pytest.approx((sum(each.steps for each in high.forks) + 30 + (len(high.forks) + 3)) / 1000)

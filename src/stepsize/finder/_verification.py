@@ -128,7 +128,8 @@ class Verification:
             end = "beginning" if self.step < EARLY * self.steps else "end"
             words.append(f"too near its {end} to say more of a run begun anew")
         answer = ", ".join(words if self.factor != 1 or self.onward != 1 else ["keep the rate", *words])
-        price = f"{len(self.forks)} forks from step {self.step} of {self.steps}, {self.cost:.1%} of a run"
+        anew = "" if self.anew is None else f", {self.anew.steps} steps begun anew"
+        price = f"{len(self.forks)} forks from step {self.step} of {self.steps}{anew}, {self.cost:.1%} of a run"
         return f"{answer}: {self.verdict} ({price})"
 
     def plain(self) -> dict[str, Any]:
