@@ -1,4 +1,4 @@
-"""What could be had at all: trees that look at every sign of the record, of forks of both lengths, of what was begun anew.
+"""What could be had at all: trees that look at every sign of record, forks of both lengths, and what was begun anew.
 
     python benchmarks/diagnosis/limit.py --runs FOLDER --out FORKS --anew ANEW
 
