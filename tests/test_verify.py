@@ -11,7 +11,9 @@ import torch
 
 from stepsize import RateSearch, Symptom, Task, Trial, train, verify
 from stepsize.cli import run
+from stepsize.diagnosis import Seen, Series
 from stepsize.finder import Verification
+from stepsize.finder._recorded import curvature_until
 from stepsize.search import Recheck, Tried
 from stepsize.task import Branches, CheckpointError, steps_done, task_named
 
@@ -147,14 +149,99 @@ def test_a_race_around_a_rate_ends_within_its_price_whatever_forks_do(total, bes
     assert way > 0 if best > 1 else way < 0 if best < -1 else abs(way) <= 0.5
 
 
-def race(exponents_to_scores, begun, step=300):
+def race(exponents_to_scores, begun, step=300, **more):
     """A race whose forks end at given losses."""
-    recheck = Recheck(1.0, 1000, 700, begun=lambda count: [begun] * count)
+    recheck = Recheck(1.0, 1000, 700, begun=lambda count: [begun] * count, **more)
     while asks := recheck.ask():
         for ask in asks:
             score = 1.0 if not ask.steps else exponents_to_scores(round(math.log10(ask.rate), 6))
             recheck.tell(ask, Tried(ask.rate, ask.steps, score, (1.0,) * ask.steps, (score,) * ask.probe))
     return Verification.of(recheck, step, False)
+
+
+@pytest.mark.parametrize("eta", [0.02, 0.1])
+def test_curvature_counts_as_at_the_highest_rate_before_the_checkpoint(eta):
+    steps = np.arange(120.0)
+    rates = eta * np.where(steps < 10, 0.01, np.where(steps < 50, 0.5, 1.0))  # a bowl of curvature 2
+    curvature = np.where(steps < 10, 7.0, 2 * rates)  # of so low a rate it says nothing
+    rates[100:], curvature[100:] = 9 * eta, 1e3
+    curvature[20] = np.nan
+    seen = Seen({"rate": Series(steps, rates), "curvature": Series(steps, curvature)})
+    assert curvature_until(seen, 100) == pytest.approx(2 * eta)
+    assert curvature_until(seen, 10) == pytest.approx(7.0)  # until then it is the highest
+    assert curvature_until(Seen({"rate": Series(steps, rates)}), 100) is None
+    assert curvature_until(seen, 0) is None
+
+
+def test_the_less_curvature_the_likelier_a_rate_is_too_low_and_the_farther_it_has_to_go():
+    found = [
+        race(lambda at: 0.9 - 0.1 * at, begun=2.0, curvature=curvature) for curvature in (0.005, 0.02, 0.08, 0.3, 30.0)
+    ]
+    assert found[0].factor > found[1].factor > 10
+    assert found[0].chance > found[1].chance > 0.9
+    assert found[-1].factor == 1
+    assert found[-1].chance is None
+    flat = [race(lambda at: 1.0, begun=2.0, curvature=each) for each in (0.003, 0.1)]
+    assert flat[0].factor > 10  # the record alone can say so, where forks see nothing; from here on it is kept
+    assert [each.onward for each in flat] == [1, 1]
+    assert flat[1].keep
+
+
+def test_a_short_run_begun_anew_that_gets_further_says_that_the_rate_is_too_high():
+    asked = []
+
+    def anew(score):
+        def begin(rate, steps, count):
+            asked.append((rate, steps, count))
+            return [score] * count
+
+        return begin
+
+    level = lambda at: 1.0 + 0.1 * at**2 - 0.01 * (at == 0)  # noqa: E731
+    high, good = (race(level, begun=1.1, anew=anew(score)) for score in (0.3, 1.05))
+    assert asked[0] == asked[1]
+    assert asked[0][0] == pytest.approx(0.1)
+    assert high.factor < 0.2
+    assert high.chance > 0.5
+    assert (high.anew.steps, high.anew.score) == (asked[0][1], 0.3)
+    assert f"{high.anew.steps} steps begun anew" in str(high)
+    assert good.keep
+    assert max(high.cost, good.cost) <= 0.1
+    assert high.cost == pytest.approx((sum(each.steps for each in high.forks) + 30 + (len(high.forks) + 3)) / 1000)
+    assert json.loads(json.dumps(race(level, begun=1.1, anew=lambda *_: []).plain()))["anew"]["score"] is None
+    asked.clear()
+    race(lambda at: 0.9 - 0.1 * at, begun=2.0, anew=anew(0.3))  # a higher rate ends lower: nobody need ask
+    assert not asked
+
+
+@pytest.mark.parametrize("total", [140, 167, 300, 3000])
+def test_what_is_begun_anew_keeps_to_the_price_and_is_as_long_as_a_fork_at_least(total):
+    lengths = []
+    words = {
+        "begun": lambda count: [1.0] * count,
+        "anew": lambda _, steps, count: lengths.append(steps) or [0.4] * count,
+    }
+    recheck = Recheck(0.01, total, total // 2, **words)
+    while asks := recheck.ask():
+        for ask in asks:
+            recheck.tell(ask, Tried(ask.rate, ask.steps, 0.5, (0.5,) * ask.steps, (0.5,) * ask.probe))
+    assert recheck.spent <= 0.1 * total
+    assert all(recheck.length <= length <= math.ceil(0.03 * total) for length in lengths)
+    assert len(lengths) == 1
+
+
+def test_a_run_begun_anew_has_the_whole_schedule_squeezed_and_leaves_the_checkpoint_alone(tmp_path):
+    folder = stopped(tmp_path / "run", 0.1)
+    branches, before = Branches.of(folder, task(), trial(0.1)), contents(folder)
+    fresh = branches.anew(0.1, 20)
+    for step in range(20):
+        position = step * 10
+        wanted = (position + 1) / 21 if position < 20 else (1 + math.cos(math.pi * (position - 20) / 180)) / 2
+        assert fresh.control.rates["group0"] == pytest.approx(0.01 * wanted, rel=0.5 if position < 20 else 1e-9)
+        fresh.advance(1)
+    assert contents(folder) == before
+    whole = task().start(trial(0.1))
+    assert branches.anew(1.0, TOTAL).advance(30) == whole.advance(30)
 
 
 HIGH = Symptom("rate-too-high", "error", 4, {"rise": 3.0}, "lower it", 0.3)
@@ -357,6 +444,7 @@ def test_the_command_keeps_the_form_of_its_answer_and_adds_what_was_verified(beg
     assert set(finding) == {"name", "severity", "step", "evidence", "remedy", "factor"}
     verified = told["verified"]
     assert finding["factor"] == verified["factor"] > 10
+    assert finding["evidence"]["chance"] == verified["chance"] > 0.9  # its record has the curvature
     assert (verified["step"], verified["steps"], verified["keep"], verified["finished"]) == (50, 200, False, False)
     assert verified["cost"] <= 0.1
     assert json.loads(answer(capsys, "run", "--json")[1]).keys() == {"findings"}

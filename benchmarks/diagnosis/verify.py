@@ -1,13 +1,17 @@
 """How often forks are right: runs of ``runs.py`` stopped at a quarter, and what ``verify`` says of their rates.
 
     python benchmarks/diagnosis/verify.py collect --runs FOLDER --out FORKS [--data FOLDER]
+    python benchmarks/diagnosis/verify.py anew --runs FOLDER --out ANEW [--data FOLDER]
     python benchmarks/diagnosis/verify.py truth --runs FOLDER --out ENDS [--data FOLDER]
-    python benchmarks/diagnosis/verify.py report --runs FOLDER --out FORKS [--ends ENDS]
+    python benchmarks/diagnosis/verify.py report --runs FOLDER --out FORKS --anew ANEW [--ends ENDS]
 
 ``collect`` trains each run to a quarter and keeps forks at more factors than ``verify`` asks for, in two lengths, a
 line of JSON each; what is in the file is not trained again. ``report`` lets the race of ``verify`` ask, and answers
-from these lines. Labels are those of ``measure.py``: by regret on the grid of whole runs, begun anew. ``truth``
-trains the rest of some runs in full at each factor, from the same quarter: what really is best from here on.
+from these lines. Labels are those of ``measure.py``: by regret on the grid of whole runs, begun anew. Precision counts
+as wrong what is said of a run that is off, but by less than ten times (low) or 2.5 times (high) all good rates, or lost
+less than a tenth of the gain; without those between, they count neither way. ``anew`` trains what ``verify`` begins
+anew; ``truth`` the rest of some runs in full at each factor, from the same quarter: what really is best from here on.
+Weights come from ``weigh.py``.
 
 Expected, and written down before the first table but after a look at the forks of a third of the tasks, so no true
 prediction: too low by ten, recall 0.85 at precision 0.9; too high by three, recall 0.6 at precision 0.8, since runs at
@@ -42,12 +46,14 @@ from runs import ENTRIES, groups
 
 from stepsize.diagnosis import Seen, Series, Symptom, diagnose
 from stepsize.finder import Verification
+from stepsize.finder._recorded import curvature_until
 from stepsize.search import Recheck, Tried
 from stepsize.task import Trial
 
 AT = 0.25  # of the run: the checkpoint
 LENGTHS = (0.015, 0.04)  # of the run: forks; the first is what verify takes
 FIRST, HIGHEST = (-1.0, -0.5, 0.0, 0.5, 1.0), 2.5  # exponents of factors
+ANEW, AT_TENTH = 0.03, -1.0  # of the run: what is begun anew, and its rate in decades from the run's
 PROBE = 8  # batches that are kept of each score
 ENDED = (-1.0, -0.25, 0.5, 1.0)  # decades from the best rate of the runs whose rest is trained in full
 LABELS = ("good", "between", "low", "high")
@@ -124,6 +130,26 @@ def collect(runs: Path, out: Path) -> None:
         print(time.strftime("%H:%M:%S"), *group, flush=True)
 
 
+def anew(runs: Path, out: Path) -> None:
+    """Short runs begun anew at a tenth of every rate, a line for each task and schedule."""
+    done = {(each["name"], each["kind"], each["seed"]) for each in lines(out)}
+    for name, schedule, seed in in_order():
+        if (name, kind_of(schedule), seed) in done:
+            continue
+        task = replace(ENTRIES[name][1].task, schedule=schedule)
+        steps = max(3, math.ceil(ANEW * task.steps))
+        facts = {"name": name, "kind": kind_of(schedule), "seed": seed, "steps": steps, "probes": {}}
+        for rate in rates_of(runs, (name, schedule, seed)):
+            run = task.start(Trial(name, {"lr": rate}, seed, task.steps))
+            run.control.extend(steps, "stretch")
+            run.control.scale(10**AT_TENTH)
+            losses = run.advance(steps)
+            whole = len(losses) == steps and math.isfinite(losses[-1])
+            facts["probes"][str(rate)] = rounded(run.probe(PROBE)) if whole else []
+        append(out, facts)
+        print(time.strftime("%H:%M:%S"), name, schedule, seed, flush=True)
+
+
 def truth(runs: Path, out: Path) -> None:
     """The rest of some runs in full at each factor."""
     done = {key_of(each) for each in lines(out)}
@@ -197,12 +223,14 @@ def seen_at(run: dict[str, Any], at: int) -> Seen:
     return Seen(columns, facts={"steps": int(run["steps"]), "status": "interrupted"})
 
 
-def raced(facts: dict[str, Any], suspected: bool) -> Verification:
-    """What ``verify`` says, its forks taken from those that were collected."""
+def raced(facts: dict[str, Any], suspected: bool, curvature: float | None, fresh: dict[str, Any]) -> Recheck:
+    """The race of ``verify``, its forks and what it begins anew taken from those that were collected."""
     steps = min(facts["forks"], key=int)
+    probed_anew = fresh["probes"][str(facts["rate"])]
     kept = {float(exponent): each for exponent, each in facts["forks"][steps].items()}
-    race = Recheck(1.0, facts["steps"], facts["steps"] - facts["at"], suspected=suspected, most=PROBE,
-                   begun=lambda count: facts["start"][:count])  # fmt: skip
+    race = Recheck(1.0, facts["steps"], facts["steps"] - facts["at"], suspected=suspected, curvature=curvature,
+                   most=PROBE, begun=lambda count: facts["start"][:count],
+                   anew=lambda _rate, _steps, count: probed_anew[:count])  # fmt: skip
     while asks := race.ask():
         for ask in asks:
             if not ask.steps:
@@ -213,12 +241,13 @@ def raced(facts: dict[str, Any], suspected: bool) -> Verification:
             held = kept.get(round(2 * math.log10(ask.rate)) / 2, {"losses": [math.inf], "probe": []})
             probed = held["probe"][: ask.probe]
             race.tell(ask, Tried(ask.rate, ask.steps, mean(probed), tuple(held["losses"]), tuple(probed)))
-    return Verification.of(race, facts["at"], False)
+    return race
 
 
-def verdicts(runs: Path, out: Path) -> Iterator[dict[str, Any]]:
+def verdicts(runs: Path, out: Path, anew: Path) -> Iterator[dict[str, Any]]:
     """Each run with its set of tasks, label, decades above the best rate, and what was said of it."""
     groups_seen: dict[Any, Any] = {}
+    fresh = {(each["name"], each["seed"], each["kind"]): each for each in lines(anew)}
     for facts in lines(out):
         group = facts["name"], facts["seed"], facts["kind"]
         if group not in groups_seen:
@@ -231,13 +260,18 @@ def verdicts(runs: Path, out: Path) -> Iterator[dict[str, Any]]:
             continue  # nothing was learnt at any rate
         rate = facts["rate"]
         what, above = label(rate, scores[rate], finite, initial)
-        passive = diagnose(seen_at(stored[rate], facts["at"]))
+        seen = seen_at(stored[rate], facts["at"])
+        passive = diagnose(seen)
         suspected = any(symptom.name == "rate-too-low" for symptom in passive)
-        found = raced(facts, suspected) if "forks" in facts else None
+        curvature = curvature_until(seen, facts["at"])
+        race = raced(facts, suspected, curvature, fresh[group]) if "forks" in facts else None
+        found = None if race is None else Verification.of(race, facts["at"], False)
         best = min(finite.values())
         yield {**facts, "set": ENTRIES[facts["name"]][0], "what": what, "above": above, "found": found,
+               "race": race, "curvature": curvature,
                "passive": passive, "symptoms": passive if found is None else found.findings(passive),
-               "best": best, "gain": initial - best, "lost": (scores[rate] - best) / (initial - best)}  # fmt: skip
+               "scores": scores, "best": best, "gain": initial - best,
+               "lost": (scores[rate] - best) / (initial - best)}  # fmt: skip
 
 
 def named(symptoms: tuple[Symptom, ...], name: str) -> Symptom | None:
@@ -267,12 +301,22 @@ def of_name(here: list[dict[str, Any]], total: Counter[str], way: str, name: str
     off = [abs(math.log10(symptom.factor) + each["above"]) for each, symptom in true if symptom.factor]
     held = sum(one.evidence["factor_low"] <= 10 ** -each["above"] <= one.evidence["factor_high"]
                for each, one in true if "factor_low" in one.evidence)  # fmt: skip
+    before, after = zip(*[(min(each["lost"], 2.0), lost_at(each, one.factor)) for each, one in true], strict=True)
     on = Counter(each["what"] for each, _ in hits)
+    apart = len(hits) - on["between"]
     return (
         f"{name}: recall {interval(len(true), total[what])}, precision {interval(len(true), len(hits))}, right way "
-        f"{interval(right, len(hits))}, factor off {np.median(off) if off else math.nan:.2f} decades, interval holds "
-        f"{interval(held, len(true))}; on {dict(on)}"
+        f"{interval(right, len(hits))}, without those between {interval(len(true), apart)}, factor off "
+        f"{np.median(off) if off else math.nan:.2f} decades, interval holds {interval(held, len(true))}, of the gain "
+        f"lost {np.median(before):.2f}, at the rate named {np.median(after):.2f}; on {dict(on)}"
     )
+
+
+def lost_at(each: dict[str, Any], factor: float | None) -> float:
+    """The share of the gain that is lost at the rate of the grid next to the one that a factor leads to."""
+    wanted = math.log10(each["rate"] * (factor or 1.0))
+    near = min(each["scores"], key=lambda rate: abs(math.log10(rate) - wanted))
+    return min((each["scores"][near] - each["best"]) / each["gain"], 2.0)
 
 
 def alarms(here: list[dict[str, Any]], total: Counter[str]) -> str:
@@ -296,7 +340,11 @@ def failures(here: list[dict[str, Any]]) -> None:
                 for one in each["found"].forks
             }  # fmt: skip
             word = f"missed {missed[0]}" if missed else f"wrongly {wrong[0]}"
-            print(f"{word}: {each['name']} {each['kind']} {each['above']:+.2f} lost {each['lost']:.3f} {gains}")
+            race = each["race"]
+            ahead = (
+                "" if race is None or race.anew is None else f", anew {(race.rung.start - race.anew.score) / scale:.3f}"
+            )
+            print(f"{word}: {each['name']} {each['kind']} {each['above']:+.2f} lost {each['lost']:.3f} {gains}{ahead}")
 
 
 def of_rest(every: list[dict[str, Any]], ended: Path) -> None:
@@ -328,21 +376,22 @@ def of_rest(every: list[dict[str, Any]], ended: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["collect", "truth", "report"])
+    parser.add_argument("what", choices=["collect", "anew", "truth", "report"])
     parser.add_argument("--runs", required=True, type=Path)
     parser.add_argument("--out", required=True, type=Path)
+    parser.add_argument("--anew", type=Path, help="what anew has written, for report")
     parser.add_argument("--ends", type=Path)
     parser.add_argument("--data", default=os.environ.get(PLACE, DEFAULT))
     given = parser.parse_args()
     os.environ[PLACE] = given.data
     torch.set_num_threads(1)
     if given.what == "report":
-        every = list(verdicts(given.runs, given.out))
+        every = list(verdicts(given.runs, given.out, given.anew))
         report(every)
         if given.ends is not None:
             of_rest(every, given.ends)
     else:
-        {"collect": collect, "truth": truth}[given.what](given.runs, given.out)
+        {"collect": collect, "anew": anew, "truth": truth}[given.what](given.runs, given.out)
 
 
 if __name__ == "__main__":

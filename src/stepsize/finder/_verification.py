@@ -26,6 +26,10 @@ class Fork:
     steps: int
     score: float
 
+    def plain(self) -> dict[str, float | None]:
+        """All of it as plain data; the score is None where it diverged."""
+        return {**vars(self), "score": self.score if math.isfinite(self.score) else None}
+
 
 @dataclass(frozen=True)
 class Verification:
@@ -47,6 +51,9 @@ class Verification:
         finished: whether the run has come to its end since; forks then began at its best checkpoint.
         forks: by factor.
         cost: in runs, a loss without its gradient as a third of a step.
+        chance: that the rate is off as ``factor`` says, ten times too low or three times too high, by forks and record
+            weighed; None where it should be kept, or there was nothing to weigh them with.
+        anew: a short run at a tenth of the rate, begun anew with the whole schedule squeezed into it, if there was one.
     """
 
     factor: float
@@ -64,6 +71,8 @@ class Verification:
     finished: bool
     forks: tuple[Fork, ...]
     cost: float
+    chance: float | None = None
+    anew: Fork | None = None
 
     @staticmethod
     def of(race: Recheck, step: int, finished: bool) -> "Verification":
@@ -94,6 +103,8 @@ class Verification:
             finished=finished,
             forks=forks,
             cost=cost,
+            chance=None if factor == 1 else judgement.chance,
+            anew=None if race.anew is None else Fork(race.anew.rate / race.rate, race.anew.steps, race.anew.score),
         )
 
     @property
@@ -117,13 +128,14 @@ class Verification:
             end = "beginning" if self.step < EARLY * self.steps else "end"
             words.append(f"too near its {end} to say more of a run begun anew")
         answer = ", ".join(words if self.factor != 1 or self.onward != 1 else ["keep the rate", *words])
-        price = f"{len(self.forks)} forks from step {self.step} of {self.steps}, {self.cost:.1%} of a run"
+        anew = "" if self.anew is None else f", {self.anew.steps} steps begun anew"
+        price = f"{len(self.forks)} forks from step {self.step} of {self.steps}{anew}, {self.cost:.1%} of a run"
         return f"{answer}: {self.verdict} ({price})"
 
     def plain(self) -> dict[str, Any]:
         """All of it as plain data; the score of a fork that diverged is None."""
-        forks = [{**vars(fork), "score": fork.score if math.isfinite(fork.score) else None} for fork in self.forks]
-        return {**vars(self), "keep": self.keep, "forks": forks}
+        anew = None if self.anew is None else self.anew.plain()
+        return {**vars(self), "keep": self.keep, "forks": [fork.plain() for fork in self.forks], "anew": anew}
 
     def findings(self, passive: Iterable[Symptom]) -> tuple[Symptom, ...]:
         """What a record shows, as the forks have confirmed or refuted it, the worst first.
@@ -165,7 +177,8 @@ class Verification:
     @property
     def _evidence(self) -> dict[str, float]:
         parts = {"factor_low": self.low, "factor_high": self.high, "onward": self.onward}
-        return {**parts, "worth": self.worth, "cost": self.cost}
+        likely = {} if self.chance is None else {"chance": self.chance}
+        return {**parts, "worth": self.worth, "cost": self.cost, **likely}
 
 
 def _speaks_of_whole(step: int, steps: int) -> bool:

@@ -2,17 +2,18 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from stepsize import _check
 from stepsize.finder._find import live_model
+from stepsize.finder._recorded import curvature_in
 from stepsize.finder._verification import Verification
 from stepsize.search import Ask, Progress, Recheck, Tried, check_share
 from stepsize.state import capture
-from stepsize.task import Branches, Probed, Startable, Trial, seed_of
+from stepsize.task import Branches, Probed, Startable, Training, Trial, seed_of
 
 SELDOM = 0.2  # seconds, about, from one report of how far a fork is to the next
 
@@ -35,7 +36,10 @@ def verify(
 
     Every fork begins where the checkpoint is, weights, optimizer state, data order and random numbers included, at
     the run's rate times a factor, and has what is left of the schedule squeezed into its steps. Forks see common
-    batches and are scored on common ones. Nothing in the folder is changed, and no random generator.
+    batches and are scored on common ones. Where no higher rate ends lower, a short run is begun anew at a tenth of the
+    rate: one that gets further than the run has come says that its rate is too high. Where the folder's record has the
+    curvature along the updates, a rate that is too low is told by that and forks together. Nothing in the folder is
+    changed, and no random generator.
 
     Args:
         task: the run's.
@@ -46,6 +50,7 @@ def verify(
         steps: the run's length, >= 1; the task's when left out.
         share: of a run that the forks may cost at most, 0 < share <= 1.
         suspected: whether the run's record says that its rate is too low (``diagnose``): then less will confirm it.
+            Nothing comes of it where the folder has the record itself, with its curvature: that is weighed with forks.
         accept_changes: whether the task may be another than it was, as for ``train``.
         progress: called with (steps done, steps expected, a note for people).
         **axes: what else was set of the run, as for ``train``.
@@ -89,12 +94,15 @@ def verify(
             branches.left,
             share,
             begun=lambda count: _begun(task, trial, count),
+            anew=lambda rate, steps, count: _begun_anew(branches, rate, steps, count, tell),
             suspected=suspected,
+            curvature=curvature_in(Path(folder), branches.done),
             progress=progress,
         )
+        tell = _told(progress, race)
         while asks := race.ask():
             for ask in asks:
-                race.tell(ask, _forked(branches, ask, ask.rate / race.rate, _told(progress, race)))
+                race.tell(ask, _forked(branches, ask, ask.rate / race.rate, tell))
         return Verification.of(race, branches.done, branches.finished)
 
 
@@ -119,7 +127,7 @@ def _trial_of(task: Startable, trial: Trial | None, said: dict[str, Any]) -> Tri
 
 
 def _told(progress: Progress | None, race: Recheck) -> Callable[[int, float], None]:
-    """Tell how far a fork is, which may take long; what is raised at that ends it."""
+    """Tell how far a short run is, which may take long; what is raised at that ends it."""
 
     def tell(steps: int, rate: float) -> None:
         if progress is not None:
@@ -128,21 +136,45 @@ def _told(progress: Progress | None, race: Recheck) -> Callable[[int, float], No
     return tell
 
 
+def _begun_anew(
+    branches: Branches, rate: float, steps: int, count: int, tell: Callable[[int, float], None]
+) -> tuple[float, ...]:
+    """The loss on so many batches after a short run begun anew; none where it diverged."""
+    run = branches.anew(rate / branches.trial.settings["lr"], steps)
+    if not _is_whole(_advanced(run, steps, rate, tell), steps):
+        return ()
+    return tuple(run.probe(count)) if isinstance(run, Probed) else (run.score(),)
+
+
 def _forked(branches: Branches, ask: Ask, factor: float, tell: Callable[[int, float], None]) -> Tried:
     """How a fork went."""
-    run, chunk, began = branches.start(factor, ask.steps or None), 1, time.perf_counter()
-    losses: list[float] = []
-    while len(losses) < ask.steps:
-        wanted = min(chunk, ask.steps - len(losses))
-        new = run.advance(wanted)
-        losses += new
-        if len(new) < wanted or not math.isfinite(losses[-1]):
-            return Tried(ask.rate, ask.steps, math.inf, tuple(losses))
-        took = time.perf_counter() - began
-        chunk = chunk if took > SELDOM else 2 * chunk
-        if took > SELDOM:
-            tell(len(losses), ask.rate)
-            began = time.perf_counter()
+    run = branches.start(factor, ask.steps or None)
+    losses = tuple(_advanced(run, ask.steps, ask.rate, tell))
+    if not _is_whole(losses, ask.steps):
+        return Tried(ask.rate, ask.steps, math.inf, losses)
     probed = run.probe(ask.probe) if isinstance(run, Probed) else ()
     score = sum(probed) / len(probed) if probed else run.score()
-    return Tried(ask.rate, ask.steps, score if math.isfinite(score) else math.inf, tuple(losses), tuple(probed))
+    return Tried(ask.rate, ask.steps, score if math.isfinite(score) else math.inf, losses, tuple(probed))
+
+
+def _advanced(run: Training, steps: int, rate: float, tell: Callable[[int, float], None]) -> list[float]:
+    """The losses of a short run, which ends where they break; long ones tell how far they are."""
+    losses: list[float] = []
+    chunk, told = 1, time.perf_counter()
+    while len(losses) < steps and _is_whole(losses, len(losses)):
+        wanted = min(chunk, steps - len(losses))
+        new = run.advance(wanted)
+        losses += new
+        if len(new) < wanted:
+            break
+        if time.perf_counter() - told > SELDOM:
+            tell(len(losses), rate)
+            told = time.perf_counter()
+        else:
+            chunk *= 2
+    return losses
+
+
+def _is_whole(losses: Sequence[float], steps: int) -> bool:
+    """Whether a short run came to its end."""
+    return len(losses) == steps and (not losses or math.isfinite(losses[-1]))

@@ -7,7 +7,7 @@ from typing import Any
 
 from stepsize import _check
 from stepsize.search._asking import FORWARD, Ask, Open, Progress
-from stepsize.search._finding import Cost, Finding, ShortRun, Stage
+from stepsize.search._finding import Cost, Finding, ShortRun, Stage, Tried
 from stepsize.search._judgement import ON_REACH, Judgement, judged
 from stepsize.search._rung import Rung
 
@@ -19,6 +19,7 @@ PROBE = 3  # batches that forks are scored on at least, and a quarter as many as
 MOST = 24  # batches that they are scored on at most
 STEP = 0.5  # decades between neighbours
 LOWEST, HIGHEST = -1.0, 2.5  # exponents of the factors that may be tried
+ANEW, TENTH = 0.03, 0.1  # of a run: one begun anew, for comparison; and the factor of its rate
 LEAST = 3  # forks without which nothing can be said
 
 
@@ -49,8 +50,9 @@ def check_share(share: Any) -> float:
 class Recheck:
     """Whether another rate than the one that a run has would do better from here on: which forks, and what follows.
 
-    Forks at the rate and at ten times it come first, on to a hundred times where more is better; then the neighbours,
-    half a decade away, and on from them. All have one length. It ends when the next would cost more than it may.
+    Forks at the rate and at ten times it come first, on to a hundred times where more is better; else a short run begun
+    anew at a tenth of the rate; then the neighbours, half a decade away, and on from them. Forks have one length. It
+    ends when the next would cost more than it may.
 
     Args:
         rate: that the run has, > 0.
@@ -61,7 +63,11 @@ class Recheck:
         most: batches of the score that there are, >= 1; as many as are wanted when left out.
         begun: gives the loss before any training on so many batches of the score; without it nothing is said of the
             run as a whole where its rate is too high, only from here on.
+        anew: trains a run begun anew at a rate, with its whole schedule squeezed into so many steps, and gives the loss
+            after it on so many batches of the score, none where it diverged: a rate that is too high shows where that
+            gets further than the run has come. Nothing is begun anew without it, or without ``begun``.
         suspected: whether the run's record says that its rate is too low.
+        curvature: along the updates of the run, as its record has it, >= 0; forks are weighed with it.
         clock: () -> seconds.
         progress: called with (steps done, steps expected, a note for people).
 
@@ -89,7 +95,9 @@ class Recheck:
         forward: float = FORWARD,
         most: int | None = None,
         begun: Callable[[int], Sequence[float]] | None = None,
+        anew: Callable[[float, int, int], Sequence[float]] | None = None,
         suspected: bool = False,
+        curvature: float | None = None,
         clock: Callable[[], float] = time.perf_counter,
         progress: Progress | None = None,
     ) -> None:
@@ -101,7 +109,8 @@ class Recheck:
         self.most = None if most is None else _check.whole("most", most, least=1)
         if not isinstance(suspected, bool):
             raise TypeError(_check.message("suspected", suspected, "True or False"))
-        for name, function in (("clock", clock), ("progress", progress), ("begun", begun)):
+        self._curvature = None if curvature is None else _check.number("curvature", curvature, least=0)
+        for name, function in (("clock", clock), ("progress", progress), ("begun", begun), ("anew", anew)):
             if not callable(function) and (name == "clock" or function is not None):
                 raise TypeError(_check.message(name, function, "a function"))
         self.allowed = share * total
@@ -117,6 +126,8 @@ class Recheck:
                 f"steps; a run of {needed} or more can be verified"
             )
         self.remark, self._begun, self._suspected = "", begun, suspected
+        self._anew = anew
+        self.anew: Tried | None = None
         self._clock, self._progress, self._began = clock, progress, clock()
         self._told: list[tuple[Ask, ShortRun]] = []
         self._forwards = 0
@@ -160,7 +171,12 @@ class Recheck:
     @property
     def spent(self) -> float:
         """Steps taken, a batch of the score as a part of one."""
-        return sum(len(run.losses) or ask.steps for ask, run in self._told) + self._forward * self._forwards
+        return self._steps + self._forward * self._forwards
+
+    @property
+    def _steps(self) -> int:
+        anew = 0 if self.anew is None else self.anew.steps
+        return anew + sum(len(run.losses) or ask.steps for ask, run in self._told)
 
     def _cost(self, forks: int) -> float:
         score = self._forward * self._probe
@@ -182,12 +198,28 @@ class Recheck:
             self.rung.best == max(results) and max(results) + 1 <= HIGHEST and (yield from self._fork(max(results) + 1))
         ):
             pass
+        start = sum(begun) / len(begun) if begun and all(map(math.isfinite, begun)) else None
         best = self.rung.best
+        if best <= 0 and start is not None:
+            self._begin_anew()
         yield from self._fork(best - STEP, best + STEP)
         while self.rung.best == min(results) and min(results) > LOWEST and (yield from self._fork(min(results) - STEP)):
             pass
-        start = sum(begun) / len(begun) if begun and all(map(math.isfinite, begun)) else None
-        return self._concluded(judged(self.rung, start, self._suspected))
+        self.begun = start
+        anew = None if self.anew is None else self.anew.score
+        return self._concluded(judged(self.rung, start, self._suspected, self._curvature, anew))
+
+    def _begin_anew(self) -> None:
+        """A short run begun anew at a tenth of the rate, as long as there is room for, if that is as long as a fork."""
+        score = self._forward * self._probe
+        steps = min(math.ceil(ANEW * self.total), math.floor(self.allowed - self.spent - score + 1e-9))
+        if self._anew is None or steps < self.length:
+            return
+        rate = self.rate * TENTH
+        probed = tuple(self._anew(rate, steps, self._probe))
+        self._forwards += len(probed)
+        mean = sum(probed) / len(probed) if probed else math.inf
+        self.anew = Tried(rate, steps, mean if math.isfinite(mean) else math.inf, (), probed)
 
     def _fork(self, *exponents: float) -> Generator[list[Ask], None, bool]:
         """Forks at factors by exponent, as far as there is room; whether there was any."""
@@ -206,8 +238,7 @@ class Recheck:
     def _concluded(self, judgement: Judgement) -> Finding:
         """What the forks come to."""
         self.judgement = judgement
-        steps = sum(len(run.losses) or ask.steps for ask, run in self._told)
-        cost = Cost(steps, self._forwards, self.spent / self.total, self._clock() - self._began)
+        cost = Cost(self._steps, self._forwards, self.spent / self.total, self._clock() - self._began)
         rates = tuple(self.rate * 10.0**exponent for exponent in sorted(self.rung.results))
         rate = float(f"{self.rate * 10.0**judgement.onward:.3g}") if judgement.onward else self.rate
         words = judgement.verdict + (f"; {self.remark}" if self.remark else "")

@@ -117,14 +117,35 @@ class Branches:
         control: Control = run.control  # type: ignore[attr-defined]
         if steps != self.left:
             control.extend(self.done + steps, "stretch")
-        before = control.rates
-        control.scale(factor)
-        if factor != 1 and control.rates == before and any(before.values()):
-            held = ", ".join(f"{name} {rate:g}" for name, rate in before.items())
-            raise ValueError(
-                f"the rates are held at values ({held}), so that no other can be tried; release them first"
-            )
+        _scale(control, factor)
         return run
+
+    def anew(self, factor: float, steps: int) -> Training:
+        """The run at its beginning, at its rates times a factor, and with the whole of its plan squeezed.
+
+        Args:
+            factor: of the rates, > 0.
+            steps: into which the plan is squeezed, >= 1.
+
+        Raises:
+            TypeError, ValueError: an argument is invalid, or the rates cannot be changed.
+        """
+        factor = _check.number("factor", factor, above=0)
+        steps = _check.whole("steps", steps, least=1)
+        run = self.task.start(self.trial)
+        control: Control = run.control  # type: ignore[attr-defined]
+        if steps != self.total:
+            control.extend(steps, "stretch")
+        _scale(control, factor)
+        return run
+
+
+def _scale(control: Control, factor: float) -> None:
+    before = control.rates
+    control.scale(factor)
+    if factor != 1 and control.rates == before and any(before.values()):
+        held = ", ".join(f"{name} {rate:g}" for name, rate in before.items())
+        raise ValueError(f"the rates are held at values ({held}), so that no other can be tried; release them first")
 
 
 def _total(saved: Mapping[str, Any], trial: Trial) -> int:
