@@ -12,6 +12,10 @@ Written down before the first round: too low, recall 0.6 at precision 0.9 and fa
 at precision 0.7. It gave 0.51 at 0.85 and 0.52 at 0.75, with false alarms of 1.4 % on the report set. The bounds of the
 second round were chosen among a dozen on the tuning set while the figures of the report set were on the table: those
 are no fresh test.
+
+The third round's rules were found in boosted trees on the tuning set, and their bounds chosen there by leaving out
+tasks. Written down before they met the report set: too low, recall 0.74 at precision 0.86; too high, 0.60 at 0.83;
+false alarms 1.9 %, the same four as before.
 """
 
 import argparse

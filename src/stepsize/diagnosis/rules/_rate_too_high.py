@@ -1,4 +1,4 @@
-"""A rate that is too high: the loss broke, rose clearly before it fell, if it fell at all, or ended where it began."""
+"""A rate that is too high: the loss broke, rose clearly, or ended where it began, or a gradient leapt."""
 
 import math
 
@@ -13,7 +13,10 @@ PARTS = 10  # of a run, whose medians are looked at
 FIRST = 3  # of them, in which a rise counts
 RISE = 1.0  # of the loss at the start, by which the loss is above it
 RISEN_BY, ENDED_BY = 1.0, 1.5  # times its noise, by which a level is above the start
+RECOVERED = 0.95  # of the start, by which the loss is below it at the end: the rise did no harm
 GAIN, LEAP, ABOVE = 0.05, 0.1, 3.0  # of the start, gained in all; of it, leapt at first; times the leaps of the end
+TORN = 5.0  # times the gradient norm's median, which such a leap goes with
+THROWN, STEEPER, UNDONE = 12.0, 1.5, 0.75  # of its highest over its median, over its start; of the start, not gained
 RISEN = 0.1  # times the rate, where the loss rose, or ended at its start or above it
 BREAKS, SOONER, NEAREST, FARTHEST = 2.2, -1.4, 0.25, 2.0  # decades by the step at which it broke, on the tuning tasks
 SPREAD = 0.7  # decades each way
@@ -21,6 +24,9 @@ SPREAD = 0.7  # decades each way
 
 def rate_too_high(seen: Seen) -> Symptom | None:
     """Whether the loss broke for good, rose to twice its start, ended above it, or leapt and ended at it.
+
+    Or the gradient's norm leapt to twelve times its median, above where it began, in a run that did not gain three
+    quarters of the loss at its start: an update threw the weights to where the loss is steep.
 
     Formula: of a loss that broke at step s, between 0.25 and 2,
         log10(rate / best) = 2.2 - 1.4 log10(1 + s)
@@ -46,12 +52,20 @@ def rate_too_high(seen: Seen) -> Symptom | None:
     began, spread = start(losses), noise(losses)
     levels = np.array([float(np.median(part)) for part in np.array_split(losses, PARTS)])
     above = levels - began
-    if max(above[:FIRST]) > max(RISEN_BY * spread, RISE * abs(began)):
+    risen = max(above[:FIRST]) > max(RISEN_BY * spread, RISE * abs(began))
+    if risen and -above[-1] < RECOVERED * abs(began):
         return _symptom(series.steps[0], RISEN, began, float(levels[:FIRST].max()), seen)
     if above[-1] > max(ENDED_BY * spread, began - levels.min(), 0.02 * abs(began)):
         return _symptom(series.steps[0], RISEN, began, float(levels[-1]), seen)
-    if not seen.is_early and _leapt(losses, began):
+    norms = seen["gradient_norm"].finite
+    highest = (
+        float(norms.values.max() / max(np.median(norms.values), 1e-30)) if len(norms.values) >= FEWEST else math.nan
+    )
+    if not seen.is_early and not highest < TORN and _leapt(losses, began):
         return _symptom(series.steps[0], RISEN, began, end(losses), seen)
+    if highest > THROWN and norms.values.max() > STEEPER * start(norms.values) and -above[-1] < UNDONE * abs(began):
+        step = float(norms.steps[norms.values.argmax()])
+        return _symptom(step, RISEN, began, float(levels[-1]), seen, {"gradient_norm_over_median": highest})
     return None
 
 
@@ -63,10 +77,12 @@ def _leapt(losses: Array, began: float) -> bool:
     return bool(gained < GAIN * abs(began) and leap > LEAP * abs(began) and leap > ABOVE * noisy)
 
 
-def _symptom(step: float, factor: float, began: float, level: float, seen: Seen) -> Symptom:
+def _symptom(
+    step: float, factor: float, began: float, level: float, seen: Seen, beside: dict[str, float] | None = None
+) -> Symptom:
     reach = {"factor_low": factor / 10**SPREAD, "factor_high": min(1.0, factor * 10**SPREAD)}
     rates = seen["rate"].finite.values
     to = f"about {factor * rates.max():.2g}, " if len(rates) else ""
     remedy = f"lower the rate to {to}{factor:g} times what it is, or lengthen the warm-up"
-    evidence = {"loss_at_start": began, "loss_after": level, **reach}
+    evidence = {"loss_at_start": began, "loss_after": level, **(beside or {}), **reach}
     return Symptom("rate-too-high", "error", int(step), evidence, remedy, factor)

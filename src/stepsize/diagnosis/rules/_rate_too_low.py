@@ -1,19 +1,21 @@
-"""A rate that is far too low: the loss is a straight line along each update and still falls, or hardly fell at all."""
+"""A rate that is far too low: the loss is a straight line along nearly every update, or hardly fell at all."""
 
 import math
 
 import numpy as np
 
 from stepsize.diagnosis._seen import Array, Seen
+from stepsize.diagnosis._statistics import start
 from stepsize.diagnosis._symptom import Symptom
 
-FEWEST, MANY = 2, 8  # looks at the curvature, and from how many on they are trusted as they are
-USED = 0.05  # of the highest rate, below which curvature says nothing of it
-STRAIGHT, PEAKS = 0.08, 0.12  # curvature at the highest rate, median; as it was, ninth decile
-CAREFUL = 0.7  # times those bounds, with fewer looks
-FALLS = 0.1  # of the whole fall, which comes in the second half
-SLOPE, OFFSET = 0.57, -0.53  # of log10(rate / best) over log10(curvature), by least absolute errors on the tuning tasks
+FEWEST = 2  # looks along the update
+USED = 0.05  # of the highest rate, below which a look says nothing of it
+MOST, LARGE = 0.056, 0.75  # curvature that so large a share of the looks stays below
+FIRST = 0.12  # curvature at the first look, as it were at the highest rate
+NEARLY_ALL = 0.9  # of the loss at the start, gained at best: no more was to be gained
+SLOPE, OFFSET = 0.6, -0.6  # of log10(rate / best) over log10(curvature), by least absolute errors on the tuning tasks
 SPREAD = 0.65  # decades each way that hold 85 % of the best rates, on the tuning tasks
+PARTS = 10  # of a run, whose medians are looked at
 LITTLE, LATE, CLEAR = (
     0.1,
     0.3,
@@ -23,10 +25,13 @@ WITHOUT = 30.0  # times, where only the loss speaks: the median of the tuning ta
 
 
 def rate_too_low(seen: Seen) -> Symptom | None:
-    """Whether the rate is ten times too low or more, by the curvature along the updates; by the loss alone without it.
+    """Whether the rate is ten times too low or more: the loss is a straight line along nearly every update.
 
-    Formula: with c = (g1 - g0) · d / abs(g0 · d) on one batch, over the rate's share of its peak, median of looks,
-        log10(rate / best) = 0.57 log10(c) - 0.53
+    Formula: on one batch, with gradients g0 and g1 before and after the update d, and its loss lowered by the share r
+    of what was predicted, c = max(abs((g1 - g0) · d / g0 · d), 2 abs(1 - r)): on a quadratic both are the same. Low is
+    c < 0.056 at three looks of four, c < 0.12 at the first, over the rate's share of its peak, and a loss that never
+    lost nine tenths of its start. With the third quartile of the first term,
+        log10(rate / best) = 0.6 log10(c) - 0.6
 
     Args:
         seen: the run.
@@ -36,16 +41,17 @@ def rate_too_low(seen: Seen) -> Symptom | None:
     losses = seen["loss"].values
     if seen.is_early or len(losses) < 20 or not np.isfinite(losses).all():
         return None
-    curvature = _curvature(seen)
-    if len(curvature[0]) < FEWEST:
-        return None if seen["curvature"] else _by_loss(seen)
-    middle, most = float(np.median(curvature[0])), float(np.quantile(curvature[1], 0.9))
-    late, _ = _late(seen)
-    share = 1.0 if len(curvature[0]) >= MANY else CAREFUL
-    if not (middle < share * STRAIGHT and most < share * PEAKS and late > FALLS):
+    if not seen["curvature"] and not seen["decrease_ratio"]:
+        return _by_loss(seen)
+    slopes, bends, shares = _looks(seen)
+    if len(bends) < FEWEST:
         return None
-    factor = 10 ** -(SLOPE * math.log10(max(middle, 1e-4)) + OFFSET)
-    evidence = {"curvature": middle, "curvature_ninth_decile": most, "late_share_of_fall": late}
+    most, first, gained = float(np.quantile(bends, LARGE)), float(bends[0] / shares[0]), _gained(losses)
+    if not (most < MOST and first < FIRST and gained < NEARLY_ALL):
+        return None
+    curvature = float(np.quantile(slopes, LARGE))
+    factor = 10 ** -(SLOPE * math.log10(max(curvature, 1e-4)) + OFFSET)
+    evidence = {"curvature": curvature, "curvature_at_first": first, "gained_share_of_loss": gained}
     return _symptom(seen, factor, SPREAD, evidence)
 
 
@@ -69,15 +75,30 @@ def _symptom(seen: Seen, factor: float, spread: float, evidence: dict[str, float
     return Symptom("rate-too-low", "warning", None, {**evidence, **reach}, remedy, factor)
 
 
-def _curvature(seen: Seen) -> tuple[Array, Array]:
-    """Its size as it were at the highest rate, and as it was, at steps whose rate was not far below."""
-    curvature, rates = seen["curvature"].finite, seen["rate"].finite
-    sizes = np.abs(curvature.values)
+def _looks(seen: Seen) -> tuple[Array, Array, Array]:
+    """Curvature, the larger of it and of what the loss shows, and the rate's share of its peak, where that is not low.
+
+    Of two columns, one may be missing: the other stands for it.
+    """
+    slope, value = seen["curvature"].finite, seen["decrease_ratio"].finite
+    steps = np.union1d(slope.steps, value.steps)
+    found = np.full((2, len(steps)), np.nan)
+    found[0, np.searchsorted(steps, slope.steps)] = np.abs(slope.values)
+    found[1, np.searchsorted(steps, value.steps)] = 2 * np.abs(1 - value.values)
+    slopes, bends = np.where(np.isfinite(found[0]), found[0], found[1]), np.fmax(*found)
+    rates = seen["rate"].finite
     if not rates or rates.values.max() <= 0:
-        return sizes, sizes
-    share = np.interp(curvature.steps, rates.steps, rates.values) / rates.values.max()
-    used = share > USED
-    return sizes[used] / share[used], sizes[used]
+        return slopes, bends, np.ones_like(bends)
+    shares = np.interp(steps, rates.steps, rates.values) / rates.values.max()
+    used = shares > USED
+    return slopes[used], bends[used], shares[used]
+
+
+def _gained(losses: Array) -> float:
+    """By how much of itself the loss was lower at best than at the start."""
+    began = start(losses)
+    levels = [float(np.median(part)) for part in np.array_split(losses, PARTS)]
+    return (began - min(levels)) / max(abs(began), 1e-12)
 
 
 def _late(seen: Seen) -> tuple[float, float]:
