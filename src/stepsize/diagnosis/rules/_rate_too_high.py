@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from stepsize.diagnosis._seen import Array, Seen
-from stepsize.diagnosis._statistics import end, noise, start
+from stepsize.diagnosis._seen import Array, Seen, Series
+from stepsize.diagnosis._statistics import end, noise, running_median, start, window_of
 from stepsize.diagnosis._symptom import Symptom
 
 FEWEST = 20  # losses
@@ -13,10 +13,10 @@ PARTS = 10  # of a run, whose medians are looked at
 FIRST = 3  # of them, in which a rise counts
 RISE = 1.0  # of the loss at the start, by which the loss is above it
 RISEN_BY, ENDED_BY = 1.0, 1.5  # times its noise, by which a level is above the start
-RECOVERED = 0.95  # of the start, by which the loss is below it at the end: the rise did no harm
 GAIN, LEAP, ABOVE = 0.05, 0.1, 3.0  # of the start, gained in all; of it, leapt at first; times the leaps of the end
-TORN = 5.0  # times the gradient norm's median, which such a leap goes with
-THROWN, STEEPER, UNDONE = 12.0, 1.5, 0.75  # of its highest over its median, over its start; of the start, not gained
+TORN = 5.0  # times the gradient norm's median, up to which it goes with such a leap
+THROWN, STEEPER, UNDONE = 11.0, 1.5, 0.75  # times the norm around it, and its start; of the start, not gained
+AROUND = 0.1  # of the run
 RISEN = 0.1  # times the rate, where the loss rose, or ended at its start or above it
 BREAKS, SOONER, NEAREST, FARTHEST = 2.2, -1.4, 0.25, 2.0  # decades by the step at which it broke, on the tuning tasks
 SPREAD = 0.7  # decades each way
@@ -25,8 +25,8 @@ SPREAD = 0.7  # decades each way
 def rate_too_high(seen: Seen) -> Symptom | None:
     """Whether the loss broke for good, rose to twice its start, ended above it, or leapt and ended at it.
 
-    Or the gradient's norm leapt to twelve times its median, above where it began, in a run that did not gain three
-    quarters of the loss at its start: an update threw the weights to where the loss is steep.
+    Or the gradient's norm leapt to eleven times what it was around there, above where it began, in a run that did not
+    gain three quarters of the loss at its start: an update threw the weights to where the loss is steep.
 
     Formula: of a loss that broke at step s, between 0.25 and 2,
         log10(rate / best) = 2.2 - 1.4 log10(1 + s)
@@ -52,20 +52,19 @@ def rate_too_high(seen: Seen) -> Symptom | None:
     began, spread = start(losses), noise(losses)
     levels = np.array([float(np.median(part)) for part in np.array_split(losses, PARTS)])
     above = levels - began
-    risen = max(above[:FIRST]) > max(RISEN_BY * spread, RISE * abs(began))
-    if risen and -above[-1] < RECOVERED * abs(began):
+    if max(above[:FIRST]) > max(RISEN_BY * spread, RISE * abs(began)):
         return _symptom(series.steps[0], RISEN, began, float(levels[:FIRST].max()), seen)
     if above[-1] > max(ENDED_BY * spread, began - levels.min(), 0.02 * abs(began)):
         return _symptom(series.steps[0], RISEN, began, float(levels[-1]), seen)
+    if seen.is_early:
+        return None  # every run has gained little then
     norms = seen["gradient_norm"].finite
-    highest = (
-        float(norms.values.max() / max(np.median(norms.values), 1e-30)) if len(norms.values) >= FEWEST else math.nan
-    )
-    if not seen.is_early and not highest < TORN and _leapt(losses, began):
+    known = len(norms.values) >= FEWEST
+    if not (known and norms.values.max() < TORN * np.median(norms.values)) and _leapt(losses, began):
         return _symptom(series.steps[0], RISEN, began, end(losses), seen)
-    if highest > THROWN and norms.values.max() > STEEPER * start(norms.values) and -above[-1] < UNDONE * abs(began):
-        step = float(norms.steps[norms.values.argmax()])
-        return _symptom(step, RISEN, began, float(levels[-1]), seen, {"gradient_norm_over_median": highest})
+    if known and -above[-1] < UNDONE * abs(began) and (thrown := _thrown(norms)):
+        step, leap = thrown
+        return _symptom(step, RISEN, began, float(levels[-1]), seen, {"leap_of_gradient_norm": leap})
     return None
 
 
@@ -75,6 +74,14 @@ def _leapt(losses: Array, began: float) -> bool:
     leap, noisy = losses[:third].max() - began, losses[-third:].max() - np.median(losses[-third:])
     gained = began - end(losses)
     return bool(gained < GAIN * abs(began) and leap > LEAP * abs(began) and leap > ABOVE * noisy)
+
+
+def _thrown(norms: Series) -> tuple[float, float] | None:
+    """The step at which the gradient's norm leapt far above what it was around there and at the start; how far."""
+    around = np.maximum(running_median(norms.values, window_of(norms.values, AROUND, 5)), 1e-30)
+    leaps = np.where(norms.values > STEEPER * start(norms.values), norms.values / around, 0.0)
+    at = int(leaps.argmax())
+    return (float(norms.steps[at]), float(leaps[at])) if leaps[at] > THROWN else None
 
 
 def _symptom(
