@@ -11,7 +11,7 @@ from stepsize.diagnosis._symptom import Symptom
 FEWEST = 2  # looks along the update
 USED = 0.05  # of the highest rate, below which a look says nothing of it
 MOST, LARGE = 0.056, 0.75  # curvature that so large a share of the looks stays below
-FIRST = 0.12  # curvature at the first look, as it were at the highest rate
+FIRST = 0.1  # curvature at the first look, as it were at the highest rate
 NEARLY_ALL = 0.9  # of the loss at the start, gained at best: no more was to be gained
 SLOPE, OFFSET = 0.6, -0.6  # of log10(rate / best) over log10(curvature), by least absolute errors on the tuning tasks
 SPREAD = 0.65  # decades each way that hold 85 % of the best rates, on the tuning tasks
@@ -27,10 +27,10 @@ WITHOUT = 30.0  # times, where only the loss speaks: the median of the tuning ta
 def rate_too_low(seen: Seen) -> Symptom | None:
     """Whether the rate is ten times too low or more: the loss is a straight line along nearly every update.
 
-    Formula: on one batch, with gradients g0 and g1 before and after the update d, and its loss lowered by the share r
-    of what was predicted, c = max(abs((g1 - g0) · d / g0 · d), 2 abs(1 - r)): on a quadratic both are the same. Low is
-    c < 0.056 at three looks of four, c < 0.12 at the first, over the rate's share of its peak, and a loss that never
-    lost nine tenths of its start. With the third quartile of the first term,
+    Formula: with the gradients g0 and g1 on one batch before and after its update d, c = abs((g1 - g0) · d / g0 · d);
+    where only the share r of the predicted decrease is known, c = 2 abs(1 - r), the same on a quadratic. The rate is
+    too low where c < 0.056 at three looks of four, c < 0.1 at the first, over the rate's share of its peak, and the
+    loss never lost nine tenths of its start. With the third quartile of c,
         log10(rate / best) = 0.6 log10(c) - 0.6
 
     Args:
@@ -43,13 +43,12 @@ def rate_too_low(seen: Seen) -> Symptom | None:
         return None
     if not seen["curvature"] and not seen["decrease_ratio"]:
         return _by_loss(seen)
-    slopes, bends, shares = _looks(seen)
-    if len(bends) < FEWEST:
+    looks, shares = _looks(seen)
+    if len(looks) < FEWEST:
         return None
-    most, first, gained = float(np.quantile(bends, LARGE)), float(bends[0] / shares[0]), _gained(losses)
-    if not (most < MOST and first < FIRST and gained < NEARLY_ALL):
+    curvature, first, gained = float(np.quantile(looks, LARGE)), float(looks[0] / shares[0]), _gained(losses)
+    if not (curvature < MOST and first < FIRST and gained < NEARLY_ALL):
         return None
-    curvature = float(np.quantile(slopes, LARGE))
     factor = 10 ** -(SLOPE * math.log10(max(curvature, 1e-4)) + OFFSET)
     evidence = {"curvature": curvature, "curvature_at_first": first, "gained_share_of_loss": gained}
     return _symptom(seen, factor, SPREAD, evidence)
@@ -75,23 +74,17 @@ def _symptom(seen: Seen, factor: float, spread: float, evidence: dict[str, float
     return Symptom("rate-too-low", "warning", None, {**evidence, **reach}, remedy, factor)
 
 
-def _looks(seen: Seen) -> tuple[Array, Array, Array]:
-    """Curvature, the larger of it and of what the loss shows, and the rate's share of its peak, where that is not low.
-
-    Of two columns, one may be missing: the other stands for it.
-    """
-    slope, value = seen["curvature"].finite, seen["decrease_ratio"].finite
-    steps = np.union1d(slope.steps, value.steps)
-    found = np.full((2, len(steps)), np.nan)
-    found[0, np.searchsorted(steps, slope.steps)] = np.abs(slope.values)
-    found[1, np.searchsorted(steps, value.steps)] = 2 * np.abs(1 - value.values)
-    slopes, bends = np.where(np.isfinite(found[0]), found[0], found[1]), np.fmax(*found)
-    rates = seen["rate"].finite
+def _looks(seen: Seen) -> tuple[Array, Array]:
+    """Sizes of the curvature, and the rate's share of its peak there, at steps whose rate was not far below."""
+    curvature, ratio, rates = seen["curvature"].finite, seen["decrease_ratio"].finite, seen["rate"].finite
+    steps, sizes = curvature.steps, np.abs(curvature.values)
+    if not seen["curvature"]:
+        steps, sizes = ratio.steps, 2 * np.abs(1 - ratio.values)
     if not rates or rates.values.max() <= 0:
-        return slopes, bends, np.ones_like(bends)
+        return sizes, np.ones_like(sizes)
     shares = np.interp(steps, rates.steps, rates.values) / rates.values.max()
     used = shares > USED
-    return slopes[used], bends[used], shares[used]
+    return sizes[used], shares[used]
 
 
 def _gained(losses: Array) -> float:
