@@ -7,6 +7,7 @@ import numpy as np
 from stepsize.diagnosis._seen import Array, Seen
 from stepsize.diagnosis._statistics import start
 from stepsize.diagnosis._symptom import Symptom
+from stepsize.diagnosis.rules._rate_too_high import rate_too_high
 
 FEWEST = 2  # looks along the update
 USED = 0.05  # of the highest rate, below which a look says nothing of it
@@ -41,6 +42,8 @@ def rate_too_low(seen: Seen) -> Symptom | None:
     losses = seen["loss"].values
     if seen.is_early or len(losses) < 20 or not np.isfinite(losses).all():
         return None
+    if rate_too_high(seen) is not None:
+        return None  # it has been thrown to where the loss is flat
     if not seen["curvature"] and not seen["decrease_ratio"]:
         return _by_loss(seen)
     looks, shares = _looks(seen)
