@@ -2,8 +2,8 @@
 
     python benchmarks/diagnosis/limit.py --runs FOLDER
 
-*The limit.* ``runs.py`` trained grids of one task and schedule from two seeds. Each run is labelled by its own grid, and
-by the other with its loss put between those of the other's rates. An oracle that knows all of the other grid, and so
+*The limit.* ``runs.py`` trained grids of one task and schedule from two seeds. Each run is labelled by its own grid
+and by the other, with its loss put between those of the other's rates. An oracle that knows all of the other grid, and so
 more than any record shows, is right as often as the two agree.
 
 *Left out.* For each of the 51 tasks, the bounds of both rules are set on the other 50: of too low, the three bounds
