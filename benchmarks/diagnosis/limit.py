@@ -3,8 +3,8 @@
     python benchmarks/diagnosis/limit.py --runs FOLDER
 
 *The limit.* ``runs.py`` trained grids of one task and schedule from two seeds. Each run is labelled by its own grid
-and by the other, with its loss put between those of the other's rates. An oracle that knows all of the other grid, and so
-more than any record shows, is right as often as the two agree.
+and by the other, with its loss put between those of the other's rates. An oracle that knows all of the other grid, and
+so more than any record shows, is right as often as the two agree.
 
 *Left out.* For each of the 51 tasks, the bounds of both rules are set on the other 50: of too low, the three bounds
 with the most hits less 1.5 times the alarms between and 3 times those on good or too high, for 16 and 4 looks together;
