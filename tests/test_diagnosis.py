@@ -98,12 +98,15 @@ def test_the_decrease_of_the_loss_stands_in_for_curvature_as_on_a_quadratic():
 def test_a_gradient_that_leaps_above_those_around_it_says_too_high_unless_the_run_went_well():
     slow = 2.3 - 1e-3 * STEPS + noise(1e-3)
     calm = 1 + noise(0.1)
-    leap = np.where(STEPS == 150, 20.0, calm)
+    leap = np.where(STEPS == 150, 20.0, np.where(STEPS == 151, 6.0, calm))
     symptom = symptoms(seen(slow, constant(), norm=leap))["rate-too-high"]
     assert (symptom.step, symptom.factor) == (150, 0.1)
     assert symptom.evidence["leap_of_gradient_norm"] == pytest.approx(20, rel=0.2)
     assert symptoms(seen(falling(), constant(), norm=leap)) == {}
-    assert symptoms(seen(slow, constant(), norm=np.where(STEPS == 150, 8.0, calm))) == {}
+    assert symptoms(seen(slow, constant(), norm=np.where(STEPS == 150, 20.0, calm))) == {}  # as one bad batch does
+    assert symptoms(seen(slow, constant(), norm=np.minimum(leap, 8))) == {}
+    bad = falling() + 0.6 + 9.0 * (STEPS % 80 == 79)
+    assert symptoms(seen(bad, constant(), norm=1 + 30.0 * (STEPS % 80 == 79))).keys() == {"spikes"}
     assert symptoms(seen(slow, constant(), norm=20 * np.exp(-STEPS / 20) + calm)) == {}  # steep at the start only
     assert symptoms(seen(slow, constant(), norm=leap, status="running", steps=1000)) == {}
 

@@ -83,7 +83,7 @@ def looked_at(run: Row) -> Row:
 def leap_of(seen: Any) -> float:
     """The largest leap of the gradient's norm in a run that did not gain much, whatever its bound."""
     losses, norms = seen["loss"].values, seen["gradient_norm"].finite
-    if len(losses) < 20 or not np.isfinite(losses).all() or len(norms.values) < 20:
+    if len(losses) < 20 or not np.isfinite(losses).all() or len(norms.values) < 20 or too_high.spikes(seen):
         return 0.0
     began, last = losses[:3].mean(), np.median(np.array_split(losses, too_high.PARTS)[-1])
     kept, too_high.THROWN = too_high.THROWN, 0.0

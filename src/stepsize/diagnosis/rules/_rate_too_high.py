@@ -7,6 +7,7 @@ import numpy as np
 from stepsize.diagnosis._seen import Array, Seen, Series
 from stepsize.diagnosis._statistics import end, noise, running_median, start, window_of
 from stepsize.diagnosis._symptom import Symptom
+from stepsize.diagnosis.rules._spikes import spikes
 
 FEWEST = 20  # losses
 PARTS = 10  # of a run, whose medians are looked at
@@ -16,7 +17,7 @@ RISEN_BY, ENDED_BY = 1.0, 1.5  # times its noise, by which a level is above the 
 GAIN, LEAP, ABOVE = 0.05, 0.1, 3.0  # of the start, gained in all; of it, leapt at first; times the leaps of the end
 TORN = 5.0  # times the gradient norm's median, up to which it goes with such a leap
 THROWN, STEEPER, UNDONE = 11.0, 1.5, 0.75  # times the norm around it, and its start; of the start, not gained
-AROUND = 0.1  # of the run
+AROUND, AGAIN = 0.1, 4.0  # of the run; a second leap, since one bad batch makes one
 RISEN = 0.1  # times the rate, where the loss rose, or ended at its start or above it
 BREAKS, SOONER, NEAREST, FARTHEST = 2.2, -1.4, 0.25, 2.0  # decades by the step at which it broke, on the tuning tasks
 SPREAD = 0.7  # decades each way
@@ -25,8 +26,9 @@ SPREAD = 0.7  # decades each way
 def rate_too_high(seen: Seen) -> Symptom | None:
     """Whether the loss broke for good, rose to twice its start, ended above it, or leapt and ended at it.
 
-    Or the gradient's norm leapt to eleven times what it was around there, above where it began, in a run that did not
-    gain three quarters of the loss at its start: an update threw the weights to where the loss is steep.
+    Or the gradient's norm leapt to eleven times what it was around there, above where it began, and not once only, in a
+    run that did not gain three quarters of the loss at its start, and has no spikes of bad batches: an update threw the
+    weights to where the loss is steep.
 
     Formula: of a loss that broke at step s, between 0.25 and 2,
         log10(rate / best) = 2.2 - 1.4 log10(1 + s)
@@ -62,7 +64,7 @@ def rate_too_high(seen: Seen) -> Symptom | None:
     known = len(norms.values) >= FEWEST
     if not (known and norms.values.max() < TORN * np.median(norms.values)) and _leapt(losses, began):
         return _symptom(series.steps[0], RISEN, began, end(losses), seen)
-    if known and -above[-1] < UNDONE * abs(began) and (thrown := _thrown(norms)):
+    if known and -above[-1] < UNDONE * abs(began) and (thrown := _thrown(norms)) and spikes(seen) is None:
         step, leap = thrown
         return _symptom(step, RISEN, began, float(levels[-1]), seen, {"leap_of_gradient_norm": leap})
     return None
@@ -78,10 +80,11 @@ def _leapt(losses: Array, began: float) -> bool:
 
 def _thrown(norms: Series) -> tuple[float, float] | None:
     """The step at which the gradient's norm leapt far above what it was around there and at the start; how far."""
-    around = np.maximum(running_median(norms.values, window_of(norms.values, AROUND, 5)), 1e-30)
-    leaps = np.where(norms.values > STEEPER * start(norms.values), norms.values / around, 0.0)
-    at = int(leaps.argmax())
-    return (float(norms.steps[at]), float(leaps[at])) if leaps[at] > THROWN else None
+    leaps = norms.values / np.maximum(running_median(norms.values, window_of(norms.values, AROUND, 5)), 1e-30)
+    above = np.where(norms.values > STEEPER * start(norms.values), leaps, 0.0)
+    at = int(above.argmax())
+    thrown = above[at] > THROWN and (leaps > AGAIN).sum() > 1
+    return (float(norms.steps[at]), float(above[at])) if thrown else None
 
 
 def _symptom(
