@@ -75,6 +75,42 @@ def test_a_loss_that_rises_to_more_than_twice_its_start_says_too_high():
     assert {"rate-too-high"} == symptoms(seen(healed, warm)).keys()
 
 
+def test_curvature_at_three_looks_of_four_at_the_first_and_what_was_gained_decide_together():
+    slow = 2.3 - 1e-3 * STEPS
+
+    def found(curvature, loss=slow):
+        return "rate-too-low" in symptoms(seen(loss, constant(), curvature))
+
+    assert found(np.where(STEPS % 5 == 3, 0.5, 0.02))  # a noisy look of five proves nothing
+    assert not found(np.where(STEPS % 3 == 2, 0.5, 0.02))
+    assert not found(np.where(STEPS == 0, 0.5, 0.02))
+    assert not found(constant(0.02), 0.05 + np.exp(-STEPS / 40))  # there is nothing left to gain
+
+
+def test_the_decrease_of_the_loss_stands_in_for_curvature_as_on_a_quadratic():
+    columns = seen(2.3 - 1e-3 * STEPS, constant()).columns
+    by_slope = diagnose(Seen({**columns, "curvature": Series(STEPS, constant(1 / 64))}))
+    by_value = diagnose(Seen({**columns, "decrease_ratio": Series(STEPS, 1 - constant(1 / 128))}))
+    assert by_slope == by_value
+    assert [symptom.name for symptom in by_slope] == ["rate-too-low"]
+
+
+def test_a_gradient_that_leaps_above_those_around_it_says_too_high_unless_the_run_went_well():
+    slow = 2.3 - 1e-3 * STEPS + noise(1e-3)
+    calm = 1 + noise(0.1)
+    leap = np.where(STEPS == 150, 20.0, np.where(STEPS == 151, 6.0, calm))
+    symptom = symptoms(seen(slow, constant(), norm=leap))["rate-too-high"]
+    assert (symptom.step, symptom.factor) == (150, 0.1)
+    assert symptom.evidence["leap_of_gradient_norm"] == pytest.approx(20, rel=0.2)
+    assert symptoms(seen(falling(), constant(), norm=leap)) == {}
+    assert symptoms(seen(slow, constant(), norm=np.where(STEPS == 150, 20.0, calm))) == {}  # as one bad batch does
+    assert symptoms(seen(slow, constant(), norm=np.minimum(leap, 8))) == {}
+    bad = falling() + 0.6 + 9.0 * (STEPS % 80 == 79)
+    assert symptoms(seen(bad, constant(), norm=1 + 30.0 * (STEPS % 80 == 79))).keys() == {"spikes"}
+    assert symptoms(seen(slow, constant(), norm=20 * np.exp(-STEPS / 20) + calm)) == {}  # steep at the start only
+    assert symptoms(seen(slow, constant(), norm=leap, status="running", steps=1000)) == {}
+
+
 def test_a_run_under_way_is_not_told_to_be_slow_before_its_middle():
     low = (2.3 - 1e-3 * STEPS, constant(), constant(1 / 100))
     assert symptoms(seen(*low, status="running", steps=1000)) == {}

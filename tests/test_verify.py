@@ -11,9 +11,8 @@ import torch
 
 from stepsize import RateSearch, Symptom, Task, Trial, train, verify
 from stepsize.cli import run
-from stepsize.diagnosis import Seen, Series
+from stepsize.diagnosis import Seen, Series, median_curvature
 from stepsize.finder import Verification
-from stepsize.finder._recorded import curvature_until
 from stepsize.search import Recheck, Tried
 from stepsize.task import Branches, CheckpointError, steps_done, task_named
 
@@ -167,10 +166,10 @@ def test_curvature_counts_as_at_the_highest_rate_before_the_checkpoint(eta):
     rates[100:], curvature[100:] = 9 * eta, 1e3
     curvature[20] = np.nan
     seen = Seen({"rate": Series(steps, rates), "curvature": Series(steps, curvature)})
-    assert curvature_until(seen, 100) == pytest.approx(2 * eta)
-    assert curvature_until(seen, 10) == pytest.approx(7.0)  # until then it is the highest
-    assert curvature_until(Seen({"rate": Series(steps, rates)}), 100) is None
-    assert curvature_until(seen, 0) is None
+    assert median_curvature(seen, 100) == pytest.approx(2 * eta)
+    assert median_curvature(seen, 10) == pytest.approx(7.0)  # until then it is the highest
+    assert median_curvature(Seen({"rate": Series(steps, rates)}), 100) is None
+    assert median_curvature(seen, 0) is None
 
 
 def test_the_less_curvature_the_likelier_a_rate_is_too_low_and_the_farther_it_has_to_go():

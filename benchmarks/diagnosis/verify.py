@@ -44,9 +44,8 @@ from measure import interval, label
 from oracle import Oracle
 from runs import ENTRIES, groups
 
-from stepsize.diagnosis import Seen, Series, Symptom, diagnose
+from stepsize.diagnosis import Seen, Series, Symptom, diagnose, median_curvature
 from stepsize.finder import Verification
-from stepsize.finder._recorded import curvature_until
 from stepsize.search import Recheck, Tried
 from stepsize.task import Trial
 
@@ -263,7 +262,7 @@ def verdicts(runs: Path, out: Path, anew: Path) -> Iterator[dict[str, Any]]:
         seen = seen_at(stored[rate], facts["at"])
         passive = diagnose(seen)
         suspected = any(symptom.name == "rate-too-low" for symptom in passive)
-        curvature = curvature_until(seen, facts["at"])
+        curvature = median_curvature(seen, facts["at"])
         race = raced(facts, suspected, curvature, fresh[group]) if "forks" in facts else None
         found = None if race is None else Verification.of(race, facts["at"], False)
         best = min(finite.values())

@@ -1,10 +1,12 @@
 """Whether a rate deserves to be tried: less than what a rule needs to accuse it."""
 
+import math
+
 import numpy as np
 
 from stepsize.diagnosis._diagnose import diagnose
 from stepsize.diagnosis._seen import Seen
-from stepsize.diagnosis.rules._rate_too_low import curvature_of
+from stepsize.diagnosis.rules._rate_too_low import looks_of
 
 STRAIGHT = 0.1  # curvature at the highest rate, median; of find's rates 4 in 141 are below, of a tenth of them most
 ABOUT_RATE = ("rate-too-high", "rate-too-low", "diverging", "warmup-missing", "never-learnt")  # what a rate may explain
@@ -26,7 +28,29 @@ def is_suspicious(seen: Seen) -> bool:
 
     Source: measured, docs/decisions/0031-verify.md.
     """
-    sizes, _ = curvature_of(seen)
-    if len(sizes) and float(np.median(sizes)) < STRAIGHT:
+    curvature = median_curvature(seen)
+    if curvature is not None and curvature < STRAIGHT:
         return True
     return any(symptom.name in ABOUT_RATE and symptom.severity != "info" for symptom in diagnose(seen))
+
+
+def median_curvature(seen: Seen, until: float = math.inf) -> float | None:
+    """The median curvature along a record's updates, as it were at the highest rate; None where none was recorded.
+
+    Formula: with c = (g1 - g0) · d / abs(g0 · d) on one batch,
+        median of abs(c) · highest rate / rate
+
+    Args:
+        seen: the record.
+        until: the step before which it counts.
+
+    Example:
+        >>> import numpy as np
+        >>> from stepsize.diagnosis import Seen, Series, median_curvature
+        >>> steps = np.arange(0.0, 100.0, 20.0)
+        >>> columns = {"curvature": Series(steps, np.full(5, 0.1)), "rate": Series(steps, np.linspace(1, 0.2, 5))}
+        >>> median_curvature(Seen(columns), until=20), round(median_curvature(Seen(columns)), 2)
+        (0.1, 0.17)
+    """
+    looks, shares = looks_of(seen, until)
+    return float(np.median(looks / shares)) if len(looks) else None

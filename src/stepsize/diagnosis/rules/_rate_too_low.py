@@ -1,19 +1,22 @@
-"""A rate that is far too low: the loss is a straight line along each update and still falls, or hardly fell at all."""
+"""A rate that is far too low: the loss is a straight line along nearly every update, or hardly fell at all."""
 
 import math
 
 import numpy as np
 
 from stepsize.diagnosis._seen import Array, Seen
+from stepsize.diagnosis._statistics import start
 from stepsize.diagnosis._symptom import Symptom
+from stepsize.diagnosis.rules._rate_too_high import rate_too_high
 
-FEWEST, MANY = 2, 8  # looks at the curvature, and from how many on they are trusted as they are
-USED = 0.05  # of the highest rate, below which curvature says nothing of it
-STRAIGHT, PEAKS = 0.08, 0.12  # curvature at the highest rate, median; as it was, ninth decile
-CAREFUL = 0.7  # times those bounds, with fewer looks
-FALLS = 0.1  # of the whole fall, which comes in the second half
-SLOPE, OFFSET = 0.57, -0.53  # of log10(rate / best) over log10(curvature), by least absolute errors on the tuning tasks
+FEWEST = 2  # looks along the update
+USED = 0.05  # of the highest rate, below which a look says nothing of it
+MOST, LARGE = 0.056, 0.75  # curvature that so large a share of the looks stays below
+FIRST = 0.1  # curvature at the first look, as it were at the highest rate
+NEARLY_ALL = 0.9  # of the loss at the start, gained at best: no more was to be gained
+SLOPE, OFFSET = 0.6, -0.6  # of log10(rate / best) over log10(curvature), by least absolute errors on the tuning tasks
 SPREAD = 0.65  # decades each way that hold 85 % of the best rates, on the tuning tasks
+PARTS = 10  # of a run, whose medians are looked at
 LITTLE, LATE, CLEAR = (
     0.1,
     0.3,
@@ -23,10 +26,13 @@ WITHOUT = 30.0  # times, where only the loss speaks: the median of the tuning ta
 
 
 def rate_too_low(seen: Seen) -> Symptom | None:
-    """Whether the rate is ten times too low or more, by the curvature along the updates; by the loss alone without it.
+    """Whether the rate is ten times too low or more: the loss is a straight line along nearly every update.
 
-    Formula: with c = (g1 - g0) · d / abs(g0 · d) on one batch, over the rate's share of its peak, median of looks,
-        log10(rate / best) = 0.57 log10(c) - 0.53
+    Formula: with the gradients g0 and g1 on one batch before and after its update d, c = abs((g1 - g0) · d / g0 · d);
+    where only the share r of the predicted decrease is known, c = 2 abs(1 - r), the same on a quadratic. The rate is
+    too low where c < 0.056 at three looks of four, c < 0.1 at the first, over the rate's share of its peak, and the
+    loss never lost nine tenths of its start. With the third quartile of c,
+        log10(rate / best) = 0.6 log10(c) - 0.6
 
     Args:
         seen: the run.
@@ -36,16 +42,18 @@ def rate_too_low(seen: Seen) -> Symptom | None:
     losses = seen["loss"].values
     if seen.is_early or len(losses) < 20 or not np.isfinite(losses).all():
         return None
-    curvature = curvature_of(seen)
-    if len(curvature[0]) < FEWEST:
-        return None if seen["curvature"] else _by_loss(seen)
-    middle, most = float(np.median(curvature[0])), float(np.quantile(curvature[1], 0.9))
-    late, _ = _late(seen)
-    share = 1.0 if len(curvature[0]) >= MANY else CAREFUL
-    if not (middle < share * STRAIGHT and most < share * PEAKS and late > FALLS):
+    if rate_too_high(seen) is not None:
+        return None  # it has been thrown to where the loss is flat
+    if not seen["curvature"] and not seen["decrease_ratio"]:
+        return _by_loss(seen)
+    looks, shares = looks_of(seen)
+    if len(looks) < FEWEST:
         return None
-    factor = 10 ** -(SLOPE * math.log10(max(middle, 1e-4)) + OFFSET)
-    evidence = {"curvature": middle, "curvature_ninth_decile": most, "late_share_of_fall": late}
+    curvature, first, gained = float(np.quantile(looks, LARGE)), float(looks[0] / shares[0]), _gained(losses)
+    if not (curvature < MOST and first < FIRST and gained < NEARLY_ALL):
+        return None
+    factor = 10 ** -(SLOPE * math.log10(max(curvature, 1e-4)) + OFFSET)
+    evidence = {"curvature": curvature, "curvature_at_first": first, "gained_share_of_loss": gained}
     return _symptom(seen, factor, SPREAD, evidence)
 
 
@@ -69,15 +77,31 @@ def _symptom(seen: Seen, factor: float, spread: float, evidence: dict[str, float
     return Symptom("rate-too-low", "warning", None, {**evidence, **reach}, remedy, factor)
 
 
-def curvature_of(seen: Seen) -> tuple[Array, Array]:
-    """Its size as it were at the highest rate, and as it was, at steps whose rate was not far below."""
-    curvature, rates = seen["curvature"].finite, seen["rate"].finite
-    sizes = np.abs(curvature.values)
-    if not rates or rates.values.max() <= 0:
-        return sizes, sizes
-    share = np.interp(curvature.steps, rates.steps, rates.values) / rates.values.max()
-    used = share > USED
-    return sizes[used] / share[used], sizes[used]
+def looks_of(seen: Seen, until: float = math.inf) -> tuple[Array, Array]:
+    """Sizes of the curvature, and the rate's share of its peak there, at steps whose rate was not far below.
+
+    Args:
+        seen: the run.
+        until: the step before which looks and the peak count.
+    """
+    curvature, ratio, rates = seen["curvature"].finite, seen["decrease_ratio"].finite, seen["rate"].finite
+    steps, sizes = curvature.steps, np.abs(curvature.values)
+    if not seen["curvature"]:
+        steps, sizes = ratio.steps, 2 * np.abs(1 - ratio.values)
+    steps, sizes = steps[steps < until], sizes[steps < until]
+    peak = rates.values[rates.steps < until].max(initial=0.0)
+    if peak <= 0:
+        return sizes, np.ones_like(sizes)
+    shares = np.interp(steps, rates.steps, rates.values) / peak
+    used = shares > USED
+    return sizes[used], shares[used]
+
+
+def _gained(losses: Array) -> float:
+    """By how much of itself the loss was lower at best than at the start."""
+    began = start(losses)
+    levels = [float(np.median(part)) for part in np.array_split(losses, PARTS)]
+    return (began - min(levels)) / max(abs(began), 1e-12)
 
 
 def _late(seen: Seen) -> tuple[float, float]:
