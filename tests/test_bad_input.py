@@ -349,7 +349,8 @@ CASES = {
     "sweep": [3, "no/such/folder"],
     "threads": WHOLE,
     "trial": {"train": [3, "digits"], "verify": [3, "digits"], "default": [None, 3, "digits"]},
-    "until": [*optional(NOT_NEGATIVE), 1.5, 11],
+    "until": {"median_curvature": optional(NOT_NEGATIVE), "default": [*optional(NOT_NEGATIVE), 1.5, 11]},
+    "seen": [None, 3, "runs/a", {}],
     "workers": optional(WHOLE),
     "rates": {
         "default": [[2, 1], [0, 1], [[1]], [1, math.nan], [-1, 1]],
@@ -653,6 +654,8 @@ GOOD = {
     "Signal": lambda: {"name": "speed", "after": len},
     "Symptom": lambda: {"name": "slow", "severity": "info", "step": None, "evidence": {}, "remedy": "wait"},
     "diagnose": lambda: {"run": Seen({})},
+    "is_suspicious": lambda: {"seen": Seen({})},
+    "median_curvature": lambda: {"seen": Seen({})},
     "Task": lambda: {field: getattr(DIGITS, field) for field in Task.__dataclass_fields__},
     "Trial": lambda: {"task": "digits"},
     "Leg": lambda: {"trial": Trial("digits", {"lr": 0.1}, steps=10), "until": 5},

@@ -1,9 +1,8 @@
 """Whether a rate deserves to be tried: less than what a rule needs to accuse it."""
 
-import math
-
 import numpy as np
 
+from stepsize import _check
 from stepsize.diagnosis._diagnose import diagnose
 from stepsize.diagnosis._seen import Seen
 from stepsize.diagnosis.rules._rate_too_low import looks_of
@@ -26,6 +25,9 @@ def is_suspicious(seen: Seen) -> bool:
         >>> is_suspicious(Seen({"curvature": straight})), is_suspicious(Seen({"curvature": curved}))
         (True, False)
 
+    Raises:
+        TypeError: it is none.
+
     Source: measured, docs/decisions/0031-verify.md.
     """
     curvature = median_curvature(seen)
@@ -34,7 +36,7 @@ def is_suspicious(seen: Seen) -> bool:
     return any(symptom.name in ABOUT_RATE and symptom.severity != "info" for symptom in diagnose(seen))
 
 
-def median_curvature(seen: Seen, until: float = math.inf) -> float | None:
+def median_curvature(seen: Seen, until: float | None = None) -> float | None:
     """The median curvature along a record's updates, as it were at the highest rate; None where none was recorded.
 
     Formula: with c = (g1 - g0) · d / abs(g0 · d) on one batch,
@@ -42,7 +44,10 @@ def median_curvature(seen: Seen, until: float = math.inf) -> float | None:
 
     Args:
         seen: the record.
-        until: the step before which it counts.
+        until: the step before which it counts, >= 0; all of it when left out.
+
+    Raises:
+        TypeError, ValueError: an argument is invalid.
 
     Example:
         >>> import numpy as np
@@ -52,5 +57,7 @@ def median_curvature(seen: Seen, until: float = math.inf) -> float | None:
         >>> median_curvature(Seen(columns), until=20), round(median_curvature(Seen(columns)), 2)
         (0.1, 0.17)
     """
-    looks, shares = looks_of(seen, until)
+    if not isinstance(seen, Seen):
+        raise TypeError(_check.message("seen", seen, "a Seen", "make one with Seen.of(run)"))
+    looks, shares = looks_of(seen, np.inf if until is None else _check.number("until", until, least=0))
     return float(np.median(looks / shares)) if len(looks) else None

@@ -121,6 +121,10 @@ def check_verifiable(steps: int) -> None:
 
     Args:
         steps: of the run, >= 1.
+
+    Example:
+        >>> from stepsize.task import check_verifiable
+        >>> check_verifiable(400)
     """
     steps = _check.whole("steps", steps, least=1)
     if ranks().size > 1:
