@@ -12,7 +12,7 @@ import pytest
 import torch
 from children import ran
 
-from stepsize import Plan, Task, Trial, train
+from stepsize import Plan, Task, Trial, train, verify
 from stepsize.cli import run
 from stepsize.engine import Batched, Processes, serial
 from stepsize.finder import find, find_plan
@@ -300,7 +300,7 @@ def test_axes_that_are_none(axes, error):
 
 
 def test_no_axis_is_called_like_an_argument_of_what_takes_axes():
-    for function in (train, find, find_plan, sweep, Trial):
+    for function in (train, find, find_plan, sweep, verify, Trial):
         assert inspect.signature(function).parameters.keys() - AXES.keys() <= RESERVED
 
 

@@ -16,10 +16,11 @@ Kind = TypeVar("Kind", bound=Supervised)
 FUNCTIONS = (*CALLED_WITH, "batches")
 # what calls and tables say beside settings, so that no axis can be called so
 RESERVED = {
-    *("accept_changes", "args", "axes", "batch", "batches", "budget", "device", "done", "engine", "epochs"),
+    *("accept_changes", "apply", "args", "axes", "batch", "batches", "budget", "device", "done", "engine", "epochs"),
     *("evaluate_every", "folder", "generator", "high", "key", "loader", "loss", "low", "model", "on_result"),
     *("over", "parameters", "progress", "rate", "rates", "resume", "save_every", "score", "seconds", "seed"),
-    *("seeds", "set", "settings", "settle", "status", "steps", "stop", "task", "trial", "trials", "watch"),
+    *("seeds", "set", "settings", "settle", "share", "status", "steps", "stop", "suspected", "task", "trial", "trials"),
+    *("verify", "watch"),
 }
 
 
