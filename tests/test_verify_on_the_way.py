@@ -160,15 +160,40 @@ def test_control_c_among_forks_stops_at_once_and_loses_nothing(tmp_path):
     assert again.verified == whole.verified
 
 
-def test_a_run_goes_on_where_forks_cannot_be_trained(tmp_path):
+def test_what_was_validated_at_the_quarter_is_not_observed_twice_after_a_stop_among_forks(tmp_path):
+    feedback = "plateau(of='validation_loss', patience=1, threshold=0.5)"
+    task = replace(rows(), feedback=feedback, evaluate_every=AT // 2)
+    plain = train(task, lr=LOW)
+    assert AT in [entry["step"] for entry in plain.history]
+
+    def stopped(*args, progress, **more):
+        def stop(*report):
+            signal.raise_signal(signal.SIGINT)
+            progress(*report)
+
+        return verify(*args, progress=stop, **more)
+
+    folder = tmp_path / "run"
+    folder.mkdir()
+    with pytest.raises(TrainingInterrupted):
+        train(task, lr=LOW, folder=folder, watch=watched(folder), verify=stopped)
+    again = train(task, lr=LOW, folder=folder, verify=verify, resume=True, watch=watched(folder, AT))
+    assert (again.losses, again.history) == (plain.losses, plain.history)
+    assert again.verified is not None
+
+
+@pytest.mark.parametrize("kind", [ValueError, RuntimeError, OSError, StopIteration])
+def test_a_run_goes_on_where_forks_cannot_be_trained(tmp_path, kind):
     def refuses(*args, **more):
-        raise ValueError("the disk with the data\nis gone")
+        raise kind("the disk with the data\nis gone")
 
     folder = tmp_path / "run"
     folder.mkdir()
     found = train(rows(), lr=LOW, folder=folder, watch=watched(folder), verify=refuses, apply=True)
     assert found.losses == train(rows(), lr=LOW).losses
-    assert found.verified == {"words": "the rate could not be verified: the disk with the data is gone"}
+    assert found.verified == {
+        "words": f"the rate could not be verified: {kind.__name__}: the disk with the data is gone"
+    }
     assert len(events(folder, "verify")) == 1
 
 

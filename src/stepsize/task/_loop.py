@@ -198,7 +198,8 @@ class Loop:
                 raise StoppedVerifying
             self.tell(f"verifying: {note}")
 
-        self.save(self.checkpoints)
+        if not self.at_a_stop:  # where it was saved before the validation, which must not be observed twice
+            self.save(self.checkpoints)
         self.suspicion.look(self.run, self.checkpoints, self.reached, self.bus, progress)
 
     def measure(self) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 
 from stepsize import _check
 from stepsize.control import Bus, Control, Record
@@ -90,22 +89,23 @@ class Suspicion:
         more = {"accept_changes": checkpoints.accept_changes, "progress": progress}
         try:
             found = self._verify(self._task, checkpoints.folder, self._trial, suspected=low, **more)
+            onward, plain = found.onward, found.plain()
         except StoppedVerifying:
             return
-        except (TypeError, ValueError, torch.OutOfMemoryError) as error:  # the run itself is sound, and goes on
-            words = f"the rate could not be verified: {_check.in_one_line(error, 300)}"
+        except Exception as error:  # whatever a fork has met, also of the task's own: the run itself goes on
+            words = f"the rate could not be verified: {type(error).__name__}: {_check.in_one_line(error, 300)}"
             reached.verified = {"words": words}
             _tell(run, bus, step, {}, {"what": "verify", "group": "*", "reason": words})
             return
-        against = HIGH if found.onward > 1 else LOW  # of two that disagree none is followed
+        against = HIGH if onward > 1 else LOW  # of two that disagree none is followed
         accused = any(symptom.name == against and symptom.severity != "info" for symptom in passive)
-        applied = self._apply and found.onward != 1 and not accused
-        reached.verified = {"words": str(found), "applied": applied, **found.plain()}
-        _tell(run, bus, step, {"value": found.onward}, {"what": "verify", "group": "*", "reason": str(found)})
+        applied = self._apply and onward != 1 and not accused
+        reached.verified = {"words": str(found), "applied": applied, **plain}
+        _tell(run, bus, step, {"value": onward}, {"what": "verify", "group": "*", "reason": str(found)})
         for symptom in found.findings(passive):
             _tell(run, bus, step, *symptom.event)
         if applied:
-            control_of(run).scale(found.onward, reason=f"forks from step {step} end lowest there")
+            control_of(run).scale(onward, reason=f"forks from step {step} end lowest there")
 
 
 def _tell(run: Training, bus: Bus, step: int, values: dict[str, float], text: dict[str, str]) -> None:
@@ -132,7 +132,7 @@ def check_verifiable(steps: int) -> None:
     try:
         Recheck(1.0, steps, steps - _step(steps))
     except ValueError as error:
-        raise ValueError(f"verify: {error}") from None
+        raise ValueError(f"verify: {error}; else leave verify out") from None
 
 
 def control_of(run: Training) -> Control:
