@@ -25,7 +25,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1] / "finders"))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from measure import WAY, interval, label, seen_in
+from measure import WAY, grids, interval, label, seen_in
 
 from stepsize.diagnosis.rules import _rate_too_high as too_high
 from stepsize.diagnosis.rules import _rate_too_low as too_low
@@ -43,17 +43,7 @@ Row = dict[str, Any]
 def rows(folder: Path) -> list[Row]:
     """Each run with its grid, label, and what the rules look at."""
     found = []
-    for path in sorted(folder.glob("*[!l].npz")):
-        name, seed, schedule = path.stem.rsplit("-", 2)
-        stored, runs = np.load(path), defaultdict(dict)
-        for key in stored.files:
-            rate, _, column = key.partition("/")
-            runs[float(rate)][column] = stored[key]
-        scores = {rate: float(run["score"]) for rate, run in runs.items()}
-        finite = {rate: score for rate, score in scores.items() if np.isfinite(score)}
-        initial = float(next(iter(runs.values()))["initial"])
-        if not finite or min(finite.values()) > initial - 0.02 * abs(initial):
-            continue
+    for (name, seed, schedule), runs, scores, finite, initial in grids(folder):
         best = min(finite.values())
         for rate, run in sorted(runs.items()):
             what, above = label(rate, scores[rate], finite, initial)

@@ -86,8 +86,15 @@ def seen_in(run: dict[str, Any], looks: int) -> Seen:
 
 def labelled(folder: Path):
     """Each run with its set of tasks, task, label, and decades above the best rate."""
+    for (name, _, _), runs, scores, finite, initial in grids(folder):
+        for rate, run in sorted(runs.items()):
+            yield ENTRIES[name][0], name, *label(rate, scores[rate], finite, initial), run
+
+
+def grids(folder: Path):
+    """Of each grid that something was learnt in: its task, seed and schedule, runs, scores, finite ones, the start."""
     for path in sorted(folder.glob("*[!l].npz")):
-        stored, name = np.load(path), path.stem.rsplit("-", 2)[0]
+        stored, about = np.load(path), path.stem.rsplit("-", 2)
         runs: dict[float, dict[str, Any]] = defaultdict(dict)
         for key in stored.files:
             rate, _, column = key.partition("/")
@@ -97,8 +104,7 @@ def labelled(folder: Path):
         initial = float(next(iter(runs.values()))["initial"])
         if not finite or min(finite.values()) > initial - 0.02 * abs(initial):
             continue  # nothing was learnt at any rate
-        for rate, run in sorted(runs.items()):
-            yield ENTRIES[name][0], name, *label(rate, scores[rate], finite, initial), run
+        yield about, runs, scores, finite, initial
 
 
 def interval(hits: int, of: int) -> str:

@@ -114,7 +114,7 @@ class Job:
         self.place = from_start(self.folder.path).absolute()
         with locked_by_first(self.place):
             self.resume_at = going_on(self.place)  # another process may have trained until a moment ago
-            # it goes on with what was given instead, signed by whoever gave it
+            # the new settings replace the old ones, signed by the user who gave them
             with damage_shown(self.screen):
                 say_lost_validations(self.place)
             facts = {"said": self._settings(), "made_of": self.made_of, "about_task": self._about_task()}

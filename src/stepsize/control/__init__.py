@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from stepsize._lazy import lazily
 
-if TYPE_CHECKING:  # each is loaded when it is used: whoever sends a command needs no torch
+if TYPE_CHECKING:  # loaded on first use: sending a command needs no torch
     from stepsize.control._bases import check_free as check_free
     from stepsize.control._bases import loaded_bases as loaded_bases
     from stepsize.control._bases import set_aside as set_aside

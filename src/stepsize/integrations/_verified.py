@@ -11,9 +11,8 @@ from torch.optim import Optimizer
 from stepsize import _check
 from stepsize.control import Scheduler, levels
 from stepsize.optim import read_value, write_value
-from stepsize.search import Finding, Recheck
+from stepsize.search import CHECKED_AT, Finding, Recheck
 
-AT = 0.25  # of the run: there forks were measured, see docs/decisions/0031-verify.md
 APPLY = "apply"
 Search = Callable[[dict[str, Any], int, dict[str, Any]], Finding]
 
@@ -58,11 +57,11 @@ class Verifier:
         """
         if total is None or not math.isfinite(total):
             raise ValueError("verify begins at a quarter of the run, and its length is not known; give its steps")
-        at = math.ceil(AT * total)
+        at = math.ceil(CHECKED_AT * total)
         try:
             Recheck(1.0, round(total), max(1, round(total) - at))
         except ValueError as error:
-            raise ValueError(f"verify: {error}") from None
+            raise ValueError(f"verify: {error}; else leave verify out") from None
         self.finding, self._at = None, at if done <= at else None
         return self._at is not None
 

@@ -13,10 +13,12 @@ from stepsize.search._finding import Stage as Stage
 from stepsize.search._finding import Tried as Tried
 from stepsize.search._judgement import Judgement as Judgement
 from stepsize.search._race import Race as Race
+from stepsize.search._recheck import CHECKED_AT as CHECKED_AT
 from stepsize.search._recheck import Recheck as Recheck
 from stepsize.search._recheck import check_share as check_share
 
 __all__ = [
+    "CHECKED_AT",
     "FORWARD",
     "Ask",
     "Budget",

@@ -12,6 +12,7 @@ from stepsize.search._judgement import ON_REACH, Judgement, judged
 from stepsize.search._rung import Rung
 
 # Why these, and what they were chosen by: docs/decisions/0031-verify.md
+CHECKED_AT = 0.25  # of a run that is checked on its way: where forks were measured; later looks changed good rates
 SHARE = 0.1  # of a run: what it may cost, and never more
 LENGTH = 0.015  # of a run: a fork
 SHORTEST = 3  # steps of a fork

@@ -13,13 +13,12 @@ from stepsize import _check
 from stepsize.control import Bus, Control, Record
 from stepsize.diagnosis import Seen, Series, Symptom, diagnose, is_suspicious
 from stepsize.record import Run
-from stepsize.search import Recheck
+from stepsize.search import CHECKED_AT, Recheck
 from stepsize.task._checkpoint import Checkpoints, Reached
 from stepsize.task._contract import Startable, Training, Trial
 from stepsize.task._faces import Controlled
 from stepsize.task._ranks import ranks
 
-LOOK = 0.25  # of the run: where forks were measured; later ones changed good rates (docs/decisions/0031-verify.md)
 LOW, HIGH = "rate-too-low", "rate-too-high"
 
 
@@ -113,7 +112,7 @@ def _tell(run: Training, bus: Bus, step: int, values: dict[str, float], text: di
 
 
 def _step(total: int) -> int:
-    return math.ceil(LOOK * total)
+    return math.ceil(CHECKED_AT * total)
 
 
 def check_verifiable(steps: int) -> None:
