@@ -26,6 +26,7 @@ CONSTANTS = {
     "record.VALIDATION": "File of the validation figures.",
     "schedule.Length": "The type of a length: a number of positions, a text such as ``5%`` or ``3ep``, or None.",
     "schedule.PIECES": "The pieces that a schedule's text may name.",
+    "search.CHECKED_AT": "Share of a run at which its rate is verified on the way.",
     "search.FORWARD": "Cost of a loss without its gradient, in steps.",
     "search.Progress": "The type of a progress hook: a function of done, total and a note.",
     "sweeps.NAME": "File of a sweep's trials.",
